@@ -1,0 +1,210 @@
+//! Zoho Assist's webhooks: its 18 events, limits, envelope and scopes.
+//!
+//! Ids, names, limits and scopes are those of Zoho Assist's help page. Where it is silent the value is
+//! ours and says so: the keys other than `SESSION_END_RS` and `SESSION_START_URS`, the modules' names,
+//! and every sample payload but those two, which follow payloads that users of Zoho Assist have shown.
+//!
+//! ```
+//! use hookwire::assist;
+//!
+//! let catalog = assist::catalog();
+//! assert_eq!(catalog.iter().count(), 18);
+//! let online = catalog.get(assist::DEVICE_ONLINE).expect("in the catalog");
+//! assert_eq!((online.key(), online.name()), ("DEVICE_ONLINE", "Device Online"));
+//! ```
+
+use serde_json::{Value, json};
+
+use crate::model::{Catalog, EnvelopeKind, EventId, EventType, ScopePrefix};
+use crate::registry::Limits;
+
+/// A technician starts a remote support session.
+pub const OUTBOUND_SESSION_START: EventId = EventId::new(0);
+/// A screen sharing session starts.
+pub const SCREEN_SHARE_START: EventId = EventId::new(1);
+/// A remote support session ends.
+pub const REMOTE_SUPPORT_END: EventId = EventId::new(2);
+/// A screen sharing session ends.
+pub const SCREEN_SHARE_END: EventId = EventId::new(3);
+/// The customer joins a remote support session.
+pub const CUSTOMER_JOIN: EventId = EventId::new(4);
+/// A customer asks for support.
+pub const INBOUND_REQUEST_CREATE: EventId = EventId::new(5);
+/// A request is transferred to another department.
+pub const INBOUND_REQUEST_TRANSFER: EventId = EventId::new(6);
+/// A request is delegated to another technician.
+pub const INBOUND_REQUEST_DELEGATE: EventId = EventId::new(7);
+/// A technician picks a request up.
+pub const INBOUND_REQUEST_PICKED: EventId = EventId::new(8);
+/// A technician declines a request.
+pub const INBOUND_REQUEST_DECLINED: EventId = EventId::new(9);
+/// The customer gives a request up.
+pub const INBOUND_REQUEST_DROPPED: EventId = EventId::new(10);
+/// Nobody picked a request up in time.
+pub const INBOUND_REQUEST_EXPIRED: EventId = EventId::new(11);
+/// An unattended device is added.
+pub const DEVICE_ADD: EventId = EventId::new(12);
+/// An unattended device comes online.
+pub const DEVICE_ONLINE: EventId = EventId::new(13);
+/// An unattended device goes offline.
+pub const DEVICE_OFFLINE: EventId = EventId::new(14);
+/// An unattended device is deleted.
+pub const DEVICE_DELETE: EventId = EventId::new(15);
+/// An unattended access session starts.
+pub const UNATTENDED_SESSION_START: EventId = EventId::new(16);
+/// An unattended access session ends.
+pub const UNATTENDED_SESSION_END: EventId = EventId::new(17);
+
+/// The modules are ours, after the two kinds of webhook that users of Zoho Assist tell apart.
+const REMOTE_SUPPORT: &str = "Remote Support";
+const SCREEN_SHARE: &str = "Screen Sharing";
+const INBOUND_REQUEST: &str = "Inbound Request";
+const DEVICE: &str = "Unattended Access Device";
+const UNATTENDED: &str = "Unattended Access";
+
+/// Id, key, display name and module of each event, in the order of their ids.
+const EVENTS: [(EventId, &str, &str, &str); 18] = [
+    (OUTBOUND_SESSION_START, "SESSION_START_RS", "Outbound Session Start", REMOTE_SUPPORT),
+    (SCREEN_SHARE_START, "SESSION_START_DM", "Session Start - Screen Share", SCREEN_SHARE),
+    (REMOTE_SUPPORT_END, "SESSION_END_RS", "Session End - Remote Support", REMOTE_SUPPORT),
+    (SCREEN_SHARE_END, "SESSION_END_DM", "Session End - Screen Share", SCREEN_SHARE),
+    (CUSTOMER_JOIN, "CUSTOMER_JOIN_RS", "Customer Join - Remote Support", REMOTE_SUPPORT),
+    (INBOUND_REQUEST_CREATE, "INBOUND_REQUEST_CREATE", "Inbound Request Create", INBOUND_REQUEST),
+    (INBOUND_REQUEST_TRANSFER, "INBOUND_REQUEST_TRANSFER", "Inbound Request Transfer", INBOUND_REQUEST),
+    (INBOUND_REQUEST_DELEGATE, "INBOUND_REQUEST_DELEGATE", "Inbound Request Delegate", INBOUND_REQUEST),
+    (INBOUND_REQUEST_PICKED, "INBOUND_REQUEST_PICKED", "Inbound Request Picked", INBOUND_REQUEST),
+    (INBOUND_REQUEST_DECLINED, "INBOUND_REQUEST_DECLINED", "Inbound Request Declined", INBOUND_REQUEST),
+    (INBOUND_REQUEST_DROPPED, "INBOUND_REQUEST_DROPPED", "Inbound Request Dropped", INBOUND_REQUEST),
+    (INBOUND_REQUEST_EXPIRED, "INBOUND_REQUEST_EXPIRED", "Inbound Request Expired", INBOUND_REQUEST),
+    (DEVICE_ADD, "DEVICE_ADD", "Device Add", DEVICE),
+    (DEVICE_ONLINE, "DEVICE_ONLINE", "Device Online", DEVICE),
+    (DEVICE_OFFLINE, "DEVICE_OFFLINE", "Device Offline", DEVICE),
+    (DEVICE_DELETE, "DEVICE_DELETE", "Device Delete", DEVICE),
+    (UNATTENDED_SESSION_START, "SESSION_START_URS", "Session Start", UNATTENDED),
+    (UNATTENDED_SESSION_END, "SESSION_END_URS", "Session End", UNATTENDED),
+];
+
+/// The catalog of Zoho Assist: its 18 events, its envelope and its scopes `ZohoAssist.webhooks.*`.
+///
+/// # Panics
+///
+/// Never: the table of events is fixed, and a test builds the catalog.
+pub fn catalog() -> Catalog {
+    let builder = Catalog::builder()
+        .envelope(EnvelopeKind::Assist)
+        .scope_prefix(ScopePrefix::new("ZohoAssist.webhooks"));
+    let add = |builder: crate::model::CatalogBuilder, (id, key, name, module)| {
+        builder.event(EventType::new(id, key, name, &sample(id)).in_module(module))
+    };
+    // The table above is constant, without doubles, and its samples are JSON already.
+    EVENTS.into_iter().fold(builder, add).build().expect("the table of events has no fault")
+}
+
+/// The limits of Zoho Assist: 20 webhooks a tenant, 10 for each event, disabled ones counting.
+pub fn limits() -> Limits {
+    Limits::default()
+}
+
+fn sample(id: EventId) -> Value {
+    match id {
+        // As shown by a user of Zoho Assist.
+        REMOTE_SUPPORT_END => remote_support_session_end(),
+        // As shown by a user of Zoho Assist.
+        UNATTENDED_SESSION_START => unattended_session(),
+        // Ours, from here on.
+        UNATTENDED_SESSION_END => {
+            with(unattended_session(), json!({"startTime": START, "endTime": END, "duration": DURATION}))
+        }
+        OUTBOUND_SESSION_START => session("Remote Support", json!({"startTime": START})),
+        CUSTOMER_JOIN => session("Remote Support", json!({"customer": customer(), "joinTime": START})),
+        SCREEN_SHARE_START => session("Screen Share", json!({"startTime": START})),
+        SCREEN_SHARE_END => {
+            session("Screen Share", json!({"startTime": START, "endTime": END, "duration": DURATION}))
+        }
+        DEVICE_ADD | DEVICE_ONLINE | DEVICE_OFFLINE | DEVICE_DELETE => device(id),
+        request => inbound_request(request),
+    }
+}
+
+const START: u64 = 1_481_369_000_053;
+const END: u64 = 1_481_369_155_546;
+const DURATION: u64 = 155_493;
+
+fn remote_support_session_end() -> Value {
+    let participant = |email, role| {
+        json!({"email": email, "role": role, "os": "Windows", "region": "Florida",
+            "country": "America", "duration": DURATION})
+    };
+    json!({
+        "sessionId": 937_974_381,
+        "title": "On Demand Remote Support 937974381",
+        "startTime": START, "endTime": END, "duration": DURATION,
+        "notes": "VPN issue",
+        "chatTranscript": "https://assist.zoho.com/api/v1/chat/export?sysid=16474156125",
+        "participants": [
+            participant("david@zylker.com", "Primary Technician"),
+            participant("mark.k@gmail.com", "Customer"),
+        ],
+    })
+}
+
+fn unattended_session() -> Value {
+    json!({
+        "creatorEmail": "david@zylker.com",
+        "sessionId": "963557549",
+        "title": "On Demand Remote Access #963557549",
+        "department": "Zylker",
+        "deviceName": "PRIME", "deviceFullName": "PRIME", "devicePlatform": "windows",
+        "deviceOs": "Windows 11 Pro", "deviceOsVersion": "6.3",
+    })
+}
+
+fn session(kind: &str, more: Value) -> Value {
+    let session = json!({
+        "sessionId": 937_974_381,
+        "title": format!("On Demand {kind} 937974381"),
+        "department": "Zylker",
+        "technician": "david@zylker.com",
+    });
+    with(session, more)
+}
+
+fn customer() -> Value {
+    json!({"name": "Mark", "email": "mark.k@gmail.com"})
+}
+
+fn inbound_request(id: EventId) -> Value {
+    let request = json!({
+        "requestId": "24000001",
+        "department": "Zylker",
+        "customer": customer(),
+        "subject": "VPN issue",
+        "requestTime": START,
+    });
+    let more = match id {
+        INBOUND_REQUEST_TRANSFER => json!({"fromDepartment": "Sales", "toDepartment": "Zylker"}),
+        INBOUND_REQUEST_DELEGATE => {
+            json!({"fromTechnician": "david@zylker.com", "toTechnician": "ann@zylker.com"})
+        }
+        INBOUND_REQUEST_PICKED | INBOUND_REQUEST_DECLINED => json!({"technician": "david@zylker.com"}),
+        _ => json!({}),
+    };
+    with(request, more)
+}
+
+fn device(id: EventId) -> Value {
+    let device = json!({
+        "deviceId": "2750001", "deviceName": "PRIME", "devicePlatform": "windows",
+        "deviceOs": "Windows 11 Pro", "department": "Zylker",
+    });
+    let status = if id == DEVICE_ONLINE { "online" } else { "offline" };
+    with(device, json!({"status": status}))
+}
+
+/// `object` with the members of `more`.
+fn with(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
+    }
+    object
+}

@@ -1,0 +1,190 @@
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
+
+/// One HTTP request of a delivery, and what came of it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
+pub struct Attempt {
+    /// Which attempt of its delivery this was, counted from 1.
+    pub number: u32,
+    /// When it started: the time that was signed.
+    pub at: Timestamp,
+    /// How long it took.
+    #[serde(rename = "took_ms", with = "millis")]
+    pub took: Duration,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a request.
+///
+/// A failed request is an outcome like any other, not an error: it is recorded, and the delivery is
+/// tried again.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "a complete answer came, or none did")]
+pub enum Outcome {
+    /// A complete answer came, whatever its status.
+    Answered {
+        /// The status of the answer.
+        #[serde(with = "status_code")]
+        status: StatusCode,
+        /// How long the receiver asked to be left alone, from `Retry-After`.
+        #[serde(rename = "retry_after_ms", default, with = "optional_millis")]
+        retry_after: Option<Duration>,
+        /// The start of the body, as text.
+        body: String,
+    },
+    /// No complete answer came.
+    Failed {
+        /// What failed.
+        kind: FailureKind,
+        /// What exactly, for the operator. It may name addresses inside: show tenants the kind alone.
+        detail: String,
+    },
+}
+
+impl Outcome {
+    /// Whether this counts as delivered: an answer with a 2xx status, and nothing else.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Answered { status, .. } if status.is_success())
+    }
+
+    /// Whether the receiver took longer than the deadline.
+    pub const fn is_timeout(&self) -> bool {
+        matches!(self, Self::Failed { kind: FailureKind::Timeout, .. })
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered { status, .. } => write!(f, "answered {}", status.as_u16()),
+            Self::Failed { kind, .. } => kind.fmt(f),
+        }
+    }
+}
+
+/// Why no complete answer came.
+///
+/// Each is worth another attempt later, because names, certificates and networks are mended; the
+/// documentation of each says what has to change for that.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// No connection to the receiver. A retry can help as it stands.
+    Connect,
+    /// The host name was not resolved. A retry can help as it stands.
+    Dns,
+    /// The request could not be built on this side: the webhook's secrets do not open. A retry helps
+    /// once the host's key is right.
+    Prepare,
+    /// The connection broke off, or what came was not HTTP. A retry can help as it stands; the receiver
+    /// may have got the event.
+    Protocol,
+    /// The address guard refused the address. A retry helps only once the name leads elsewhere.
+    Refused,
+    /// The deadline passed. A retry can help as it stands; the receiver may have got the event.
+    Timeout,
+    /// No TLS connection that is worth trust. A retry helps once the receiver's certificate is mended.
+    Tls,
+}
+
+impl FailureKind {
+    /// What a tenant may be told about it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "could not connect",
+            Self::Dns => "host name not resolved",
+            Self::Prepare => "request could not be prepared",
+            Self::Protocol => "connection broke off",
+            Self::Refused => "address refused",
+            Self::Timeout => "timed out",
+            Self::Tls => "TLS failed",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(took.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+mod optional_millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let millis = duration.map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
+        millis.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
+    }
+}
+
+mod status_code {
+    use http::StatusCode;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+        status.as_u16().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
+        StatusCode::from_u16(u16::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16) -> Outcome {
+        let status = StatusCode::from_u16(status).expect("status");
+        Outcome::Answered { status, retry_after: None, body: String::new() }
+    }
+
+    #[test]
+    fn success_is_2xx_and_nothing_else() {
+        for (status, success) in [(199, false), (200, true), (299, true), (300, false), (304, false)] {
+            assert_eq!(answered(status).is_success(), success, "{status}");
+        }
+        let failed = Outcome::Failed { kind: FailureKind::Timeout, detail: String::new() };
+        assert!(!failed.is_success() && failed.is_timeout());
+    }
+
+    #[test]
+    fn what_a_tenant_sees_is_a_class() {
+        assert_eq!(answered(503).to_string(), "answered 503");
+        assert_eq!(FailureKind::Refused.to_string(), "address refused");
+    }
+}

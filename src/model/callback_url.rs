@@ -1,0 +1,200 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use url::{Host, Url};
+
+use super::violation::{Rule, Violation};
+
+/// A URL that events may be sent to: absolute, `https`, with a host, without user info or fragment.
+///
+/// `http` is possible only to a literally-loopback host, and only through
+/// [`parse_allowing_loopback_http`](Self::parse_allowing_loopback_http). Whether the *address* may be
+/// dialled is another question, which the transport answers.
+///
+/// `Debug` prints the origin alone: paths and queries of callback URLs often carry secrets.
+///
+/// ```
+/// use hookwire::model::CallbackUrl;
+///
+/// let url = CallbackUrl::parse("https://hooks.example.com/assist?key=1")?;
+/// assert_eq!(url.origin(), "https://hooks.example.com");
+/// assert!(CallbackUrl::parse("http://hooks.example.com/").is_err());
+/// # Ok::<_, hookwire::model::InvalidCallbackUrl>(())
+/// ```
+#[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CallbackUrl(Url);
+
+impl CallbackUrl {
+    /// Parses an `https` URL.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCallbackUrl`] with every rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, InvalidCallbackUrl> {
+        Self::parse_with(text, |url| url.scheme() == "https")
+    }
+
+    /// Parses an `https` URL, or an `http` URL whose host is `localhost` or a loopback address.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCallbackUrl`] with every rule that the text breaks.
+    pub fn parse_allowing_loopback_http(text: &str) -> Result<Self, InvalidCallbackUrl> {
+        Self::parse_with(text, |url| {
+            url.scheme() == "https" || (url.scheme() == "http" && is_literal_loopback(url))
+        })
+    }
+
+    /// The URL as text, in its normal form.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The parsed URL.
+    pub const fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Scheme, host and port: what may stand in logs and errors.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
+    fn parse_with(text: &str, scheme_allowed: impl Fn(&Url) -> bool) -> Result<Self, InvalidCallbackUrl> {
+        let url = parse_strictly(text).ok_or_else(|| InvalidCallbackUrl::new([Rule::NotUrl]))?;
+        let checks = [
+            (scheme_allowed(&url), Rule::NotHttps),
+            (url.username().is_empty() && url.password().is_none(), Rule::NoUserInfo),
+            (url.fragment().is_none(), Rule::NoFragment),
+        ];
+        let broken: Vec<_> = checks.iter().filter(|(kept, _)| !kept).map(|(_, rule)| *rule).collect();
+        if broken.is_empty() { Ok(Self(url)) } else { Err(InvalidCallbackUrl::new(broken)) }
+    }
+}
+
+/// The WHATWG parser drops tabs, newlines and outer blanks; a person who sent them made a mistake.
+fn parse_strictly(text: &str) -> Option<Url> {
+    let clean = !text.contains(|c: char| c.is_control() || c.is_whitespace());
+    Url::parse(text).ok().filter(|url| clean && url.has_host())
+}
+
+fn is_literal_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+impl fmt::Debug for CallbackUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CallbackUrl({}/..)", self.origin())
+    }
+}
+
+/// A stored URL loads whatever the present service would allow at registration.
+impl TryFrom<String> for CallbackUrl {
+    type Error = InvalidCallbackUrl;
+
+    fn try_from(text: String) -> Result<Self, InvalidCallbackUrl> {
+        Self::parse_allowing_loopback_http(&text)
+    }
+}
+
+impl From<CallbackUrl> for String {
+    fn from(url: CallbackUrl) -> Self {
+        url.0.into()
+    }
+}
+
+/// The text is no [`CallbackUrl`].
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{}", self.messages())]
+pub struct InvalidCallbackUrl {
+    rules: Vec<Rule>,
+}
+
+impl InvalidCallbackUrl {
+    fn new(rules: impl Into<Vec<Rule>>) -> Self {
+        Self { rules: rules.into() }
+    }
+
+    /// Every rule that is broken.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The broken rules as violations of `field`.
+    pub fn violations(&self, field: &str) -> Vec<Violation> {
+        let violation = |rule: &Rule| Violation::new(field, *rule, message(*rule));
+        self.rules.iter().map(violation).collect()
+    }
+
+    fn messages(&self) -> String {
+        let messages: Vec<_> = self.rules.iter().map(|rule| message(*rule)).collect();
+        messages.join("; ")
+    }
+}
+
+const fn message(rule: Rule) -> &'static str {
+    match rule {
+        Rule::NoFragment => "must not have a #fragment; leave it out",
+        Rule::NoUserInfo => "must not carry a user name or password; use a header or the signature",
+        Rule::NotHttps => "must start with https://",
+        _ => "must be an absolute URL with a host, like https://hooks.example.com/path",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(text: &str) -> Vec<Rule> {
+        CallbackUrl::parse(text).map_or_else(|error| error.rules, |_| Vec::new())
+    }
+
+    #[test]
+    fn https_urls_are_accepted_as_they_are() {
+        for text in ["https://a.example/", "https://a.example:8443/x?y=1", "https://[2606:4700::1]/"] {
+            assert_eq!(CallbackUrl::parse(text).expect(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn every_broken_rule_is_reported_at_once() {
+        assert_eq!(
+            rules("http://user:pass@a.example/#x"),
+            [Rule::NotHttps, Rule::NoUserInfo, Rule::NoFragment],
+        );
+    }
+
+    #[test]
+    fn what_is_no_absolute_url_with_a_host_is_refused() {
+        for text in ["", "a.example", "/path", "https://", "mailto:a@b.example", "https://a b/"] {
+            assert_eq!(rules(text), [Rule::NotUrl], "{text:?}");
+        }
+        for text in [" https://a.example/", "https://a.exa\nmple/", "https://a.example/\t"] {
+            assert_eq!(rules(text), [Rule::NotUrl], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn plain_http_goes_to_literal_loopback_only_and_only_when_asked() {
+        for text in ["http://127.0.0.1:80/", "http://[::1]/", "http://localhost:1/"] {
+            assert!(CallbackUrl::parse_allowing_loopback_http(text).is_ok(), "{text}");
+            assert_eq!(rules(text), [Rule::NotHttps], "{text}");
+        }
+        for text in ["http://10.0.0.1/", "http://localhost.example/", "ftp://127.0.0.1/"] {
+            assert!(CallbackUrl::parse_allowing_loopback_http(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_path_and_no_query() {
+        let url = CallbackUrl::parse("https://a.example/hidden?key=hidden").expect("valid");
+        assert_eq!(format!("{url:?}"), "CallbackUrl(https://a.example/..)");
+    }
+}

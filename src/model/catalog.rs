@@ -1,0 +1,272 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use thiserror::Error;
+
+use super::event::Payload;
+use super::number::EventId;
+use super::options::EnvelopeKind;
+use super::scope::ScopePrefix;
+
+/// One kind of event that a host offers.
+///
+/// ```
+/// use hookwire::EventId;
+/// use hookwire::model::EventType;
+/// use serde_json::json;
+///
+/// let paid = EventType::new(EventId::new(1), "order.paid", "Order paid", &json!({"order": 4711}))
+///     .in_module("Orders");
+/// assert_eq!(paid.key(), "order.paid");
+/// ```
+#[derive(Clone, Debug, Serialize)]
+pub struct EventType {
+    #[serde(rename = "event_id")]
+    id: EventId,
+    key: String,
+    name: String,
+    module: String,
+    sample: Option<Arc<RawValue>>,
+}
+
+impl EventType {
+    /// An event type with its id, its key on the wire, its name for people and a sample payload, which
+    /// `ping_event` sends.
+    pub fn new<S: Serialize + ?Sized>(
+        id: EventId,
+        key: impl Into<String>,
+        name: impl Into<String>,
+        sample: &S,
+    ) -> Self {
+        Self {
+            id,
+            key: key.into(),
+            name: name.into(),
+            module: String::new(),
+            sample: to_raw_value(sample).ok().map(Arc::from),
+        }
+    }
+
+    /// The event type of a Rust type, with one of its values as the sample.
+    pub fn of<P: Payload>(key: impl Into<String>, name: impl Into<String>, sample: &P) -> Self {
+        Self::new(P::EVENT, key, name, sample)
+    }
+
+    /// Sets the module, the group under which a page lists the event.
+    #[must_use]
+    pub fn in_module(self, module: impl Into<String>) -> Self {
+        Self { module: module.into(), ..self }
+    }
+
+    /// Its id.
+    pub const fn id(&self) -> EventId {
+        self.id
+    }
+
+    /// Its key on the wire: `eventType` or `type` in the envelope.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Its name for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The group under which a page lists it; empty when it has none.
+    pub fn module(&self) -> &str {
+        &self.module
+    }
+
+    /// A payload like those that its events carry, as JSON.
+    pub fn sample(&self) -> &RawValue {
+        self.sample.as_deref().unwrap_or(RawValue::NULL)
+    }
+}
+
+/// All event types that a host offers, with the envelope and the scope names that go with them.
+///
+/// ```
+/// use hookwire::EventId;
+/// use hookwire::model::{Catalog, EventType};
+/// use serde_json::json;
+///
+/// let catalog = Catalog::builder()
+///     .event(EventType::new(EventId::new(1), "order.paid", "Order paid", &json!({"order": 1})))
+///     .build()?;
+/// assert_eq!(catalog.get(EventId::new(1)).map(|event| event.key()), Some("order.paid"));
+/// # Ok::<_, hookwire::model::InvalidCatalog>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    events: Arc<BTreeMap<EventId, EventType>>,
+    envelope: EnvelopeKind,
+    scope_prefix: ScopePrefix,
+}
+
+impl Catalog {
+    /// Starts a catalog with the Standard Webhooks envelope and the scope prefix `webhooks`.
+    pub fn builder() -> CatalogBuilder {
+        CatalogBuilder {
+            events: Vec::new(),
+            envelope: EnvelopeKind::StandardWebhooks,
+            scope_prefix: ScopePrefix::new("webhooks"),
+        }
+    }
+
+    /// The event type with this id.
+    pub fn get(&self, id: EventId) -> Option<&EventType> {
+        self.events.get(&id)
+    }
+
+    /// Every event type, by ascending id.
+    pub fn iter(&self) -> impl Iterator<Item = &EventType> {
+        self.events.values()
+    }
+
+    /// The envelope of webhooks whose options name none.
+    pub const fn envelope(&self) -> EnvelopeKind {
+        self.envelope
+    }
+
+    /// What the names of the host's scopes start with.
+    pub const fn scope_prefix(&self) -> &ScopePrefix {
+        &self.scope_prefix
+    }
+}
+
+/// Gathers event types into a [`Catalog`].
+#[derive(Clone, Debug)]
+pub struct CatalogBuilder {
+    events: Vec<EventType>,
+    envelope: EnvelopeKind,
+    scope_prefix: ScopePrefix,
+}
+
+impl CatalogBuilder {
+    /// Adds an event type.
+    #[must_use]
+    pub fn event(mut self, event: EventType) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    /// Sets the envelope of webhooks whose options name none.
+    #[must_use]
+    pub fn envelope(self, envelope: EnvelopeKind) -> Self {
+        Self { envelope, ..self }
+    }
+
+    /// Sets what the names of the host's scopes start with.
+    #[must_use]
+    pub fn scope_prefix(self, scope_prefix: ScopePrefix) -> Self {
+        Self { scope_prefix, ..self }
+    }
+
+    /// Checks what was gathered.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCatalog`] with every fault: ids or keys used twice, empty keys, samples that do not
+    /// serialise.
+    pub fn build(self) -> Result<Catalog, InvalidCatalog> {
+        let faults = self.faults();
+        if !faults.is_empty() {
+            return Err(InvalidCatalog { faults });
+        }
+        let events = self.events.into_iter().map(|event| (event.id, event)).collect();
+        let (envelope, scope_prefix) = (self.envelope, self.scope_prefix);
+        Ok(Catalog { events: Arc::new(events), envelope, scope_prefix })
+    }
+
+    fn faults(&self) -> Vec<CatalogFault> {
+        let mut faults = Vec::new();
+        for (index, event) in self.events.iter().enumerate() {
+            let earlier = &self.events[..index];
+            if earlier.iter().any(|other| other.id == event.id) {
+                faults.push(CatalogFault::DuplicateId(event.id));
+            }
+            if earlier.iter().any(|other| other.key == event.key) {
+                faults.push(CatalogFault::DuplicateKey(event.key.clone()));
+            }
+            if event.key.is_empty() {
+                faults.push(CatalogFault::EmptyKey(event.id));
+            }
+            if event.sample.is_none() {
+                faults.push(CatalogFault::UnserializableSample(event.id));
+            }
+        }
+        faults
+    }
+}
+
+/// The gathered event types do not make a [`Catalog`].
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("the catalog has faults: {}", .faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+#[non_exhaustive]
+pub struct InvalidCatalog {
+    /// Every fault, in the order in which the events were added.
+    pub faults: Vec<CatalogFault>,
+}
+
+/// One fault of a catalog.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum CatalogFault {
+    /// Two event types have this id.
+    #[error("event id {0} is used twice")]
+    DuplicateId(EventId),
+    /// Two event types have this key.
+    #[error("key {0:?} is used twice")]
+    DuplicateKey(String),
+    /// The event type has no key.
+    #[error("event {0} has an empty key")]
+    EmptyKey(EventId),
+    /// The sample payload does not serialise to JSON.
+    #[error("the sample of event {0} does not serialise to JSON")]
+    UnserializableSample(EventId),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(id: u32, key: &str) -> EventType {
+        EventType::new(EventId::new(id), key, "name", &json!({}))
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let unserializable = HashMap::from([((1, 2), 3)]);
+        let error = Catalog::builder()
+            .event(event(1, "a"))
+            .event(event(1, "b"))
+            .event(event(2, "a"))
+            .event(EventType::new(EventId::new(3), "", "name", &unserializable))
+            .build()
+            .expect_err("faulty");
+        assert_eq!(
+            error.faults,
+            [
+                CatalogFault::DuplicateId(EventId::new(1)),
+                CatalogFault::DuplicateKey("a".into()),
+                CatalogFault::EmptyKey(EventId::new(3)),
+                CatalogFault::UnserializableSample(EventId::new(3)),
+            ]
+        );
+        assert!(error.to_string().contains("event id 1 is used twice; key \"a\" is used twice"));
+    }
+
+    #[test]
+    fn events_come_in_the_order_of_their_ids() {
+        let catalog = Catalog::builder().event(event(9, "b")).event(event(2, "a")).build();
+        let ids: Vec<_> = catalog.expect("valid").iter().map(|event| event.id().get()).collect();
+        assert_eq!(ids, [2, 9]);
+    }
+}

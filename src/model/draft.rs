@@ -1,0 +1,190 @@
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::number::{DeptId, EventId, Long};
+use super::status::Status;
+use super::subscription::{Departments, Subscription};
+use super::webhook::Webhook;
+
+/// What somebody asks for: raw strings and numbers, from code or JSON, unchecked.
+///
+/// Any JSON object deserialises into a draft: what has the wrong type is kept, to be reported beside
+/// every other violation when the draft is checked. `hook_id` and unknown keys are passed over, so a
+/// webhook that was read can be edited and sent back.
+///
+/// ```
+/// use hookwire::{assist, DeptId, WebhookDraft};
+///
+/// let draft = WebhookDraft::new("Device log", "https://hooks.example.com/assist")
+///     .describe("Unattended devices, to the CRM")
+///     .ignore_source("crm-sync")
+///     .subscribe(assist::UNATTENDED_SESSION_START)
+///     .subscribe_in(assist::DEVICE_ONLINE, [DeptId::new(7), DeptId::new(9)]);
+/// assert_eq!(draft.url(), "https://hooks.example.com/assist");
+///
+/// let from_json: WebhookDraft = serde_json::from_str(r#"{"name": 5, "status": "on"}"#)?;
+/// assert_eq!(from_json.url(), "");
+/// # Ok::<_, serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct WebhookDraft {
+    pub(crate) name: Option<Given<String>>,
+    pub(crate) desc: Option<Given<String>>,
+    pub(crate) url: Option<Given<String>>,
+    pub(crate) ignore_src: Option<Given<String>>,
+    pub(crate) status: Option<Given<i64>>,
+    pub(crate) subscriptions: Option<Given<Vec<Given<SubscriptionDraft>>>>,
+}
+
+/// One asked-for subscription, unchecked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SubscriptionDraft {
+    pub(crate) event_id: Option<Given<i64>>,
+    pub(crate) dept_ids: Option<Given<Vec<Given<i64>>>>,
+}
+
+/// A value of the type that belongs here, or whatever came in its place.
+#[derive(Clone, Debug)]
+pub(crate) enum Given<T> {
+    Right(T),
+    Wrong(Value),
+}
+
+impl WebhookDraft {
+    /// A draft with this name and callback URL, enabled, subscribed to nothing yet.
+    pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
+        Self { name: Some(Given::Right(name.into())), url: Some(Given::Right(url.into())), ..Self::default() }
+    }
+
+    /// Sets the description.
+    #[must_use]
+    pub fn describe(self, desc: impl Into<String>) -> Self {
+        Self { desc: Some(Given::Right(desc.into())), ..self }
+    }
+
+    /// Sets the source whose events the webhook shall not get.
+    #[must_use]
+    pub fn ignore_source(self, source: impl Into<String>) -> Self {
+        Self { ignore_src: Some(Given::Right(source.into())), ..self }
+    }
+
+    /// Sets the status; a draft that never does asks for [`Status::Enabled`].
+    #[must_use]
+    pub fn status(self, status: Status) -> Self {
+        Self { status: Some(Given::Right(status.into())), ..self }
+    }
+
+    /// Adds a subscription to `event` for every department.
+    #[must_use]
+    pub fn subscribe(self, event: EventId) -> Self {
+        self.push(SubscriptionDraft { event_id: Some(Given::Right(event.get().into())), dept_ids: None })
+    }
+
+    /// Adds a subscription to `event` for these departments only.
+    #[must_use]
+    pub fn subscribe_in(self, event: EventId, departments: impl IntoIterator<Item = DeptId>) -> Self {
+        let ids = departments.into_iter().map(|id| Given::Right(id.get())).collect();
+        self.push(SubscriptionDraft {
+            event_id: Some(Given::Right(event.get().into())),
+            dept_ids: Some(Given::Right(ids)),
+        })
+    }
+
+    /// The callback URL as it was given; empty when none was.
+    pub fn url(&self) -> &str {
+        match &self.url {
+            Some(Given::Right(url)) => url,
+            Some(Given::Wrong(_)) | None => "",
+        }
+    }
+
+    fn push(mut self, subscription: SubscriptionDraft) -> Self {
+        let mut subscriptions = match self.subscriptions.take() {
+            Some(Given::Right(subscriptions)) => subscriptions,
+            Some(Given::Wrong(_)) | None => Vec::new(),
+        };
+        subscriptions.push(Given::Right(subscription));
+        self.subscriptions = Some(Given::Right(subscriptions));
+        self
+    }
+}
+
+/// The draft that asks for a webhook just like this one.
+impl From<&Webhook> for WebhookDraft {
+    fn from(webhook: &Webhook) -> Self {
+        let subscriptions = webhook.subscriptions().iter().map(|it| Given::Right(it.into()));
+        Self {
+            name: Some(Given::Right(webhook.name().to_owned())),
+            desc: webhook.desc().map(|desc| Given::Right(desc.to_owned())),
+            url: Some(Given::Right(webhook.url().as_str().to_owned())),
+            ignore_src: webhook.ignore_src().map(|source| Given::Right(source.to_string())),
+            status: Some(Given::Right(webhook.status().into())),
+            subscriptions: Some(Given::Right(subscriptions.collect())),
+        }
+    }
+}
+
+impl From<&Subscription> for SubscriptionDraft {
+    fn from(subscription: &Subscription) -> Self {
+        let dept_ids = match subscription.departments() {
+            Departments::All => None,
+            Departments::Only(set) => {
+                Some(Given::Right(set.iter().map(|id| Given::Right(id.get())).collect()))
+            }
+        };
+        Self { event_id: Some(Given::Right(subscription.event_id().get().into())), dept_ids }
+    }
+}
+
+/// How a JSON value of the right type is read; everything else is kept as it came.
+pub(crate) trait FromJson: Sized {
+    fn from_json(value: Value) -> Result<Self, Value>;
+}
+
+impl FromJson for String {
+    fn from_json(value: Value) -> Result<Self, Value> {
+        match value {
+            Value::String(text) => Ok(text),
+            other => Err(other),
+        }
+    }
+}
+
+impl FromJson for i64 {
+    fn from_json(value: Value) -> Result<Self, Value> {
+        Long::deserialize(&value).map(|Long(number)| number).map_err(|_| value)
+    }
+}
+
+impl<T: FromJson> FromJson for Vec<Given<T>> {
+    fn from_json(value: Value) -> Result<Self, Value> {
+        match value {
+            Value::Array(items) => Ok(items.into_iter().map(Given::read).collect()),
+            other => Err(other),
+        }
+    }
+}
+
+impl FromJson for SubscriptionDraft {
+    fn from_json(value: Value) -> Result<Self, Value> {
+        let Value::Object(mut object) = value else { return Err(value) };
+        let mut given = |key| object.remove(key).filter(|value| !value.is_null());
+        Ok(Self {
+            event_id: given("event_id").map(Given::read),
+            dept_ids: given("dept_ids").map(Given::read),
+        })
+    }
+}
+
+impl<T: FromJson> Given<T> {
+    fn read(value: Value) -> Self {
+        T::from_json(value).map_or_else(Self::Wrong, Self::Right)
+    }
+}
+
+impl<'de, T: FromJson> Deserialize<'de> for Given<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(Self::read)
+    }
+}

@@ -1,0 +1,249 @@
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::id::{MessageId, SourceId};
+use super::number::{DeptId, EventId};
+use super::time::Timestamp;
+
+/// A Rust type that is the payload of one kind of event.
+///
+/// ```
+/// use hookwire::{Event, EventId};
+/// use hookwire::model::Payload;
+///
+/// #[derive(serde::Serialize)]
+/// struct OrderPaid {
+///     order: u64,
+/// }
+///
+/// impl Payload for OrderPaid {
+///     const EVENT: EventId = EventId::new(1);
+/// }
+///
+/// let event = Event::of(&OrderPaid { order: 4711 })?;
+/// assert_eq!(event.payload().get(), r#"{"order":4711}"#);
+/// # Ok::<_, hookwire::model::InvalidEvent>(())
+/// ```
+pub trait Payload: Serialize {
+    /// The kind of event that values of this type are payloads of.
+    const EVENT: EventId;
+}
+
+/// Something that happened, to be published.
+///
+/// Only the kind of event and the payload are needed. A message id and a time are filled in at publish
+/// where they were left open; name the message id to make publishing idempotent.
+///
+/// ```
+/// use hookwire::{assist, DeptId, Event, SourceId};
+///
+/// let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({"deviceName": "LAB-4"}))?
+///     .department(DeptId::new(7))
+///     .source(SourceId::new("agent")?)
+///     .actor("maria@example.com");
+/// # let _ = event;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Event {
+    event_id: EventId,
+    payload: Arc<RawValue>,
+    message_id: Option<MessageId>,
+    time: Option<Timestamp>,
+    department: Option<DeptId>,
+    source: Option<SourceId>,
+    actor: Option<String>,
+}
+
+impl Event {
+    /// An event of this kind whose payload is the JSON of `payload`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidEvent`] when the payload does not serialise to JSON.
+    pub fn new<T: Serialize + ?Sized>(event: EventId, payload: &T) -> Result<Self, InvalidEvent> {
+        let payload = to_raw_value(payload).map_err(|source| InvalidEvent { source })?;
+        Ok(Self {
+            event_id: event,
+            payload: payload.into(),
+            message_id: None,
+            time: None,
+            department: None,
+            source: None,
+            actor: None,
+        })
+    }
+
+    /// The event that `payload` is the payload of.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidEvent`] when the payload does not serialise to JSON.
+    pub fn of<P: Payload>(payload: &P) -> Result<Self, InvalidEvent> {
+        Self::new(P::EVENT, payload)
+    }
+
+    /// Names the message id, so that publishing the event again does nothing.
+    #[must_use]
+    pub fn message_id(self, id: MessageId) -> Self {
+        Self { message_id: Some(id), ..self }
+    }
+
+    /// Sets when it happened; otherwise the time of publishing.
+    #[must_use]
+    pub fn at(self, time: impl Into<Timestamp>) -> Self {
+        Self { time: Some(time.into()), ..self }
+    }
+
+    /// Sets the department in which it happened.
+    #[must_use]
+    pub fn department(self, department: DeptId) -> Self {
+        Self { department: Some(department), ..self }
+    }
+
+    /// Sets the source of the write that caused it.
+    #[must_use]
+    pub fn source(self, source: SourceId) -> Self {
+        Self { source: Some(source), ..self }
+    }
+
+    /// Sets who did it: `eventBy` in Assist's envelope.
+    #[must_use]
+    pub fn actor(self, actor: impl Into<String>) -> Self {
+        Self { actor: Some(actor.into()), ..self }
+    }
+
+    /// The kind of event.
+    pub const fn event_id(&self) -> EventId {
+        self.event_id
+    }
+
+    /// The payload, as JSON.
+    pub fn payload(&self) -> &RawValue {
+        &self.payload
+    }
+
+    /// The event as it is published, with `id` and `now` where it names none itself.
+    pub fn published(self, id: impl FnOnce() -> MessageId, now: Timestamp) -> PublishedEvent {
+        PublishedEvent {
+            message_id: self.message_id.unwrap_or_else(id),
+            event_id: self.event_id,
+            time: self.time.unwrap_or(now),
+            department: self.department,
+            source: self.source,
+            actor: self.actor,
+            payload: self.payload,
+        }
+    }
+}
+
+/// An event with its identity and time: what stores keep and receivers get.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
+pub struct PublishedEvent {
+    /// Its identity within the tenant.
+    pub message_id: MessageId,
+    /// The kind of event.
+    pub event_id: EventId,
+    /// When it happened.
+    pub time: Timestamp,
+    /// The department in which it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub department: Option<DeptId>,
+    /// The source of the write that caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceId>,
+    /// Who did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The payload: JSON, byte for byte as it was published.
+    pub payload: Arc<RawValue>,
+}
+
+impl PublishedEvent {
+    /// SHA-256 over the content: what tells a repeated publish from a message id used for something else.
+    ///
+    /// The time is left out: a publish that is repeated after a lost answer may carry another one.
+    pub fn digest(&self) -> [u8; 32] {
+        let department = self.department.map(|id| id.to_string());
+        let parts = [
+            Some(self.payload.get()),
+            department.as_deref(),
+            self.source.as_ref().map(SourceId::as_str),
+            self.actor.as_deref(),
+        ];
+        let mut hash = Sha256::new_with_prefix(self.event_id.get().to_be_bytes());
+        for part in parts {
+            // The length keeps neighbours apart; no part has the length that stands for "none".
+            let length = part.map_or(u64::MAX, |text| text.len() as u64);
+            hash.update(length.to_be_bytes());
+            hash.update(part.unwrap_or_default());
+        }
+        hash.finalize().into()
+    }
+}
+
+/// The payload does not serialise to JSON.
+#[derive(Debug, Error)]
+#[error("the payload does not serialise to JSON")]
+#[non_exhaustive]
+pub struct InvalidEvent {
+    source: serde_json::Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn published(event: Event) -> PublishedEvent {
+        event.published(|| MessageId::new("generated").expect("valid"), Timestamp::from_millis(5))
+    }
+
+    fn event() -> Event {
+        Event::new(EventId::new(1), &json!({"a": 1})).expect("serialises")
+    }
+
+    #[test]
+    fn what_was_left_open_is_filled_in_and_what_was_named_stays() {
+        let open = published(event());
+        assert_eq!((open.message_id.as_str(), open.time.as_millis()), ("generated", 5));
+        let id = MessageId::new("mine").expect("valid");
+        let named = published(event().message_id(id).at(Timestamp::from_millis(3)));
+        assert_eq!((named.message_id.as_str(), named.time.as_millis()), ("mine", 3));
+    }
+
+    #[test]
+    fn the_digest_tells_contents_apart_and_passes_over_the_time() {
+        let digest = |event| published(event).digest();
+        let other = Event::new(EventId::new(2), &json!({"a": 1})).expect("serialises");
+        let source = SourceId::new("x").expect("valid");
+        assert_eq!(digest(event()), digest(event().at(Timestamp::from_millis(9))));
+        assert_ne!(digest(event()), digest(other));
+        assert_ne!(digest(event()), digest(event().department(DeptId::new(1))));
+        assert_ne!(digest(event().source(source)), digest(event().actor("x")));
+        assert_ne!(digest(event()), digest(event().actor("")));
+    }
+
+    #[test]
+    fn payload_bytes_survive_a_round_trip_unchanged() {
+        let raw = RawValue::from_string(r#"{"b" : 1.10, "a":1e2}"#.into()).expect("json");
+        let event = published(Event::new(EventId::new(1), &raw).expect("serialises"));
+        let stored = serde_json::to_string(&event).expect("serialises");
+        let loaded: PublishedEvent = serde_json::from_str(&stored).expect("deserialises");
+        assert_eq!(loaded.payload.get(), r#"{"b" : 1.10, "a":1e2}"#);
+        assert_eq!(loaded.digest(), event.digest());
+    }
+
+    #[test]
+    fn a_payload_that_is_no_json_is_refused() {
+        let map = std::collections::HashMap::from([((1, 2), 3)]);
+        let error = Event::new(EventId::new(1), &map).expect_err("tuple keys");
+        assert_eq!(error.to_string(), "the payload does not serialise to JSON");
+    }
+}

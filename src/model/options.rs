@@ -1,0 +1,198 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The form of the body in which an event is sent.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EnvelopeKind {
+    /// Zoho Assist's: `{"payload", "eventType", "eventTime", "eventBy", "orgId"}`.
+    Assist,
+    /// Standard Webhooks': `{"type", "timestamp", "data"}`.
+    StandardWebhooks,
+}
+
+/// Settings of a webhook that stand beside its Zoho attributes.
+///
+/// Header values may be credentials: they never print.
+///
+/// ```
+/// use hookwire::model::{DeliveryOptions, EnvelopeKind};
+///
+/// let options = DeliveryOptions::new()
+///     .with_header("x-team", "devices")?
+///     .with_envelope(EnvelopeKind::StandardWebhooks);
+/// assert!(DeliveryOptions::new().with_header("Host", "inside").is_err());
+/// # let _ = options;
+/// # Ok::<_, hookwire::model::InvalidHeader>(())
+/// ```
+#[derive(Clone, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "OptionsParts", into = "OptionsParts")]
+pub struct DeliveryOptions {
+    envelope: Option<EnvelopeKind>,
+    headers: HeaderMap,
+}
+
+impl DeliveryOptions {
+    /// The most headers that a webhook may add.
+    pub const MAX_HEADERS: usize = 20;
+    /// The most bytes that one header value may have; Svix has the same limit.
+    pub const MAX_HEADER_BYTES: usize = 4096;
+
+    /// The options of a webhook that never set any: the catalog's envelope, no further headers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends events in this envelope instead of the catalog's.
+    #[must_use]
+    pub fn with_envelope(self, envelope: EnvelopeKind) -> Self {
+        Self { envelope: Some(envelope), ..self }
+    }
+
+    /// Sends this header with each request, in place of one of the same name set earlier.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidHeader`] when it is no header, is one that hookwire or the HTTP layer sets, or is too
+    /// much.
+    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, InvalidHeader> {
+        let key = HeaderName::try_from(name).map_err(|_| InvalidHeader::NotName(name.to_owned()))?;
+        if is_reserved(&key) {
+            return Err(InvalidHeader::Reserved(key));
+        }
+        let mut value = match HeaderValue::try_from(value) {
+            Ok(value) if value.len() <= Self::MAX_HEADER_BYTES => value,
+            _ => return Err(InvalidHeader::BadValue(key)),
+        };
+        value.set_sensitive(true);
+        self.headers.insert(key, value);
+        if self.headers.len() > Self::MAX_HEADERS {
+            return Err(InvalidHeader::TooMany);
+        }
+        Ok(self)
+    }
+
+    /// The envelope that was asked for.
+    pub const fn envelope(&self) -> Option<EnvelopeKind> {
+        self.envelope
+    }
+
+    /// The headers that are added to each request.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+}
+
+/// Headers that frame the request, speak for hookwire, or unlock the clouds' metadata services.
+fn is_reserved(name: &HeaderName) -> bool {
+    const NAMES: [&str; 14] = [
+        "accept-encoding",
+        "connection",
+        "expect",
+        "host",
+        "keep-alive",
+        "metadata",
+        "metadata-flavor",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    ];
+    const PREFIXES: [&str; 6] = ["content-", "webhook-", "x-aws-", "x-google-", "x-goog-", "x-metadata-"];
+    let name = name.as_str();
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+impl fmt::Debug for DeliveryOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.keys().map(HeaderName::as_str).collect();
+        f.debug_struct("DeliveryOptions").field("envelope", &self.envelope).field("headers", &names).finish()
+    }
+}
+
+/// The stored form.
+#[derive(Deserialize, Serialize)]
+struct OptionsParts {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    envelope: Option<EnvelopeKind>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+}
+
+impl TryFrom<OptionsParts> for DeliveryOptions {
+    type Error = InvalidHeader;
+
+    fn try_from(parts: OptionsParts) -> Result<Self, InvalidHeader> {
+        let options = Self { envelope: parts.envelope, headers: HeaderMap::new() };
+        let add = |options: Self, (name, value): (&String, &String)| options.with_header(name, value);
+        parts.headers.iter().try_fold(options, add)
+    }
+}
+
+impl From<DeliveryOptions> for OptionsParts {
+    fn from(options: DeliveryOptions) -> Self {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = options.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        Self { envelope: options.envelope, headers: headers.collect() }
+    }
+}
+
+/// The header cannot be added to a webhook's requests.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum InvalidHeader {
+    /// The value holds characters that no header may, or is longer than
+    /// [`DeliveryOptions::MAX_HEADER_BYTES`].
+    #[error("the value of header `{0}` must be visible text of at most 4096 bytes")]
+    BadValue(HeaderName),
+    /// The name is no header name.
+    #[error("{0:?} is no header name")]
+    NotName(String),
+    /// hookwire or the HTTP layer sets this header, or a metadata service listens for it.
+    #[error("header `{0}` is reserved; choose another name")]
+    Reserved(HeaderName),
+    /// More than [`DeliveryOptions::MAX_HEADERS`].
+    #[error("a webhook may add at most 20 headers")]
+    TooMany,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_headers_are_refused_in_any_case() {
+        for name in ["Host", "CONTENT-TYPE", "webhook-id", "Transfer-Encoding", "Metadata-Flavor"] {
+            let error = DeliveryOptions::new().with_header(name, "x").expect_err(name);
+            assert!(matches!(error, InvalidHeader::Reserved(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_and_numbers_are_bounded() {
+        let long = |bytes| DeliveryOptions::new().with_header("x", &"a".repeat(bytes));
+        assert!(long(4096).is_ok());
+        assert!(matches!(long(4097), Err(InvalidHeader::BadValue(_))));
+        assert!(DeliveryOptions::new().with_header("x", "a\r\nb: c").is_err());
+        assert!(DeliveryOptions::new().with_header("x y", "a").is_err());
+        let many =
+            |n| (0..n).try_fold(DeliveryOptions::new(), |it, i| it.with_header(&format!("x-{i}"), "v"));
+        assert!(many(20).is_ok());
+        assert_eq!(many(21), Err(InvalidHeader::TooMany));
+    }
+
+    #[test]
+    fn debug_shows_names_and_no_values() {
+        let options = DeliveryOptions::new().with_header("x-key", "hidden").expect("valid");
+        let text = format!("{options:?}");
+        assert!(text.contains("x-key") && !text.contains("hidden"), "{text}");
+    }
+}

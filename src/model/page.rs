@@ -1,0 +1,84 @@
+/// Which page of a listing is asked for.
+///
+/// ```
+/// use hookwire::model::PageRequest;
+///
+/// let first = PageRequest::first().with_limit(50);
+/// assert_eq!(first.limit(), 50);
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PageRequest {
+    after: Option<String>,
+    limit: u16,
+}
+
+impl PageRequest {
+    /// The most items that one page holds.
+    pub const MAX_LIMIT: u16 = 250;
+    /// Items on a page when nothing else is asked for.
+    pub const DEFAULT_LIMIT: u16 = 100;
+
+    /// The first page, of [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT) items.
+    pub const fn first() -> Self {
+        Self { after: None, limit: Self::DEFAULT_LIMIT }
+    }
+
+    /// The page that follows the one that gave `cursor` as its [`Page::next`].
+    pub fn after(cursor: impl Into<String>) -> Self {
+        Self { after: Some(cursor.into()), ..Self::first() }
+    }
+
+    /// The same page with at most `limit` items, kept within 1 and [`MAX_LIMIT`](Self::MAX_LIMIT).
+    #[must_use]
+    pub fn with_limit(self, limit: u16) -> Self {
+        Self { limit: limit.clamp(1, Self::MAX_LIMIT), ..self }
+    }
+
+    /// Where the page starts: just after this cursor of the store's own making.
+    pub fn cursor(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// The most items wanted.
+    pub const fn limit(&self) -> usize {
+        self.limit as usize
+    }
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self::first()
+    }
+}
+
+/// One page of a listing.
+///
+/// Following `next` to the end shows each item that was there at the first page once, while others
+/// write.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Page<T> {
+    /// The items, in the order of the listing.
+    pub items: Vec<T>,
+    /// The cursor for [`PageRequest::after`]; `None` on the last page.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A page of `items`, followed by the page after `next`.
+    pub const fn new(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_stay_within_their_bounds() {
+        assert_eq!(PageRequest::first().with_limit(0).limit(), 1);
+        assert_eq!(PageRequest::first().with_limit(u16::MAX).limit(), 250);
+        assert_eq!(PageRequest::after("7").cursor(), Some("7"));
+    }
+}

@@ -1,0 +1,35 @@
+use std::fmt;
+
+use bytes::Bytes;
+
+/// A webhook's signing keys as a store keeps them: opaque bytes that only the service can open.
+///
+/// A store writes them down and gives them back unchanged. They never print.
+///
+/// ```
+/// use hookwire::model::SealedSecrets;
+///
+/// let sealed = SealedSecrets::new("whsec_c2VjcmV0");
+/// assert_eq!(format!("{sealed:?}"), "SealedSecrets([redacted])");
+/// ```
+#[derive(Clone, Default)]
+pub struct SealedSecrets(Bytes);
+
+impl SealedSecrets {
+    /// Wraps what the service sealed, or what a store read back.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes to write down. Whoever reads them may be able to sign as the host: keep them like a
+    /// password.
+    pub const fn expose(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SealedSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedSecrets([redacted])")
+    }
+}

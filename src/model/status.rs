@@ -1,0 +1,79 @@
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Whether a webhook gets events: `0` and `1` on the wire.
+///
+/// A disabled webhook keeps its place in the limits and its waiting deliveries, and can be edited and
+/// pinged.
+///
+/// ```
+/// use hookwire::model::Status;
+///
+/// assert_eq!(Status::try_from(1)?, Status::Enabled);
+/// assert!(Status::try_from(2).is_err());
+/// # Ok::<_, hookwire::model::InvalidStatus>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(try_from = "super::number::Long", into = "i64")]
+#[expect(clippy::exhaustive_enums, reason = "the wire format has these two values and no other")]
+pub enum Status {
+    /// `0`: gets no events.
+    Disabled,
+    /// `1`: gets events. What a draft that names no status asks for.
+    #[default]
+    Enabled,
+}
+
+/// The number is no [`Status`].
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("a status is 0 (disabled) or 1 (enabled), not {number}")]
+#[non_exhaustive]
+pub struct InvalidStatus {
+    /// What was given.
+    pub number: i64,
+}
+
+impl TryFrom<i64> for Status {
+    type Error = InvalidStatus;
+
+    fn try_from(number: i64) -> Result<Self, InvalidStatus> {
+        match number {
+            0 => Ok(Self::Disabled),
+            1 => Ok(Self::Enabled),
+            number => Err(InvalidStatus { number }),
+        }
+    }
+}
+
+impl TryFrom<super::number::Long> for Status {
+    type Error = InvalidStatus;
+
+    fn try_from(long: super::number::Long) -> Result<Self, InvalidStatus> {
+        long.0.try_into()
+    }
+}
+
+impl From<Status> for i64 {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Disabled => 0,
+            Status::Enabled => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_zero_and_one_are_statuses() {
+        for (number, status) in [(0, Status::Disabled), (1, Status::Enabled)] {
+            assert_eq!(Status::try_from(number), Ok(status));
+            assert_eq!(i64::from(status), number);
+        }
+        for number in [-1, 2, i64::MAX] {
+            assert_eq!(Status::try_from(number), Err(InvalidStatus { number }));
+        }
+    }
+}

@@ -1,0 +1,184 @@
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::number::{DeptId, EventId};
+
+/// One kind of event that a webhook wants, and the departments for which it wants it.
+///
+/// ```
+/// use hookwire::{assist, DeptId};
+/// use hookwire::model::{Departments, Subscription};
+///
+/// let devices = Departments::only([DeptId::new(7), DeptId::new(9)])?;
+/// let subscription = Subscription::new(assist::DEVICE_ONLINE, devices);
+/// assert_eq!(
+///     serde_json::to_string(&subscription)?,
+///     r#"{"event_id":13,"dept_ids":[7,9]}"#,
+/// );
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Subscription {
+    event_id: EventId,
+    #[serde(rename = "dept_ids", default, skip_serializing_if = "Departments::is_all")]
+    departments: Departments,
+}
+
+impl Subscription {
+    /// A subscription to `event_id` for `departments`.
+    pub const fn new(event_id: EventId, departments: Departments) -> Self {
+        Self { event_id, departments }
+    }
+
+    /// The kind of event.
+    pub const fn event_id(&self) -> EventId {
+        self.event_id
+    }
+
+    /// The departments for which it is wanted.
+    pub const fn departments(&self) -> &Departments {
+        &self.departments
+    }
+}
+
+/// The departments for which a subscription wants its event.
+///
+/// On the wire: the key `dept_ids`, absent or `null` for all of them. An empty list is refused: removing
+/// the last department must never widen a subscription to all.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "Option<DeptSet>", into = "Option<DeptSet>")]
+#[expect(clippy::exhaustive_enums, reason = "a subscription is narrowed or it is not")]
+pub enum Departments {
+    /// Every department, and events that have none.
+    #[default]
+    All,
+    /// Only these; never events without a department.
+    Only(DeptSet),
+}
+
+impl Departments {
+    /// Only these departments.
+    ///
+    /// # Errors
+    ///
+    /// [`EmptyDepartments`] when there is none.
+    pub fn only(departments: impl IntoIterator<Item = DeptId>) -> Result<Self, EmptyDepartments> {
+        DeptSet::new(departments).map(Self::Only)
+    }
+
+    /// Whether every department is wanted.
+    pub const fn is_all(&self) -> bool {
+        matches!(self, Self::All)
+    }
+
+    /// Whether an event of `department` is wanted.
+    pub fn include(&self, department: Option<DeptId>) -> bool {
+        match (self, department) {
+            (Self::All, _) => true,
+            (Self::Only(_), None) => false,
+            (Self::Only(set), Some(department)) => set.contains(department),
+        }
+    }
+}
+
+impl From<Option<DeptSet>> for Departments {
+    fn from(set: Option<DeptSet>) -> Self {
+        set.map_or(Self::All, Self::Only)
+    }
+}
+
+impl From<Departments> for Option<DeptSet> {
+    fn from(departments: Departments) -> Self {
+        match departments {
+            Departments::All => None,
+            Departments::Only(set) => Some(set),
+        }
+    }
+}
+
+/// A set of departments that is never empty.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "Vec<DeptId>", into = "Vec<DeptId>")]
+pub struct DeptSet(BTreeSet<DeptId>);
+
+/// No department was named; leave `dept_ids` out to mean all of them.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("names no department; leave `dept_ids` out to mean all departments")]
+#[non_exhaustive]
+pub struct EmptyDepartments {}
+
+impl DeptSet {
+    /// The set of these departments.
+    ///
+    /// # Errors
+    ///
+    /// [`EmptyDepartments`] when there is none.
+    pub fn new(departments: impl IntoIterator<Item = DeptId>) -> Result<Self, EmptyDepartments> {
+        let set: BTreeSet<_> = departments.into_iter().collect();
+        if set.is_empty() { Err(EmptyDepartments {}) } else { Ok(Self(set)) }
+    }
+
+    /// Whether `department` is in the set.
+    pub fn contains(&self, department: DeptId) -> bool {
+        self.0.contains(&department)
+    }
+
+    /// The departments in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = DeptId> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+impl TryFrom<Vec<DeptId>> for DeptSet {
+    type Error = EmptyDepartments;
+
+    fn try_from(departments: Vec<DeptId>) -> Result<Self, EmptyDepartments> {
+        Self::new(departments)
+    }
+}
+
+impl From<DeptSet> for Vec<DeptId> {
+    fn from(set: DeptSet) -> Self {
+        set.iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Subscription, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn absent_and_null_departments_mean_all() {
+        for json in [r#"{"event_id":13}"#, r#"{"event_id":13,"dept_ids":null}"#] {
+            assert_eq!(parse(json).expect(json).departments(), &Departments::All);
+        }
+    }
+
+    #[test]
+    fn an_empty_list_is_refused_and_never_all() {
+        assert!(parse(r#"{"event_id":13,"dept_ids":[]}"#).is_err());
+        assert_eq!(Departments::only([]), Err(EmptyDepartments {}));
+    }
+
+    #[test]
+    fn departments_are_read_from_numbers_and_strings_and_doubled_ones_fold() {
+        let subscription = parse(r#"{"event_id":"13","dept_ids":["9",7,9]}"#).expect("valid");
+        let Departments::Only(set) = subscription.departments() else { panic!("narrowed") };
+        assert_eq!(set.iter().collect::<Vec<_>>(), [DeptId::new(7), DeptId::new(9)]);
+    }
+
+    #[test]
+    fn an_event_without_a_department_reaches_all_only() {
+        let only = Departments::only([DeptId::new(7)]).expect("one");
+        assert!(Departments::All.include(None));
+        assert!(!only.include(None));
+        assert!(only.include(Some(DeptId::new(7))));
+        assert!(!only.include(Some(DeptId::new(8))));
+    }
+}

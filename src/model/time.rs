@@ -1,0 +1,113 @@
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: whole milliseconds since the Unix epoch.
+///
+/// Arithmetic saturates, so no time that comes from outside can overflow. `Display` prints RFC 3339.
+///
+/// ```
+/// use std::time::Duration;
+/// use hookwire::model::Timestamp;
+///
+/// let time = Timestamp::from_millis(1_688_928_870_551);
+/// assert_eq!(time.to_string(), "2023-07-09T18:54:30.551Z");
+/// assert_eq!(time.plus(Duration::from_secs(2)).since(time), Duration::from_secs(2));
+/// ```
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The time this many milliseconds after the Unix epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// The time this many seconds after the Unix epoch.
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down.
+    pub const fn as_secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// This time, moved later by `delay`.
+    #[must_use]
+    pub fn plus(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(saturating_millis(delay)))
+    }
+
+    /// This time, moved earlier by `age`.
+    #[must_use]
+    pub fn minus(self, age: Duration) -> Self {
+        Self(self.0.saturating_sub(saturating_millis(age)))
+    }
+
+    /// How long after `earlier` this is; zero when it is not later.
+    pub fn since(self, earlier: Self) -> Duration {
+        let millis = self.0.saturating_sub(earlier.0).max(0);
+        Duration::from_millis(millis.unsigned_abs())
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Self::default().plus(after),
+            Err(before) => Self::default().minus(before.duration()),
+        }
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = jiff::Timestamp::MIN.as_millisecond()..=jiff::Timestamp::MAX.as_millisecond();
+        match jiff::Timestamp::from_millisecond(self.0.clamp(*limits.start(), *limits.end())) {
+            Ok(time) => write!(f, "{time:.3}"),
+            Err(_) => write!(f, "{}ms", self.0),
+        }
+    }
+}
+
+fn saturating_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates_at_both_ends() {
+        let last = Timestamp::from_millis(i64::MAX);
+        let first = Timestamp::from_millis(i64::MIN);
+        assert_eq!(last.plus(Duration::MAX), last);
+        assert_eq!(first.minus(Duration::MAX), first);
+        assert_eq!(last.since(first), Duration::from_millis(i64::MAX.unsigned_abs()));
+        assert_eq!(first.since(last), Duration::ZERO);
+    }
+
+    #[test]
+    fn times_before_the_epoch_round_down() {
+        let time = Timestamp::from(UNIX_EPOCH - Duration::from_millis(1));
+        assert_eq!(time.as_millis(), -1);
+        assert_eq!(time.as_secs(), -1);
+    }
+
+    #[test]
+    fn every_time_prints() {
+        for millis in [i64::MIN, -1, 0, i64::MAX] {
+            assert!(!Timestamp::from_millis(millis).to_string().is_empty());
+        }
+        assert_eq!(Timestamp::default().to_string(), "1970-01-01T00:00:00.000Z");
+    }
+}

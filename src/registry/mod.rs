@@ -1,0 +1,3 @@
+//! x
+mod limits;
+pub use limits::Limits;
