@@ -127,6 +127,11 @@ impl Event {
         &self.payload
     }
 
+    /// Where it comes from: its department and its source.
+    pub(crate) const fn origin(&self) -> (Option<DeptId>, Option<&SourceId>) {
+        (self.department, self.source.as_ref())
+    }
+
     /// The event as it is published, with `id` and `now` where it names none itself.
     pub fn published(self, id: impl FnOnce() -> MessageId, now: Timestamp) -> PublishedEvent {
         PublishedEvent {

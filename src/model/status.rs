@@ -24,6 +24,13 @@ pub enum Status {
     Enabled,
 }
 
+impl Status {
+    /// Whether it is [`Enabled`](Self::Enabled).
+    pub const fn is_enabled(self) -> bool {
+        matches!(self, Self::Enabled)
+    }
+}
+
 /// The number is no [`Status`].
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("a status is 0 (disabled) or 1 (enabled), not {number}")]

@@ -1,3 +1,30 @@
-//! x
+//! The rules over one tenant's webhooks: pure functions from what is asked and what is there to a
+//! change, or to every violation at once.
+//!
+//! A [`Registry`] is all that a tenant has registered, at a [`Revision`]. A rule never changes it: it
+//! answers with a [`RegistryChange`], which a store commits against that revision.
+//!
+//! ```
+//! use hookwire::{assist, WebhookDraft};
+//! use hookwire::model::SealedSecrets;
+//! use hookwire::registry::{self, Registry, Terms, UrlRule};
+//!
+//! let catalog = assist::catalog();
+//! let terms = Terms { catalog: &catalog, limits: Some(assist::limits()), urls: UrlRule::HttpsOnly };
+//! let draft = WebhookDraft::new("", "http://hooks.example.com/");
+//!
+//! let refusal = registry::create(&draft, SealedSecrets::default(), &Registry::default(), terms);
+//! let violations = refusal.expect_err("three rules are broken").into_violations();
+//! let fields: Vec<_> = violations.iter().map(|violation| violation.field()).collect();
+//! assert_eq!(fields, ["name", "url", "subscriptions"]);
+//! ```
+
+mod check;
 mod limits;
+mod rules;
+mod state;
+
+pub use check::{UrlRule, check_url};
 pub use limits::Limits;
+pub use rules::{Refusal, Terms, create, delete, patch, replace, set_options, set_secrets, set_status};
+pub use state::{Backlog, Registered, Registry, RegistryChange, Revision, Version};

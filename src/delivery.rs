@@ -1,0 +1,416 @@
+//! What becomes of a delivery after an attempt, and of its webhook's lane: pure decisions.
+//!
+//! ```
+//! use hookwire::delivery::{self, DisablePolicy, Health, Next, Report};
+//! use hookwire::model::{End, Outcome, Timestamp};
+//! use hookwire::retry::{Jitter, RetryPolicy};
+//! use http::StatusCode;
+//!
+//! let answer = Outcome::Answered { status: StatusCode::OK, retry_after: None, body: String::new() };
+//! let rules = delivery::Rules { retry: &RetryPolicy::default(), disable: &DisablePolicy::default() };
+//! let now = Timestamp::from_secs(1_700_000_000);
+//! let decision = delivery::decide(1, &answer, &Health::default(), rules, Jitter::NONE, now);
+//! assert_eq!(decision.next, Next::End(End::Delivered));
+//! assert_eq!(decision.report, Report::Success);
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{End, Outcome, Timestamp};
+use crate::retry::{Jitter, RetryPolicy};
+
+/// What shall happen to a delivery, and to the lane of its webhook.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Decision {
+    /// What happens to the delivery.
+    pub next: Next,
+    /// What the lane's health learns.
+    pub report: Report,
+    /// For how long nothing more shall be sent to the webhook.
+    pub pause: Option<Duration>,
+    /// Why the webhook shall be disabled, if it shall.
+    pub disable: Option<DisableReason>,
+}
+
+/// What happens to a delivery that was claimed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "stores carry out each of them")]
+pub enum Next {
+    /// It waits this long for its next attempt.
+    Again(Duration),
+    /// It ends.
+    End(End),
+    /// Its claim is held for this long from now.
+    Extend(Duration),
+    /// It is due again at once, as if it had not been claimed.
+    Release,
+}
+
+/// What an attempt tells about its receiver.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "stores hand it to `Health::after`")]
+pub enum Report {
+    /// An attempt failed before the deadline.
+    Failure,
+    /// No attempt was made.
+    Nothing,
+    /// An attempt succeeded.
+    Success,
+    /// The deadline passed.
+    Timeout,
+}
+
+/// Why hookwire disabled a webhook by itself.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DisableReason {
+    /// Every attempt has failed since this time.
+    Failing {
+        /// When the first of these attempts failed.
+        since: Timestamp,
+    },
+    /// The receiver answered 410 Gone.
+    Gone,
+}
+
+impl fmt::Display for DisableReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failing { since } => write!(f, "every attempt has failed since {since}"),
+            Self::Gone => f.write_str("the receiver answered 410 Gone"),
+        }
+    }
+}
+
+/// When a webhook that only fails is disabled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DisablePolicy {
+    after: Duration,
+    apart: Duration,
+}
+
+impl DisablePolicy {
+    /// Sets how long a webhook may go without a success once it has failed. Default 5 days, as Svix.
+    #[must_use]
+    pub fn with_after(self, after: Duration) -> Self {
+        Self { after, ..self }
+    }
+
+    /// Sets how far apart two failures of that time must lie at least. Default 12 h, as Svix.
+    #[must_use]
+    pub fn with_apart(self, apart: Duration) -> Self {
+        Self { apart, ..self }
+    }
+
+    /// Judges a failure at `now` after failures without a success since `since`.
+    fn judge(self, since: Timestamp, now: Timestamp) -> Option<DisableReason> {
+        let failing = now.since(since);
+        (failing >= self.after && failing >= self.apart).then_some(DisableReason::Failing { since })
+    }
+}
+
+impl Default for DisablePolicy {
+    fn default() -> Self {
+        let hours = |hours: u64| Duration::from_secs(hours * 60 * 60);
+        Self { after: hours(5 * 24), apart: hours(12) }
+    }
+}
+
+/// What is known of the receiver behind a lane.
+///
+/// Kept by the store in the lane and changed by [`after`](Self::after) alone, under the lane's lock, so
+/// that attempts which end together add up. Most attempts change nothing, and then nothing is written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Health {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failing_since: Option<Timestamp>,
+    #[serde(default)]
+    trust: Trust,
+}
+
+/// How the last attempts ended, as far as slots are concerned.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Trust {
+    /// The last one timed out.
+    Doubted,
+    /// There was none yet.
+    #[default]
+    Fresh,
+    /// The last two or more timed out.
+    Hanging,
+    /// The last one ended within its deadline, however it ended.
+    Proven,
+}
+
+/// How much of a dispatcher a lane may take.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "stores keep lanes apart by it")]
+pub enum LaneClass {
+    /// Its receiver answers in time: as much as the caps allow.
+    Open,
+    /// Its last two attempts timed out: one at a time, and a tenth for all such lanes together.
+    Probing,
+    /// Its receiver has not shown that it answers in time: half for all such lanes together.
+    Unproven,
+}
+
+impl Health {
+    /// The health after `report` at `now`.
+    #[must_use]
+    pub fn after(self, report: Report, now: Timestamp) -> Self {
+        let failing_since = Some(self.failing_since.unwrap_or(now));
+        match report {
+            Report::Failure => Self { failing_since, trust: Trust::Proven },
+            Report::Nothing => self,
+            Report::Success => Self { failing_since: None, trust: Trust::Proven },
+            Report::Timeout => Self { failing_since, trust: self.trust.after_timeout() },
+        }
+    }
+
+    /// Since when every attempt has failed.
+    pub const fn failing_since(&self) -> Option<Timestamp> {
+        self.failing_since
+    }
+
+    /// How much of a dispatcher the lane may take.
+    pub const fn class(&self) -> LaneClass {
+        match self.trust {
+            Trust::Doubted | Trust::Fresh => LaneClass::Unproven,
+            Trust::Hanging => LaneClass::Probing,
+            Trust::Proven => LaneClass::Open,
+        }
+    }
+
+    /// Whether `reason` still holds: no success has come in between.
+    pub fn confirms(&self, reason: &DisableReason) -> bool {
+        match reason {
+            DisableReason::Failing { since } => self.failing_since == Some(*since),
+            DisableReason::Gone => true,
+        }
+    }
+}
+
+impl Trust {
+    const fn after_timeout(self) -> Self {
+        match self {
+            Self::Fresh | Self::Proven => Self::Doubted,
+            Self::Doubted | Self::Hanging => Self::Hanging,
+        }
+    }
+}
+
+/// The policies that decide.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "an argument list by name")]
+pub struct Rules<'a> {
+    /// When to try again.
+    pub retry: &'a RetryPolicy,
+    /// When to disable.
+    pub disable: &'a DisablePolicy,
+}
+
+/// Decides what follows from the outcome of attempt `number` (counted from 1), on a lane of this
+/// `health`.
+///
+/// 2xx is success. Everything else is tried again until the schedule ends, 3xx and refused addresses too.
+/// 410 disables the webhook at once. A `Retry-After` with 429 or 503 also pauses the whole lane.
+pub fn decide(
+    number: u32,
+    outcome: &Outcome,
+    health: &Health,
+    rules: Rules<'_>,
+    jitter: Jitter,
+    now: Timestamp,
+) -> Decision {
+    if outcome.is_success() {
+        let next = Next::End(End::Delivered);
+        return Decision { next, report: Report::Success, pause: None, disable: None };
+    }
+    let hint = retry_hint(outcome);
+    let next = match rules.retry.delay_after(number, jitter, hint) {
+        Some(delay) => Next::Again(delay),
+        None => Next::End(End::Exhausted),
+    };
+    let report = if outcome.is_timeout() { Report::Timeout } else { Report::Failure };
+    let pause = hint.map(|hint| hint.min(rules.retry.most_retry_after()));
+    Decision { next, report, pause, disable: reason_to_disable(outcome, health, rules.disable, now) }
+}
+
+/// Only the two statuses for which RFC 9110 and RFC 6585 give the header this meaning.
+fn retry_hint(outcome: &Outcome) -> Option<Duration> {
+    match outcome {
+        Outcome::Answered {
+            status: StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE,
+            retry_after,
+            ..
+        } => *retry_after,
+        Outcome::Answered { .. } | Outcome::Failed { .. } => None,
+    }
+}
+
+fn reason_to_disable(
+    outcome: &Outcome,
+    health: &Health,
+    policy: &DisablePolicy,
+    now: Timestamp,
+) -> Option<DisableReason> {
+    match outcome {
+        Outcome::Answered { status: StatusCode::GONE, .. } => Some(DisableReason::Gone),
+        _ => health.failing_since.and_then(|since| policy.judge(since, now)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::FailureKind;
+
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    fn start() -> Timestamp {
+        Timestamp::from_secs(1_700_000_000)
+    }
+
+    fn answered(status: u16, retry_after: Option<Duration>) -> Outcome {
+        let status = StatusCode::from_u16(status).expect("status");
+        Outcome::Answered { status, retry_after, body: String::new() }
+    }
+
+    fn failed(kind: FailureKind) -> Outcome {
+        Outcome::Failed { kind, detail: String::new() }
+    }
+
+    fn decide_at(number: u32, outcome: &Outcome, health: &Health, now: Timestamp) -> Decision {
+        let (retry, disable) = (RetryPolicy::default(), DisablePolicy::default());
+        decide(number, outcome, health, Rules { retry: &retry, disable: &disable }, Jitter::NONE, now)
+    }
+
+    fn decision(number: u32, outcome: &Outcome) -> Decision {
+        decide_at(number, outcome, &Health::default(), start())
+    }
+
+    #[test]
+    fn success_ends_the_delivery() {
+        let expected =
+            Decision { next: Next::End(End::Delivered), report: Report::Success, pause: None, disable: None };
+        assert_eq!(decision(1, &answered(204, Some(HOUR))), expected);
+    }
+
+    #[test]
+    fn every_failure_is_tried_again_until_the_schedule_ends() {
+        for outcome in [answered(302, None), answered(400, None), failed(FailureKind::Refused)] {
+            let first = decision(1, &outcome);
+            assert_eq!(first.next, Next::Again(Duration::from_secs(5)), "{outcome}");
+            assert_eq!(first.report, Report::Failure);
+            assert_eq!(decision(9, &outcome).next, Next::Again(24 * HOUR));
+            assert_eq!(decision(10, &outcome).next, Next::End(End::Exhausted));
+        }
+        assert_eq!(decision(1, &failed(FailureKind::Timeout)).report, Report::Timeout);
+    }
+
+    #[test]
+    fn retry_after_counts_with_429_and_503_alone_and_pauses_the_lane() {
+        for (status, honoured) in [(429, true), (503, true), (500, false), (302, false)] {
+            let decision = decision(1, &answered(status, Some(HOUR)));
+            let delay = if honoured { HOUR } else { Duration::from_secs(5) };
+            assert_eq!(decision.next, Next::Again(delay), "{status}");
+            assert_eq!(decision.pause, honoured.then_some(HOUR), "{status}");
+        }
+        let absurd = answered(503, Some(Duration::from_secs(99_999_999_999)));
+        assert_eq!(decision(1, &absurd).pause, Some(24 * HOUR));
+    }
+
+    #[test]
+    fn gone_disables_at_once_and_keeps_the_delivery() {
+        let decision = decision(1, &answered(410, None));
+        assert_eq!(decision.disable, Some(DisableReason::Gone));
+        assert_eq!(decision.next, Next::Again(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn five_days_of_failures_disable_and_a_moment_less_does_not() {
+        let health = Health::default().after(Report::Failure, start());
+        let just = start().plus(5 * 24 * HOUR);
+        let disable = |now| decide_at(1, &answered(500, None), &health, now).disable;
+        assert_eq!(disable(just), Some(DisableReason::Failing { since: start() }));
+        assert_eq!(disable(just.minus(Duration::from_millis(1))), None);
+    }
+
+    #[test]
+    fn a_short_time_to_disable_still_wants_failures_that_lie_apart() {
+        let policy = DisablePolicy::default().with_after(HOUR);
+        assert_eq!(policy.judge(start(), start().plus(11 * HOUR)), None);
+        assert!(policy.judge(start(), start().plus(12 * HOUR)).is_some());
+        assert!(policy.with_apart(HOUR).judge(start(), start().plus(HOUR)).is_some());
+    }
+
+    #[test]
+    fn a_success_ends_the_count_and_takes_back_a_pending_verdict() {
+        let failing = Health::default().after(Report::Failure, start());
+        let verdict = DisableReason::Failing { since: start() };
+        assert!(failing.confirms(&verdict));
+        let mended = failing.after(Report::Success, start().plus(HOUR));
+        assert_eq!(mended.failing_since(), None);
+        assert!(!mended.confirms(&verdict));
+        assert!(!mended.after(Report::Failure, start().plus(2 * HOUR)).confirms(&verdict));
+        assert!(mended.confirms(&DisableReason::Gone));
+    }
+
+    #[test]
+    fn a_lane_is_unproven_until_an_attempt_ends_in_time_and_probing_after_two_timeouts() {
+        let steps = [
+            (Report::Nothing, LaneClass::Unproven),
+            (Report::Failure, LaneClass::Open),
+            (Report::Timeout, LaneClass::Unproven),
+            (Report::Timeout, LaneClass::Probing),
+            (Report::Timeout, LaneClass::Probing),
+            (Report::Nothing, LaneClass::Probing),
+            (Report::Success, LaneClass::Open),
+        ];
+        let mut health = Health::default();
+        for (report, class) in steps {
+            health = health.after(report, start());
+            assert_eq!(health.class(), class, "after {report:?}");
+        }
+    }
+
+    #[test]
+    fn reasons_are_told_to_people() {
+        let failing = DisableReason::Failing { since: Timestamp::default() };
+        let text = "every attempt has failed since 1970-01-01T00:00:00.000Z";
+        assert_eq!(failing.to_string(), text);
+        assert_eq!(DisableReason::Gone.to_string(), "the receiver answered 410 Gone");
+    }
+
+    proptest! {
+        #[test]
+        fn every_decision_either_ends_or_waits_within_bounds(
+            number in 0_u32..30,
+            status in 100_u16..600,
+            hint in proptest::option::of(any::<u32>()),
+            failing_for in proptest::option::of(0_u64..1_000_000),
+        ) {
+            let since = failing_for.map(|age| start().minus(Duration::from_secs(age)));
+            let health = since.map_or_else(Health::default, |at| Health::default().after(Report::Failure, at));
+            let outcome = answered(status, hint.map(|s| Duration::from_secs(s.into())));
+            let decision = decide_at(number, &outcome, &health, start());
+            match decision.next {
+                Next::End(End::Delivered) => prop_assert!((200..300).contains(&status)),
+                Next::End(end) => prop_assert!(end == End::Exhausted && !(1..10).contains(&number)),
+                Next::Again(delay) => prop_assert!(delay >= Duration::from_secs(5) && delay <= 24 * HOUR),
+                other => prop_assert!(false, "{other:?}"),
+            }
+            prop_assert!(decision.pause.is_none_or(|pause| pause <= 24 * HOUR));
+            prop_assert!(decision.disable.is_none() || !(200..300).contains(&status));
+        }
+    }
+}

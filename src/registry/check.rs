@@ -1,0 +1,231 @@
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::limits::Limits;
+use crate::model::{
+    CallbackUrl, Catalog, Departments, DeptId, EventId, Given, HookId, InvalidCallbackUrl, Rule, SourceId,
+    Status, Subscription, SubscriptionDraft, Violation, WebhookDraft, WebhookParts,
+};
+
+/// Which callback URLs are accepted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum UrlRule {
+    /// `https` alone.
+    #[default]
+    HttpsOnly,
+    /// Also `http` to a literally-loopback host, for development.
+    LoopbackHttp,
+}
+
+/// Checks a callback URL by itself.
+///
+/// # Errors
+///
+/// Every violation, of the field `url`.
+pub fn check_url(text: &str, rule: UrlRule, limits: &Limits) -> Result<CallbackUrl, Vec<Violation>> {
+    let mut found = Findings::default();
+    let url = found.url(text, rule, limits);
+    url.ok_or(found.0)
+}
+
+/// Checks a draft by itself, without regard to what else is registered.
+pub(super) fn check_draft(
+    draft: &WebhookDraft,
+    hook_id: HookId,
+    default_status: Status,
+    (catalog, limits, urls): (&Catalog, &Limits, UrlRule),
+) -> Result<WebhookParts, Vec<Violation>> {
+    let mut found = Findings::default();
+    let name = found.name(draft, limits);
+    let desc = found.desc(draft, limits);
+    let url = found.required_url(draft, urls, limits);
+    let ignore_src = found.ignore_src(draft);
+    let status = found.status(draft, default_status);
+    let subscriptions = found.subscriptions(draft, catalog);
+    match (name, url, status) {
+        (Some(name), Some(url), Some(status)) if found.0.is_empty() => {
+            Ok(WebhookParts { hook_id, name, desc, url, ignore_src, status, subscriptions })
+        }
+        _ => Err(found.0),
+    }
+}
+
+/// The violations found so far; each check adds its own and gives what it could read.
+#[derive(Default)]
+struct Findings(Vec<Violation>);
+
+impl Findings {
+    fn add(&mut self, field: &str, rule: Rule, message: impl Into<String>) {
+        self.0.push(Violation::new(field, rule, message));
+    }
+
+    /// The value, if it has the type that belongs here.
+    fn typed<'a, T>(&mut self, field: &str, wanted: &str, given: &'a Given<T>) -> Option<&'a T> {
+        match given {
+            Given::Right(value) => Some(value),
+            Given::Wrong(value) => {
+                self.add(field, Rule::WrongType, format!("must be {wanted}, not {}", kind_of(value)));
+                None
+            }
+        }
+    }
+
+    fn text<'a>(&mut self, field: &str, given: &'a Option<Given<String>>) -> Option<&'a str> {
+        self.typed(field, "a string", given.as_ref()?).map(String::as_str)
+    }
+
+    fn length(&mut self, field: &str, text: &str, most: usize) {
+        let length = text.chars().count();
+        if length > most {
+            let message = format!("has {length} characters; shorten it to {most}");
+            self.add(field, Rule::TooLong, message);
+        }
+    }
+
+    fn plain(&mut self, field: &str, text: &str) {
+        if text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') {
+            self.add(field, Rule::Format, "holds control characters; remove them");
+        }
+    }
+
+    fn name(&mut self, draft: &WebhookDraft, limits: &Limits) -> Option<String> {
+        let given =
+            draft.name.as_ref().is_some_and(|name| !matches!(name, Given::Right(it) if it.trim().is_empty()));
+        if !given {
+            self.add("name", Rule::Required, "is missing; give the webhook a name");
+            return None;
+        }
+        let name = self.text("name", &draft.name)?;
+        self.length("name", name, limits.name_chars());
+        self.plain("name", name);
+        Some(name.to_owned())
+    }
+
+    fn desc(&mut self, draft: &WebhookDraft, limits: &Limits) -> Option<String> {
+        let desc = self.text("desc", &draft.desc)?;
+        self.length("desc", desc, limits.desc_chars());
+        self.plain("desc", desc);
+        Some(desc.to_owned()).filter(|desc| !desc.is_empty())
+    }
+
+    fn required_url(&mut self, draft: &WebhookDraft, rule: UrlRule, limits: &Limits) -> Option<CallbackUrl> {
+        if draft.url.is_none() {
+            self.add("url", Rule::Required, "is missing; name the https URL that shall get the events");
+            return None;
+        }
+        let text = self.text("url", &draft.url)?;
+        self.url(text, rule, limits)
+    }
+
+    fn url(&mut self, text: &str, rule: UrlRule, limits: &Limits) -> Option<CallbackUrl> {
+        self.length("url", text, limits.url_chars());
+        let parsed = match rule {
+            UrlRule::HttpsOnly => CallbackUrl::parse(text),
+            UrlRule::LoopbackHttp => CallbackUrl::parse_allowing_loopback_http(text),
+        };
+        let refuse = |error: InvalidCallbackUrl| self.0.extend(error.violations("url"));
+        parsed.map_err(refuse).ok()
+    }
+
+    fn ignore_src(&mut self, draft: &WebhookDraft) -> Option<SourceId> {
+        let text = self.text("ignore_src", &draft.ignore_src)?;
+        match SourceId::new(text) {
+            Ok(source) => Some(source),
+            Err(_) if text.is_empty() => {
+                self.add("ignore_src", Rule::Empty, "is empty; leave it out to hear of every source");
+                None
+            }
+            Err(error) => {
+                self.add("ignore_src", Rule::Format, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn status(&mut self, draft: &WebhookDraft, default: Status) -> Option<Status> {
+        let Some(given) = &draft.status else { return Some(default) };
+        let number = *self.typed("status", "0 or 1", given)?;
+        let status = Status::try_from(number);
+        status.map_err(|error| self.add("status", Rule::OutOfRange, error.to_string())).ok()
+    }
+
+    fn subscriptions(&mut self, draft: &WebhookDraft, catalog: &Catalog) -> Vec<Subscription> {
+        let field = "subscriptions";
+        let list = match &draft.subscriptions {
+            Some(given) => self.typed(field, "an array of subscriptions", given),
+            None => {
+                self.add(field, Rule::Required, "is missing; subscribe to at least one event");
+                None
+            }
+        };
+        let Some(list) = list else { return Vec::new() };
+        if list.is_empty() {
+            self.add(field, Rule::Empty, "is empty; subscribe to at least one event");
+        }
+        let mut seen = BTreeSet::new();
+        let read = |(index, given)| self.subscription(index, given, catalog, &mut seen);
+        list.iter().enumerate().filter_map(read).collect()
+    }
+
+    fn subscription(
+        &mut self,
+        index: usize,
+        given: &Given<SubscriptionDraft>,
+        catalog: &Catalog,
+        seen: &mut BTreeSet<EventId>,
+    ) -> Option<Subscription> {
+        let field = format!("subscriptions[{index}]");
+        let draft = self.typed(&field, "an object with `event_id`", given)?;
+        let event = self.event(&format!("{field}.event_id"), draft, catalog);
+        let departments = self.departments(&format!("{field}.dept_ids"), draft);
+        let event = event?;
+        if !seen.insert(event) {
+            let message = format!("event {event} stands in an earlier subscription; join the two");
+            self.add(&format!("{field}.event_id"), Rule::DuplicateEvent, message);
+        }
+        Some(Subscription::new(event, departments?))
+    }
+
+    fn event(&mut self, field: &str, draft: &SubscriptionDraft, catalog: &Catalog) -> Option<EventId> {
+        let Some(given) = &draft.event_id else {
+            self.add(field, Rule::Required, "is missing; name an event of the catalog");
+            return None;
+        };
+        let number = *self.typed(field, "a whole number", given)?;
+        let known = u32::try_from(number).ok().map(EventId::new).filter(|id| catalog.get(*id).is_some());
+        if known.is_none() {
+            self.add(
+                field,
+                Rule::UnknownEvent,
+                format!("there is no event {number}; choose one of the catalog"),
+            );
+        }
+        known
+    }
+
+    fn departments(&mut self, field: &str, draft: &SubscriptionDraft) -> Option<Departments> {
+        let Some(given) = &draft.dept_ids else { return Some(Departments::All) };
+        let list = self.typed(field, "an array of department ids", given)?;
+        let mut read = |(index, id)| {
+            let field = format!("{field}[{index}]");
+            self.typed(&field, "a whole number", id).copied().map(DeptId::new)
+        };
+        let ids: Vec<_> = list.iter().enumerate().map(&mut read).collect();
+        let ids: Option<Vec<_>> = ids.into_iter().collect();
+        let departments = Departments::only(ids?);
+        departments.map_err(|error| self.add(field, Rule::Empty, error.to_string())).ok()
+    }
+}
+
+const fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "this number",
+        Value::String(_) => "this string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

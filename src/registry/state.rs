@@ -1,0 +1,122 @@
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::DisableReason;
+use crate::model::{DeliveryOptions, EventId, HookId, SealedSecrets, Webhook};
+
+/// All that one tenant has registered.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
+pub struct Registry {
+    /// How often it was changed.
+    pub revision: Revision,
+    /// The id of the next webhook: one more than any that ever was.
+    pub next_hook_id: HookId,
+    /// The webhooks, by ascending id.
+    pub webhooks: Vec<Registered>,
+}
+
+impl Registry {
+    /// The webhook with this id.
+    pub fn get(&self, hook_id: HookId) -> Option<&Registered> {
+        self.webhooks.iter().find(|registered| registered.webhook.hook_id() == hook_id)
+    }
+
+    /// How many webhooks other than `except` subscribe to `event`; disabled ones count.
+    pub fn subscribers(&self, event: EventId, except: Option<HookId>) -> usize {
+        let others = self.webhooks.iter().map(|registered| &registered.webhook);
+        let others = others.filter(|webhook| Some(webhook.hook_id()) != except);
+        others.filter(|webhook| webhook.subscription(event).is_some()).count()
+    }
+}
+
+/// What a tenant has that never registered anything: nothing, and ids from 1.
+impl Default for Registry {
+    fn default() -> Self {
+        Self { revision: Revision::default(), next_hook_id: HookId::new(1), webhooks: Vec::new() }
+    }
+}
+
+/// A webhook with everything that stands beside it.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
+pub struct Registered {
+    /// The webhook.
+    pub webhook: Webhook,
+    /// Its settings outside the Zoho attributes.
+    pub options: DeliveryOptions,
+    /// Its signing keys, as the service sealed them.
+    pub secrets: SealedSecrets,
+    /// How often it was changed.
+    pub version: Version,
+    /// Why hookwire disabled it, if it did.
+    pub disabled: Option<DisableReason>,
+}
+
+/// One change of a tenant's registry.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "stores carry out each of them")]
+pub enum RegistryChange {
+    /// A new webhook takes the next id.
+    Create(Registered),
+    /// The webhook goes, and its waiting deliveries end.
+    Delete(HookId),
+    /// The webhook of the same id becomes this one.
+    Update(Registered, Backlog),
+}
+
+/// What becomes of the deliveries that wait while a webhook changes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "stores carry out each of them")]
+pub enum Backlog {
+    /// They end as cancelled.
+    Drop,
+    /// They stay, and are sent while the webhook is enabled.
+    #[default]
+    Resume,
+}
+
+/// How often a tenant's registry was changed: what a change is committed against.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Revision(u64);
+
+/// How often a webhook was changed: what an automatic disabling is held against.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Version(u64);
+
+impl Revision {
+    /// The revision with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The revision after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl Version {
+    /// The version with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The version after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}

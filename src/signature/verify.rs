@@ -1,0 +1,276 @@
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName};
+use thiserror::Error;
+
+use super::secret::Secret;
+use super::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
+use crate::model::Timestamp;
+
+/// Verifies requests that carry a Standard Webhooks signature; for those who receive.
+///
+/// Give it the new secret beside the old one while a rotation lasts. Remember the message ids of what was
+/// handled: a request may arrive more than once.
+///
+/// ```
+/// use hookwire::signature::{Secret, Verifier, VerifyError};
+/// use hookwire::model::Timestamp;
+///
+/// let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?;
+/// let unsigned = http::HeaderMap::new();
+/// let refused = Verifier::new([secret]).verify(&unsigned, b"{}", Timestamp::default());
+/// assert!(matches!(refused, Err(VerifyError::MissingHeader(_))));
+/// # Ok::<_, hookwire::signature::InvalidSecret>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    secrets: Vec<Secret>,
+    tolerance: Duration,
+}
+
+impl Verifier {
+    /// A verifier that accepts signatures of any of `secrets`, and timestamps up to 5 minutes off, as the
+    /// Standard Webhooks libraries do.
+    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
+        let tolerance = Duration::from_secs(5 * 60);
+        Self { secrets: secrets.into_iter().collect(), tolerance }
+    }
+
+    /// Accepts timestamps up to `tolerance` before and after now.
+    #[must_use]
+    pub fn with_tolerance(self, tolerance: Duration) -> Self {
+        Self { tolerance, ..self }
+    }
+
+    /// Verifies a request by its headers and the exact bytes of its body.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`]: answer such a request with 401 and do nothing else.
+    pub fn verify(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: impl Into<Timestamp>,
+    ) -> Result<Verified, VerifyError> {
+        let id = single(headers, &WEBHOOK_ID)?;
+        let timestamp = single(headers, &WEBHOOK_TIMESTAMP)?;
+        let entries = single(headers, &WEBHOOK_SIGNATURE)?;
+        let sent_at = self.check_time(timestamp, now.into())?;
+        let signed_by =
+            |secret: &Secret| entries.split(' ').any(|entry| secret.verifies(entry, id, timestamp, body));
+        if self.secrets.iter().any(signed_by) {
+            Ok(Verified { message_id: id.to_owned(), sent_at })
+        } else {
+            Err(VerifyError::NoMatch)
+        }
+    }
+
+    fn check_time(&self, text: &str, now: Timestamp) -> Result<Timestamp, VerifyError> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let seconds = text.parse().ok().filter(|_| digits);
+        let seconds = seconds.ok_or(VerifyError::MalformedHeader(WEBHOOK_TIMESTAMP))?;
+        let sent_at = Timestamp::from_secs(seconds);
+        let now = Timestamp::from_secs(now.as_secs());
+        if now.since(sent_at) > self.tolerance {
+            return Err(VerifyError::TooOld);
+        }
+        if sent_at.since(now) > self.tolerance {
+            return Err(VerifyError::TooNew);
+        }
+        Ok(sent_at)
+    }
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, VerifyError> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or_else(|| VerifyError::MissingHeader(name.clone()))?;
+    let text = value.to_str().ok().filter(|text| !text.is_empty() && values.next().is_none());
+    text.ok_or_else(|| VerifyError::MalformedHeader(name.clone()))
+}
+
+/// What a verified request vouches for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Verified {
+    message_id: String,
+    sent_at: Timestamp,
+}
+
+impl Verified {
+    /// The identity of the message: the key by which to handle it once.
+    pub fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    /// When this attempt was made.
+    pub const fn sent_at(&self) -> Timestamp {
+        self.sent_at
+    }
+}
+
+/// The request is not what one of the secrets signed.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// A header is there, but more than once, empty or not of its form.
+    #[error("header `{0}` is malformed")]
+    MalformedHeader(HeaderName),
+    /// A header is missing.
+    #[error("header `{0}` is missing")]
+    MissingHeader(HeaderName),
+    /// No entry of the signature was made by one of the secrets over this id, timestamp and body.
+    #[error("no signature matches")]
+    NoMatch,
+    /// The timestamp lies further ahead than the tolerance: check the clocks.
+    #[error("the timestamp is too new")]
+    TooNew,
+    /// The timestamp lies further back than the tolerance: check the clocks; it may be a replay.
+    #[error("the timestamp is too old")]
+    TooOld,
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::MessageId;
+    use crate::signature::KeyRing;
+
+    /// Secret, id, timestamp, body and signature, from the tests of the official libraries.
+    const VECTORS: [[&str; 5]; 2] = [
+        [
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            "1614265330",
+            r#"{"test": 2432232314}"#,
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ],
+        [
+            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+            "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk",
+            "1649367553",
+            r#"{"email":"test@example.com","username":"test_user"}"#,
+            "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=",
+        ],
+    ];
+
+    fn headers(id: &str, timestamp: &str, signature: &str) -> HeaderMap {
+        let value = |text: &str| HeaderValue::from_str(text).expect("header value");
+        HeaderMap::from_iter([
+            (WEBHOOK_ID, value(id)),
+            (WEBHOOK_TIMESTAMP, value(timestamp)),
+            (WEBHOOK_SIGNATURE, value(signature)),
+        ])
+    }
+
+    fn verify(vector: [&str; 5], headers: &HeaderMap, off_by: i64) -> Result<Verified, VerifyError> {
+        let now = Timestamp::from_secs(vector[2].parse::<i64>().expect("number") + off_by);
+        let secret = vector[0].parse().expect("secret");
+        Verifier::new([secret]).verify(headers, vector[3].as_bytes(), now)
+    }
+
+    #[test]
+    fn the_vectors_of_the_official_libraries_are_signed_and_verified() {
+        for vector in VECTORS {
+            let [secret, id, timestamp, body, signature] = vector;
+            let ring = KeyRing::new(secret.parse().expect("secret"));
+            let now = Timestamp::from_secs(timestamp.parse().expect("number"));
+            let signed = ring.headers(&MessageId::new(id).expect("id"), body.as_bytes(), now);
+            assert_eq!(signed, headers(id, timestamp, signature));
+            assert_eq!(verify(vector, &signed, 0).expect("verified").message_id(), id);
+        }
+    }
+
+    #[test]
+    fn the_tolerance_holds_on_both_sides_of_its_edges() {
+        let vector = VECTORS[0];
+        let signed = headers(vector[1], vector[2], vector[4]);
+        for (off_by, expected) in
+            [(300, None), (301, Some(VerifyError::TooOld)), (-300, None), (-301, Some(VerifyError::TooNew))]
+        {
+            assert_eq!(verify(vector, &signed, off_by).err(), expected, "{off_by}");
+        }
+    }
+
+    #[test]
+    fn any_matching_entry_of_the_list_is_enough_and_others_are_passed_over() {
+        let vector = VECTORS[0];
+        for list in [
+            format!("v1,AAAA {}", vector[4]),
+            format!("{} v1a,xyz", vector[4]),
+            format!("nonsense v2,q {}", vector[4]),
+        ] {
+            assert!(verify(vector, &headers(vector[1], vector[2], &list), 0).is_ok(), "{list}");
+        }
+        for list in ["v1,", "v1", "nonsense", "v1,AAAA", "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="] {
+            let refused = verify(vector, &headers(vector[1], vector[2], list), 0);
+            assert_eq!(refused, Err(VerifyError::NoMatch), "{list}");
+        }
+    }
+
+    #[test]
+    fn missing_doubled_and_malformed_headers_are_told_apart() {
+        let vector = VECTORS[0];
+        let whole = headers(vector[1], vector[2], vector[4]);
+        for name in [WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE] {
+            let mut without = whole.clone();
+            without.remove(&name);
+            assert_eq!(verify(vector, &without, 0), Err(VerifyError::MissingHeader(name.clone())));
+            let mut doubled = whole.clone();
+            doubled.append(&name, HeaderValue::from_static("x"));
+            assert_eq!(verify(vector, &doubled, 0), Err(VerifyError::MalformedHeader(name)));
+        }
+        for timestamp in ["-1", "+1", "1.5", "x", "99999999999999999999"] {
+            let refused = verify(vector, &headers(vector[1], timestamp, vector[4]), 0);
+            assert_eq!(refused, Err(VerifyError::MalformedHeader(WEBHOOK_TIMESTAMP)), "{timestamp}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_signed_verifies_and_nothing_else_does(
+            key in any::<[u8; 32]>(),
+            other_key in any::<[u8; 32]>(),
+            id in "[A-Za-z0-9_-]{1,64}",
+            seconds in 0_i64..10_000_000_000,
+            body in proptest::collection::vec(any::<u8>(), 0..300),
+            flip in any::<prop::sample::Index>(),
+        ) {
+            let now = Timestamp::from_secs(seconds);
+            let ring = KeyRing::new(Secret::from_random(key));
+            let signed = ring.headers(&MessageId::new(id).expect("id"), &body, now);
+            let verifier = Verifier::new([Secret::from_random(key)]);
+            prop_assert!(verifier.verify(&signed, &body, now).is_ok());
+            let mut tampered = body.clone();
+            tampered.push(0);
+            prop_assert_eq!(verifier.verify(&signed, &tampered, now), Err(VerifyError::NoMatch));
+            if !body.is_empty() {
+                let mut tampered = body.clone();
+                tampered[flip.index(body.len())] ^= 1;
+                prop_assert_eq!(verifier.verify(&signed, &tampered, now), Err(VerifyError::NoMatch));
+            }
+            if key != other_key {
+                let stranger = Verifier::new([Secret::from_random(other_key)]);
+                prop_assert_eq!(stranger.verify(&signed, &body, now), Err(VerifyError::NoMatch));
+            }
+        }
+
+        #[test]
+        fn no_header_bytes_panic(
+            id in proptest::collection::vec(32_u8..=255, 0..40),
+            timestamp in proptest::collection::vec(32_u8..=255, 0..30),
+            signature in proptest::collection::vec(32_u8..=255, 0..120),
+        ) {
+            let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap_or(HeaderValue::from_static(""));
+            let headers = HeaderMap::from_iter([
+                (WEBHOOK_ID, value(&id)),
+                (WEBHOOK_TIMESTAMP, value(&timestamp)),
+                (WEBHOOK_SIGNATURE, value(&signature)),
+            ]);
+            let verifier = Verifier::new([Secret::from_random([0; 32])]);
+            prop_assert!(verifier.verify(&headers, b"", Timestamp::default()).is_err());
+        }
+    }
+}

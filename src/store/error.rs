@@ -1,0 +1,75 @@
+use std::error::Error;
+use std::fmt;
+
+/// A store could not do what was asked.
+///
+/// `Display` speaks for the store; the cause, if there is one, is [`source`](Error::source).
+///
+/// ```
+/// use hookwire::store::{StoreError, StoreErrorKind};
+///
+/// let error = StoreError::new(StoreErrorKind::Unavailable, "connection reset");
+/// assert!(error.kind().can_retry_help());
+/// assert_eq!(error.to_string(), "the store cannot be reached");
+/// ```
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// An error of this kind with its cause.
+    pub fn new(kind: StoreErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind, source: Some(source.into()) }
+    }
+
+    /// What kind of error this is.
+    pub const fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}
+
+impl From<StoreErrorKind> for StoreError {
+    fn from(kind: StoreErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            StoreErrorKind::Conflict => "the registry was changed in the meantime",
+            StoreErrorKind::Corrupt => "the store holds what it should not",
+            StoreErrorKind::Overloaded => "the store has no room for more work now",
+            StoreErrorKind::Unavailable => "the store cannot be reached",
+        })
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The kinds of [`StoreError`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The registry has changed since it was read. Read it again and decide anew.
+    Conflict,
+    /// What was read breaks the store's own rules. Trying again does not help.
+    Corrupt,
+    /// The store waited for room as long as it may. Trying again later helps.
+    Overloaded,
+    /// The store did not answer; what was asked may or may not have been done. Trying again helps.
+    Unavailable,
+}
+
+impl StoreErrorKind {
+    /// Whether the same call may succeed later.
+    pub const fn can_retry_help(self) -> bool {
+        matches!(self, Self::Overloaded | Self::Unavailable)
+    }
+}

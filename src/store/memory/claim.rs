@@ -1,0 +1,139 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::{Claim, ClaimRequest, Claimed, HolderId, Unrouted};
+use super::state::{LaneKey, Lease, RoutingLease, RowState, State};
+use crate::model::{DeliveryId, End, MessageId, TenantId, Timestamp};
+
+impl State {
+    pub(super) fn claim(&mut self, request: &ClaimRequest, now: Timestamp) -> Claimed {
+        self.enroll(request.holder, request.quota, now);
+        self.end_leases(now);
+        self.fire_timers(now);
+        let mut deliveries = Vec::new();
+        let mut bytes = 0;
+        let mut stopped = false;
+        while let Some((key, id)) = self.next_for(request.holder, now) {
+            let size = self.payload_bytes(id);
+            stopped = deliveries.len() >= request.limit
+                || (!deliveries.is_empty() && bytes + size > request.max_bytes);
+            if stopped {
+                break;
+            }
+            bytes += size;
+            deliveries.extend(self.hold(&key, id, request, now));
+        }
+        let unrouted = self.claim_unrouted(request, now);
+        let next_in = if stopped { Some(Duration::ZERO) } else { self.next_in(now) };
+        Claimed { deliveries, unrouted, next_in, ..Claimed::default() }
+    }
+
+    /// The delivery whose turn it is, past those that expired and lanes for which there is no room.
+    fn next_for(&mut self, holder: HolderId, now: Timestamp) -> Option<(LaneKey, DeliveryId)> {
+        loop {
+            let known = self.holders.get(&holder)?;
+            let key = known.ring.first(|class| known.held.room_in_class(&known.quota, class) > 0)?;
+            let lane = self.lanes.get(&key)?;
+            let class = lane.health.class();
+            let (due, id) = *lane.due.first()?;
+            let has_room = known.held.room(&known.quota, &key.0, key.1, class) > 0;
+            let expired = self.rows.get(&id).is_none_or(|row| row.expires <= now);
+            if has_room && !expired {
+                return Some((key, id));
+            }
+            if expired {
+                self.unqueue(&key, (due, id));
+                self.end_row(id, End::Expired, now);
+            }
+            self.refresh(&key, now);
+        }
+    }
+
+    fn unqueue(&mut self, key: &LaneKey, entry: (Timestamp, DeliveryId)) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.due.remove(&entry);
+        }
+    }
+
+    fn payload_bytes(&self, id: DeliveryId) -> usize {
+        self.rows.get(&id).map_or(0, |row| row.event.payload.get().len())
+    }
+
+    /// Claims a waiting delivery; its lane goes to the end of the ring.
+    pub(super) fn hold(
+        &mut self,
+        key: &LaneKey,
+        id: DeliveryId,
+        request: &ClaimRequest,
+        now: Timestamp,
+    ) -> Option<Claim> {
+        let fence = self.next_fence();
+        let lane = self.lanes.get_mut(key)?;
+        let row = self.rows.get_mut(&id)?;
+        let RowState::Due(due) = row.state else { return None };
+        let holder = self.holders.get_mut(&request.holder)?;
+        let class = lane.health.class();
+        let until = now.plus(request.lease);
+        lane.due.remove(&(due, id));
+        row.state = RowState::Held(Lease { holder: request.holder, fence, until, class });
+        self.leases.insert((until, id));
+        holder.held.take(&key.0, key.1, class);
+        holder.ring.remove(key);
+        let claim = Claim {
+            id,
+            fence,
+            tenant: key.0.clone(),
+            hook: Arc::clone(&lane.hook),
+            event: Arc::clone(&row.event),
+            attempts: u32::try_from(row.attempts.len()).unwrap_or(u32::MAX),
+            health: lane.health,
+        };
+        self.refresh(key, now);
+        Some(claim)
+    }
+
+    /// Hands out the oldest unrouted events of each tenant for which nobody else is routing.
+    fn claim_unrouted(&mut self, request: &ClaimRequest, now: Timestamp) -> Vec<Unrouted> {
+        let idle: Vec<TenantId> = self
+            .tenants
+            .iter()
+            .filter(|(_, it)| !it.unrouted.is_empty())
+            .filter(|(_, it)| it.routing.as_ref().is_none_or(|lease| lease.until <= now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut claimed = Vec::new();
+        for name in idle {
+            let room = request.limit.saturating_sub(claimed.len());
+            claimed.extend(self.claim_unrouted_of(&name, room, request, now));
+        }
+        claimed
+    }
+
+    fn claim_unrouted_of(
+        &mut self,
+        name: &TenantId,
+        room: usize,
+        request: &ClaimRequest,
+        now: Timestamp,
+    ) -> Vec<Unrouted> {
+        let fence = self.next_fence();
+        let Some(tenant) = self.tenants.get_mut(name).filter(|_| room > 0) else { return Vec::new() };
+        let read = |id: &MessageId| {
+            let event = tenant.events.get(id)?.event.as_ref().clone();
+            Some(Unrouted { tenant: name.clone(), event, fence })
+        };
+        let batch: Vec<_> = tenant.unrouted.iter().take(room).filter_map(read).collect();
+        let until = now.plus(request.lease);
+        tenant.routing = Some(RoutingLease { holder: request.holder, fence, until, left: batch.len() });
+        batch
+    }
+
+    /// The next time at which a lane is ready or a lease ends by itself.
+    fn next_in(&self, now: Timestamp) -> Option<Duration> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let lease = self.leases.first().map(|(until, _)| *until);
+        let routing = self.tenants.values().filter_map(|it| it.routing.as_ref()).map(|it| it.until).min();
+        let next = [timer, lease, routing].into_iter().flatten().min();
+        next.map(|at| at.since(now))
+    }
+}

@@ -1,0 +1,87 @@
+use std::sync::Arc;
+
+use super::super::{EventRecord, Stats, StatsScope};
+use super::state::{Row, RowState, State};
+use crate::model::{
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, MessageId, Page, TenantId, Timestamp,
+};
+
+impl State {
+    pub(super) fn event(&self, name: &TenantId, id: &MessageId) -> Option<EventRecord> {
+        let row = self.tenants.get(name)?.events.get(id)?;
+        let (event, receipt, routing) = (Arc::clone(&row.event), row.receipt, row.routing.clone());
+        Some(EventRecord { event, receipt, routing })
+    }
+
+    pub(super) fn list_deliveries(&self, name: &TenantId, query: &DeliveryQuery) -> Page<Delivery> {
+        let ids = self.tenants.get(name).into_iter().flat_map(|tenant| tenant.deliveries.iter().rev());
+        let before = query.page.cursor().and_then(|cursor| cursor.parse().ok()).map(DeliveryId::new);
+        let ids = ids.filter(|id| before.is_none_or(|before| **id < before));
+        let views = ids.filter_map(|id| self.rows.get(id).map(|row| self.view(*id, row)));
+        let mut wanted = views.filter(|delivery| query.matches(delivery));
+        let items: Vec<_> = wanted.by_ref().take(query.page.limit()).collect();
+        let next = wanted.next().and_then(|_| items.last().map(|last| last.id.to_string()));
+        Page::new(items, next)
+    }
+
+    fn view(&self, id: DeliveryId, row: &Row) -> Delivery {
+        let (state, due_at, ended_at) = self.standing(row);
+        Delivery {
+            id,
+            message_id: row.event.message_id.clone(),
+            event_id: row.event.event_id,
+            hook_id: row.lane.1,
+            state,
+            attempts: u32::try_from(row.attempts.len()).unwrap_or(u32::MAX),
+            created_at: row.created_at,
+            due_at,
+            ended_at,
+            origin: row.origin,
+        }
+    }
+
+    /// What waits in a dropped backlog reads as cancelled before it is swept.
+    fn standing(&self, row: &Row) -> (DeliveryState, Option<Timestamp>, Option<Timestamp>) {
+        let dropped = self.lanes.get(&row.lane).filter(|lane| lane.epoch != row.epoch);
+        match (row.state, dropped) {
+            (RowState::Ended(end, at), _) => (DeliveryState::Ended(end), None, Some(at)),
+            (RowState::Held(lease), _) => (DeliveryState::Pending, Some(lease.until), None),
+            (RowState::Due(due), None) => (DeliveryState::Pending, Some(due), None),
+            (RowState::Due(_), Some(lane)) => {
+                (DeliveryState::Ended(End::Cancelled), None, Some(lane.epoch_at))
+            }
+        }
+    }
+
+    pub(super) fn attempts(&self, name: &TenantId, id: DeliveryId) -> Option<Vec<Attempt>> {
+        let row = self.rows.get(&id).filter(|row| row.lane.0 == *name)?;
+        Some(row.attempts.clone())
+    }
+
+    pub(super) fn stats(&self, scope: &StatsScope, now: Timestamp) -> Stats {
+        let in_scope = |row: &&Row| match scope {
+            StatsScope::All => true,
+            StatsScope::Tenant(tenant) => row.lane.0 == *tenant,
+            StatsScope::Webhook(tenant, hook) => row.lane.0 == *tenant && row.lane.1 == *hook,
+        };
+        self.rows.values().filter(in_scope).fold(Stats::default(), |stats, row| self.count(stats, row, now))
+    }
+
+    fn count(&self, mut stats: Stats, row: &Row, now: Timestamp) -> Stats {
+        let Some(lane) = self.lanes.get(&row.lane) else { return stats };
+        match row.state {
+            RowState::Held(_) => {
+                stats.pending += 1;
+                stats.held += 1;
+            }
+            RowState::Due(due) if lane.epoch == row.epoch => {
+                stats.pending += 1;
+                if due <= now && lane.hook.webhook.status().is_enabled() {
+                    stats.oldest_due = stats.oldest_due.max(Some(now.since(due)));
+                }
+            }
+            RowState::Due(_) | RowState::Ended(..) => {}
+        }
+        stats
+    }
+}

@@ -1,0 +1,203 @@
+mod claim;
+mod lanes;
+mod log;
+mod publish;
+mod registry;
+mod ring;
+mod settle;
+mod state;
+mod upkeep;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{
+    Claim, ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, PublishAnswer, Published,
+    Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, TendRequest,
+    Tended, WakeMark,
+};
+use crate::bell::Bell;
+use crate::clock::{Clock, SystemClock};
+use crate::model::{
+    Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, PublishedEvent, TenantId,
+};
+use crate::registry::{Registry, RegistryChange, Revision};
+use state::State;
+
+/// A store in memory: for tests, and for events that may be lost with the process.
+///
+/// It keeps the whole contract of [`Store`] but for durability: it ends with the process. Several
+/// dispatchers of one process may share it behind an [`Arc`].
+///
+/// ```
+/// use hookwire::store::{MemoryStore, Store};
+/// use hookwire::TenantId;
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let store = MemoryStore::new();
+/// assert!(store.registry(&TenantId::new("acme")?).await?.webhooks.is_empty());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub struct MemoryStore {
+    state: Mutex<State>,
+    clock: Arc<dyn Clock>,
+    bell: Bell,
+}
+
+impl MemoryStore {
+    /// An empty store on the system's clock.
+    pub fn new() -> Self {
+        Self::with_clock(SystemClock)
+    }
+
+    /// An empty store on another clock.
+    pub fn with_clock(clock: impl Clock) -> Self {
+        Self { state: Mutex::default(), clock: Arc::new(clock), bell: Bell::default() }
+    }
+
+    /// Writes an event without routing it, as SQL stores let a host's own transaction do. A dispatcher
+    /// routes it. Nothing happens when the tenant has a message of that id already.
+    pub fn publish_unrouted(&self, tenant: &TenantId, event: PublishedEvent) {
+        let now = self.clock.now();
+        self.state().publish_unrouted(tenant, event, now);
+        self.bell.ring();
+    }
+
+    /// Every change under the lock is whole before anything in it can panic, so a poisoned lock is as
+    /// good.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("deliveries", &self.state().rows.len()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn registry(&self, tenant: &TenantId) -> Result<Registry, StoreError> {
+        Ok(self.state().registry(tenant))
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        expected: Revision,
+        change: &RegistryChange,
+    ) -> Result<Revision, StoreError> {
+        let revision = self.state().commit(tenant, expected, change, self.clock.now())?;
+        self.bell.ring();
+        Ok(revision)
+    }
+
+    async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {
+        Ok(self.state().list_tenants(page))
+    }
+
+    async fn publish(
+        &self,
+        publications: &[Publication],
+        hold: Option<&ClaimRequest>,
+    ) -> Result<Published, StoreError> {
+        let mut held: Vec<Claim> = Vec::new();
+        let answers: Vec<PublishAnswer> = {
+            let (mut state, now) = (self.state(), self.clock.now());
+            publications.iter().map(|item| state.publish(item, hold, &mut held, now)).collect()
+        };
+        self.bell.ring();
+        Ok(Published { answers, held })
+    }
+
+    async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {
+        let answers = {
+            let (mut state, now) = (self.state(), self.clock.now());
+            routed.iter().map(|item| state.route(item, now)).collect()
+        };
+        self.bell.ring();
+        Ok(answers)
+    }
+
+    async fn redeliver(
+        &self,
+        tenant: &TenantId,
+        redeliveries: &[Redelivery],
+    ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
+        let made = {
+            let (mut state, now) = (self.state(), self.clock.now());
+            redeliveries.iter().map(|item| state.redeliver(tenant, item, now)).collect()
+        };
+        self.bell.ring();
+        Ok(made)
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
+        let mark = WakeMark::new(self.bell.mark());
+        let claimed = self.state().claim(request, self.clock.now());
+        Ok(Claimed { mark, ..claimed })
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+        let (mut state, now) = (self.state(), self.clock.now());
+        Ok(settlements.iter().map(|item| state.settle(item, now)).collect())
+    }
+
+    async fn release(&self, holder: HolderId) -> Result<(), StoreError> {
+        self.state().release(holder, self.clock.now());
+        self.bell.ring();
+        Ok(())
+    }
+
+    async fn wake(&self, since: WakeMark) {
+        self.bell.rung(since.get()).await;
+    }
+
+    fn poll_every(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
+        Ok(self.state().event(tenant, id))
+    }
+
+    async fn deliveries(
+        &self,
+        tenant: &TenantId,
+        query: &DeliveryQuery,
+    ) -> Result<Page<Delivery>, StoreError> {
+        Ok(self.state().list_deliveries(tenant, query))
+    }
+
+    async fn attempts(
+        &self,
+        tenant: &TenantId,
+        delivery: DeliveryId,
+    ) -> Result<Option<Vec<Attempt>>, StoreError> {
+        Ok(self.state().attempts(tenant, delivery))
+    }
+
+    async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
+        Ok(self.state().stats(scope, self.clock.now()))
+    }
+
+    async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {
+        Ok(self.state().tend(request, self.clock.now()))
+    }
+
+    async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError> {
+        Ok(self.state().erase(tenant, limit, self.clock.now()))
+    }
+}

@@ -1,0 +1,112 @@
+use std::sync::Arc;
+
+use super::super::{StoreError, StoreErrorKind};
+use super::state::{Lane, LaneKey, State};
+use crate::model::{HookId, Page, PageRequest, TenantId, Timestamp};
+use crate::registry::{Backlog, Registered, Registry, RegistryChange, Revision};
+
+impl State {
+    pub(super) fn registry(&self, name: &TenantId) -> Registry {
+        let Some(tenant) = self.tenants.get(name) else { return Registry::default() };
+        let lane = |hook: &HookId| self.lanes.get(&(name.clone(), *hook));
+        let live = tenant.hooks.iter().filter_map(lane).filter(|lane| !lane.deleted);
+        Registry {
+            revision: tenant.revision,
+            next_hook_id: tenant.next_hook_id,
+            webhooks: live.map(|lane| lane.hook.as_ref().clone()).collect(),
+        }
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        name: &TenantId,
+        expected: Revision,
+        change: &RegistryChange,
+        now: Timestamp,
+    ) -> Result<Revision, StoreError> {
+        let tenant = self.tenants.entry(name.clone()).or_default();
+        let (revision, next_hook_id) = (tenant.revision, tenant.next_hook_id);
+        let key = |hook| (name.clone(), hook);
+        let applied = revision == expected
+            && match change {
+                RegistryChange::Create(new) => self.create(name, next_hook_id, new, now),
+                RegistryChange::Delete(hook) => self.delete(&key(*hook), now),
+                RegistryChange::Update(new, backlog) => {
+                    self.update(&key(new.webhook.hook_id()), new, *backlog, now)
+                }
+            };
+        let tenant = self.tenants.entry(name.clone()).or_default();
+        if !applied {
+            return Err(StoreErrorKind::Conflict.into());
+        }
+        tenant.revision = revision.next();
+        Ok(tenant.revision)
+    }
+
+    fn create(&mut self, name: &TenantId, next: HookId, new: &Registered, now: Timestamp) -> bool {
+        let hook = new.webhook.hook_id();
+        let Some(tenant) = self.tenants.get_mut(name).filter(|_| hook == next) else { return false };
+        tenant.next_hook_id = HookId::new(next.get() + 1);
+        tenant.hooks.insert(hook);
+        self.lanes.insert((name.clone(), hook), Lane::new(Arc::new(new.clone()), now));
+        true
+    }
+
+    fn update(&mut self, key: &LaneKey, new: &Registered, backlog: Backlog, now: Timestamp) -> bool {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| !lane.deleted) else { return false };
+        lane.hook = Arc::new(new.clone());
+        lane.paused_until = now;
+        if backlog == Backlog::Drop {
+            self.drop_backlog(key, now);
+        }
+        self.refresh(key, now);
+        true
+    }
+
+    fn delete(&mut self, key: &LaneKey, now: Timestamp) -> bool {
+        let live = self.lanes.get(key).is_some_and(|lane| !lane.deleted);
+        if live {
+            self.delete_lane(key, now);
+        }
+        live
+    }
+
+    pub(super) fn delete_lane(&mut self, key: &LaneKey, now: Timestamp) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.deleted = true;
+        }
+        self.drop_backlog(key, now);
+        self.refresh(key, now);
+        self.forget_lane(key);
+    }
+
+    /// Costs the same whatever the backlog: the queue is set aside whole, to be ended step by step.
+    fn drop_backlog(&mut self, key: &LaneKey, now: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        lane.epoch += 1;
+        lane.epoch_at = now;
+        let queue = std::mem::take(&mut lane.due);
+        if !queue.is_empty() {
+            self.dropped.push_back(queue);
+        }
+    }
+
+    /// Forgets a deleted lane once the log tells nothing of it.
+    pub(super) fn forget_lane(&mut self, key: &LaneKey) {
+        if self.lanes.get(key).is_some_and(|lane| lane.deleted && lane.rows == 0) {
+            self.lanes.remove(key);
+            if let Some(tenant) = self.tenants.get_mut(&key.0) {
+                tenant.hooks.remove(&key.1);
+            }
+        }
+    }
+
+    pub(super) fn list_tenants(&self, page: &PageRequest) -> Page<TenantId> {
+        let after = |name: &TenantId| page.cursor().is_none_or(|cursor| name.as_str() > cursor);
+        let in_use = self.tenants.iter().filter(|(_, it)| !it.hooks.is_empty() || !it.events.is_empty());
+        let mut names = in_use.map(|(name, _)| name.clone()).filter(after);
+        let items: Vec<_> = names.by_ref().take(page.limit()).collect();
+        let next = names.next().and_then(|_| items.last().map(ToString::to_string));
+        Page::new(items, next)
+    }
+}

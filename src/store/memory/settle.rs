@@ -1,0 +1,90 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::{Disable, HolderId, Settled, Settlement};
+use super::state::{LaneKey, Lease, RowState, State};
+use crate::delivery::{Next, Report};
+use crate::model::{DeliveryId, Status, Timestamp};
+
+impl State {
+    pub(super) fn settle(&mut self, item: &Settlement, now: Timestamp) -> Settled {
+        let row = self.rows.get_mut(&item.id);
+        let Some((row, lease)) = row.and_then(|row| match row.state {
+            RowState::Held(lease) if lease.fence == item.fence => Some((row, lease)),
+            _ => None,
+        }) else {
+            return Settled::Fenced;
+        };
+        row.attempts.extend(item.attempt.clone());
+        let key = row.lane.clone();
+        self.settle_lane(&key, item, now);
+        self.settle_row(item.id, lease, item.next, now);
+        self.refresh(&key, now);
+        Settled::Applied
+    }
+
+    fn settle_row(&mut self, id: DeliveryId, lease: Lease, next: Next, now: Timestamp) {
+        match next {
+            Next::Again(after) => self.requeue(id, now.plus(after), now),
+            Next::End(end) => {
+                self.take_lease(id, now);
+                self.end_row(id, end, now);
+            }
+            Next::Extend(by) => self.extend(id, lease, by, now),
+            Next::Release => self.requeue(id, now, now),
+        }
+    }
+
+    fn extend(&mut self, id: DeliveryId, lease: Lease, by: Duration, now: Timestamp) {
+        let until = now.plus(by);
+        self.leases.remove(&(lease.until, id));
+        self.leases.insert((until, id));
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.state = RowState::Held(Lease { until, ..lease });
+        }
+    }
+
+    fn settle_lane(&mut self, key: &LaneKey, item: &Settlement, now: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if item.report != Report::Nothing {
+            lane.health = lane.health.after(item.report, now);
+        }
+        if let Some(pause) = item.pause {
+            lane.paused_until = lane.paused_until.max(now.plus(pause));
+        }
+        if let Some(disable) = &item.disable {
+            self.disable(key, disable);
+        }
+    }
+
+    /// Disables a webhook by hookwire's own decision, if it is still the one that was judged.
+    fn disable(&mut self, key: &LaneKey, disable: &Disable) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let enabled = !lane.deleted && lane.hook.webhook.status() == Status::Enabled;
+        let unchanged = lane.hook.version == disable.version;
+        if !(enabled && unchanged && lane.health.confirms(&disable.reason)) {
+            return;
+        }
+        let mut hook = lane.hook.as_ref().clone();
+        hook.webhook = hook.webhook.with_status(Status::Disabled);
+        hook.version = hook.version.next();
+        hook.disabled = Some(disable.reason);
+        lane.hook = Arc::new(hook);
+        if let Some(tenant) = self.tenants.get_mut(&key.0) {
+            tenant.revision = tenant.revision.next();
+        }
+    }
+
+    pub(super) fn release(&mut self, holder: HolderId, now: Timestamp) {
+        let holds = |id: &DeliveryId| {
+            let state = self.rows.get(id).map(|row| row.state);
+            matches!(state, Some(RowState::Held(lease)) if lease.holder == holder)
+        };
+        let ids: Vec<_> = self.leases.iter().map(|(_, id)| *id).filter(holds).collect();
+        ids.into_iter().for_each(|id| self.requeue(id, now, now));
+        let routing = self.tenants.values_mut().map(|tenant| &mut tenant.routing);
+        let ours = routing.filter(|it| it.as_ref().is_some_and(|lease| lease.holder == holder));
+        ours.for_each(|lease| *lease = None);
+        self.holders.remove(&holder);
+    }
+}

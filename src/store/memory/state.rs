@@ -1,0 +1,204 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::super::{Fence, Held, HolderId, Quota, Receipt, RoutingRecord};
+use super::ring::Ring;
+use crate::delivery::{Health, LaneClass};
+use crate::model::{Attempt, DeliveryId, End, HookId, MessageId, PublishedEvent, TenantId, Timestamp};
+use crate::registry::{Registered, Revision};
+
+/// Everything that the store keeps, and the indexes over it.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) tenants: BTreeMap<TenantId, Tenant>,
+    pub(super) lanes: HashMap<LaneKey, Lane>,
+    pub(super) rows: BTreeMap<DeliveryId, Row>,
+    pub(super) holders: HashMap<HolderId, Holder>,
+    /// When lanes that have nothing to give now will have something.
+    pub(super) timers: BTreeSet<(Timestamp, LaneKey)>,
+    /// When claims end.
+    pub(super) leases: BTreeSet<(Timestamp, DeliveryId)>,
+    /// When waiting deliveries expire.
+    pub(super) expiries: BTreeSet<(Timestamp, DeliveryId)>,
+    /// Backlogs that were dropped, whose rows still have to be ended one by one.
+    pub(super) dropped: VecDeque<Queue>,
+    /// When the events of which nothing is pending ended.
+    pub(super) ended: BTreeSet<(Timestamp, TenantId, MessageId)>,
+    pub(super) last_delivery: i64,
+    pub(super) last_fence: u64,
+}
+
+pub(super) type LaneKey = (TenantId, HookId);
+
+/// Waiting deliveries in the order in which they are due.
+pub(super) type Queue = BTreeSet<(Timestamp, DeliveryId)>;
+
+pub(super) struct Tenant {
+    pub(super) revision: Revision,
+    pub(super) next_hook_id: HookId,
+    /// The webhooks that there are, and those deleted ones of which the log still tells.
+    pub(super) hooks: BTreeSet<HookId>,
+    pub(super) events: HashMap<MessageId, EventRow>,
+    pub(super) deliveries: BTreeSet<DeliveryId>,
+    pub(super) unrouted: VecDeque<MessageId>,
+    pub(super) routing: Option<RoutingLease>,
+}
+
+/// The right to route a tenant's oldest unrouted events, in order.
+pub(super) struct RoutingLease {
+    pub(super) holder: HolderId,
+    pub(super) fence: Fence,
+    pub(super) until: Timestamp,
+    pub(super) left: usize,
+}
+
+impl Default for Tenant {
+    fn default() -> Self {
+        Self {
+            revision: Revision::default(),
+            next_hook_id: HookId::new(1),
+            hooks: BTreeSet::new(),
+            events: HashMap::new(),
+            deliveries: BTreeSet::new(),
+            unrouted: VecDeque::new(),
+            routing: None,
+        }
+    }
+}
+
+pub(super) struct EventRow {
+    pub(super) event: Arc<PublishedEvent>,
+    pub(super) digest: [u8; 32],
+    pub(super) receipt: Receipt,
+    pub(super) routing: RoutingRecord,
+    pub(super) deliveries: Vec<DeliveryId>,
+    /// How many of them have not ended.
+    pub(super) open: usize,
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+pub(super) struct Lane {
+    pub(super) hook: Arc<Registered>,
+    pub(super) deleted: bool,
+    pub(super) epoch: u64,
+    /// When the present epoch began.
+    pub(super) epoch_at: Timestamp,
+    pub(super) due: Queue,
+    pub(super) paused_until: Timestamp,
+    pub(super) health: Health,
+    pub(super) timer: Option<Timestamp>,
+    /// How many rows the log has of it.
+    pub(super) rows: usize,
+}
+
+impl Lane {
+    pub(super) fn new(hook: Arc<Registered>, now: Timestamp) -> Self {
+        Self {
+            hook,
+            deleted: false,
+            epoch: 0,
+            epoch_at: now,
+            due: Queue::new(),
+            paused_until: Timestamp::from_millis(i64::MIN),
+            health: Health::default(),
+            timer: None,
+            rows: 0,
+        }
+    }
+}
+
+pub(super) struct Row {
+    pub(super) lane: LaneKey,
+    pub(super) epoch: u64,
+    pub(super) event: Arc<PublishedEvent>,
+    pub(super) state: RowState,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) created_at: Timestamp,
+    pub(super) expires: Timestamp,
+    pub(super) origin: Option<DeliveryId>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum RowState {
+    Due(Timestamp),
+    Ended(End, Timestamp),
+    Held(Lease),
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Lease {
+    pub(super) holder: HolderId,
+    pub(super) fence: Fence,
+    pub(super) until: Timestamp,
+    /// The lane's class when it was taken: the one under which the holder counts it.
+    pub(super) class: LaneClass,
+}
+
+/// One dispatcher, as the store sees it.
+pub(super) struct Holder {
+    pub(super) quota: Quota,
+    pub(super) held: Held,
+    pub(super) ring: Ring,
+}
+
+impl State {
+    pub(super) fn next_delivery(&mut self) -> DeliveryId {
+        self.last_delivery += 1;
+        DeliveryId::new(self.last_delivery)
+    }
+
+    pub(super) fn next_fence(&mut self) -> Fence {
+        self.last_fence += 1;
+        Fence::new(self.last_fence)
+    }
+
+    /// Makes a waiting delivery on a lane that is not deleted, and gives its id.
+    pub(super) fn insert_row(
+        &mut self,
+        lane_key: &LaneKey,
+        event: &Arc<PublishedEvent>,
+        origin: Option<DeliveryId>,
+        (now, expires): (Timestamp, Timestamp),
+    ) -> Option<DeliveryId> {
+        let id = self.next_delivery();
+        let lane = self.lanes.get_mut(lane_key).filter(|lane| !lane.deleted)?;
+        let tenant = self.tenants.get_mut(&lane_key.0)?;
+        let record = tenant.events.get_mut(&event.message_id)?;
+        lane.rows += 1;
+        lane.due.insert((now, id));
+        record.deliveries.push(id);
+        record.open += 1;
+        if let Some(ended_at) = record.ended_at.take() {
+            self.ended.remove(&(ended_at, lane_key.0.clone(), event.message_id.clone()));
+        }
+        tenant.deliveries.insert(id);
+        self.expiries.insert((expires, id));
+        let row = Row {
+            lane: lane_key.clone(),
+            epoch: lane.epoch,
+            event: Arc::clone(event),
+            state: RowState::Due(now),
+            attempts: Vec::new(),
+            created_at: now,
+            expires,
+            origin,
+        };
+        self.rows.insert(id, row);
+        Some(id)
+    }
+
+    /// Ends a row that neither waits in its lane nor is held any more.
+    pub(super) fn end_row(&mut self, id: DeliveryId, end: End, now: Timestamp) {
+        let Some(row) = self.rows.get_mut(&id) else { return };
+        row.state = RowState::Ended(end, now);
+        self.expiries.remove(&(row.expires, id));
+        let (tenant, message) = (row.lane.0.clone(), row.event.message_id.clone());
+        let events = self.tenants.get_mut(&tenant).map(|tenant| &mut tenant.events);
+        let Some(record) = events.and_then(|events| events.get_mut(&message)) else { return };
+        record.open = record.open.saturating_sub(1);
+        if record.open == 0 {
+            record.ended_at = Some(now);
+            self.ended.insert((now, tenant, message));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+use super::super::{Erased, TendRequest, Tended};
+use super::state::{LaneKey, RowState, State};
+use crate::model::{DeliveryId, End, MessageId, TenantId, Timestamp};
+
+impl State {
+    pub(super) fn tend(&mut self, request: &TendRequest, now: Timestamp) -> Tended {
+        let expired = self.expire(request.limit, now);
+        let swept = self.sweep(request.limit, now);
+        let removed = self.remove_ended(request, now);
+        let more = [expired, swept, removed].contains(&request.limit);
+        Tended { expired, swept, removed, more }
+    }
+
+    /// Ends waiting deliveries whose time is up; held ones are ended by whoever holds them.
+    fn expire(&mut self, limit: usize, now: Timestamp) -> usize {
+        let over = self.expiries.iter().take_while(|(expires, _)| *expires <= now).map(|(_, id)| *id);
+        let waiting = over.filter_map(|id| match self.rows.get(&id)?.state {
+            RowState::Due(due) => Some((id, due)),
+            RowState::Ended(..) | RowState::Held(_) => None,
+        });
+        let expired: Vec<_> = waiting.take(limit).collect();
+        for (id, due) in &expired {
+            self.end_waiting(*id, *due, End::Expired, now);
+        }
+        expired.len()
+    }
+
+    fn end_waiting(&mut self, id: DeliveryId, due: Timestamp, end: End, now: Timestamp) {
+        let Some(key) = self.rows.get(&id).map(|row| row.lane.clone()) else { return };
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.due.remove(&(due, id));
+        }
+        self.end_row(id, end, now);
+        self.refresh(&key, now);
+    }
+
+    fn sweep(&mut self, limit: usize, now: Timestamp) -> usize {
+        let mut swept = 0;
+        while swept < limit {
+            let Some(queue) = self.dropped.front_mut() else { break };
+            let Some((_, id)) = queue.pop_first() else {
+                self.dropped.pop_front();
+                continue;
+            };
+            if matches!(self.rows.get(&id).map(|row| row.state), Some(RowState::Due(_))) {
+                self.end_row(id, End::Cancelled, now);
+                swept += 1;
+            }
+        }
+        swept
+    }
+
+    fn remove_ended(&mut self, request: &TendRequest, now: Timestamp) -> usize {
+        let before = now.minus(request.keep);
+        let mut removed = 0;
+        while removed < request.limit {
+            let Some((at, tenant, message)) = self.ended.first().cloned() else { break };
+            if at >= before {
+                break;
+            }
+            self.ended.remove(&(at, tenant.clone(), message.clone()));
+            self.remove_event(&tenant, &message, now);
+            removed += 1;
+        }
+        removed
+    }
+
+    /// Removes an event with its deliveries, held ones too.
+    fn remove_event(&mut self, name: &TenantId, id: &MessageId, now: Timestamp) {
+        let Some(tenant) = self.tenants.get_mut(name) else { return };
+        let Some(row) = tenant.events.remove(id) else { return };
+        if let Some(at) = row.ended_at {
+            self.ended.remove(&(at, name.clone(), id.clone()));
+        }
+        row.deliveries.into_iter().for_each(|delivery| self.remove_row(delivery, now));
+    }
+
+    fn remove_row(&mut self, id: DeliveryId, now: Timestamp) {
+        self.take_lease(id, now);
+        let Some(row) = self.rows.remove(&id) else { return };
+        self.expiries.remove(&(row.expires, id));
+        if let Some(tenant) = self.tenants.get_mut(&row.lane.0) {
+            tenant.deliveries.remove(&id);
+        }
+        if let Some(lane) = self.lanes.get_mut(&row.lane) {
+            lane.rows = lane.rows.saturating_sub(1);
+            if let RowState::Due(due) = row.state {
+                lane.due.remove(&(due, id));
+            }
+        }
+        self.forget_lane(&row.lane);
+    }
+
+    pub(super) fn erase(&mut self, name: &TenantId, limit: usize, now: Timestamp) -> Erased {
+        self.delete_webhooks(name, now);
+        let Some(tenant) = self.tenants.get_mut(name) else { return Erased { more: false } };
+        tenant.unrouted.clear();
+        tenant.routing = None;
+        let messages: Vec<_> = tenant.events.keys().take(limit).cloned().collect();
+        messages.iter().for_each(|message| self.remove_event(name, message, now));
+        Erased { more: self.tenants.get(name).is_some_and(|tenant| !tenant.events.is_empty()) }
+    }
+
+    fn delete_webhooks(&mut self, name: &TenantId, now: Timestamp) {
+        let Some(tenant) = self.tenants.get_mut(name) else { return };
+        let keys: Vec<LaneKey> = tenant.hooks.iter().map(|hook| (name.clone(), *hook)).collect();
+        let live = |key: &&LaneKey| self.lanes.get(*key).is_some_and(|lane| !lane.deleted);
+        let live: Vec<LaneKey> = keys.iter().filter(live).cloned().collect();
+        if live.is_empty() {
+            return;
+        }
+        tenant.revision = tenant.revision.next();
+        live.iter().for_each(|key| self.delete_lane(key, now));
+    }
+}

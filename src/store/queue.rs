@@ -1,0 +1,147 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::publication::Unrouted;
+use super::quota::Quota;
+use crate::delivery::{DisableReason, Health, Next, Report};
+use crate::model::{Attempt, DeliveryId, PublishedEvent, TenantId};
+use crate::registry::{Registered, Version};
+
+/// Who claims: one running dispatcher.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct HolderId(u128);
+
+impl HolderId {
+    /// The holder with this number, which nobody else may have.
+    pub const fn new(number: u128) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn get(self) -> u128 {
+        self.0
+    }
+}
+
+/// The proof of holding a claim: a number that a store gives once and never again.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Fence(u64);
+
+impl Fence {
+    /// The fence with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// A point in the sequence of a store's hints that work has come.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct WakeMark(u64);
+
+impl WakeMark {
+    /// The mark with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// What a dispatcher is ready to take.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
+pub struct ClaimRequest {
+    /// Who claims.
+    pub holder: HolderId,
+    /// For how long.
+    pub lease: Duration,
+    /// At most this many deliveries.
+    pub limit: usize,
+    /// At most this many bytes of payload.
+    pub max_bytes: usize,
+    /// How much the holder may have at once, of all and of each.
+    pub quota: Quota,
+}
+
+/// What a claim gave.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it")]
+pub struct Claimed {
+    /// The deliveries.
+    pub deliveries: Vec<Claim>,
+    /// Events that want routing first.
+    pub unrouted: Vec<Unrouted>,
+    /// How long until the same request could get something more; `None` when only news can change that.
+    pub next_in: Option<Duration>,
+    /// What to hand to [`Store::wake`](super::Store::wake) to hear of work that came after this claim.
+    pub mark: WakeMark,
+}
+
+/// A timed, exclusive hold on a delivery, with all that sending it needs.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it")]
+pub struct Claim {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The proof of holding it.
+    pub fence: Fence,
+    /// Whose delivery it is.
+    pub tenant: TenantId,
+    /// The webhook as it was when claimed.
+    pub hook: Arc<Registered>,
+    /// The event.
+    pub event: Arc<PublishedEvent>,
+    /// How many attempts were made before.
+    pub attempts: u32,
+    /// What was known of the receiver when claimed.
+    pub health: Health,
+}
+
+/// What came of a claim.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
+pub struct Settlement {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The proof of holding it.
+    pub fence: Fence,
+    /// The attempt, if one was made.
+    pub attempt: Option<Attempt>,
+    /// What happens to the delivery.
+    pub next: Next,
+    /// What the lane's health learns.
+    pub report: Report,
+    /// For how long the lane gives nothing.
+    pub pause: Option<Duration>,
+    /// Disables the webhook.
+    pub disable: Option<Disable>,
+}
+
+/// A disabling that holds only for the webhook as it was when claimed, and only while
+/// [`Health::confirms`] it.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
+pub struct Disable {
+    /// Why.
+    pub reason: DisableReason,
+    /// The version of the webhook that was claimed.
+    pub version: Version,
+}
+
+/// What became of one [`Settlement`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "it was applied or it was not")]
+pub enum Settled {
+    /// It is recorded.
+    Applied,
+    /// The claim was no longer held; nothing of it was recorded.
+    Fenced,
+}

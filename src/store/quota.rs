@@ -1,0 +1,248 @@
+use std::collections::HashMap;
+
+use crate::delivery::LaneClass;
+use crate::model::{HookId, TenantId};
+
+/// How much one holder may have claimed at once: in all, of one tenant, of one webhook.
+///
+/// Lanes whose receivers have not shown that they answer in time share half of each number, lanes that
+/// time out a tenth, and a lane that times out has one at most. So a receiver that hangs takes from the
+/// others only what its own cap allows, and soon only its share of the tenth.
+///
+/// ```
+/// use hookwire::store::Quota;
+///
+/// let quota = Quota::default().with_in_all(1024);
+/// assert_eq!((quota.in_all(), quota.per_tenant(), quota.per_webhook()), (1024, 64, 16));
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Quota {
+    in_all: usize,
+    per_tenant: usize,
+    per_webhook: usize,
+}
+
+impl Quota {
+    /// Sets how much it may have in all. Default 512.
+    #[must_use]
+    pub fn with_in_all(self, in_all: usize) -> Self {
+        Self { in_all: in_all.max(1), ..self }
+    }
+
+    /// Sets how much it may have of one tenant. Default 64.
+    #[must_use]
+    pub fn with_per_tenant(self, per_tenant: usize) -> Self {
+        Self { per_tenant: per_tenant.max(1), ..self }
+    }
+
+    /// Sets how much it may have of one webhook. Default 16.
+    #[must_use]
+    pub fn with_per_webhook(self, per_webhook: usize) -> Self {
+        Self { per_webhook: per_webhook.max(1), ..self }
+    }
+
+    /// How much it may have in all.
+    pub const fn in_all(&self) -> usize {
+        self.in_all
+    }
+
+    /// How much it may have of one tenant.
+    pub const fn per_tenant(&self) -> usize {
+        self.per_tenant
+    }
+
+    /// How much it may have of one webhook.
+    pub const fn per_webhook(&self) -> usize {
+        self.per_webhook
+    }
+
+    fn per_webhook_of(&self, class: LaneClass) -> usize {
+        match class {
+            LaneClass::Open | LaneClass::Unproven => self.per_webhook,
+            LaneClass::Probing => 1,
+        }
+    }
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self { in_all: 512, per_tenant: 64, per_webhook: 16 }
+    }
+}
+
+/// The part of `whole` that lanes of `class` may have together: never nothing.
+fn share(whole: usize, class: LaneClass) -> usize {
+    let part = match class {
+        LaneClass::Open => whole,
+        LaneClass::Unproven => whole / 2,
+        LaneClass::Probing => whole / 10,
+    };
+    part.max(1)
+}
+
+/// What one holder has claimed, counted as the [`Quota`] counts it. For stores to build on.
+///
+/// ```
+/// use hookwire::delivery::LaneClass;
+/// use hookwire::model::HookId;
+/// use hookwire::store::{Held, Quota};
+/// use hookwire::TenantId;
+///
+/// let (tenant, hook) = (TenantId::new("acme")?, HookId::new(1));
+/// let mut held = Held::default();
+/// held.take(&tenant, hook, LaneClass::Probing);
+/// assert_eq!(held.room(&Quota::default(), &tenant, hook, LaneClass::Probing), 0);
+/// # Ok::<_, hookwire::model::InvalidTenantId>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    all: Counts,
+    tenants: HashMap<TenantId, TenantCounts>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct TenantCounts {
+    all: Counts,
+    webhooks: HashMap<HookId, usize>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    open: usize,
+    probing: usize,
+    unproven: usize,
+}
+
+impl Counts {
+    fn of(&mut self, class: LaneClass) -> &mut usize {
+        match class {
+            LaneClass::Open => &mut self.open,
+            LaneClass::Probing => &mut self.probing,
+            LaneClass::Unproven => &mut self.unproven,
+        }
+    }
+
+    fn room(mut self, whole: usize, class: LaneClass) -> usize {
+        let in_class = share(whole, class).saturating_sub(*self.of(class));
+        whole.saturating_sub(self.total()).min(in_class)
+    }
+
+    const fn total(self) -> usize {
+        self.open + self.probing + self.unproven
+    }
+}
+
+impl Held {
+    /// How many are held in all.
+    pub const fn total(&self) -> usize {
+        self.all.total()
+    }
+
+    /// How many more of this lane the holder may take.
+    pub fn room(&self, quota: &Quota, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
+        let in_all = self.room_in_class(quota, class);
+        let Some(counts) = self.tenants.get(tenant) else {
+            return in_all.min(share(quota.per_tenant, class)).min(quota.per_webhook_of(class));
+        };
+        let of_hook = counts.webhooks.get(&hook).copied().unwrap_or_default();
+        let in_hook = quota.per_webhook_of(class).saturating_sub(of_hook);
+        in_all.min(counts.all.room(quota.per_tenant, class)).min(in_hook)
+    }
+
+    /// How many more of lanes of `class` the holder may take: zero spares looking at any of them.
+    pub fn room_in_class(&self, quota: &Quota, class: LaneClass) -> usize {
+        self.all.room(quota.in_all, class)
+    }
+
+    /// Counts one more of this lane, which is of `class` now.
+    pub fn take(&mut self, tenant: &TenantId, hook: HookId, class: LaneClass) {
+        *self.all.of(class) += 1;
+        let counts = self.tenants.entry(tenant.clone()).or_default();
+        *counts.all.of(class) += 1;
+        *counts.webhooks.entry(hook).or_default() += 1;
+    }
+
+    /// Counts one less of this lane, which was of `class` when it was taken.
+    pub fn give_back(&mut self, tenant: &TenantId, hook: HookId, class: LaneClass) {
+        let Some(counts) = self.tenants.get_mut(tenant) else { return };
+        let Some(of_hook) = counts.webhooks.get_mut(&hook) else { return };
+        *of_hook -= 1;
+        if *of_hook == 0 {
+            counts.webhooks.remove(&hook);
+        }
+        let of_class = counts.all.of(class);
+        *of_class = of_class.saturating_sub(1);
+        if counts.all.total() == 0 {
+            self.tenants.remove(tenant);
+        }
+        let of_class = self.all.of(class);
+        *of_class = of_class.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::new(name).expect("valid")
+    }
+
+    fn room(held: &Held, name: &str, hook: i64, class: LaneClass) -> usize {
+        held.room(&Quota::default(), &tenant(name), HookId::new(hook), class)
+    }
+
+    fn take(held: &mut Held, name: &str, hook: i64, class: LaneClass, times: usize) {
+        (0..times).for_each(|_| held.take(&tenant(name), HookId::new(hook), class));
+    }
+
+    #[test]
+    fn an_empty_hand_has_the_room_of_one_webhook() {
+        let held = Held::default();
+        assert_eq!(room(&held, "a", 1, LaneClass::Open), 16);
+        assert_eq!(room(&held, "a", 1, LaneClass::Unproven), 16);
+        assert_eq!(room(&held, "a", 1, LaneClass::Probing), 1);
+    }
+
+    #[test]
+    fn unproven_lanes_leave_half_of_a_tenant_and_of_all_to_proven_ones() {
+        let mut held = Held::default();
+        take(&mut held, "a", 1, LaneClass::Unproven, 16);
+        take(&mut held, "a", 2, LaneClass::Unproven, 16);
+        assert_eq!(room(&held, "a", 3, LaneClass::Unproven), 0);
+        assert_eq!(room(&held, "a", 3, LaneClass::Open), 16);
+        for n in 0..7 {
+            take(&mut held, &format!("t{n}"), 1, LaneClass::Unproven, 32);
+        }
+        assert_eq!(room(&held, "b", 1, LaneClass::Unproven), 0);
+        assert_eq!(room(&held, "b", 1, LaneClass::Open), 16);
+    }
+
+    #[test]
+    fn probing_lanes_have_a_tenth() {
+        let mut held = Held::default();
+        (0..6).for_each(|hook| take(&mut held, "a", hook, LaneClass::Probing, 1));
+        assert_eq!(room(&held, "a", 9, LaneClass::Probing), 0);
+        (0..45).for_each(|n| take(&mut held, &format!("t{n}"), 1, LaneClass::Probing, 1));
+        assert_eq!(held.total(), 51);
+        assert_eq!(held.room_in_class(&Quota::default(), LaneClass::Probing), 0);
+        assert_eq!(room(&held, "b", 1, LaneClass::Open), 16);
+    }
+
+    #[test]
+    fn what_is_given_back_leaves_no_trace() {
+        let mut held = Held::default();
+        take(&mut held, "a", 1, LaneClass::Open, 2);
+        (0..3).for_each(|_| held.give_back(&tenant("a"), HookId::new(1), LaneClass::Open));
+        assert_eq!(held.total(), 0);
+        assert!(held.tenants.is_empty());
+    }
+
+    #[test]
+    fn the_smallest_quota_still_lets_each_class_move() {
+        let quota = Quota::default().with_in_all(0).with_per_tenant(0).with_per_webhook(0);
+        for class in [LaneClass::Open, LaneClass::Probing, LaneClass::Unproven] {
+            assert_eq!(Held::default().room(&quota, &tenant("a"), HookId::new(1), class), 1);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::publication::{Receipt, Skipped};
+use crate::model::{HookId, PublishedEvent, TenantId};
+
+/// An event as the log shows it.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it")]
+pub struct EventRecord {
+    /// The event.
+    pub event: Arc<PublishedEvent>,
+    /// What was written for it.
+    pub receipt: Receipt,
+    /// What routing decided.
+    pub routing: RoutingRecord,
+}
+
+/// What routing decided, as the log shows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "stores build it")]
+pub enum RoutingRecord {
+    /// It was routed; these webhooks were passed over.
+    Routed(Vec<Skipped>),
+    /// It could not be routed, for this reason.
+    Unroutable(String),
+    /// It waits for routing.
+    Waiting,
+}
+
+/// What [`Store::stats`](super::Store::stats) counts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "stores handle each of them")]
+pub enum StatsScope {
+    /// Everything.
+    All,
+    /// One tenant.
+    Tenant(TenantId),
+    /// One webhook.
+    Webhook(TenantId, HookId),
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it")]
+pub struct Stats {
+    /// Deliveries that have not ended, held ones too.
+    pub pending: u64,
+    /// Deliveries that a dispatcher holds.
+    pub held: u64,
+    /// How long the oldest due delivery of an enabled webhook has been due.
+    pub oldest_due: Option<Duration>,
+}
+
+/// One bounded step of upkeep.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
+pub struct TendRequest {
+    /// How long events are kept after the last of their deliveries ended.
+    pub keep: Duration,
+    /// At most this many items of each kind of work.
+    pub limit: usize,
+}
+
+/// What a step of upkeep did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it")]
+pub struct Tended {
+    /// Deliveries that ended as expired.
+    pub expired: usize,
+    /// Deliveries of dropped backlogs that ended as cancelled.
+    pub swept: usize,
+    /// Events that were removed with their deliveries and attempts.
+    pub removed: usize,
+    /// Whether another step would find more to do.
+    pub more: bool,
+}
+
+/// What a step of erasing left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it")]
+pub struct Erased {
+    /// Whether there is more to erase.
+    pub more: bool,
+}
