@@ -4,5 +4,6 @@
 pub mod assist;
 pub mod model;
 pub mod registry;
+pub mod transport;
 
 pub use model::{DeliveryQuery, DeptId, Event, EventId, SourceId, TenantId, WebhookDraft};
