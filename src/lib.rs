@@ -2,16 +2,19 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bell;
+mod request;
 
 pub mod assist;
 pub mod clock;
 pub mod delivery;
 pub mod envelope;
 pub mod model;
+pub mod policy;
 pub mod registry;
 pub mod retry;
 pub mod routing;
 pub mod signature;
 pub mod store;
+pub mod transport;
 
 pub use model::{DeliveryQuery, DeptId, Event, EventId, SourceId, TenantId, WebhookDraft};

@@ -1,0 +1,71 @@
+use std::error::Error;
+use std::fmt;
+use std::iter;
+use std::sync::Arc;
+
+use crate::model::FailureKind;
+
+/// No complete answer came.
+///
+/// `Display` says what failed and may be shown to a tenant; [`detail`](Self::detail) says why, and may
+/// name addresses inside.
+///
+/// ```
+/// use std::io;
+///
+/// use hookwire::model::FailureKind;
+/// use hookwire::transport::TransportError;
+///
+/// let error = TransportError::new(FailureKind::Connect, io::Error::other("10.0.0.7 is down"));
+/// assert_eq!(error.to_string(), "could not connect");
+/// assert_eq!(error.detail(), "could not connect: 10.0.0.7 is down");
+/// ```
+#[derive(Clone, Debug)]
+pub struct TransportError {
+    kind: FailureKind,
+    // Shared, because a connector's error reaches us behind a reference, inside the client's own error.
+    source: Arc<dyn Error + Send + Sync>,
+}
+
+impl TransportError {
+    /// The failure of this kind, for this reason.
+    pub fn new(kind: FailureKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind, source: Arc::from(source.into()) }
+    }
+
+    /// What failed.
+    pub const fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// What failed and why, down to the last cause: for the operator.
+    pub fn detail(&self) -> String {
+        let causes = iter::successors(Some(self as &dyn Error), |&error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl Error for TransportError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_layer_speaks_once() {
+        let inner = TransportError::new(FailureKind::Tls, "certificate expired");
+        let outer = TransportError::new(FailureKind::Protocol, inner);
+        assert_eq!(outer.to_string(), "connection broke off");
+        assert_eq!(outer.detail(), "connection broke off: TLS failed: certificate expired");
+    }
+}
