@@ -60,6 +60,17 @@ pub struct Published {
     pub held: Vec<Claim>,
 }
 
+impl Published {
+    /// Whether deliveries were written that still have to be claimed.
+    pub fn leaves_work(&self) -> bool {
+        let targets = |answer: &PublishAnswer| match answer {
+            PublishAnswer::Stored(receipt) => receipt.targets,
+            _ => 0,
+        };
+        self.answers.iter().map(targets).sum::<usize>() > self.held.len()
+    }
+}
+
 /// What became of one publication.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the service handles each of them")]

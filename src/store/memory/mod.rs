@@ -118,8 +118,11 @@ impl Store for MemoryStore {
             let (mut state, now) = (self.state(), self.clock.now());
             publications.iter().map(|item| state.publish(item, hold, &mut held, now)).collect()
         };
-        self.bell.ring();
-        Ok(Published { answers, held })
+        let published = Published { answers, held };
+        if published.leaves_work() {
+            self.bell.ring();
+        }
+        Ok(published)
     }
 
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {

@@ -1,0 +1,61 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use super::shared::Leased;
+use crate::delivery::{self, Decision};
+use crate::model::{Attempt, FailureKind, Outcome, Timestamp};
+use crate::policy::Policy;
+use crate::retry::Jitter;
+use crate::service::{Core, failed, release};
+use crate::signature::KeyRing;
+use crate::store::{Claim, Disable, Settlement};
+
+/// How much longer than the deadline a transport is waited for that does not keep it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Makes one attempt, and tells what to record. A claim whose lease leaves no time for it, or whose webhook
+/// was changed in this process since, is given back.
+pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
+    let Leased { claim, until } = leased;
+    let needed = core.policy().deadline() + Policy::SETTLE_MARGIN;
+    let in_time = until.saturating_duration_since(Instant::now()) >= needed;
+    if !in_time || core.is_outdated(&claim) {
+        return release(&claim);
+    }
+    let (at, started) = (core.now(), Instant::now());
+    let outcome = send(&core, &claim, at).await;
+    let number = claim.attempts.saturating_add(1);
+    debug!(
+        tenant = %claim.tenant, webhook = %claim.hook.webhook.hook_id(), message = %claim.event.message_id,
+        number, %outcome, "attempt"
+    );
+    settlement(&core, &claim, Attempt { number, at, took: started.elapsed(), outcome })
+}
+
+async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
+    let body = core.body(&claim.hook.options, &claim.event, &claim.tenant);
+    let signed = match sign(claim, &body, at) {
+        Ok(signed) => signed,
+        Err(error) => return failed(FailureKind::Prepare, error.to_string()),
+    };
+    let (url, options) = (claim.hook.webhook.url(), &claim.hook.options);
+    let answer = timeout(core.policy().deadline() + PATIENCE, core.attempt(url, options, signed, body));
+    answer.await.unwrap_or_else(|_| failed(FailureKind::Timeout, "the transport kept no deadline"))
+}
+
+fn sign(claim: &Claim, body: &[u8], at: Timestamp) -> Result<HeaderMap, crate::signature::InvalidKeyRing> {
+    Ok(KeyRing::open(&claim.hook.secrets)?.headers(&claim.event.message_id, body, at))
+}
+
+fn settlement(core: &Core, claim: &Claim, attempt: Attempt) -> Settlement {
+    let jitter = Jitter::of((&claim.event.message_id, claim.hook.webhook.hook_id(), attempt.number));
+    let (rules, now) = (core.policy().rules(), core.now());
+    let decision = delivery::decide(attempt.number, &attempt.outcome, &claim.health, rules, jitter, now);
+    let Decision { next, report, pause, disable } = decision;
+    let disable = disable.map(|reason| Disable { reason, version: claim.hook.version });
+    Settlement { id: claim.id, fence: claim.fence, attempt: Some(attempt), next, report, pause, disable }
+}

@@ -1,0 +1,233 @@
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tracing::warn;
+
+use super::Drained;
+use super::attempt::attempt;
+use super::routing::route_all;
+use super::settler::{self, Settling, backoff};
+use super::shared::{Leased, Shared};
+use crate::service::{Core, Error};
+use crate::store::{Claimed, StoreError, TendRequest, WakeMark};
+
+/// How often upkeep is done while a dispatcher runs.
+const TEND_EVERY: Duration = Duration::from_secs(60);
+/// How much upkeep is done at once.
+const TEND_STEP: usize = 500;
+/// How long the store may take to give back claims at shutdown.
+const RELEASE_WITHIN: Duration = Duration::from_secs(5);
+
+/// One running dispatcher: claims, starts attempts, and hands what came of them to the settler.
+pub(super) struct Driver {
+    core: Arc<Core>,
+    shared: Arc<Shared>,
+    attempts: JoinSet<()>,
+    settler: UnboundedSender<Settling>,
+    recorder: JoinHandle<()>,
+    tend_at: Instant,
+    started: usize,
+    enlisted: Option<Enlisted>,
+}
+
+/// When to look for work again, and which hints to heed until then: none when there is no room, or when
+/// the store fails and is to be left alone.
+struct Next {
+    at: Option<Instant>,
+    hints: Option<(WakeMark, u64)>,
+}
+
+/// Makes the driver known to publishers, until it is dropped.
+struct Enlisted {
+    core: Arc<Core>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Enlisted {
+    fn drop(&mut self) {
+        self.core.clear_intake();
+        self.shared.close_inbox();
+    }
+}
+
+impl Driver {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        let shared = Arc::new(Shared::new(core.policy()));
+        let (settler, recorder) = settler::spawn(Arc::clone(&core), Arc::clone(&shared));
+        let (attempts, tend_at) = (JoinSet::new(), Instant::now());
+        Self { core, shared, attempts, settler, recorder, tend_at, started: 0, enlisted: None }
+    }
+
+    /// Lets publishers hand deliveries over; `None` when they have a dispatcher to do so already.
+    pub(super) fn enlist(self) -> Option<Self> {
+        let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
+        let intake = Arc::clone(&self.shared);
+        core.set_intake(intake).then(|| Self { enlisted: Some(Enlisted { core, shared }), ..self })
+    }
+
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Delivers until `stop` completes, and then for as long as it says at most.
+    pub(super) async fn run(mut self, stop: impl Future<Output = Duration>) -> Drained {
+        let mut stop = pin!(stop);
+        let grace = loop {
+            let working = async {
+                let next = self.work().await;
+                self.rest(next).await;
+            };
+            tokio::select! {
+                biased;
+                grace = &mut stop => break grace,
+                () = working => {}
+            }
+        };
+        self.drain(grace).await
+    }
+
+    /// Starts all that can be started, and tells when to look again.
+    async fn work(&mut self) -> Next {
+        let rung = self.core.bell.mark();
+        while self.attempts.try_join_next().is_some() {}
+        self.start_inbox();
+        self.tend().await;
+        match self.claim().await {
+            Ok(None) => Next { at: None, hints: None },
+            Ok(Some(claimed)) => {
+                let poll = self.core.store().poll_every();
+                let next_in = claimed.next_in.into_iter().chain(poll).min();
+                let at = next_in.and_then(|next_in| Instant::now().checked_add(next_in));
+                Next { at, hints: Some((claimed.mark, rung)) }
+            }
+            Err(error) => {
+                let failures = self.shared.store_failed(&error);
+                warn!(%error, failures, "due deliveries could not be claimed yet");
+                Next { at: Some(Instant::now() + backoff(failures)), hints: None }
+            }
+        }
+    }
+
+    /// Claims as much as there is room for, and starts it; nothing when there is none.
+    async fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
+        let Some(request) = self.shared.request() else { return Ok(None) };
+        let until = self.shared.lease_end(Instant::now());
+        let mut claimed = self.core.store().claim(&request).await?;
+        self.shared.store_answered();
+        for claim in std::mem::take(&mut claimed.deliveries) {
+            self.start(Leased { claim, until });
+        }
+        if !claimed.unrouted.is_empty() {
+            route_all(&self.core, std::mem::take(&mut claimed.unrouted)).await;
+            claimed.next_in = Some(Duration::ZERO);
+        }
+        Ok(Some(claimed))
+    }
+
+    fn start_inbox(&mut self) {
+        let leased = self.shared.take_inbox();
+        leased.into_iter().for_each(|leased| self.start(leased));
+    }
+
+    fn start(&mut self, leased: Leased) {
+        let (slot, until) = (self.shared.slot(&leased.claim), leased.until);
+        let (core, settler) = (Arc::clone(&self.core), self.settler.clone());
+        self.started += 1;
+        self.attempts.spawn(async move {
+            let settlement = attempt(core, leased).await;
+            // The settler lives as long as any attempt does.
+            let _ = settler.send(Settling { settlement, slot, until });
+        });
+    }
+
+    /// Waits until there may be more to do; what publishers hand in meanwhile is started at once.
+    async fn rest(&mut self, next: Next) {
+        let at = next.at.map_or(self.tend_at, |at| at.min(self.tend_at));
+        loop {
+            let shared = Arc::clone(&self.shared);
+            tokio::select! {
+                () = shared.handed_in.notified() => self.start_inbox(),
+                () = shared.settled.notified() => break,
+                () = self.hint(next.hints) => break,
+                () = sleep_until(at) => break,
+            }
+        }
+    }
+
+    async fn hint(&self, hints: Option<(WakeMark, u64)>) {
+        let Some((mark, rung)) = hints else { return std::future::pending().await };
+        tokio::select! {
+            () = self.core.bell.rung(rung) => {}
+            () = self.core.store().wake(mark) => {}
+        }
+    }
+
+    async fn tend(&mut self) {
+        if Instant::now() < self.tend_at {
+            return;
+        }
+        let request = TendRequest { keep: self.core.policy().keep(), limit: TEND_STEP };
+        let more = match self.core.store().tend(&request).await {
+            Ok(tended) => tended.more,
+            Err(error) => {
+                warn!(%error, "upkeep failed; it will be tried again");
+                false
+            }
+        };
+        self.tend_at = Instant::now() + if more { Duration::ZERO } else { TEND_EVERY };
+    }
+
+    /// Lets attempts finish until `grace` is over, and gives back what is left.
+    async fn drain(mut self, grace: Duration) -> Drained {
+        let deadline = Instant::now() + grace;
+        self.enlisted = None;
+        let unstarted = self.shared.take_inbox().len();
+        while self.attempts.try_join_next().is_some() {}
+        let under_way = self.attempts.len();
+        while let Ok(Some(_)) = timeout_at(deadline, self.attempts.join_next()).await {}
+        let broken_off = self.attempts.len();
+        self.attempts.shutdown().await;
+        self.give_back().await;
+        Drained { finished: under_way - broken_off, released: broken_off + unstarted }
+    }
+
+    /// Waits until all that ended is recorded, and releases what is still held.
+    async fn give_back(self) {
+        drop(self.settler);
+        let given_back = async {
+            // The recorder ends by itself; if it panicked, there is nothing left to wait for.
+            let _ = self.recorder.await;
+            self.core.store().release(self.shared.holder()).await
+        };
+        match timeout(RELEASE_WITHIN, given_back).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "claims could not be given back; their leases will end"),
+            Err(_) => warn!("claims could not be given back in time; their leases will end"),
+        }
+    }
+
+    /// Delivers what is due now, and nothing that becomes due later.
+    pub(super) async fn deliver_due(mut self) -> Result<usize, Error> {
+        loop {
+            self.tend().await;
+            let before = self.started;
+            let next_in = self.claim().await?.and_then(|claimed| claimed.next_in);
+            let again = next_in == Some(Duration::ZERO);
+            while self.attempts.join_next().await.is_some() {}
+            while self.shared.in_flight() > 0 {
+                self.shared.settled.notified().await;
+            }
+            if self.started == before && !again {
+                break;
+            }
+        }
+        let started = self.started;
+        self.drain(Duration::ZERO).await;
+        Ok(started)
+    }
+}

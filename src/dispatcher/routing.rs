@@ -1,0 +1,36 @@
+use std::collections::BTreeMap;
+
+use tracing::warn;
+
+use crate::model::TenantId;
+use crate::registry::Registry;
+use crate::routing;
+use crate::service::{Core, Error};
+use crate::store::{Routed, Unrouted};
+
+/// Routes events that were written without it, in their order, by the same rules as those that are
+/// published. What fails is given again by a later claim.
+pub(super) async fn route_all(core: &Core, unrouted: Vec<Unrouted>) {
+    let mut by_tenant: BTreeMap<TenantId, Vec<Unrouted>> = BTreeMap::new();
+    for item in unrouted {
+        by_tenant.entry(item.tenant.clone()).or_default().push(item);
+    }
+    for (tenant, items) in by_tenant {
+        if let Err(error) = route_tenant(core, &tenant, items).await {
+            warn!(%tenant, %error, "events could not be routed; they will be tried again");
+        }
+    }
+}
+
+async fn route_tenant(core: &Core, tenant: &TenantId, items: Vec<Unrouted>) -> Result<(), Error> {
+    let registry = core.fresh_registry(tenant).await?;
+    let routed: Vec<_> = items.into_iter().map(|item| decide(core, item, &registry)).collect();
+    core.store().route(&routed).await?;
+    Ok(())
+}
+
+fn decide(core: &Core, unrouted: Unrouted, registry: &Registry) -> Routed {
+    let routes = || routing::route(&unrouted.event, registry).into_iter().collect();
+    let routing = core.check_event(&unrouted.event).map(|()| routes()).map_err(|error| error.to_string());
+    Routed { unrouted, routed_at: registry.revision, routing, expires: core.policy().expires() }
+}

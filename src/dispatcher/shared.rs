@@ -1,0 +1,162 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::DispatcherHealth;
+use crate::policy::Policy;
+use crate::service::Intake;
+use crate::store::{Claim, ClaimRequest, HolderId, StoreError};
+
+/// What a driver shares with its attempts, with publishers, and with whoever asks for its health.
+#[derive(Debug)]
+pub(super) struct Shared {
+    request: ClaimRequest,
+    /// Deliveries that are claimed and not settled.
+    in_flight: AtomicUsize,
+    bytes: AtomicUsize,
+    /// Told when a place became free.
+    pub(super) settled: Notify,
+    /// Told when a publisher handed something in.
+    pub(super) handed_in: Notify,
+    started: Instant,
+    inbox: Mutex<Inbox>,
+    store: Mutex<StoreHealth>,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    closed: bool,
+    claims: Vec<Leased>,
+}
+
+#[derive(Debug, Default)]
+struct StoreHealth {
+    failures: u32,
+    last: Option<String>,
+}
+
+/// A claim, with the end of its lease by this machine's own clock.
+#[derive(Debug)]
+pub(super) struct Leased {
+    pub(super) claim: Claim,
+    pub(super) until: Instant,
+}
+
+/// The place that a claim takes until it is settled.
+#[derive(Debug)]
+pub(super) struct Slot {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
+impl Shared {
+    pub(super) fn new(policy: &Policy) -> Self {
+        let request = ClaimRequest {
+            holder: HolderId::new(uuid::Uuid::new_v4().as_u128()),
+            lease: policy.lease(),
+            limit: policy.quota().in_all(),
+            max_bytes: policy.in_flight_bytes(),
+            quota: policy.quota(),
+        };
+        let (in_flight, bytes, settled, handed_in, inbox, store) = Default::default();
+        Self { request, in_flight, bytes, settled, handed_in, started: Instant::now(), inbox, store }
+    }
+
+    pub(super) const fn holder(&self) -> HolderId {
+        self.request.holder
+    }
+
+    /// What there is room for; `None` when there is none.
+    pub(super) fn request(&self) -> Option<ClaimRequest> {
+        let limit = self.request.limit.saturating_sub(self.in_flight());
+        let max_bytes = self.request.max_bytes.saturating_sub(self.bytes.load(Ordering::SeqCst));
+        (limit > 0 && max_bytes > 0).then_some(ClaimRequest { limit, max_bytes, ..self.request })
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// The end of a lease that was asked for at `asked_at`.
+    pub(super) fn lease_end(&self, asked_at: Instant) -> Instant {
+        asked_at + self.request.lease
+    }
+
+    pub(super) fn slot(self: &Arc<Self>, claim: &Claim) -> Slot {
+        let bytes = claim.event.payload.get().len();
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+        Slot { shared: Arc::clone(self), bytes }
+    }
+
+    /// What publishers handed in.
+    pub(super) fn take_inbox(&self) -> Vec<Leased> {
+        std::mem::take(&mut self.inbox().claims)
+    }
+
+    /// Takes nothing more from publishers.
+    pub(super) fn close_inbox(&self) {
+        self.inbox().closed = true;
+    }
+
+    pub(super) fn store_answered(&self) {
+        *self.store() = StoreHealth::default();
+    }
+
+    /// Notes a failure of the store, and tells how many there were in a row.
+    pub(super) fn store_failed(&self, error: &StoreError) -> u32 {
+        let mut store = self.store();
+        store.failures = store.failures.saturating_add(1);
+        store.last = Some(error.to_string());
+        store.failures
+    }
+
+    pub(super) fn health(&self, running: bool) -> DispatcherHealth {
+        let store = self.store();
+        DispatcherHealth {
+            running,
+            in_flight: self.in_flight(),
+            store_failures: store.failures,
+            last_store_error: store.last.clone(),
+        }
+    }
+
+    /// These are whole at every point, so poisoned locks are as good.
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn store(&self) -> MutexGuard<'_, StoreHealth> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Intake for Shared {
+    fn offer(&self) -> Option<(ClaimRequest, Duration)> {
+        let asked_at = self.started.elapsed();
+        self.request().map(|request| (request, asked_at))
+    }
+
+    fn accept(&self, claims: Vec<Claim>, asked_at: Duration) -> Result<(), Vec<Claim>> {
+        let mut inbox = self.inbox();
+        if inbox.closed {
+            return Err(claims);
+        }
+        let until = self.lease_end(self.started + asked_at);
+        inbox.claims.extend(claims.into_iter().map(|claim| Leased { claim, until }));
+        drop(inbox);
+        self.handed_in.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.shared.bytes.fetch_sub(self.bytes, Ordering::SeqCst);
+        self.shared.settled.notify_one();
+    }
+}

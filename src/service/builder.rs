@@ -1,0 +1,162 @@
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::core::{Core, LimitsOf, Parts};
+use super::webhooks::Webhooks;
+use crate::clock::{Clock, SystemClock};
+use crate::model::{Catalog, TenantId};
+use crate::policy::Policy;
+use crate::registry::{Limits, UrlRule};
+use crate::store::Store;
+use crate::transport::Transport;
+
+/// Puts a [`Webhooks`] together: a catalog and a store, and what differs from the defaults.
+///
+/// ```
+/// use hookwire::{assist, Webhooks};
+/// use hookwire::store::MemoryStore;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[cfg(feature = "http-transport")]
+/// let hooks = Webhooks::builder(assist::catalog())
+///     .limits(assist::limits())
+///     .store(MemoryStore::new())
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct WebhooksBuilder {
+    catalog: Catalog,
+    limits: LimitsOf,
+    policy: Policy,
+    urls: UrlRule,
+    store: Option<Arc<dyn Store>>,
+    transport: Option<Arc<dyn Transport>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl WebhooksBuilder {
+    pub(super) fn new(catalog: Catalog) -> Self {
+        Self {
+            catalog,
+            limits: Arc::new(|_| Some(Limits::default())),
+            policy: Policy::default(),
+            urls: UrlRule::HttpsOnly,
+            store: None,
+            transport: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Sets the same limits for every tenant.
+    pub fn limits(self, limits: Limits) -> Self {
+        self.limits_for(move |_| Some(limits))
+    }
+
+    /// Sets the limits of each tenant by its plan; `None` where its edition has no webhooks. Asked at each
+    /// registration, so it must answer from memory.
+    pub fn limits_for(
+        mut self,
+        limits: impl Fn(&TenantId) -> Option<Limits> + Send + Sync + 'static,
+    ) -> Self {
+        self.limits = Arc::new(limits);
+        self
+    }
+
+    /// Sets the numbers that the service runs by.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets where state lives. Required.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets how requests leave. Default: `HttpTransport`, with the address guard on.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Sets what time it is, for tests. Default: the system's clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Accepts `http` URLs to literally-loopback hosts, and lets the default transport dial loopback
+    /// addresses. For development: with it, whoever registers webhooks can reach this machine.
+    pub fn allow_loopback_http(mut self) -> Self {
+        self.urls = UrlRule::LoopbackHttp;
+        self
+    }
+
+    /// Builds the service.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] when something is missing or does not go together.
+    pub fn build(self) -> Result<Webhooks, BuildError> {
+        let needed = self.policy.deadline().saturating_add(Policy::SETTLE_MARGIN);
+        if self.policy.lease() < needed {
+            return Err(BuildError::LeaseTooShort);
+        }
+        let store = self.store.ok_or(BuildError::NoStore)?;
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => default_transport(self.urls)?,
+        };
+        let (catalog, limits, policy, urls) = (self.catalog, self.limits, self.policy, self.urls);
+        let parts = Parts { catalog, limits, policy, urls, store, transport, clock: self.clock };
+        Ok(Webhooks::new(Core::new(parts)))
+    }
+}
+
+#[cfg(feature = "http-transport")]
+fn default_transport(urls: UrlRule) -> Result<Arc<dyn Transport>, BuildError> {
+    let builder = crate::transport::HttpTransport::builder();
+    let builder = match urls {
+        UrlRule::HttpsOnly => builder,
+        UrlRule::LoopbackHttp => builder.allow_loopback(),
+    };
+    let transport = builder.build().map_err(|error| BuildError::Transport(Box::new(error)))?;
+    Ok(Arc::new(transport))
+}
+
+#[cfg(not(feature = "http-transport"))]
+fn default_transport(_: UrlRule) -> Result<Arc<dyn Transport>, BuildError> {
+    Err(BuildError::NoTransport)
+}
+
+impl fmt::Debug for WebhooksBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhooksBuilder")
+            .field("store", &self.store)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`WebhooksBuilder`] cannot build what it was given.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The lease is shorter than the deadline and [`Policy::SETTLE_MARGIN`].
+    #[error("the lease must be at least the deadline and 5 s; lengthen it with `Policy::with_lease`")]
+    LeaseTooShort,
+    /// No store was set.
+    #[error("no store was set; call `store`, with `MemoryStore::new()` in tests")]
+    NoStore,
+    /// No transport was set, and the feature `http-transport` is off.
+    #[error("no transport was set; call `transport`, or turn the feature `http-transport` on")]
+    NoTransport,
+    /// The default transport could not be built.
+    #[error("the default transport could not be built")]
+    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

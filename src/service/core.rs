@@ -1,0 +1,182 @@
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::error::Error;
+use crate::bell::Bell;
+use crate::clock::Clock;
+use crate::model::{Catalog, DeliveryOptions, HookId, PublishedEvent, TenantId, Timestamp};
+use crate::policy::Policy;
+use crate::registry::{Limits, Registry, RegistryChange, Terms, UrlRule, Version};
+use crate::signature::Secret;
+use crate::store::{Claim, ClaimRequest, Store};
+use crate::transport::{SendLimits, Transport};
+
+pub(super) type LimitsOf = Arc<dyn Fn(&TenantId) -> Option<Limits> + Send + Sync>;
+
+/// What a service is put together from.
+pub(super) struct Parts {
+    pub(super) catalog: Catalog,
+    pub(super) limits: LimitsOf,
+    pub(super) policy: Policy,
+    pub(super) urls: UrlRule,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What the handles of a service and its dispatcher share.
+pub(crate) struct Core {
+    parts: Parts,
+    /// Rung when work has come that the store may not tell of.
+    pub(crate) bell: Bell,
+    registries: Mutex<HashMap<TenantId, Arc<Registry>>>,
+    changes: Mutex<HashMap<(TenantId, HookId), Change>>,
+    intake: RwLock<Option<Arc<dyn Intake>>>,
+}
+
+/// The last change of a webhook through this service, until no claim from before it can live.
+struct Change {
+    #[cfg_attr(not(feature = "dispatcher"), expect(dead_code, reason = "read by dispatchers alone"))]
+    version: Version,
+    until: Timestamp,
+}
+
+/// A dispatcher of this process that stands ready to take deliveries as they are published.
+pub(crate) trait Intake: Debug + Send + Sync {
+    /// What it would take now, and the reading of its own clock from which the lease counts.
+    fn offer(&self) -> Option<(ClaimRequest, Duration)>;
+
+    /// Takes what was held for it; gives it back when it has stopped in the meantime.
+    fn accept(&self, claims: Vec<Claim>, asked_at: Duration) -> Result<(), Vec<Claim>>;
+}
+
+impl Core {
+    /// The most registries that are kept in memory for publishing.
+    const MOST_REGISTRIES: usize = 10_000;
+
+    pub(super) fn new(parts: Parts) -> Self {
+        let (bell, registries, changes, intake) = Default::default();
+        Self { parts, bell, registries, changes, intake }
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.parts.store
+    }
+
+    pub(crate) fn transport(&self) -> &dyn Transport {
+        &*self.parts.transport
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.parts.policy
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.parts.catalog
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    pub(super) fn terms(&self, tenant: &TenantId) -> Terms<'_> {
+        let limits = (self.parts.limits)(tenant);
+        Terms { catalog: &self.parts.catalog, limits, urls: self.parts.urls }
+    }
+
+    pub(crate) fn send_limits(&self) -> SendLimits {
+        SendLimits::new(self.policy().deadline(), self.policy().response_bytes())
+    }
+
+    /// The body in which a webhook gets an event. An event that left the catalog since goes by its number.
+    pub(crate) fn body(&self, options: &DeliveryOptions, event: &PublishedEvent, tenant: &TenantId) -> Bytes {
+        let known = self.catalog().get(event.event_id);
+        let key = known.map_or_else(|| event.event_id.to_string(), |it| it.key().to_owned());
+        let envelope = options.envelope().unwrap_or_else(|| self.catalog().envelope());
+        crate::envelope::body(envelope, event, &key, tenant)
+    }
+
+    /// The registry by which to route: perhaps an older one, which the store then answers with `Stale`.
+    pub(super) async fn cached_registry(&self, tenant: &TenantId) -> Result<Arc<Registry>, Error> {
+        let cached = self.registries().get(tenant).map(Arc::clone);
+        match cached {
+            Some(registry) => Ok(registry),
+            None => self.fresh_registry(tenant).await,
+        }
+    }
+
+    pub(crate) async fn fresh_registry(&self, tenant: &TenantId) -> Result<Arc<Registry>, Error> {
+        let registry = Arc::new(self.store().registry(tenant).await?);
+        let mut registries = self.registries();
+        if registries.len() >= Self::MOST_REGISTRIES {
+            registries.clear();
+        }
+        registries.insert(tenant.clone(), Arc::clone(&registry));
+        Ok(registry)
+    }
+
+    pub(super) fn forget_registry(&self, tenant: &TenantId) {
+        self.registries().remove(tenant);
+    }
+
+    /// Notes a committed change, so that claims from before it start no attempt in this process.
+    pub(super) fn changed(&self, tenant: &TenantId, change: &RegistryChange) {
+        self.forget_registry(tenant);
+        let (hook_id, version) = match change {
+            RegistryChange::Create(_) => return self.bell.ring(),
+            RegistryChange::Delete(hook_id) => (*hook_id, Version::new(u64::MAX)),
+            RegistryChange::Update(new, _) => (new.webhook.hook_id(), new.version),
+        };
+        let now = self.now();
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.retain(|_, change| change.until > now);
+        let until = now.plus(self.policy().lease());
+        changes.insert((tenant.clone(), hook_id), Change { version, until });
+        drop(changes);
+        self.bell.ring();
+    }
+
+    pub(super) fn intake(&self) -> Option<Arc<dyn Intake>> {
+        self.intake.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A map and an option are whole at every point, so poisoned locks are as good.
+    fn registries(&self) -> MutexGuard<'_, HashMap<TenantId, Arc<Registry>>> {
+        self.registries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(feature = "dispatcher")]
+impl Core {
+    /// Makes `intake` the one that takes deliveries as they are published, unless there is one.
+    pub(crate) fn set_intake(&self, intake: Arc<dyn Intake>) -> bool {
+        let mut present = self.intake.write().unwrap_or_else(PoisonError::into_inner);
+        let free = present.is_none();
+        if free {
+            *present = Some(intake);
+        }
+        free
+    }
+
+    /// Whether the webhook was changed in this process after the claim was made.
+    pub(crate) fn is_outdated(&self, claim: &Claim) -> bool {
+        let key = (claim.tenant.clone(), claim.hook.webhook.hook_id());
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.get(&key).is_some_and(|change| claim.hook.version < change.version)
+    }
+
+    pub(crate) fn clear_intake(&self) {
+        *self.intake.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// A new random secret.
+pub(super) fn new_secret() -> Result<Secret, Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(Error::no_entropy)?;
+    Ok(Secret::from_random(bytes))
+}

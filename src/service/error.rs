@@ -1,0 +1,138 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::model::Violation;
+use crate::registry::Refusal;
+use crate::signature::InvalidKeyRing;
+use crate::store::{StoreError, StoreErrorKind};
+
+/// What a service method could not do.
+///
+/// Branch on [`kind`](Self::kind); `Display` says what happened and what to do. The cause, where there is
+/// one, is [`source`](StdError::source).
+///
+/// ```
+/// use hookwire::{Error, ErrorKind};
+///
+/// fn http_status(error: &Error) -> u16 {
+///     match error.kind() {
+///         ErrorKind::Invalid(_) | ErrorKind::UnknownEvent => 400,
+///         ErrorKind::MissingScope | ErrorKind::NotInEdition => 403,
+///         ErrorKind::NotFound => 404,
+///         ErrorKind::Conflict | ErrorKind::LimitReached | ErrorKind::MessageIdReused => 409,
+///         ErrorKind::PayloadTooLarge => 413,
+///         ErrorKind::Overloaded => 503,
+///         _ => 500,
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    violations: Vec<Violation>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Others changed the tenant's webhooks again and again in the meantime. Try again.
+    Conflict,
+    /// What was asked for breaks rules: all of them.
+    Invalid(Vec<Violation>),
+    /// What was asked for is sound, but more than the tenant may have.
+    LimitReached,
+    /// The message id was published before, with other content.
+    MessageIdReused,
+    /// The handle was narrowed to scopes that do not allow this.
+    MissingScope,
+    /// The tenant has no such webhook, message or delivery.
+    NotFound,
+    /// The tenant's edition has no webhooks.
+    NotInEdition,
+    /// The store has no room for more work now. Try again later, with the same message id.
+    Overloaded,
+    /// The payload is larger than allowed.
+    PayloadTooLarge,
+    /// The store failed. With the same message id, trying again is safe.
+    Store,
+    /// The event is not in the catalog.
+    UnknownEvent,
+}
+
+impl Error {
+    pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), violations: Vec::new(), source: None }
+    }
+
+    /// The operating system gave no random bytes.
+    pub(super) fn no_entropy(source: getrandom::Error) -> Self {
+        let message = "the operating system gave no random bytes for a secret";
+        Self { source: Some(Box::new(source)), ..Self::new(ErrorKind::Store, message) }
+    }
+
+    /// What kind of error this is.
+    pub const fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// The violations, with [`Invalid`](ErrorKind::Invalid) and [`LimitReached`](ErrorKind::LimitReached).
+    pub fn violations(&self) -> &[Violation] {
+        match &self.kind {
+            ErrorKind::Invalid(violations) => violations,
+            _ => &self.violations,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::Invalid(violations) => Self::new(ErrorKind::Invalid(violations), message),
+            Refusal::LimitReached(violations) => {
+                Self { violations, ..Self::new(ErrorKind::LimitReached, message) }
+            }
+            Refusal::NotFound(_) => Self::new(ErrorKind::NotFound, message),
+            Refusal::NotInEdition => Self::new(ErrorKind::NotInEdition, message),
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match error.kind() {
+            StoreErrorKind::Conflict => ErrorKind::Conflict,
+            StoreErrorKind::Overloaded => ErrorKind::Overloaded,
+            StoreErrorKind::Corrupt | StoreErrorKind::Unavailable => ErrorKind::Store,
+        };
+        Self { source: Some(Box::new(error)), ..Self::new(kind, "the store could not do this") }
+    }
+}
+
+impl From<StoreErrorKind> for Error {
+    fn from(kind: StoreErrorKind) -> Self {
+        StoreError::from(kind).into()
+    }
+}
+
+impl From<InvalidKeyRing> for Error {
+    fn from(error: InvalidKeyRing) -> Self {
+        let message = "the webhook's secrets do not open";
+        Self { source: Some(Box::new(error)), ..Self::new(ErrorKind::Store, message) }
+    }
+}

@@ -1,0 +1,116 @@
+use std::collections::HashSet;
+
+use super::error::{Error, ErrorKind};
+use super::explanation::Explanation;
+use super::tenant::Tenant;
+use crate::model::{
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, HookId, MessageId, Page, PageRequest,
+    Scope, Timestamp,
+};
+use crate::store::Redelivery;
+
+impl Tenant {
+    /// Tells what became of an event: delivered, pending, or why not, for each webhook.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such message (any more),
+    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    pub async fn explain(&self, message_id: &MessageId) -> Result<Explanation, Error> {
+        self.require(Scope::Read)?;
+        let record = self.core.store().event(&self.id, message_id).await?;
+        let record = record.ok_or_else(|| not_found(&format!("message {message_id}")))?;
+        let mut deliveries = self.all(DeliveryQuery::new().message(message_id.clone())).await?;
+        deliveries.reverse();
+        Ok(Explanation { record, deliveries })
+    }
+
+    /// Lists deliveries, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    pub async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<Delivery>, Error> {
+        self.require(Scope::Read)?;
+        Ok(self.core.store().deliveries(&self.id, query).await?)
+    }
+
+    /// Reads the attempts of a delivery, in order. They hold receivers' answers and the operator's detail
+    /// of failures: show tenants the class of a failure alone.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound), [`MissingScope`](ErrorKind::MissingScope),
+    /// [`Store`](ErrorKind::Store).
+    pub async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {
+        self.require(Scope::Read)?;
+        let attempts = self.core.store().attempts(&self.id, delivery).await?;
+        attempts.ok_or_else(|| not_found(&format!("delivery {delivery}")))
+    }
+
+    /// Delivers once more, to the webhook as it is now: a new delivery of the same message.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such delivery or its webhook is gone,
+    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    ///
+    /// # Cancellation
+    ///
+    /// The new delivery is made or not; list to find out.
+    pub async fn redeliver(&self, delivery: DeliveryId) -> Result<DeliveryId, Error> {
+        self.require(Scope::Update)?;
+        let made = self.redeliver_all(&[delivery]).await?;
+        let new = made.first().copied().flatten();
+        new.ok_or_else(|| not_found(&format!("delivery {delivery} with its webhook")))
+    }
+
+    /// Redelivers what a webhook missed since `since`: deliveries that were given up or expired, and were
+    /// not redelivered since. Gives how many that were; doing it again makes none twice.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound), [`MissingScope`](ErrorKind::MissingScope),
+    /// [`Store`](ErrorKind::Store).
+    ///
+    /// # Cancellation
+    ///
+    /// Some of them may be made; recover again to make the others.
+    pub async fn recover(&self, hook_id: HookId, since: impl Into<Timestamp>) -> Result<usize, Error> {
+        self.require(Scope::Update)?;
+        self.get_registered(hook_id).await?;
+        let deliveries = self.all(DeliveryQuery::new().webhook(hook_id).since(since)).await?;
+        let repeated: HashSet<_> = deliveries.iter().filter_map(|delivery| delivery.origin).collect();
+        let missed = |it: &&Delivery| is_missed(it.state) && !repeated.contains(&it.id);
+        let missed: Vec<_> = deliveries.iter().filter(missed).map(|it| it.id).collect();
+        Ok(self.redeliver_all(&missed).await?.into_iter().flatten().count())
+    }
+
+    async fn redeliver_all(&self, origins: &[DeliveryId]) -> Result<Vec<Option<DeliveryId>>, Error> {
+        let expires = self.core.policy().expires();
+        let items: Vec<_> = origins.iter().map(|origin| Redelivery { origin: *origin, expires }).collect();
+        let made = self.core.store().redeliver(&self.id, &items).await?;
+        self.core.bell.ring();
+        Ok(made)
+    }
+
+    /// Follows a listing to its end.
+    async fn all(&self, query: DeliveryQuery) -> Result<Vec<Delivery>, Error> {
+        let mut query = query.page(PageRequest::first().with_limit(PageRequest::MAX_LIMIT));
+        let mut all = Vec::new();
+        loop {
+            let page = self.core.store().deliveries(&self.id, &query).await?;
+            all.extend(page.items);
+            let Some(next) = page.next else { return Ok(all) };
+            query.page = PageRequest::after(next).with_limit(PageRequest::MAX_LIMIT);
+        }
+    }
+}
+
+const fn is_missed(state: DeliveryState) -> bool {
+    matches!(state, DeliveryState::Ended(End::Exhausted | End::Expired))
+}
+
+fn not_found(what: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no {what}"))
+}

@@ -1,0 +1,28 @@
+//! What a host calls: [`Webhooks`] and the [`Tenant`] handles that it gives.
+
+mod attempt;
+mod builder;
+mod core;
+mod error;
+mod explanation;
+mod log;
+mod ping;
+mod publishing;
+mod registering;
+mod tenant;
+mod webhooks;
+
+#[cfg(feature = "dispatcher")]
+pub(crate) use self::attempt::failed;
+#[cfg(feature = "dispatcher")]
+pub(crate) use self::core::{Core, Intake};
+#[cfg(feature = "dispatcher")]
+pub(crate) use self::publishing::release;
+pub use builder::{BuildError, WebhooksBuilder};
+pub use error::{Error, ErrorKind};
+pub use explanation::{Explanation, Fate};
+pub use ping::{PingOutcome, PingReport, PingTarget};
+pub use publishing::Sent;
+pub use registering::Created;
+pub use tenant::Tenant;
+pub use webhooks::Webhooks;

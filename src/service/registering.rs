@@ -1,0 +1,307 @@
+use super::core::new_secret;
+use super::error::Error;
+use super::tenant::Tenant;
+use crate::model::{
+    DeliveryOptions, FailureKind, HookId, Rule, Scope, Status, Violation, Webhook, WebhookDraft, WebhookPatch,
+};
+use crate::registry::{self, Backlog, Refusal, Registered, Registry, RegistryChange, Terms, check_url};
+use crate::signature::{KeyRing, Secret};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// A webhook that was created, with the secret that its receiver needs.
+#[derive(Clone, Debug)]
+pub struct Created {
+    webhook: Webhook,
+    secret: Secret,
+    warnings: Vec<String>,
+}
+
+impl Created {
+    /// The webhook.
+    pub const fn webhook(&self) -> &Webhook {
+        &self.webhook
+    }
+
+    /// The secret by which its receiver verifies what arrives.
+    pub const fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// What may keep it from being delivered to, and can be mended later: a host name that is not
+    /// resolved, say.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+/// How often the rules are checked anew when others change the registry in between.
+const MOST_CONFLICTS: usize = 32;
+
+impl Tenant {
+    /// Registers a webhook.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) with every violation, [`LimitReached`](crate::ErrorKind::LimitReached),
+    /// [`NotInEdition`](crate::ErrorKind::NotInEdition), [`MissingScope`](crate::ErrorKind::MissingScope),
+    /// [`Conflict`](crate::ErrorKind::Conflict), [`Store`](crate::ErrorKind::Store).
+    ///
+    /// # Cancellation
+    ///
+    /// The webhook is registered or not; list to find out.
+    pub async fn create(&self, draft: &WebhookDraft) -> Result<Created, Error> {
+        self.require(Scope::Create)?;
+        let address = self.check_address(draft.url()).await;
+        let secret = new_secret()?;
+        let sealed = KeyRing::new(secret.clone()).seal();
+        let decide = |registry: &Registry, terms: Terms<'_>| {
+            address.judge(registry::create(draft, sealed.clone(), registry, terms))
+        };
+        let webhook = self.change(decide).await?;
+        Ok(Created { webhook, secret, warnings: address.warnings })
+    }
+
+    /// Replaces a webhook by what `draft` asks for. It keeps its id, its secrets, its options, and its
+    /// status where the draft names none.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), and [`NotFound`](crate::ErrorKind::NotFound).
+    ///
+    /// # Cancellation
+    ///
+    /// The webhook is replaced or not.
+    pub async fn replace(&self, hook_id: HookId, draft: &WebhookDraft) -> Result<Webhook, Error> {
+        self.require(Scope::Update)?;
+        let present = self.get_registered(hook_id).await?;
+        let address = self.check_new_address(&present, draft.url()).await;
+        self.change(|registry, terms| address.judge(registry::replace(hook_id, draft, registry, terms))).await
+    }
+
+    /// Changes what `patch` names.
+    ///
+    /// # Errors
+    ///
+    /// As [`replace`](Self::replace).
+    ///
+    /// # Cancellation
+    ///
+    /// The webhook is changed or not.
+    pub async fn patch(&self, hook_id: HookId, patch: &WebhookPatch) -> Result<Webhook, Error> {
+        self.require(Scope::Update)?;
+        let present = self.get_registered(hook_id).await?;
+        let address = self.check_new_address(&present, patch.apply(&present.webhook).url()).await;
+        self.change(|registry, terms| address.judge(registry::patch(hook_id, patch, registry, terms))).await
+    }
+
+    /// Enables a webhook, and resumes or drops the deliveries that waited.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound), [`NotInEdition`](crate::ErrorKind::NotInEdition),
+    /// [`MissingScope`](crate::ErrorKind::MissingScope), [`Conflict`](crate::ErrorKind::Conflict),
+    /// [`Store`](crate::ErrorKind::Store).
+    ///
+    /// # Cancellation
+    ///
+    /// The webhook is enabled or not; enabling it again is harmless.
+    pub async fn enable(&self, hook_id: HookId, backlog: Backlog) -> Result<Webhook, Error> {
+        self.require(Scope::Update)?;
+        self.change(|registry, terms| {
+            terms.limits.ok_or(Refusal::NotInEdition)?;
+            registry::set_status(hook_id, Status::Enabled, backlog, registry)
+        })
+        .await
+    }
+
+    /// Disables a webhook. Its deliveries wait; no attempt starts once this has returned in this process.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound), [`MissingScope`](crate::ErrorKind::MissingScope),
+    /// [`Conflict`](crate::ErrorKind::Conflict), [`Store`](crate::ErrorKind::Store).
+    ///
+    /// # Cancellation
+    ///
+    /// The webhook is disabled or not; disabling it again is harmless.
+    pub async fn disable(&self, hook_id: HookId) -> Result<Webhook, Error> {
+        self.require(Scope::Update)?;
+        self.change(|registry, _| registry::set_status(hook_id, Status::Disabled, Backlog::Resume, registry))
+            .await
+    }
+
+    /// Deletes a webhook. Its waiting deliveries end as cancelled, and its id is not used again.
+    ///
+    /// # Errors
+    ///
+    /// As [`disable`](Self::disable).
+    ///
+    /// # Cancellation
+    ///
+    /// The webhook is deleted or not.
+    pub async fn delete(&self, hook_id: HookId) -> Result<(), Error> {
+        self.require(Scope::Delete)?;
+        self.commit(|registry, _| registry::delete(hook_id, registry)).await.map(|_| ())
+    }
+
+    /// Sets what stands beside a webhook's Zoho attributes.
+    ///
+    /// # Errors
+    ///
+    /// As [`disable`](Self::disable).
+    ///
+    /// # Cancellation
+    ///
+    /// The options are set or not.
+    pub async fn set_options(&self, hook_id: HookId, options: DeliveryOptions) -> Result<(), Error> {
+        self.require(Scope::Update)?;
+        self.change(|registry, _| registry::set_options(hook_id, options.clone(), registry)).await.map(|_| ())
+    }
+
+    /// Gives a webhook a new secret. The old one signs along for a while, so that the receiver can change
+    /// over: 24 h by default.
+    ///
+    /// # Errors
+    ///
+    /// As [`disable`](Self::disable); [`Store`](crate::ErrorKind::Store) also when the present secrets do not
+    /// open.
+    ///
+    /// # Cancellation
+    ///
+    /// The secret is changed or not; reveal it to find out.
+    pub async fn rotate_secret(&self, hook_id: HookId) -> Result<Secret, Error> {
+        self.require(Scope::Update)?;
+        let secret = new_secret()?;
+        let overlap = self.core.policy().secret_overlap();
+        let ring = KeyRing::open(&self.get_registered(hook_id).await?.secrets)?;
+        let sealed = ring.rotate(secret.clone(), overlap, self.core.now()).seal();
+        self.change(|registry, _| registry::set_secrets(hook_id, sealed.clone(), registry)).await?;
+        Ok(secret)
+    }
+
+    /// Reads a webhook's present secret.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound), [`MissingScope`](crate::ErrorKind::MissingScope),
+    /// [`Store`](crate::ErrorKind::Store).
+    pub async fn reveal_secret(&self, hook_id: HookId) -> Result<Secret, Error> {
+        self.require(Scope::Update)?;
+        let ring = KeyRing::open(&self.get_registered(hook_id).await?.secrets)?;
+        Ok(ring.current().clone())
+    }
+
+    /// Reads one webhook.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound), [`MissingScope`](crate::ErrorKind::MissingScope),
+    /// [`Store`](crate::ErrorKind::Store).
+    pub async fn get(&self, hook_id: HookId) -> Result<Webhook, Error> {
+        self.require(Scope::Read)?;
+        self.get_registered(hook_id).await.map(|registered| registered.webhook)
+    }
+
+    /// Reads a webhook's options, and why hookwire disabled it if it did.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub async fn details(&self, hook_id: HookId) -> Result<Registered, Error> {
+        self.require(Scope::Read)?;
+        self.get_registered(hook_id).await
+    }
+
+    /// Lists the tenant's webhooks, by ascending id.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingScope`](crate::ErrorKind::MissingScope), [`Store`](crate::ErrorKind::Store).
+    pub async fn list(&self) -> Result<Vec<Webhook>, Error> {
+        self.require(Scope::Read)?;
+        let registry = self.core.store().registry(&self.id).await?;
+        Ok(registry.webhooks.into_iter().map(|registered| registered.webhook).collect())
+    }
+
+    pub(super) async fn get_registered(&self, hook_id: HookId) -> Result<Registered, Error> {
+        let registry = self.core.store().registry(&self.id).await?;
+        registry.get(hook_id).cloned().ok_or_else(|| Refusal::NotFound(hook_id).into())
+    }
+
+    /// Commits what `decide` makes of the registry, and gives the webhook that it leaves.
+    async fn change(
+        &self,
+        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Refusal>,
+    ) -> Result<Webhook, Error> {
+        match self.commit(decide).await? {
+            RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new.webhook),
+            RegistryChange::Delete(hook_id) => Err(Refusal::NotFound(hook_id).into()),
+        }
+    }
+
+    /// Decides again on the registry as it is by then, each time somebody else was faster.
+    async fn commit(
+        &self,
+        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Refusal>,
+    ) -> Result<RegistryChange, Error> {
+        let mut last: Option<StoreError> = None;
+        for _ in 0..MOST_CONFLICTS {
+            let registry = self.core.store().registry(&self.id).await?;
+            let change = decide(&registry, self.core.terms(&self.id))?;
+            match self.core.store().commit(&self.id, registry.revision, &change).await {
+                Ok(_) => {
+                    self.core.changed(&self.id, &change);
+                    return Ok(change);
+                }
+                Err(error) if error.kind() == StoreErrorKind::Conflict => last = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(last.unwrap_or_else(|| StoreErrorKind::Conflict.into()).into())
+    }
+
+    async fn check_new_address(&self, present: &Registered, url: &str) -> AddressFinding {
+        if present.webhook.url().as_str() == url {
+            return AddressFinding::default();
+        }
+        self.check_address(url).await
+    }
+
+    /// Asks the transport whether a URL that keeps the rules could be dialled.
+    pub(super) async fn check_address(&self, url: &str) -> AddressFinding {
+        let terms = self.core.terms(&self.id);
+        let limits = terms.limits.unwrap_or_default();
+        let Ok(url) = check_url(url, terms.urls, &limits) else { return AddressFinding::default() };
+        match self.core.transport().check(&url).await {
+            Ok(()) => AddressFinding::default(),
+            Err(error) if error.kind() == FailureKind::Refused => {
+                let message = "leads to an address that is not allowed; use a public one";
+                let violation = Violation::new("url", Rule::AddressRefused, message);
+                AddressFinding { violation: Some(violation), warnings: Vec::new() }
+            }
+            Err(error) => AddressFinding { violation: None, warnings: vec![error.to_string()] },
+        }
+    }
+}
+
+/// What the transport said of a URL.
+#[derive(Default)]
+pub(super) struct AddressFinding {
+    pub(super) violation: Option<Violation>,
+    warnings: Vec<String>,
+}
+
+impl AddressFinding {
+    /// A refused address stands beside every other violation.
+    fn judge(&self, decided: Result<RegistryChange, Refusal>) -> Result<RegistryChange, Refusal> {
+        let Some(violation) = &self.violation else { return decided };
+        match decided {
+            Ok(_) | Err(Refusal::LimitReached(_)) => Err(Refusal::Invalid(vec![violation.clone()])),
+            Err(Refusal::Invalid(mut violations)) => {
+                violations.push(violation.clone());
+                Err(Refusal::Invalid(violations))
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::core::Core;
+use super::error::{Error, ErrorKind};
+use crate::model::{Scope, Scopes, TenantId};
+use crate::store::{Stats, StatsScope};
+
+/// One tenant's webhooks. Clones are the same handle.
+///
+/// What each call may do follows from the handle's scopes:
+///
+/// | scope | calls |
+/// |---|---|
+/// | `READ` | `list`, `get`, `explain`, `deliveries`, `attempts`, `stats`, `route` |
+/// | `CREATE` | `create` |
+/// | `UPDATE` | `replace`, `patch`, `enable`, `disable`, `set_options`, `rotate_secret`, `reveal_secret`, `redeliver`, `recover` |
+/// | `DELETE` | `delete`, `delete_everything` |
+/// | `CREATE` or `UPDATE` | `ping_url`, `ping_event` |
+///
+/// `publish` is the host's own act and needs none.
+///
+/// ```
+/// # async fn run(hooks: hookwire::Webhooks) -> Result<(), Box<dyn std::error::Error>> {
+/// use hookwire::TenantId;
+///
+/// let scopes = hooks.catalog().scope_prefix().parse("ZohoAssist.webhooks.READ")?;
+/// let reader = hooks.tenant(TenantId::new("acme")?).with_scopes(scopes);
+/// let webhooks = reader.list().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Tenant {
+    pub(super) core: Arc<Core>,
+    pub(super) id: TenantId,
+    scopes: Scopes,
+}
+
+impl Tenant {
+    pub(super) fn new(core: Arc<Core>, id: TenantId, scopes: Scopes) -> Self {
+        Self { core, id, scopes }
+    }
+
+    /// Whose webhooks these are.
+    pub const fn id(&self) -> &TenantId {
+        &self.id
+    }
+
+    /// The same handle, narrowed to what both its scopes and `scopes` grant.
+    #[must_use]
+    pub fn with_scopes(&self, scopes: Scopes) -> Self {
+        Self { scopes: self.scopes.intersect(scopes), ..self.clone() }
+    }
+
+    /// Counts what waits.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        self.require(Scope::Read)?;
+        Ok(self.core.store().stats(&StatsScope::Tenant(self.id.clone())).await?)
+    }
+
+    /// Removes all that the tenant has: webhooks, secrets, events and log. Ids are not used again.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    ///
+    /// # Cancellation
+    ///
+    /// Part of it may be gone, the webhooks first; call it again.
+    pub async fn delete_everything(&self) -> Result<(), Error> {
+        const STEP: usize = 500;
+        self.require(Scope::Delete)?;
+        while self.core.store().erase(&self.id, STEP).await?.more {}
+        self.core.forget_registry(&self.id);
+        Ok(())
+    }
+
+    pub(super) fn require(&self, scope: Scope) -> Result<(), Error> {
+        self.require_any(&[scope])
+    }
+
+    pub(super) fn require_any(&self, scopes: &[Scope]) -> Result<(), Error> {
+        if scopes.iter().any(|scope| self.scopes.grant(*scope)) {
+            return Ok(());
+        }
+        let prefix = self.core.catalog().scope_prefix();
+        let names: Vec<_> = scopes.iter().map(|scope| prefix.name(*scope)).collect();
+        let message = format!("this needs the scope {}", names.join(" or "));
+        Err(Error::new(ErrorKind::MissingScope, message))
+    }
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, scopes) = (&self.id, &self.scopes);
+        f.debug_struct("Tenant").field("id", id).field("scopes", scopes).finish_non_exhaustive()
+    }
+}

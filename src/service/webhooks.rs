@@ -1,0 +1,101 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::builder::WebhooksBuilder;
+use super::core::Core;
+use super::error::Error;
+use super::tenant::Tenant;
+use crate::model::{Catalog, Page, PageRequest, Scopes, TenantId};
+use crate::store::{Stats, StatsScope};
+
+/// A host's webhooks: the one value that a service keeps. Clones share everything.
+///
+/// It is plain async code and needs no runtime of its own; only the dispatcher and the HTTP transport run
+/// on tokio.
+///
+/// ```
+/// use hookwire::{assist, Event, TenantId, WebhookDraft, Webhooks};
+/// use hookwire::store::MemoryStore;
+/// # #[cfg(feature = "testing")]
+/// use hookwire::testing::RecordingTransport;
+///
+/// # #[cfg(feature = "testing")]
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let hooks = Webhooks::builder(assist::catalog())
+///     .store(MemoryStore::new())
+///     .transport(RecordingTransport::new()) // leave it out for real HTTP
+///     .build()?;
+/// let acme = hooks.tenant(TenantId::new("acme")?);
+/// let draft = WebhookDraft::new("Device log", "https://hooks.example.com/assist")
+///     .subscribe(assist::DEVICE_ONLINE);
+/// acme.create(&draft).await?;
+///
+/// let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({"deviceName": "LAB-4"}))?;
+/// let sent = acme.publish(event).await?;
+/// hooks.deliver_due().await?; // or `hooks.start()`, once, to deliver in the background
+/// println!("{}", acme.explain(sent.message_id()).await?);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Webhooks {
+    core: Arc<Core>,
+}
+
+impl Webhooks {
+    /// Starts to put a service together that offers the events of `catalog`.
+    pub fn builder(catalog: Catalog) -> WebhooksBuilder {
+        WebhooksBuilder::new(catalog)
+    }
+
+    pub(super) fn new(core: Core) -> Self {
+        Self { core: Arc::new(core) }
+    }
+
+    #[cfg(feature = "dispatcher")]
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// The handle on one tenant's webhooks, with every scope. It need not exist before.
+    pub fn tenant(&self, tenant: TenantId) -> Tenant {
+        Tenant::new(Arc::clone(&self.core), tenant, Scopes::all())
+    }
+
+    /// The events that the host offers.
+    pub fn catalog(&self) -> &Catalog {
+        self.core.catalog()
+    }
+
+    /// Lists the tenants that have webhooks or events.
+    ///
+    /// # Errors
+    ///
+    /// [`Store`](crate::ErrorKind::Store).
+    pub async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, Error> {
+        Ok(self.core.store().tenants(page).await?)
+    }
+
+    /// Counts what waits, of all tenants.
+    ///
+    /// # Errors
+    ///
+    /// [`Store`](crate::ErrorKind::Store).
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        Ok(self.core.store().stats(&StatsScope::All).await?)
+    }
+
+    /// Tells the dispatcher that work has come past this service: after the commit of a transaction that
+    /// wrote events by SQL, say.
+    pub fn wake(&self) {
+        self.core.bell.ring();
+    }
+}
+
+impl fmt::Debug for Webhooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store = self.core.store();
+        f.debug_struct("Webhooks").field("store", &store).finish_non_exhaustive()
+    }
+}
