@@ -18,6 +18,8 @@ pub mod routing;
 pub mod service;
 pub mod signature;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 
 pub use model::{DeliveryQuery, DeptId, Event, EventId, Payload, SourceId, TenantId, WebhookDraft};

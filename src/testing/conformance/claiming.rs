@@ -1,0 +1,222 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::StoreFixture;
+use super::scene::{ANA, BEN, LEASE, Scene, greedy, settlement};
+use crate::delivery::{Next, Report};
+use crate::model::{DeliveryId, End, HookId, Status};
+use crate::registry::Backlog;
+use crate::store::{Claim, ClaimRequest, Quota, Settlement};
+
+/// Point 7: a claim gives only what is due, at most as much as it asks for, and as far as the quota
+/// leaves room.
+///
+/// # Panics
+///
+/// When the store breaks it.
+pub async fn caps_hold(fixture: &dyn StoreFixture) {
+    let scene = Scene::new(fixture);
+    let hooks = scene.create_many(3).await;
+    scene.publish_many("m", 10, &hooks).await;
+    let quota = Quota::default().with_in_all(12).with_per_tenant(9).with_per_webhook(2);
+    let capped = ClaimRequest { quota, ..greedy(ANA) };
+    let few = scene.claim_with(&ClaimRequest { limit: 1, ..capped }).await.deliveries;
+    assert_eq!(few.len(), 1, "at most `limit`");
+    // Nothing is proven yet, so half of nine, which is four, may be held of this tenant.
+    let more = scene.claim_with(&capped).await.deliveries;
+    assert_eq!(more.len(), 3, "what is held already counts");
+    let mut held: Vec<_> = few.into_iter().chain(more).collect();
+    assert!(by_hook(&held).values().all(|number| *number <= 2), "at most two of a webhook");
+    let other = scene.of("globex");
+    let theirs = other.create().await;
+    other.publish_many("m", 5, &[theirs]).await;
+    held.extend(scene.claim_with(&capped).await.deliveries);
+    assert_eq!(held.len(), 6, "a full tenant leaves the others their room; six of twelve are unproven");
+    assert!(scene.claim_with(&capped).await.deliveries.is_empty());
+    for claim in &held {
+        let success = Settlement { report: Report::Success, ..settlement(claim, Next::End(End::Delivered)) };
+        scene.settle(success).await;
+    }
+    let proven = scene.claim_with(&capped).await.deliveries;
+    assert!(by_hook(&proven).values().all(|number| *number <= 2));
+    assert_eq!(proven.len(), 8, "four webhooks, two of each, once they are proven");
+    bytes_are_capped(&scene).await;
+    hanging_lanes_get_one(&scene).await;
+}
+
+fn by_hook(claims: &[Claim]) -> BTreeMap<(String, HookId), usize> {
+    let mut numbers = BTreeMap::new();
+    for claim in claims {
+        let key = (claim.tenant.to_string(), claim.hook.webhook.hook_id());
+        *numbers.entry(key).or_default() += 1;
+    }
+    numbers
+}
+
+async fn bytes_are_capped(scene: &Scene<'_>) {
+    let scene = scene.of("initech");
+    let hook = scene.create().await;
+    scene.publish_many("m", 6, &[hook]).await;
+    scene.store.release(ANA).await.expect("release");
+    let size = r#"{"id":"m0"}"#.len();
+    let of_initech = |claims: Vec<Claim>| claims.into_iter().filter(|claim| claim.tenant == scene.tenant);
+    let mut least = greedy(BEN);
+    least.max_bytes = 1;
+    assert_eq!(scene.claim_with(&least).await.deliveries.len(), 1, "a larger one comes alone");
+    let some = ClaimRequest { max_bytes: 3 * size, ..greedy(BEN) };
+    let claims = scene.claim_with(&some).await.deliveries;
+    let bytes: usize = claims.iter().map(|claim| claim.event.payload.get().len()).sum();
+    assert!(!claims.is_empty() && bytes <= 3 * size, "{bytes} bytes");
+    let _ = of_initech(claims);
+    scene.store.release(BEN).await.expect("release");
+}
+
+/// A lane whose last two attempts timed out has one at a time.
+async fn hanging_lanes_get_one(scene: &Scene<'_>) {
+    let scene = scene.of("umbrella");
+    let hook = scene.create().await;
+    scene.publish_many("m", 5, &[hook]).await;
+    let of_hook = |claims: Vec<Claim>| -> Vec<Claim> {
+        claims.into_iter().filter(|claim| claim.tenant == scene.tenant).collect()
+    };
+    let mut claims = of_hook(scene.claim(ANA).await);
+    assert_eq!(claims.len(), 5);
+    for claim in claims.drain(..2) {
+        let timeout = Settlement { report: Report::Timeout, ..settlement(&claim, Next::End(End::Exhausted)) };
+        scene.settle(timeout).await;
+    }
+    for claim in claims {
+        scene.finish(&claim, Next::Release).await;
+    }
+    let probe = of_hook(scene.claim(BEN).await);
+    assert_eq!(probe.len(), 1, "one probe");
+    assert!(of_hook(scene.claim(BEN).await).is_empty(), "and no second beside it");
+}
+
+/// Point 8: lanes take turns.
+///
+/// # Panics
+///
+/// When the store breaks it.
+pub async fn lanes_take_turns(fixture: &dyn StoreFixture) {
+    let scene = Scene::new(fixture);
+    let busy = scene.create_many(5).await;
+    scene.publish_many("backlog", 60, &busy).await;
+    let first = ClaimRequest { limit: 50, ..greedy(ANA) };
+    let claims = scene.claim_with(&first).await.deliveries;
+    assert_eq!(by_hook(&claims).into_values().collect::<Vec<_>>(), [10; 5], "each has its share");
+    let quiet = scene.create().await;
+    scene.publish("quiet", &[quiet]).await;
+    let round = ClaimRequest { limit: busy.len() + 1, ..greedy(ANA) };
+    let claims = scene.claim_with(&round).await.deliveries;
+    let hooks: BTreeSet<_> = claims.iter().map(|claim| claim.hook.webhook.hook_id()).collect();
+    assert!(hooks.contains(&quiet), "a quiet webhook is served within one round");
+    let narrow = Quota::default().with_in_all(4_000).with_per_tenant(4_000).with_per_webhook(1);
+    let narrow = ClaimRequest { quota: narrow, holder: BEN, ..first };
+    let claims = scene.claim_with(&narrow).await;
+    assert_eq!(by_hook(&claims.deliveries).len(), 5);
+    let saturated = scene.claim_with(&narrow).await;
+    assert!(saturated.deliveries.is_empty());
+    let idle = saturated.next_in.is_none_or(|next_in| next_in > Duration::ZERO);
+    assert!(idle, "due work of saturated lanes is no reason to ask again at once");
+}
+
+/// Point 9: no due delivery is ever stranded.
+///
+/// # Panics
+///
+/// When the store breaks it.
+pub async fn nothing_is_stranded(fixture: &dyn StoreFixture) {
+    let scene = Scene::new(fixture);
+    let hooks = scene.create_many(3).await;
+    hints_are_not_lost(&scene, hooks[0]).await;
+    let publishers = (0..4).map(|n| publish_some(&scene, n, &hooks));
+    let claimers = [ANA, BEN].map(|holder| claim_some(&scene, holder));
+    let toggling = toggle(&scene, hooks[1]);
+    let (published, claimed, ()) = tokio::join!(join_all(publishers), join_all(claimers), toggling);
+    let mut delivered: BTreeSet<_> = claimed.into_iter().flatten().collect();
+    loop {
+        let claims = scene.claim(ANA).await;
+        if claims.is_empty() {
+            break;
+        }
+        for claim in claims {
+            scene.deliver(&claim).await;
+            assert!(delivered.insert(claim.id), "delivered twice");
+        }
+    }
+    let published: usize = published.into_iter().sum();
+    assert_eq!(delivered.len(), published, "every delivery that was published is found");
+}
+
+/// Between finding nothing and waiting, news are not missed.
+async fn hints_are_not_lost(scene: &Scene<'_>, hook: HookId) {
+    let nothing = scene.claim_with(&greedy(ANA)).await;
+    assert!(nothing.deliveries.is_empty());
+    scene.publish("news", &[hook]).await;
+    if scene.store.poll_every().is_none() {
+        let woken = tokio::time::timeout(LEASE, scene.store.wake(nothing.mark)).await;
+        assert!(woken.is_ok(), "a store that is not polled must tell of news");
+    }
+    let claim = scene.claim_one(ANA).await;
+    scene.deliver(&claim).await;
+}
+
+async fn publish_some(scene: &Scene<'_>, publisher: usize, hooks: &[HookId]) -> usize {
+    let mut written = 0;
+    for n in 0..30 {
+        let targets = &hooks[n % hooks.len()..];
+        let mut item = scene.publication(&format!("m{publisher}-{n}"), targets).await;
+        // Others change the registry in between: route again until it was not.
+        while matches!(
+            scene.write(std::slice::from_ref(&item)).await[..],
+            [crate::store::PublishAnswer::Stale(_)]
+        ) {
+            item.routed_at = scene.revision().await;
+        }
+        written += targets.len();
+        tokio::task::yield_now().await;
+    }
+    written
+}
+
+async fn claim_some(scene: &Scene<'_>, holder: crate::store::HolderId) -> Vec<DeliveryId> {
+    let mut delivered = Vec::new();
+    for round in 0..60 {
+        let few = ClaimRequest { limit: 3, ..greedy(holder) };
+        for claim in scene.claim_with(&few).await.deliveries {
+            let again = (round + claim.id.get()) % 4 == 0;
+            let next = if again { Next::Again(Duration::ZERO) } else { Next::End(End::Delivered) };
+            scene.finish(&claim, next).await;
+            delivered.extend((!again).then_some(claim.id));
+        }
+        tokio::task::yield_now().await;
+    }
+    delivered
+}
+
+async fn toggle(scene: &Scene<'_>, hook: HookId) {
+    for status in [Status::Disabled, Status::Enabled].repeat(10) {
+        scene.edit(hook, Backlog::Resume, |it| it.webhook = it.webhook.clone().with_status(status)).await;
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Polls all futures by turns; they yield to each other.
+async fn join_all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut pending = false;
+        for (future, output) in &mut futures {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(value) => *output = Some(value),
+                    std::task::Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    futures.into_iter().filter_map(|(_, output)| output).collect()
+}

@@ -1,0 +1,142 @@
+use super::StoreFixture;
+use super::scene::{ANA, Scene, settlement};
+use crate::delivery::Next;
+use crate::model::{DeliveryId, DeliveryQuery, DeliveryState, End, HookId, Status};
+use crate::registry::{Backlog, RegistryChange, Revision};
+use crate::store::{PublishAnswer, Redelivery, Settled, StoreErrorKind};
+
+/// Point 10: old revisions change nothing.
+///
+/// # Panics
+///
+/// When the store breaks it.
+pub async fn old_revisions_change_nothing(fixture: &dyn StoreFixture) {
+    let scene = Scene::new(fixture);
+    let old = scene.revision().await;
+    let hook = scene.create().await;
+    let present = scene.revision().await;
+    assert!(present > old, "a change makes a new revision");
+    for expected in [old, Revision::new(present.get() + 1)] {
+        let change = RegistryChange::Delete(hook);
+        let refused = scene.store.commit(&scene.tenant, expected, &change).await;
+        let kind = refused.expect_err("the registry is at another revision").kind();
+        assert_eq!(kind, StoreErrorKind::Conflict);
+    }
+    assert!(scene.registered(hook).await.is_some());
+    assert_eq!(scene.revision().await, present);
+    let mut item = scene.publication("m", &[hook]).await;
+    item.routed_at = old;
+    let answers = scene.write(&[item]).await;
+    assert!(matches!(answers[..], [PublishAnswer::Stale(at)] if at == present), "{answers:?}");
+    assert!(scene.deliveries(DeliveryQuery::new()).await.is_empty(), "a stale item writes nothing");
+    scene.publish("m", &[hook]).await;
+}
+
+/// Point 11: hook ids are never used again.
+///
+/// # Panics
+///
+/// When the store breaks it.
+pub async fn hook_ids_are_never_reused(fixture: &dyn StoreFixture) {
+    let scene = Scene::new(fixture);
+    assert_eq!(scene.create_many(2).await, [HookId::new(1), HookId::new(2)]);
+    scene.change(RegistryChange::Delete(HookId::new(2))).await;
+    assert_eq!(scene.create().await, HookId::new(3));
+    while scene.store.erase(&scene.tenant, 10).await.expect("erase").more {}
+    let mut reused = scene.next_webhook().await;
+    assert_eq!(reused.webhook.hook_id(), HookId::new(4), "not even after the tenant was erased");
+    let json = serde_json::to_value(&reused.webhook).expect("JSON");
+    let json = serde_json::Value::Object(
+        json.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+    );
+    let mut json = json;
+    json["hook_id"] = 2.into();
+    reused.webhook = serde_json::from_value(json).expect("a webhook");
+    let refused =
+        scene.store.commit(&scene.tenant, scene.revision().await, &RegistryChange::Create(reused)).await;
+    assert_eq!(refused.expect_err("id 2 was used").kind(), StoreErrorKind::Conflict);
+    assert_eq!(scene.create().await, HookId::new(4));
+}
+
+/// Point 12: no new claim is made for a disabled or deleted webhook.
+///
+/// # Panics
+///
+/// When the store breaks it.
+pub async fn disabled_and_deleted_get_nothing(fixture: &dyn StoreFixture) {
+    let scene = Scene::new(fixture);
+    let set = async |hook, status, backlog| {
+        scene
+            .edit(hook, backlog, |it: &mut crate::registry::Registered| {
+                it.webhook = it.webhook.clone().with_status(status);
+            })
+            .await;
+    };
+    let hook = scene.create().await;
+    scene.publish_many("m", 2, &[hook]).await;
+    set(hook, Status::Disabled, Backlog::Resume).await;
+    assert!(scene.claim(ANA).await.is_empty(), "a disabled webhook's deliveries wait");
+    assert_eq!(states(&scene).await, [DeliveryState::Pending; 2]);
+    set(hook, Status::Enabled, Backlog::Resume).await;
+    let claims = scene.claim(ANA).await;
+    assert_eq!(claims.len(), 2, "and resume when it is enabled");
+    scene.finish(&claims[0], Next::Release).await;
+    set(hook, Status::Disabled, Backlog::Resume).await;
+    set(hook, Status::Enabled, Backlog::Drop).await;
+    assert!(scene.claim(ANA).await.is_empty(), "or are dropped, as asked");
+    scene.finish(&claims[1], Next::Again(std::time::Duration::ZERO)).await;
+    assert!(scene.claim(ANA).await.is_empty(), "what was held is not tried again either");
+    assert_eq!(states(&scene).await, [DeliveryState::Ended(End::Cancelled); 2]);
+    deleted_webhooks_get_nothing(&scene, hook).await;
+}
+
+async fn deleted_webhooks_get_nothing(scene: &Scene<'_>, hook: HookId) {
+    scene.publish_many("n", 3, &[hook]).await;
+    let claims = scene.claim(ANA).await;
+    scene.finish(&claims[0], Next::Release).await;
+    scene.change(RegistryChange::Delete(hook)).await;
+    assert!(scene.claim(ANA).await.is_empty(), "a deleted webhook gets nothing");
+    assert!(scene.registered(hook).await.is_none());
+    scene.finish(&claims[1], Next::Release).await;
+    scene.deliver(&claims[2]).await;
+    let delivered = DeliveryQuery::new().state(DeliveryState::Ended(End::Delivered));
+    assert_eq!(scene.deliveries(delivered).await.len(), 1, "what was under way is recorded");
+    let pending = DeliveryQuery::new().state(DeliveryState::Pending);
+    assert!(scene.deliveries(pending).await.is_empty(), "all else has ended");
+}
+
+async fn states(scene: &Scene<'_>) -> Vec<DeliveryState> {
+    scene.deliveries(DeliveryQuery::new()).await.into_iter().map(|delivery| delivery.state).collect()
+}
+
+/// Point 14: one tenant's ids are nothing to another.
+///
+/// # Panics
+///
+/// When the store breaks it.
+pub async fn tenants_are_apart(fixture: &dyn StoreFixture) {
+    let scene = Scene::new(fixture);
+    let hook = scene.create().await;
+    scene.publish("m", &[hook]).await;
+    let claim = scene.claim_one(ANA).await;
+    let stranger = scene.of("globex");
+    let (store, tenant) = (&stranger.store, &stranger.tenant);
+    assert!(store.registry(tenant).await.expect("registry").webhooks.is_empty());
+    assert!(store.event(tenant, &claim.event.message_id).await.expect("event").is_none());
+    assert!(stranger.deliveries(DeliveryQuery::new()).await.is_empty());
+    assert!(stranger.deliveries(DeliveryQuery::new().webhook(hook)).await.is_empty());
+    assert!(store.attempts(tenant, claim.id).await.expect("attempts").is_none());
+    let redelivery = Redelivery { origin: claim.id, expires: super::scene::DAY };
+    let absent = Redelivery { origin: DeliveryId::new(999), ..redelivery };
+    let made = store.redeliver(tenant, &[redelivery, absent]).await.expect("redeliver");
+    assert_eq!(made, [None, None]);
+    let theirs = stranger.publication("n", &[hook]).await;
+    let answers = stranger.write(&[theirs]).await;
+    assert!(matches!(answers[..], [PublishAnswer::Failed(_)]), "no webhook of another tenant: {answers:?}");
+    let refused = store.commit(tenant, stranger.revision().await, &RegistryChange::Delete(hook)).await;
+    assert_eq!(refused.expect_err("not theirs").kind(), StoreErrorKind::Conflict);
+    while store.erase(tenant, 10).await.expect("erase").more {}
+    assert!(scene.registered(hook).await.is_some());
+    let settled = scene.settle(settlement(&claim, Next::End(End::Delivered))).await;
+    assert_eq!(settled, Settled::Applied);
+}

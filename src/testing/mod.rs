@@ -1,0 +1,65 @@
+//! For hosts who test their own code, and for those who write stores and transports (feature `testing`).
+//!
+//! # Testing a host
+//!
+//! Build the service on a [`MemoryStore`](crate::store::MemoryStore) and a [`RecordingTransport`], let
+//! your code publish, call [`deliver_due`](crate::Webhooks::deliver_due), and look at what left:
+//!
+//! ```
+//! use hookwire::testing::{Answer, RecordingTransport};
+//! use hookwire::clock::ManualClock;
+//! use hookwire::store::MemoryStore;
+//! use hookwire::{assist, Event, TenantId, WebhookDraft, Webhooks};
+//! use std::time::Duration;
+//!
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! // The receiver fails once, then accepts.
+//! let transport = RecordingTransport::answering(|_, nth| match nth {
+//!     0 => Answer::status(503),
+//!     _ => Answer::status(204),
+//! });
+//! let clock = ManualClock::default();
+//! let hooks = Webhooks::builder(assist::catalog())
+//!     .store(MemoryStore::with_clock(clock.clone()))
+//!     .transport(transport.clone())
+//!     .clock(clock.clone())
+//!     .build()?;
+//! let acme = hooks.tenant(TenantId::new("acme")?);
+//! let draft = WebhookDraft::new("Device log", "https://hooks.example.com/")
+//!     .subscribe(assist::DEVICE_ONLINE);
+//! acme.create(&draft).await?;
+//!
+//! acme.publish(Event::new(assist::DEVICE_ONLINE, &serde_json::json!({}))?).await?;
+//! assert_eq!(hooks.deliver_due().await?, 1); // the attempt that fails
+//! clock.advance(Duration::from_secs(6)); // 5 s and 20 % jitter
+//! assert_eq!(hooks.deliver_due().await?, 1); // the one that succeeds
+//!
+//! let requests = transport.requests();
+//! assert_eq!(requests[0].headers()["webhook-id"], requests[1].headers()["webhook-id"]);
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`RecordingTransport`] keeps every request and answers as told: statuses, failures, silence.
+//! - [`ManualClock`](crate::clock::ManualClock) moves when told; [`TokioClock`] follows tokio's paused
+//!   time, for tests that let a dispatcher run through days in a moment.
+//! - [`FaultyStore`] makes calls of a store fail, before or after they took effect.
+//!
+//! # Testing a store or a transport
+//!
+//! [`store_conformance!`](crate::store_conformance) makes one test of each point of the contract of
+//! [`Store`](crate::store::Store), [`transport_conformance!`](crate::transport_conformance) of each point
+//! of that of [`Transport`](crate::transport::Transport) which can be told from outside.
+
+pub mod conformance;
+mod faulty;
+mod recording;
+mod tokio_clock;
+
+pub use faulty::{Call, Fault, FaultyStore};
+pub use recording::{Answer, RecordingTransport};
+pub use tokio_clock::TokioClock;
+
+#[doc(no_inline)]
+pub use crate::{store_conformance, transport_conformance};

@@ -1,0 +1,150 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+
+use crate::model::{CallbackUrl, FailureKind};
+use crate::transport::{SendLimits, Transport, TransportError};
+
+/// A transport that sends nothing: it keeps each request and answers as told. Clones share all of it.
+///
+/// ```
+/// use hookwire::testing::{Answer, RecordingTransport};
+///
+/// // One receiver hangs, the others answer 200.
+/// let transport = RecordingTransport::answering(|request, _nth| match request.uri().host() {
+///     Some("hangs.example") => Answer::hang(),
+///     _ => Answer::status(200),
+/// });
+/// assert!(transport.requests().is_empty());
+/// ```
+#[derive(Clone)]
+pub struct RecordingTransport {
+    script: Arc<dyn Fn(&Request<Bytes>, usize) -> Answer + Send + Sync>,
+    requests: Arc<Mutex<Vec<Request<Bytes>>>>,
+}
+
+impl RecordingTransport {
+    /// A transport that answers 200 to everything.
+    pub fn new() -> Self {
+        Self::answering(|_, _| Answer::status(200))
+    }
+
+    /// A transport that answers what `script` says to a request, given how many went to the same URL
+    /// before.
+    pub fn answering(script: impl Fn(&Request<Bytes>, usize) -> Answer + Send + Sync + 'static) -> Self {
+        Self { script: Arc::new(script), requests: Arc::default() }
+    }
+
+    /// Every request so far, in order.
+    pub fn requests(&self) -> Vec<Request<Bytes>> {
+        self.lock().clone()
+    }
+
+    fn record(&self, request: Request<Bytes>) -> Answer {
+        let mut requests = self.lock();
+        let earlier = requests.iter().filter(|earlier| earlier.uri() == request.uri()).count();
+        let answer = (self.script)(&request, earlier);
+        requests.push(request);
+        answer
+    }
+
+    /// A list is whole at every point, so a poisoned lock is as good.
+    fn lock(&self) -> MutexGuard<'_, Vec<Request<Bytes>>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for RecordingTransport {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RecordingTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordingTransport").field("requests", &self.lock().len()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Transport for RecordingTransport {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        limits: &SendLimits,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let answer = self.record(request);
+        tokio::time::sleep(answer.after.min(limits.deadline())).await;
+        if answer.after >= limits.deadline() {
+            return Err(TransportError::new(FailureKind::Timeout, "the receiver took too long"));
+        }
+        answer.outcome.map_err(|kind| TransportError::new(kind, "as the test says"))
+    }
+
+    async fn check(&self, _: &CallbackUrl) -> Result<(), TransportError> {
+        Ok(())
+    }
+}
+
+/// What a [`RecordingTransport`] answers.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    after: Duration,
+    outcome: Result<Response<Bytes>, FailureKind>,
+}
+
+impl Answer {
+    /// An empty answer with this status, at once.
+    ///
+    /// # Panics
+    ///
+    /// When `status` is no HTTP status.
+    pub fn status(status: u16) -> Self {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::from_u16(status).expect("an HTTP status");
+        Self { after: Duration::ZERO, outcome: Ok(response) }
+    }
+
+    /// No answer: the attempt fails so.
+    pub const fn fail(kind: FailureKind) -> Self {
+        Self { after: Duration::ZERO, outcome: Err(kind) }
+    }
+
+    /// No answer within any deadline.
+    pub const fn hang() -> Self {
+        Self { after: Duration::MAX, outcome: Err(FailureKind::Timeout) }
+    }
+
+    /// The same, after a while.
+    #[must_use]
+    pub fn after(self, after: Duration) -> Self {
+        Self { after, ..self }
+    }
+
+    /// The same, asking to be left alone for `seconds`.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.edit(|response| {
+            let headers: &mut HeaderMap = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        })
+    }
+
+    /// The same with a body.
+    #[must_use]
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        self.edit(|response| *response.body_mut() = body.into())
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Response<Bytes>)) -> Self {
+        if let Ok(response) = &mut self.outcome {
+            change(response);
+        }
+        self
+    }
+}

@@ -1,0 +1,52 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::model::Timestamp;
+
+/// A clock that follows tokio's time: with paused time, days pass in a moment.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+/// use std::time::Duration;
+/// use hookwire::clock::Clock;
+/// use hookwire::testing::TokioClock;
+///
+/// let clock = TokioClock::new();
+/// let start = clock.now();
+/// tokio::time::sleep(Duration::from_secs(75 * 60 * 60)).await; // returns at once
+/// assert_eq!(clock.now().since(start), Duration::from_secs(75 * 60 * 60));
+/// # });
+/// # Ok::<_, std::io::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct TokioClock {
+    zero: Instant,
+    ahead: Duration,
+}
+
+impl TokioClock {
+    /// A clock that stands at the first second of the year 2026 now.
+    pub fn new() -> Self {
+        Self { zero: Instant::now(), ahead: Duration::ZERO }
+    }
+
+    /// The same clock, ahead by `by`: one of a machine whose clock is off.
+    #[must_use]
+    pub fn ahead_by(self, by: Duration) -> Self {
+        Self { ahead: self.ahead + by, ..self }
+    }
+}
+
+impl Default for TokioClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(1_767_225_600).plus(self.zero.elapsed() + self.ahead)
+    }
+}
