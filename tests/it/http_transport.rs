@@ -174,7 +174,7 @@ async fn a_broken_answer_is_a_protocol_failure() {
 }
 
 #[tokio::test]
-async fn a_long_body_is_cut_and_its_rest_not_read() {
+async fn a_long_body_is_cut() {
     let identity = Identity::of(&[HOST]);
     let body = Bytes::from(vec![b'x'; 4 << 20]);
     for protocols in [["h2"], ["http/1.1"]] {
@@ -186,6 +186,17 @@ async fn a_long_body_is_cut_and_its_rest_not_read() {
             let answer = transport.send(post(at(&receiver), "{}"), &limits).await.expect("an answer");
             assert_eq!(answer.body(), &body.slice(..limit), "{protocols:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_rest_of_a_cut_body_is_not_read() {
+    let identity = Identity::of(&[HOST]);
+    for protocols in [["h2"], ["http/1.1"]] {
+        let receiver = Receiver::speaking(&protocols, &identity, Script::Drip).await;
+        let limits = PLENTY.with_body_bytes(2);
+        let answer = transport(&identity).send(post(at(&receiver), "{}"), &limits).await;
+        assert_eq!(answer.expect("a cut answer is complete").body().as_ref(), b"..");
     }
 }
 
