@@ -7,7 +7,7 @@ use hookwire::transport::{
     HttpTransport, HttpTransportBuilder, Resolve, SendLimits, Transport, TransportError,
 };
 use http::{Request, Response, StatusCode, Version};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -229,9 +229,10 @@ async fn an_overlong_head_is_refused() {
 
 #[tokio::test]
 async fn nobody_listening_is_a_connect_failure() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-    let port = listener.local_addr().expect("bound").port();
-    drop(listener);
+    // Bound, so that no other test gets the port, but not listening.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    let port = socket.local_addr().expect("bound").port();
     let transport = transport(&Identity::of(&[HOST]));
     let error = transport.send(post(format!("https://{HOST}:{port}/"), "{}"), &PLENTY).await;
     let error = error.expect_err("nobody there");
@@ -260,7 +261,7 @@ async fn a_name_without_an_address_is_a_dns_failure() {
 #[tokio::test]
 async fn a_full_lane_at_once_is_served_without_a_failure() {
     let identity = Identity::of(&[HOST]);
-    for (protocols, most) in [(["h2"], 16), (["http/1.1"], 16)] {
+    for (protocols, most) in [(["h2"], 16), (["http/1.1"], 32)] {
         let receiver = Receiver::speaking(&protocols, &identity, ok("")).await;
         let transport = transport(&identity);
         for _ in 0..3 {
