@@ -275,4 +275,47 @@ mod tests {
             assert!(matches!(verdict, Verdict::Special(row) if row.rfc == rfc), "{text}: {verdict:?}");
         }
     }
+
+    #[test]
+    fn each_block_is_closed_up_to_its_last_address() {
+        let last = [
+            "0.255.255.255",
+            "10.255.255.255",
+            "100.127.255.255",
+            "127.255.255.255",
+            "169.254.255.255",
+            "172.31.255.255",
+            "192.0.0.255",
+            "192.0.2.255",
+            "192.31.196.255",
+            "192.52.193.255",
+            "192.88.99.255",
+            "192.168.255.255",
+            "192.175.48.255",
+            "198.19.255.255",
+            "198.51.100.255",
+            "203.0.113.255",
+            "239.255.255.255",
+            "255.255.255.254",
+            "::ffff:ffff",
+            "::ffff:255.255.255.255",
+            "::ffff:0:255.255.255.255",
+            "64:ff9b:1:ffff:ffff:ffff:ffff:ffff",
+            "100::ffff:ffff:ffff:ffff",
+            "1fff:ffff::",
+            "2001:1ff:ffff::",
+            "2001:db8:ffff::",
+            "2002:ffff::",
+            "2620:4f:8000:ffff::",
+            "3fff:fff:ffff::",
+            "5f00:ffff::",
+            "fdff:ffff::",
+            "febf:ffff::",
+            "feff:ffff::",
+            "ffff:ffff::",
+        ];
+        for text in last {
+            assert_ne!(judge(text.parse().expect(text)), Verdict::Global, "{text}");
+        }
+    }
 }

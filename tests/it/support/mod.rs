@@ -1,0 +1,3 @@
+pub(crate) mod answers;
+pub(crate) mod identity;
+pub(crate) mod receiver;
