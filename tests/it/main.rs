@@ -1,0 +1,3 @@
+//! The integration tests, as modules of one binary.
+
+mod layers;
