@@ -229,7 +229,8 @@ fn nesting(tokens: &[TokenTree], at: usize) -> i32 {
 }
 
 fn ends_bounds(token: &TokenTree) -> bool {
-    is_brace(Some(token)) || [',', ';', '='].iter().any(|&char| is_punct(Some(token), char))
+    let token = Some(token);
+    is_brace(token) || is_ident(token, "where") || [',', ';', '='].iter().any(|&char| is_punct(token, char))
 }
 
 fn trees(stream: TokenStream) -> Vec<TokenTree> {

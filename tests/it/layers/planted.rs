@@ -45,6 +45,7 @@ fn reaching_out_of_the_process_is_caught() {
     caught("model", "fn f() { std::process::exit(1) }", "`std::process::exit` reaches out");
     caught("model", "fn f() { std::io::stdin() }", "`std::io::stdin` reaches out");
     caught("model", "#[serde(with = \"std::fs::X\")] struct S;", "`std::fs::X` reaches out");
+    caught("model", "fn f<'a>() -> impl Sized + use<'a> { std::fs::read(x) }", "`std::fs::read` reaches out");
     clean("model", "use std::io; fn f() -> io::Error {}");
 }
 
@@ -96,6 +97,7 @@ fn trait_objects_of_ours_are_caught() {
     caught("delivery", "type P = Box<dyn crate::model::Payload + Send>;", "`dyn crate::model::Payload`");
     caught("delivery", "type P<'a> = &'a (dyn Send + 'a + Payload);", "`dyn Payload`");
     caught("delivery", "type P = Arc<dyn (Payload)>;", "`dyn Payload`");
+    caught("delivery", "type P = Box<dyn Fn(u8) -> u8 + Payload>;", "`dyn Payload`");
     caught("delivery", "type P = dyn for<'a> Rule<'a, u8>;", "`dyn Rule`");
     caught("delivery", "macro_rules! m { () => { Vec<Box<dyn Rule>> } }", "`dyn Rule`");
     caught("delivery", "use crate::model::Iterator; type I = dyn Iterator;", "`dyn Iterator`");
@@ -108,6 +110,11 @@ fn trait_objects_of_std_are_not_caught() {
     clean("delivery", "use std::fmt; fn f(d: &dyn fmt::Display, p: Policy) -> Vec<Policy> {}");
     clean("delivery", "type F<'a> = &'a dyn for<'b> Fn(&'b Policy, u8) -> Result<Policy, Fault>;");
     clean("delivery", "type I = Vec<Box<dyn Iterator<Item = Policy>>>;");
+    clean(
+        "delivery",
+        "fn f() { g(h as &dyn Fn(), a + b); let f: &dyn Fn() = a + b; let f = g as &dyn Fn(); a + b }",
+    );
+    clean("delivery", "fn f<'a, T>() -> &'a dyn Fn(T) where T: Policy + Rule {}");
 }
 
 #[test]
@@ -147,7 +154,7 @@ fn leading_downwards_is_not_caught() {
 
 #[test]
 fn seams_do_not_see_each_other_nor_what_is_above_them() {
-    for barred in ["crate::service::X", "crate::dispatcher", "crate::Webhooks", "crate::*"] {
+    for barred in ["crate::service::X", "crate::dispatcher", "crate::Webhooks", "crate::*", "crate as c"] {
         caught("store::memory", &format!("use {barred};"), "leads to");
         caught("transport", &format!("fn f() {{ m!(x) }} use {barred};"), "leads to");
     }
