@@ -1,0 +1,81 @@
+//! The rules of the layers hold in every source of `src`, read token by token.
+//!
+//! `checker` holds the rules and `mentions` reads sources; `planted` breaks each rule to see it caught.
+
+mod checker;
+mod mentions;
+mod planted;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use checker::{LAYERS, faults, top};
+use mentions::Reader;
+
+/// Sources by their module: `model::attempt` for `src/model/attempt.rs`.
+type Sources = BTreeMap<String, String>;
+
+#[test]
+fn every_layer_keeps_its_rules() {
+    let sources = sources();
+    let ruled = sources.iter().filter(|(module, _)| LAYERS.iter().any(|(layer, _)| *layer == top(module)));
+    let faults: Vec<_> = ruled.flat_map(|(module, source)| faults(module, source)).collect();
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// A test of files that it does not find would pass for ever.
+#[test]
+fn every_layer_that_exists_is_read() {
+    let sources = sources();
+    let read: BTreeSet<_> = sources.keys().map(|module| top(module)).collect();
+    assert!(read.contains("model"));
+    for (layer, _) in LAYERS {
+        let exists = src().join(layer).exists() || src().join(format!("{layer}.rs")).exists();
+        assert_eq!(read.contains(layer), exists, "{layer}");
+    }
+    assert!(sources.keys().filter(|module| top(module) == "model").count() > 10);
+}
+
+fn src() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))
+}
+
+/// The sources of the library, without modules that only tests compile.
+fn sources() -> Sources {
+    let mut sources = Sources::new();
+    collect(src(), &mut sources);
+    let tests: Vec<_> = sources.iter().flat_map(|(module, source)| test_modules(module, source)).collect();
+    sources.retain(|module, _| !tests.iter().any(|test| is_within(module, test)));
+    sources
+}
+
+fn collect(dir: &Path, sources: &mut Sources) {
+    for entry in fs::read_dir(dir).expect("a folder of src") {
+        let path = entry.expect("an entry of src").path();
+        if path.is_dir() {
+            collect(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.insert(module(&path), fs::read_to_string(&path).expect("a source in UTF-8"));
+        }
+    }
+}
+
+fn module(path: &Path) -> String {
+    let below = path.strip_prefix(src()).expect("a path in src").with_extension("");
+    let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
+    match parts.split_last() {
+        Some((last, folders)) if last == "mod" => folders.join("::"),
+        _ => parts.join("::"),
+    }
+}
+
+fn test_modules(module: &str, source: &str) -> Vec<String> {
+    let tokens = source.parse().expect("a source that parses");
+    let tests = Reader::read(module, tokens).test_modules;
+    tests.iter().map(|test| format!("{module}::{test}")).collect()
+}
+
+fn is_within(module: &str, test: &str) -> bool {
+    module.strip_prefix(test).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}

@@ -1,0 +1,77 @@
+//! The limits of the house. Whoever has to move one writes down why, here.
+
+use crate::measure::{Tree, percentile};
+
+const MEDIAN_BODY: usize = 8;
+const P90_BODY: usize = 25;
+const FILE_LINES: usize = 500;
+const ROOT_NAMES: usize = 12;
+
+/// Every limit that the tree is beyond, in words.
+pub(crate) fn faults(tree: &Tree) -> Vec<String> {
+    let lengths = tree.body_lengths();
+    let mut faults = Vec::new();
+    faults.extend(beyond("median body", percentile(&lengths, 50), MEDIAN_BODY));
+    faults.extend(beyond("p90 body", percentile(&lengths, 90), P90_BODY));
+    faults.extend(tree.files().filter_map(|file| beyond(&file.path, file.lines, FILE_LINES)));
+    faults.extend(beyond("names at the root of src/lib.rs", tree.root_names.len(), ROOT_NAMES));
+    faults.extend(globs(tree));
+    faults
+}
+
+fn beyond(what: &str, measured: usize, limit: usize) -> Option<String> {
+    (measured > limit).then(|| format!("{what}: {measured}, the limit is {limit}"))
+}
+
+/// A glob would hide any number of names from the count.
+fn globs(tree: &Tree) -> Option<String> {
+    let glob = tree.root_names.iter().any(|name| name == "*");
+    glob.then(|| "src/lib.rs re-exports a glob: name what it brings".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::File;
+
+    fn tree(source: &str) -> Tree {
+        Tree { library: vec![File::read("src/lib.rs", source).unwrap()], ..Tree::default() }
+    }
+
+    fn function(lines: usize) -> String {
+        format!("fn f() {{\n{}}}\n", "    work();\n".repeat(lines - 2))
+    }
+
+    #[test]
+    fn a_tree_at_its_limits_has_no_fault() {
+        let mut tree = tree(&(function(8).repeat(8) + &function(25) + &function(99)));
+        tree.others.push(File::unread("tests/it/main.rs", &"\n".repeat(500)));
+        tree.root_names = (0..12).map(|name| name.to_string()).collect();
+        assert_eq!(faults(&tree), Vec::<String>::new());
+    }
+
+    #[test]
+    fn long_bodies_are_faults() {
+        assert_eq!(faults(&tree(&function(9))), ["median body: 9, the limit is 8"]);
+        let source = function(3).repeat(8) + &function(26).repeat(2);
+        assert_eq!(faults(&tree(&source)), ["p90 body: 26, the limit is 25"]);
+    }
+
+    #[test]
+    fn a_planted_file_of_501_lines_is_a_fault_wherever_it_is() {
+        let long = "\n".repeat(501);
+        let mut tree = tree(&long);
+        tree.others.push(File::unread("tests/it/long.rs", &long));
+        let expected =
+            ["src/lib.rs", "tests/it/long.rs"].map(|path| format!("{path}: 501, the limit is 500"));
+        assert_eq!(faults(&tree), expected);
+    }
+
+    #[test]
+    fn too_many_names_at_the_root_are_a_fault_and_so_is_a_glob() {
+        let named = Tree { root_names: vec!["Name".to_owned(); 13], ..Tree::default() };
+        assert_eq!(faults(&named), ["names at the root of src/lib.rs: 13, the limit is 12"]);
+        let glob = Tree { root_names: vec!["*".to_owned()], ..Tree::default() };
+        assert_eq!(faults(&glob), ["src/lib.rs re-exports a glob: name what it brings"]);
+    }
+}
