@@ -14,13 +14,12 @@
 //! assert_eq!(decision.report, Report::Success);
 //! ```
 
-use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{End, Outcome, Timestamp};
+use crate::model::{DisableReason, End, Outcome, Timestamp};
 use crate::retry::{Jitter, RetryPolicy};
 
 /// What shall happen to a delivery, and to the lane of its webhook.
@@ -63,29 +62,6 @@ pub enum Report {
     Success,
     /// The deadline passed.
     Timeout,
-}
-
-/// Why hookwire disabled a webhook by itself.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum DisableReason {
-    /// Every attempt has failed since this time.
-    Failing {
-        /// When the first of these attempts failed.
-        since: Timestamp,
-    },
-    /// The receiver answered 410 Gone.
-    Gone,
-}
-
-impl fmt::Display for DisableReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failing { since } => write!(f, "every attempt has failed since {since}"),
-            Self::Gone => f.write_str("the receiver answered 410 Gone"),
-        }
-    }
 }
 
 /// When a webhook that only fails is disabled.
@@ -381,14 +357,6 @@ mod tests {
             health = health.after(report, start());
             assert_eq!(health.class(), class, "after {report:?}");
         }
-    }
-
-    #[test]
-    fn reasons_are_told_to_people() {
-        let failing = DisableReason::Failing { since: Timestamp::default() };
-        let text = "every attempt has failed since 1970-01-01T00:00:00.000Z";
-        assert_eq!(failing.to_string(), text);
-        assert_eq!(DisableReason::Gone.to_string(), "the receiver answered 410 Gone");
     }
 
     proptest! {

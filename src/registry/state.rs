@@ -1,7 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::DisableReason;
-use crate::model::{DeliveryOptions, EventId, HookId, SealedSecrets, Webhook};
+use crate::model::{DeliveryOptions, DisableReason, EventId, HookId, SealedSecrets, Webhook};
 
 /// All that one tenant has registered.
 #[derive(Clone, Debug)]

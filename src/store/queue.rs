@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::publication::Unrouted;
 use super::quota::Quota;
-use crate::delivery::{DisableReason, Health, Next, Report};
-use crate::model::{Attempt, DeliveryId, PublishedEvent, TenantId};
+use crate::delivery::{Health, Next, Report};
+use crate::model::{Attempt, DeliveryId, DisableReason, PublishedEvent, TenantId};
 use crate::registry::{Registered, Version};
 
 /// Who claims: one running dispatcher.

@@ -24,9 +24,11 @@ use crate::transport::{SendLimits, Transport, TransportError};
 /// ```
 #[derive(Clone)]
 pub struct RecordingTransport {
-    script: Arc<dyn Fn(&Request<Bytes>, usize) -> Answer + Send + Sync>,
+    script: Arc<Script>,
     requests: Arc<Mutex<Vec<Request<Bytes>>>>,
 }
+
+type Script = dyn Fn(&Request<Bytes>, usize) -> Answer + Send + Sync;
 
 impl RecordingTransport {
     /// A transport that answers 200 to everything.

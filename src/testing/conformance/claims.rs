@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::StoreFixture;
 use super::scene::{ANA, BEN, LEASE, Scene, attempt, greedy, ids, settlement};
-use crate::delivery::{DisableReason, Health, LaneClass, Next, Report};
-use crate::model::{DeliveryState, End, Status};
+use crate::delivery::{Health, LaneClass, Next, Report};
+use crate::model::{DeliveryState, DisableReason, End, Status};
 use crate::registry::{Backlog, Version};
 use crate::store::{Claim, ClaimRequest, Disable, Fence, Settled, Settlement};
 
