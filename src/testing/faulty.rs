@@ -40,6 +40,8 @@ pub enum Fault {
     After,
     /// It takes no effect.
     Before,
+    /// It takes effect at once, and its answer comes so much later.
+    Late(Duration),
     /// It does not fail.
     None,
 }
@@ -82,6 +84,11 @@ impl<S: Store> FaultyStore<S> {
         match fault {
             Fault::After => answer.await.and_then(|_| Err(planned("after the effect"))),
             Fault::Before => Err(planned("before the effect")),
+            Fault::Late(by) => {
+                let answer = answer.await;
+                tokio::time::sleep(by).await;
+                answer
+            }
             Fault::None => answer.await,
         }
     }

@@ -2,6 +2,10 @@
 
 #[cfg(feature = "testing")]
 mod conformance;
+#[cfg(feature = "testing")]
+mod dispatcher;
+#[cfg(feature = "testing")]
+mod faults;
 #[cfg(feature = "http-transport")]
 mod guard;
 #[cfg(feature = "http-transport")]
