@@ -126,7 +126,3 @@ pub mod transport;
 pub use model::{DeliveryQuery, DeptId, Event, EventId, Payload, SourceId, TenantId, WebhookDraft};
 pub use registry::Backlog;
 pub use service::{Error, ErrorKind, Webhooks};
-
-/// The types of these crates stand in hookwire's API.
-#[doc(no_inline)]
-pub use {bytes, http, serde_json, url};

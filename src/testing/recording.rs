@@ -85,7 +85,8 @@ impl Transport for RecordingTransport {
         if answer.after >= limits.deadline() {
             return Err(TransportError::new(FailureKind::Timeout, "the receiver took too long"));
         }
-        answer.outcome.map_err(|kind| TransportError::new(kind, "as the test says"))
+        let response = answer.outcome.map_err(|kind| TransportError::new(kind, "as the test says"))?;
+        Ok(response.map(|body| body.slice(..body.len().min(limits.body_bytes()))))
     }
 
     async fn check(&self, _: &CallbackUrl) -> Result<(), TransportError> {

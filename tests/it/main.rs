@@ -13,3 +13,5 @@ mod http_transport;
 mod layers;
 #[cfg(feature = "http-transport")]
 mod support;
+#[cfg(all(feature = "http-transport", feature = "testing"))]
+mod transport_conformance;

@@ -14,8 +14,8 @@ pub trait TransportFixture: Send + Sync {
     /// The transport.
     fn transport(&self) -> Arc<dyn Transport>;
 
-    /// The URL of a receiver that answers each POST with this status, a `location` header that leads to
-    /// itself, and a body of 100 bytes.
+    /// The URL of a receiver that answers each request with this status and, where the status allows one,
+    /// a body of 100 bytes; a redirect leads back to it.
     async fn answering(&self, status: u16) -> CallbackUrl;
 
     /// The URL of a receiver that takes a request and never answers.
