@@ -58,8 +58,8 @@ pub struct Dispatcher {
 pub struct Drained {
     /// How many ended in time, and were recorded.
     pub finished: usize,
-    /// How many were broken off and given back: their deliveries are due again at once, and their
-    /// receivers may get them twice.
+    /// How many were given back, not started or broken off: their deliveries are due again at once, and
+    /// the receivers of those that were broken off may get them twice.
     pub released: usize,
 }
 

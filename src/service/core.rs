@@ -119,13 +119,9 @@ impl Core {
         Ok(registry)
     }
 
-    pub(super) fn forget_registry(&self, tenant: &TenantId) {
-        self.registries().remove(tenant);
-    }
-
     /// Notes a committed change, so that claims from before it start no attempt in this process.
     pub(super) fn changed(&self, tenant: &TenantId, change: &RegistryChange) {
-        self.forget_registry(tenant);
+        self.registries().remove(tenant);
         let (hook_id, version) = match change {
             RegistryChange::Create(_) => return self.bell.ring(),
             RegistryChange::Delete(hook_id) => (*hook_id, Version::new(u64::MAX)),

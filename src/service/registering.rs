@@ -2,7 +2,8 @@ use super::core::new_secret;
 use super::error::Error;
 use super::tenant::Tenant;
 use crate::model::{
-    DeliveryOptions, FailureKind, HookId, Rule, Scope, Status, Violation, Webhook, WebhookDraft, WebhookPatch,
+    DeliveryOptions, DisableReason, FailureKind, HookId, Rule, Scope, Status, Violation, Webhook,
+    WebhookDraft, WebhookPatch,
 };
 use crate::registry::{self, Backlog, Refusal, Registered, Registry, RegistryChange, Terms, check_url};
 use crate::signature::{KeyRing, Secret};
@@ -32,6 +33,18 @@ impl Created {
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
+}
+
+/// A webhook with what stands beside its Zoho attributes; never its secrets.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Details {
+    /// The webhook.
+    pub webhook: Webhook,
+    /// Its settings.
+    pub options: DeliveryOptions,
+    /// Why hookwire disabled it, if it did.
+    pub disabled: Option<DisableReason>,
 }
 
 /// How often the rules are checked anew when others change the registry in between.
@@ -109,7 +122,7 @@ impl Tenant {
         self.require(Scope::Update)?;
         self.change(|registry, terms| {
             terms.limits.ok_or(Refusal::NotInEdition)?;
-            registry::set_status(hook_id, Status::Enabled, backlog, registry)
+            Ok(registry::set_status(hook_id, Status::Enabled, backlog, registry)?)
         })
         .await
     }
@@ -126,8 +139,10 @@ impl Tenant {
     /// The webhook is disabled or not; disabling it again is harmless.
     pub async fn disable(&self, hook_id: HookId) -> Result<Webhook, Error> {
         self.require(Scope::Update)?;
-        self.change(|registry, _| registry::set_status(hook_id, Status::Disabled, Backlog::Resume, registry))
-            .await
+        self.change(|registry, _| {
+            Ok(registry::set_status(hook_id, Status::Disabled, Backlog::Resume, registry)?)
+        })
+        .await
     }
 
     /// Deletes a webhook. Its waiting deliveries end as cancelled, and its id is not used again.
@@ -141,7 +156,7 @@ impl Tenant {
     /// The webhook is deleted or not.
     pub async fn delete(&self, hook_id: HookId) -> Result<(), Error> {
         self.require(Scope::Delete)?;
-        self.commit(|registry, _| registry::delete(hook_id, registry)).await.map(|_| ())
+        self.commit(|registry, _| Ok(registry::delete(hook_id, registry)?)).await.map(|_| ())
     }
 
     /// Sets what stands beside a webhook's Zoho attributes.
@@ -155,7 +170,10 @@ impl Tenant {
     /// The options are set or not.
     pub async fn set_options(&self, hook_id: HookId, options: DeliveryOptions) -> Result<(), Error> {
         self.require(Scope::Update)?;
-        self.change(|registry, _| registry::set_options(hook_id, options.clone(), registry)).await.map(|_| ())
+        let set = |registry: &Registry, _: Terms<'_>| {
+            Ok(registry::set_options(hook_id, options.clone(), registry)?)
+        };
+        self.change(set).await.map(|_| ())
     }
 
     /// Gives a webhook a new secret. The old one signs along for a while, so that the receiver can change
@@ -173,9 +191,13 @@ impl Tenant {
         self.require(Scope::Update)?;
         let secret = new_secret()?;
         let overlap = self.core.policy().secret_overlap();
-        let ring = KeyRing::open(&self.get_registered(hook_id).await?.secrets)?;
-        let sealed = ring.rotate(secret.clone(), overlap, self.core.now()).seal();
-        self.change(|registry, _| registry::set_secrets(hook_id, sealed.clone(), registry)).await?;
+        self.change(|registry, _| {
+            let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
+            let ring = KeyRing::open(&present.secrets)?;
+            let sealed = ring.rotate(secret.clone(), overlap, self.core.now()).seal();
+            Ok(registry::set_secrets(hook_id, sealed, registry)?)
+        })
+        .await?;
         Ok(secret)
     }
 
@@ -207,9 +229,10 @@ impl Tenant {
     /// # Errors
     ///
     /// As [`get`](Self::get).
-    pub async fn details(&self, hook_id: HookId) -> Result<Registered, Error> {
+    pub async fn details(&self, hook_id: HookId) -> Result<Details, Error> {
         self.require(Scope::Read)?;
-        self.get_registered(hook_id).await
+        let Registered { webhook, options, disabled, .. } = self.get_registered(hook_id).await?;
+        Ok(Details { webhook, options, disabled })
     }
 
     /// Lists the tenant's webhooks, by ascending id.
@@ -231,7 +254,7 @@ impl Tenant {
     /// Commits what `decide` makes of the registry, and gives the webhook that it leaves.
     async fn change(
         &self,
-        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Refusal>,
+        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
     ) -> Result<Webhook, Error> {
         match self.commit(decide).await? {
             RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new.webhook),
@@ -242,7 +265,7 @@ impl Tenant {
     /// Decides again on the registry as it is by then, each time somebody else was faster.
     async fn commit(
         &self,
-        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Refusal>,
+        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
     ) -> Result<RegistryChange, Error> {
         let mut last: Option<StoreError> = None;
         for _ in 0..MOST_CONFLICTS {
@@ -293,15 +316,16 @@ pub(super) struct AddressFinding {
 
 impl AddressFinding {
     /// A refused address stands beside every other violation.
-    fn judge(&self, decided: Result<RegistryChange, Refusal>) -> Result<RegistryChange, Refusal> {
-        let Some(violation) = &self.violation else { return decided };
-        match decided {
-            Ok(_) | Err(Refusal::LimitReached(_)) => Err(Refusal::Invalid(vec![violation.clone()])),
+    fn judge(&self, decided: Result<RegistryChange, Refusal>) -> Result<RegistryChange, Error> {
+        let Some(violation) = &self.violation else { return Ok(decided?) };
+        let refusal = match decided {
+            Ok(_) | Err(Refusal::LimitReached(_)) => Refusal::Invalid(vec![violation.clone()]),
             Err(Refusal::Invalid(mut violations)) => {
                 violations.push(violation.clone());
-                Err(Refusal::Invalid(violations))
+                Refusal::Invalid(violations)
             }
-            Err(refusal) => Err(refusal),
-        }
+            Err(refusal) => refusal,
+        };
+        Err(refusal.into())
     }
 }

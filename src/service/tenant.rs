@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::error::{Error, ErrorKind};
 use crate::model::{Scope, Scopes, TenantId};
+use crate::registry::RegistryChange;
 use crate::store::{Stats, StatsScope};
 
 /// One tenant's webhooks. Clones are the same handle.
@@ -75,8 +76,10 @@ impl Tenant {
     pub async fn delete_everything(&self) -> Result<(), Error> {
         const STEP: usize = 500;
         self.require(Scope::Delete)?;
+        let registry = self.core.store().registry(&self.id).await?;
         while self.core.store().erase(&self.id, STEP).await?.more {}
-        self.core.forget_registry(&self.id);
+        let deleted = registry.webhooks.iter().map(|registered| registered.webhook.hook_id());
+        deleted.for_each(|hook_id| self.core.changed(&self.id, &RegistryChange::Delete(hook_id)));
         Ok(())
     }
 

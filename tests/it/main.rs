@@ -1,6 +1,8 @@
 //! The integration tests, as one binary.
 
 #[cfg(feature = "testing")]
+mod api;
+#[cfg(feature = "testing")]
 mod conformance;
 #[cfg(feature = "testing")]
 mod dispatcher;
