@@ -120,11 +120,13 @@ impl Findings {
     }
 
     fn url(&mut self, text: &str, rule: UrlRule, limits: &Limits) -> Option<CallbackUrl> {
-        self.length("url", text, limits.url_chars());
         let parsed = match rule {
             UrlRule::HttpsOnly => CallbackUrl::parse(text),
             UrlRule::LoopbackHttp => CallbackUrl::parse_allowing_loopback_http(text),
         };
+        // What counts is the form that is stored: encoding makes it longer than what was given.
+        let stored = parsed.as_ref().map_or(text, CallbackUrl::as_str);
+        self.length("url", stored, limits.url_chars());
         let refuse = |error: InvalidCallbackUrl| self.0.extend(error.violations("url"));
         parsed.map_err(refuse).ok()
     }
