@@ -231,3 +231,132 @@ const fn kind_of(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::assist;
+
+    /// The rules that a draft breaks, with their fields; none when it is sound.
+    fn broken(draft: &WebhookDraft, limits: &Limits) -> Vec<(String, Rule)> {
+        let catalog = assist::catalog();
+        let terms = (&catalog, limits, UrlRule::HttpsOnly);
+        let checked = check_draft(draft, HookId::new(1), Status::Enabled, terms);
+        let violations = checked.err().unwrap_or_default();
+        violations.iter().map(|it| (it.field().to_owned(), it.rule())).collect()
+    }
+
+    /// The rules that the attribute breaks in an otherwise sound draft.
+    fn rules(attribute: &str, value: Value) -> Vec<Rule> {
+        let mut draft =
+            json!({"name": "a", "url": "https://a.example/", "subscriptions": [{"event_id": 13}]});
+        draft[attribute] = value;
+        let draft = serde_json::from_value(draft).expect("every object is a draft");
+        let limits = Limits::default().with_name_chars(3).with_desc_chars(4).with_url_chars(20);
+        let found = broken(&draft, &limits);
+        assert!(found.iter().all(|(field, _)| field.starts_with(attribute)), "{found:?}");
+        found.into_iter().map(|(_, rule)| rule).collect()
+    }
+
+    #[test]
+    fn lengths_hold_at_both_sides_of_their_edge_and_count_characters() {
+        let cases = [
+            ("name", "ééé", "éééé"),
+            ("desc", "éééé", "ééééé"),
+            ("url", "https://a.example/ab", "https://a.example/abc"),
+        ];
+        for (attribute, fits, too_long) in cases {
+            assert_eq!(rules(attribute, json!(fits)), [], "{attribute}");
+            assert_eq!(rules(attribute, json!(too_long)), [Rule::TooLong], "{attribute}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_measured_in_the_form_that_is_stored() {
+        assert_eq!(rules("url", json!("https://a.example/é")), [Rule::TooLong]);
+        assert_eq!(rules("url", json!("https://a.example:443/a")), []);
+        assert_eq!(rules("url", json!("https://a.example/b/../ab")), []);
+        assert_eq!(rules("url", json!("http:a.example/abcdef")), [Rule::TooLong, Rule::NotHttps]);
+        assert_eq!(rules("url", json!("not a URL, and too long")), [Rule::TooLong, Rule::NotUrl]);
+    }
+
+    #[test]
+    fn a_name_has_text_and_a_description_need_not() {
+        for blank in ["", " ", "\u{3000}"] {
+            assert_eq!(rules("name", json!(blank)), [Rule::Required], "{blank:?}");
+            assert_eq!(rules("desc", json!(blank)), [], "{blank:?}");
+        }
+        assert_eq!(rules("name", json!("a b")), []);
+    }
+
+    #[test]
+    fn only_line_breaks_and_tabs_pass_among_control_characters() {
+        assert_eq!(rules("desc", json!("a\n\tb")), []);
+        for control in ["\u{0}", "\r", "\u{7f}", "\u{85}"] {
+            assert_eq!(rules("name", json!(control.to_owned() + "a")), [Rule::Format], "{control:?}");
+            assert_eq!(rules("desc", json!(control)), [Rule::Format], "{control:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_has_1_to_128_characters() {
+        assert_eq!(rules("ignore_src", json!("")), [Rule::Empty]);
+        assert_eq!(rules("ignore_src", json!("é".repeat(128))), []);
+        assert_eq!(rules("ignore_src", json!("é".repeat(129))), [Rule::Format]);
+    }
+
+    #[test]
+    fn a_status_is_0_or_1() {
+        for (number, found) in
+            [(-1, vec![Rule::OutOfRange]), (0, vec![]), (1, vec![]), (2, vec![Rule::OutOfRange])]
+        {
+            assert_eq!(rules("status", json!(number)), found, "{number}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_of_the_catalog() {
+        let one = |id: Value| rules("subscriptions", json!([{"event_id": id}]));
+        for known in [json!(0), json!(17), json!("17")] {
+            assert_eq!(one(known), []);
+        }
+        for unknown in [json!(-1), json!(18), json!(1_u64 << 32), json!(i64::MIN)] {
+            assert_eq!(one(unknown), [Rule::UnknownEvent]);
+        }
+        assert_eq!(one(Value::Null), [Rule::Required]);
+        assert_eq!(one(json!(1.5)), [Rule::WrongType]);
+        assert_eq!(one(json!(u64::MAX)), [Rule::WrongType]);
+    }
+
+    #[test]
+    fn subscriptions_are_at_least_one_and_none_twice() {
+        assert_eq!(rules("subscriptions", json!([])), [Rule::Empty]);
+        assert_eq!(rules("subscriptions", Value::Null), [Rule::Required]);
+        assert_eq!(rules("subscriptions", json!([{"event_id": 1}, {"event_id": 2}])), []);
+        let thrice = json!([{"event_id": 1}, {"event_id": "1"}, {"event_id": 1, "dept_ids": [7]}]);
+        assert_eq!(rules("subscriptions", thrice), [Rule::DuplicateEvent, Rule::DuplicateEvent]);
+    }
+
+    #[test]
+    fn departments_are_at_least_one_or_left_out() {
+        let with = |dept_ids: Value| rules("subscriptions", json!([{"event_id": 1, "dept_ids": dept_ids}]));
+        for sound in [Value::Null, json!([7]), json!(["7", i64::MIN, i64::MAX])] {
+            assert_eq!(with(sound), []);
+        }
+        assert_eq!(with(json!([])), [Rule::Empty]);
+        assert_eq!(with(json!({})), [Rule::WrongType]);
+        assert_eq!(with(json!([[7], null, 7])), [Rule::WrongType, Rule::WrongType]);
+    }
+
+    #[test]
+    fn loopback_over_http_passes_only_where_it_is_allowed() {
+        let limits = Limits::default();
+        let check = |url, rule| check_url(url, rule, &limits).is_ok();
+        assert!(check("http://127.0.0.1/", UrlRule::LoopbackHttp));
+        assert!(!check("http://127.0.0.1/", UrlRule::HttpsOnly));
+        assert!(!check("http://a.example/", UrlRule::LoopbackHttp));
+        assert!(check("https://a.example/", UrlRule::LoopbackHttp));
+    }
+}
