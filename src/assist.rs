@@ -208,3 +208,75 @@ fn with(mut object: Value, more: Value) -> Value {
     }
     object
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::model::Scope;
+
+    fn sample_of(id: EventId) -> Value {
+        let catalog = catalog();
+        let kind = catalog.get(id).expect("in the catalog");
+        serde_json::from_str(kind.sample().get()).expect("JSON")
+    }
+
+    #[test]
+    fn the_catalog_builds_with_18_dense_ids() {
+        let catalog = catalog();
+        let ids: Vec<_> = catalog.iter().map(|kind| kind.id().get()).collect();
+        assert_eq!(ids, (0..18).collect::<Vec<_>>());
+        assert_eq!(catalog.get(EventId::new(18)).map(EventType::key), None);
+    }
+
+    #[test]
+    fn envelope_and_scopes_are_those_of_assist() {
+        let catalog = catalog();
+        assert_eq!(catalog.envelope(), EnvelopeKind::Assist);
+        assert_eq!(catalog.scope_prefix().name(Scope::All), "ZohoAssist.webhooks.ALL");
+    }
+
+    #[test]
+    fn keys_are_constants_in_upper_case_and_every_event_has_name_and_module() {
+        for kind in catalog().iter() {
+            let upper = |c: char| c.is_ascii_uppercase() || c == '_';
+            assert!(kind.key().chars().all(upper), "{}", kind.key());
+            assert!(!kind.name().is_empty() && !kind.module().is_empty(), "{}", kind.key());
+        }
+    }
+
+    #[test]
+    fn names_alone_are_not_enough_to_tell_events_apart_but_keys_are() {
+        let catalog = catalog();
+        let keys: BTreeSet<_> = catalog.iter().map(EventType::key).collect();
+        assert_eq!(keys.len(), 18);
+        let modules: BTreeSet<_> = catalog.iter().map(EventType::module).collect();
+        assert_eq!(modules.len(), 5);
+    }
+
+    #[test]
+    fn every_sample_is_an_object_with_something_in_it() {
+        for kind in catalog().iter() {
+            let sample = sample_of(kind.id());
+            assert!(sample.as_object().is_some_and(|it| !it.is_empty()), "{}", kind.key());
+        }
+    }
+
+    #[test]
+    fn samples_tell_what_their_event_is_about() {
+        assert_eq!(sample_of(DEVICE_ONLINE)["status"], "online");
+        assert_eq!(sample_of(DEVICE_OFFLINE)["status"], "offline");
+        assert_eq!(sample_of(INBOUND_REQUEST_TRANSFER)["toDepartment"], "Zylker");
+        assert_eq!(sample_of(INBOUND_REQUEST_DELEGATE)["toTechnician"], "ann@zylker.com");
+        assert_eq!(sample_of(CUSTOMER_JOIN)["customer"]["name"], "Mark");
+        for end in [REMOTE_SUPPORT_END, SCREEN_SHARE_END, UNATTENDED_SESSION_END] {
+            assert_eq!(sample_of(end)["duration"], END - START);
+        }
+    }
+
+    #[test]
+    fn the_limits_are_20_and_10() {
+        assert_eq!((limits().webhooks(), limits().webhooks_per_event()), (20, 10));
+    }
+}

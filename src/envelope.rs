@@ -69,3 +69,86 @@ struct StandardEnvelope<'a> {
     timestamp: String,
     data: &'a RawValue,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::model::{Event, EventId, MessageId, Timestamp};
+
+    const KINDS: [EnvelopeKind; 2] = [EnvelopeKind::Assist, EnvelopeKind::StandardWebhooks];
+
+    fn event(payload: &str, actor: Option<&str>, millis: i64) -> PublishedEvent {
+        let payload = RawValue::from_string(payload.to_owned()).expect("JSON");
+        let event = Event::new(EventId::new(13), &payload).expect("serialises");
+        let event = actor.map(|actor| event.clone().actor(actor)).unwrap_or(event);
+        let time = Timestamp::from_millis(millis);
+        event.published(|| MessageId::new("m").expect("valid"), time)
+    }
+
+    fn sent(kind: EnvelopeKind, event: &PublishedEvent) -> Bytes {
+        body(kind, event, "DEVICE_ONLINE", &TenantId::new("acme").expect("valid"))
+    }
+
+    fn keys(bytes: &Bytes) -> Vec<String> {
+        let object: serde_json::Map<_, _> = serde_json::from_slice(bytes).expect("an object");
+        let mut keys: Vec<_> = object.into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn payload_bytes_stand_unchanged_in_each_envelope() {
+        for payload in [r#"{"b" : 1.10,  "a":1e2, "\u0041": "é"}"#, "null", "[ ]", "12345678901234567890"] {
+            for kind in KINDS {
+                let bytes = sent(kind, &event(payload, None, 0));
+                let text = std::str::from_utf8(&bytes).expect("JSON");
+                assert!(text.contains(payload), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn event_by_is_absent_where_nobody_acted() {
+        let nobody = sent(EnvelopeKind::Assist, &event("{}", None, 0));
+        assert_eq!(keys(&nobody), ["eventTime", "eventType", "orgId", "payload"]);
+        let somebody = sent(EnvelopeKind::Assist, &event("{}", Some("maria"), 0));
+        assert_eq!(keys(&somebody), ["eventBy", "eventTime", "eventType", "orgId", "payload"]);
+    }
+
+    #[test]
+    fn the_standard_envelope_tells_neither_actor_nor_tenant() {
+        let bytes = sent(EnvelopeKind::StandardWebhooks, &event("{}", Some("maria"), 0));
+        assert_eq!(keys(&bytes), ["data", "timestamp", "type"]);
+    }
+
+    #[test]
+    fn times_stand_as_text_in_the_form_of_each_envelope() {
+        let event = event("{}", None, 1_688_928_870_551);
+        let read = |kind| serde_json::from_slice::<Value>(&sent(kind, &event)).expect("JSON");
+        assert_eq!(read(EnvelopeKind::Assist)["eventTime"], "1688928870551");
+        assert_eq!(read(EnvelopeKind::StandardWebhooks)["timestamp"], "2023-07-09T18:54:30.551Z");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_in_the_envelope_and_the_same_event_gives_the_same_bytes(
+            actor in any::<String>(),
+            key in any::<String>(),
+            payload in any::<String>(),
+            millis in any::<i64>(),
+        ) {
+            let event = event(&Value::from(payload.clone()).to_string(), Some(&actor), millis);
+            let tenant = TenantId::new("acme").expect("valid");
+            let bytes = body(EnvelopeKind::Assist, &event, &key, &tenant);
+            let read: Value = serde_json::from_slice(&bytes).expect("JSON");
+            prop_assert_eq!(&read["eventBy"], &actor);
+            prop_assert_eq!(&read["eventType"], &key);
+            prop_assert_eq!(&read["payload"], &payload);
+            prop_assert_eq!(&read["eventTime"], &millis.to_string());
+            prop_assert_eq!(body(EnvelopeKind::Assist, &event, &key, &tenant), bytes);
+        }
+    }
+}

@@ -110,3 +110,168 @@ fn judge(occasion: Occasion<'_>, webhook: &Webhook) -> Verdict {
         _ => Verdict::Deliver,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::{DeliveryOptions, SealedSecrets};
+    use crate::registry::{Registered, Version};
+
+    fn webhook(json: Value) -> Webhook {
+        serde_json::from_value(json).expect("a sound webhook")
+    }
+
+    fn registry_of(webhooks: impl IntoIterator<Item = Webhook>) -> Registry {
+        let registered = |webhook| Registered {
+            webhook,
+            options: DeliveryOptions::default(),
+            secrets: SealedSecrets::default(),
+            version: Version::default(),
+            disabled: None,
+        };
+        Registry { webhooks: webhooks.into_iter().map(registered).collect(), ..Registry::default() }
+    }
+
+    /// What becomes of event 13 at an enabled webhook for it that has these attributes besides.
+    fn verdict(attributes: Value, department: Option<i64>, source: Option<&str>) -> Verdict {
+        let mut hook = json!({"hook_id": 1, "name": "a", "url": "https://a.example/",
+            "subscriptions": [{"event_id": 12}, {"event_id": 13}]});
+        for (key, value) in attributes.as_object().expect("attributes").clone() {
+            hook[key] = value;
+        }
+        let source = source.map(|it| SourceId::new(it).expect("valid"));
+        let department = department.map(DeptId::new);
+        let occasion = Occasion { event_id: EventId::new(13), department, source: source.as_ref() };
+        route(occasion, &registry_of([webhook(hook)]))[0].verdict
+    }
+
+    #[test]
+    fn an_event_is_delivered_where_nothing_stands_against_it() {
+        assert_eq!(verdict(json!({}), None, None), Verdict::Deliver);
+        assert_eq!(verdict(json!({}), Some(7), Some("crm")), Verdict::Deliver);
+    }
+
+    #[test]
+    fn a_disabled_webhook_is_passed_over() {
+        assert_eq!(verdict(json!({"status": 0}), None, None), Verdict::Skip(SkipReason::Disabled));
+    }
+
+    #[test]
+    fn a_webhook_for_other_events_is_passed_over() {
+        let other = json!({"subscriptions": [{"event_id": 12}]});
+        assert_eq!(verdict(other, None, None), Verdict::Skip(SkipReason::NotSubscribed));
+    }
+
+    #[test]
+    fn a_webhook_for_other_departments_is_passed_over() {
+        let only = || json!({"subscriptions": [{"event_id": 12}, {"event_id": 13, "dept_ids": [7, 9]}]});
+        for department in [Some(7), Some(9)] {
+            assert_eq!(verdict(only(), department, None), Verdict::Deliver);
+        }
+        for department in [Some(8), Some(-7), None] {
+            let skipped = Verdict::Skip(SkipReason::OtherDepartment);
+            assert_eq!(verdict(only(), department, None), skipped, "{department:?}");
+        }
+    }
+
+    #[test]
+    fn the_source_that_a_webhook_ignores_is_matched_exactly() {
+        let ignores = || json!({"ignore_src": "crm"});
+        assert_eq!(verdict(ignores(), None, Some("crm")), Verdict::Skip(SkipReason::OwnSource));
+        for source in [None, Some("CRM"), Some("crm "), Some("crm2"), Some("c")] {
+            assert_eq!(verdict(ignores(), None, source), Verdict::Deliver, "{source:?}");
+        }
+        assert_eq!(verdict(json!({}), None, None), Verdict::Deliver);
+    }
+
+    #[test]
+    fn of_several_reasons_the_first_is_given() {
+        let mut hook = json!({"status": 0, "ignore_src": "crm", "subscriptions": [{"event_id": 12}]});
+        let skipped = |hook: &Value| verdict(hook.clone(), Some(8), Some("crm"));
+        assert_eq!(skipped(&hook), Verdict::Skip(SkipReason::Disabled));
+        hook["status"] = json!(1);
+        assert_eq!(skipped(&hook), Verdict::Skip(SkipReason::NotSubscribed));
+        hook["subscriptions"] = json!([{"event_id": 13, "dept_ids": [7]}]);
+        assert_eq!(skipped(&hook), Verdict::Skip(SkipReason::OtherDepartment));
+        hook["subscriptions"] = json!([{"event_id": 13, "dept_ids": [8]}]);
+        assert_eq!(skipped(&hook), Verdict::Skip(SkipReason::OwnSource));
+    }
+
+    #[test]
+    fn events_are_routed_alike_before_and_after_they_are_published() {
+        let source = SourceId::new("crm").expect("valid");
+        let event = Event::new(EventId::new(13), &json!({})).expect("serialises");
+        let event = event.department(DeptId::new(7)).source(source);
+        let before = format!("{:?}", Occasion::from(&event));
+        let id = || crate::model::MessageId::new("m").expect("valid");
+        let published = event.published(id, crate::model::Timestamp::default());
+        assert_eq!(format!("{:?}", Occasion::from(&published)), before);
+        assert!(before.contains('7') && before.contains("crm") && before.contains("13"), "{before}");
+    }
+
+    /// The attributes of one webhook, over few values, so that they often meet those of an event.
+    fn hook() -> impl Strategy<Value = Value> {
+        let departments = option::of(proptest::collection::btree_set(0..3_i64, 1..3));
+        let subscriptions = proptest::collection::btree_map(0..4_u32, departments, 1..4);
+        let source = option::of(prop_oneof![Just("a"), Just("b")]);
+        (0..2_u8, source, subscriptions).prop_map(|(status, ignore_src, subscriptions)| {
+            let subscription = |(event_id, dept_ids)| json!({"event_id": event_id, "dept_ids": dept_ids});
+            let subscriptions: Vec<_> = subscriptions.into_iter().map(subscription).collect();
+            json!({"name": "a", "url": "https://a.example/", "status": status, "ignore_src": ignore_src,
+                "subscriptions": subscriptions})
+        })
+    }
+
+    /// The rules told over the JSON of a webhook: every reason that applies, of which the first counts.
+    fn oracle(hook: &Value, event_id: u32, department: Option<i64>, source: Option<&str>) -> Verdict {
+        let subscriptions = hook["subscriptions"].as_array().expect("a list");
+        let here: Vec<_> = subscriptions.iter().filter(|it| it["event_id"] == event_id).collect();
+        let wants = |it: &&Value| match it["dept_ids"].as_array() {
+            None => true,
+            Some(ids) => department.is_some_and(|department| ids.contains(&json!(department))),
+        };
+        let mut reasons = Vec::new();
+        if hook["status"] == 0 {
+            reasons.push(SkipReason::Disabled);
+        }
+        if here.is_empty() {
+            reasons.push(SkipReason::NotSubscribed);
+        }
+        if !here.iter().any(wants) {
+            reasons.push(SkipReason::OtherDepartment);
+        }
+        if source.is_some() && hook["ignore_src"].as_str() == source {
+            reasons.push(SkipReason::OwnSource);
+        }
+        reasons.first().map_or(Verdict::Deliver, |reason| Verdict::Skip(*reason))
+    }
+
+    proptest! {
+        #[test]
+        fn every_webhook_appears_once_with_the_verdict_of_the_oracle(
+            mut hooks in vec(hook(), 0..6),
+            event_id in 0..5_u32,
+            department in option::of(0..4_i64),
+            source in option::of(prop_oneof![Just("a"), Just("c")]),
+        ) {
+            hooks.iter_mut().zip(1..).for_each(|(hook, id)| hook["hook_id"] = json!(id));
+            let registry = registry_of(hooks.iter().cloned().map(webhook));
+            let source_id = source.map(|it| SourceId::new(it).expect("valid"));
+            let occasion = Occasion {
+                event_id: EventId::new(event_id),
+                department: department.map(DeptId::new),
+                source: source_id.as_ref(),
+            };
+            let expected = hooks.iter().zip(1..).map(|(hook, id)| Route {
+                hook_id: HookId::new(id),
+                verdict: oracle(hook, event_id, department, source),
+            });
+            prop_assert_eq!(route(occasion, &registry), expected.collect::<Vec<_>>());
+        }
+    }
+}

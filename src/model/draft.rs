@@ -1,5 +1,5 @@
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::number::{DeptId, EventId, Long};
 use super::status::Status;
@@ -8,9 +8,9 @@ use super::webhook::Webhook;
 
 /// What somebody asks for: raw strings and numbers, from code or JSON, unchecked.
 ///
-/// Any JSON object deserialises into a draft: what has the wrong type is kept, to be reported beside
-/// every other violation when the draft is checked. `hook_id` and unknown keys are passed over, so a
-/// webhook that was read can be edited and sent back.
+/// Any JSON object deserialises into a draft, and nothing else does: what has the wrong type is kept, to be
+/// reported beside every other violation when the draft is checked. `hook_id` and unknown keys are passed
+/// over, so a webhook that was read can be edited and sent back.
 ///
 /// ```
 /// use hookwire::{assist, DeptId, WebhookDraft};
@@ -26,8 +26,8 @@ use super::webhook::Webhook;
 /// assert_eq!(from_json.url(), "");
 /// # Ok::<_, serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(from = "Map<String, Value>")]
 pub struct WebhookDraft {
     pub(crate) name: Option<Given<String>>,
     pub(crate) desc: Option<Given<String>>,
@@ -38,14 +38,14 @@ pub struct WebhookDraft {
 }
 
 /// One asked-for subscription, unchecked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SubscriptionDraft {
     pub(crate) event_id: Option<Given<i64>>,
     pub(crate) dept_ids: Option<Given<Vec<Given<i64>>>>,
 }
 
 /// A value of the type that belongs here, or whatever came in its place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Given<T> {
     Right(T),
     Wrong(Value),
@@ -110,6 +110,24 @@ impl WebhookDraft {
     }
 }
 
+/// Takes the attributes of an object by their names; `null` is as good as absent.
+impl From<Map<String, Value>> for WebhookDraft {
+    fn from(mut object: Map<String, Value>) -> Self {
+        Self {
+            name: take(&mut object, "name"),
+            desc: take(&mut object, "desc"),
+            url: take(&mut object, "url"),
+            ignore_src: take(&mut object, "ignore_src"),
+            status: take(&mut object, "status"),
+            subscriptions: take(&mut object, "subscriptions"),
+        }
+    }
+}
+
+fn take<T: FromJson>(object: &mut Map<String, Value>, key: &str) -> Option<Given<T>> {
+    object.remove(key).filter(|value| !value.is_null()).map(Given::read)
+}
+
 /// The draft that asks for a webhook just like this one.
 impl From<&Webhook> for WebhookDraft {
     fn from(webhook: &Webhook) -> Self {
@@ -169,22 +187,12 @@ impl<T: FromJson> FromJson for Vec<Given<T>> {
 impl FromJson for SubscriptionDraft {
     fn from_json(value: Value) -> Result<Self, Value> {
         let Value::Object(mut object) = value else { return Err(value) };
-        let mut given = |key| object.remove(key).filter(|value| !value.is_null());
-        Ok(Self {
-            event_id: given("event_id").map(Given::read),
-            dept_ids: given("dept_ids").map(Given::read),
-        })
+        Ok(Self { event_id: take(&mut object, "event_id"), dept_ids: take(&mut object, "dept_ids") })
     }
 }
 
 impl<T: FromJson> Given<T> {
-    fn read(value: Value) -> Self {
+    pub(super) fn read(value: Value) -> Self {
         T::from_json(value).map_or_else(Self::Wrong, Self::Right)
-    }
-}
-
-impl<'de, T: FromJson> Deserialize<'de> for Given<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self::read)
     }
 }

@@ -1,14 +1,15 @@
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::draft::{Given, SubscriptionDraft, WebhookDraft};
+use super::draft::{FromJson, Given, SubscriptionDraft, WebhookDraft};
 use super::status::Status;
 use super::subscription::Subscription;
 use super::webhook::Webhook;
 
 /// A change to some attributes of a webhook; what it does not name stays.
 ///
-/// Attributes that are named replace the present ones whole, `subscriptions` too. In JSON, `null`
-/// removes an attribute, as in RFC 7396.
+/// Attributes that are named replace the present ones whole, `subscriptions` too. In JSON, `null` removes
+/// an attribute, as in RFC 7396; a status that is removed stays as it is.
 ///
 /// ```
 /// use hookwire::model::WebhookPatch;
@@ -18,20 +19,14 @@ use super::webhook::Webhook;
 /// # let _ = (rename, from_json);
 /// # Ok::<_, serde_json::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(from = "Map<String, Value>")]
 pub struct WebhookPatch {
-    #[serde(deserialize_with = "named")]
     name: Change<String>,
-    #[serde(deserialize_with = "named")]
     desc: Change<String>,
-    #[serde(deserialize_with = "named")]
     url: Change<String>,
-    #[serde(deserialize_with = "named")]
     ignore_src: Change<String>,
-    #[serde(deserialize_with = "named")]
     status: Change<i64>,
-    #[serde(deserialize_with = "named")]
     subscriptions: Change<Vec<Given<SubscriptionDraft>>>,
 }
 
@@ -111,11 +106,98 @@ fn to<T>(value: T) -> Change<T> {
     Some(Some(Given::Right(value)))
 }
 
-/// Called only for keys that are present, so `null` stays apart from absent.
-fn named<'de, D, T>(deserializer: D) -> Result<Change<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    Given<T>: Deserialize<'de>,
-{
-    Option::deserialize(deserializer).map(Some)
+/// Takes the attributes of an object by their names.
+impl From<Map<String, Value>> for WebhookPatch {
+    fn from(mut object: Map<String, Value>) -> Self {
+        Self {
+            name: take(&mut object, "name"),
+            desc: take(&mut object, "desc"),
+            url: take(&mut object, "url"),
+            ignore_src: take(&mut object, "ignore_src"),
+            status: take(&mut object, "status"),
+            subscriptions: take(&mut object, "subscriptions"),
+        }
+    }
+}
+
+fn take<T: FromJson>(object: &mut Map<String, Value>, key: &str) -> Change<T> {
+    object.remove(key).map(|value| (!value.is_null()).then(|| Given::read(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn webhook() -> Webhook {
+        let json = json!({"hook_id": 1, "name": "a", "desc": "d", "url": "https://a.example/",
+            "ignore_src": "crm", "status": 0, "subscriptions": [{"event_id": 13, "dept_ids": [7]}]});
+        serde_json::from_value(json).expect("sound")
+    }
+
+    fn parse(json: Value) -> WebhookPatch {
+        serde_json::from_value(json).expect("every object is a patch")
+    }
+
+    /// Drafts have no equality; what they ask for shows in full.
+    fn asked(patch: &WebhookPatch) -> String {
+        format!("{:?}", patch.apply(&webhook()))
+    }
+
+    #[test]
+    fn a_patch_of_nothing_asks_for_the_webhook_as_it_is() {
+        let present = format!("{:?}", WebhookDraft::from(&webhook()));
+        for nothing in [WebhookPatch::new(), parse(json!({})), parse(json!({"hook_id": 9, "x": null}))] {
+            assert_eq!(asked(&nothing), present);
+        }
+    }
+
+    #[test]
+    fn setters_and_json_ask_for_the_same() {
+        let other = webhook();
+        let pairs = [
+            (WebhookPatch::new().name("b"), json!({"name": "b"})),
+            (WebhookPatch::new().describe("e"), json!({"desc": "e"})),
+            (WebhookPatch::new().clear_description(), json!({"desc": null})),
+            (WebhookPatch::new().url("https://b.example/"), json!({"url": "https://b.example/"})),
+            (WebhookPatch::new().ignore_source("x"), json!({"ignore_src": "x"})),
+            (WebhookPatch::new().clear_ignored_source(), json!({"ignore_src": null})),
+            (WebhookPatch::new().status(Status::Enabled), json!({"status": 1})),
+            (
+                WebhookPatch::new().subscriptions(other.subscriptions()),
+                json!({"subscriptions": [{"event_id": 13, "dept_ids": [7]}]}),
+            ),
+        ];
+        for (built, json) in pairs {
+            assert_eq!(asked(&built), asked(&parse(json.clone())), "{json}");
+        }
+    }
+
+    #[test]
+    fn each_attribute_that_is_named_changes_and_no_other() {
+        let changes = [
+            ("name", json!("b")),
+            ("desc", json!("e")),
+            ("url", json!("https://b.example/")),
+            ("ignore_src", json!("x")),
+            ("status", json!(1)),
+            ("subscriptions", json!([{"event_id": 1}])),
+        ];
+        for (attribute, value) in changes {
+            let mut expected = serde_json::to_value(webhook()).expect("serialises");
+            expected[attribute] = value.clone();
+            let expected: WebhookDraft = serde_json::from_value(expected).expect("a draft");
+            assert_eq!(asked(&parse(json!({ attribute: value }))), format!("{expected:?}"));
+        }
+    }
+
+    #[test]
+    fn what_has_the_wrong_type_is_kept_to_be_reported() {
+        let patch = parse(json!({"name": 5, "status": "on", "subscriptions": {}}));
+        let draft = patch.apply(&webhook());
+        assert!(matches!(draft.name, Some(Given::Wrong(_))));
+        assert!(matches!(draft.status, Some(Given::Wrong(_))));
+        assert!(matches!(draft.subscriptions, Some(Given::Wrong(_))));
+    }
 }

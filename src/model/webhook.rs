@@ -41,6 +41,11 @@ pub(crate) struct WebhookParts {
 }
 
 impl Webhook {
+    /// A webhook of attributes that the registry has checked by the same rules, and more.
+    pub(crate) fn from_checked(parts: WebhookParts) -> Self {
+        Self(parts)
+    }
+
     /// Its id within the tenant.
     pub const fn hook_id(&self) -> HookId {
         self.0.hook_id

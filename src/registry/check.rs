@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::limits::Limits;
 use crate::model::{
     CallbackUrl, Catalog, Departments, DeptId, EventId, Given, HookId, InvalidCallbackUrl, Rule, SourceId,
-    Status, Subscription, SubscriptionDraft, Violation, WebhookDraft, WebhookParts,
+    Status, Subscription, SubscriptionDraft, Violation, Webhook, WebhookDraft, WebhookParts,
 };
 
 /// Which callback URLs are accepted.
@@ -30,13 +30,21 @@ pub fn check_url(text: &str, rule: UrlRule, limits: &Limits) -> Result<CallbackU
     url.ok_or(found.0)
 }
 
-/// Checks a draft by itself, without regard to what else is registered.
+/// What a draft comes to by itself, without regard to what else is registered.
+pub(super) struct Checked {
+    /// The webhook, or every violation.
+    pub(super) webhook: Result<Webhook, Vec<Violation>>,
+    /// The subscriptions that could be read, whatever else is wrong.
+    pub(super) subscriptions: Vec<Subscription>,
+}
+
+/// Checks a draft by itself.
 pub(super) fn check_draft(
     draft: &WebhookDraft,
     hook_id: HookId,
     default_status: Status,
     (catalog, limits, urls): (&Catalog, &Limits, UrlRule),
-) -> Result<WebhookParts, Vec<Violation>> {
+) -> Checked {
     let mut found = Findings::default();
     let name = found.name(draft, limits);
     let desc = found.desc(draft, limits);
@@ -44,12 +52,15 @@ pub(super) fn check_draft(
     let ignore_src = found.ignore_src(draft);
     let status = found.status(draft, default_status);
     let subscriptions = found.subscriptions(draft, catalog);
-    match (name, url, status) {
+    let readable = subscriptions.clone();
+    let webhook = match (name, url, status) {
         (Some(name), Some(url), Some(status)) if found.0.is_empty() => {
-            Ok(WebhookParts { hook_id, name, desc, url, ignore_src, status, subscriptions })
+            let parts = WebhookParts { hook_id, name, desc, url, ignore_src, status, subscriptions };
+            Ok(Webhook::from_checked(parts))
         }
         _ => Err(found.0),
-    }
+    };
+    Checked { webhook, subscriptions: readable }
 }
 
 /// The violations found so far; each check adds its own and gives what it could read.
@@ -84,8 +95,8 @@ impl Findings {
         }
     }
 
-    fn plain(&mut self, field: &str, text: &str) {
-        if text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') {
+    fn plain(&mut self, field: &str, text: &str, except: &[char]) {
+        if text.contains(|c: char| c.is_control() && !except.contains(&c)) {
             self.add(field, Rule::Format, "holds control characters; remove them");
         }
     }
@@ -99,14 +110,14 @@ impl Findings {
         }
         let name = self.text("name", &draft.name)?;
         self.length("name", name, limits.name_chars());
-        self.plain("name", name);
+        self.plain("name", name, &[]);
         Some(name.to_owned())
     }
 
     fn desc(&mut self, draft: &WebhookDraft, limits: &Limits) -> Option<String> {
         let desc = self.text("desc", &draft.desc)?;
         self.length("desc", desc, limits.desc_chars());
-        self.plain("desc", desc);
+        self.plain("desc", desc, &['\n', '\t']);
         Some(desc.to_owned()).filter(|desc| !desc.is_empty())
     }
 
@@ -120,11 +131,13 @@ impl Findings {
     }
 
     fn url(&mut self, text: &str, rule: UrlRule, limits: &Limits) -> Option<CallbackUrl> {
-        self.length("url", text, limits.url_chars());
         let parsed = match rule {
             UrlRule::HttpsOnly => CallbackUrl::parse(text),
             UrlRule::LoopbackHttp => CallbackUrl::parse_allowing_loopback_http(text),
         };
+        // What counts is the form that is stored: encoding makes it longer than what was given.
+        let stored = parsed.as_ref().map_or(text, CallbackUrl::as_str);
+        self.length("url", stored, limits.url_chars());
         let refuse = |error: InvalidCallbackUrl| self.0.extend(error.violations("url"));
         parsed.map_err(refuse).ok()
     }
@@ -227,5 +240,134 @@ const fn kind_of(value: &Value) -> &'static str {
         Value::String(_) => "this string",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::assist;
+
+    /// The rules that a draft breaks, with their fields; none when it is sound.
+    fn broken(draft: &WebhookDraft, limits: &Limits) -> Vec<(String, Rule)> {
+        let catalog = assist::catalog();
+        let terms = (&catalog, limits, UrlRule::HttpsOnly);
+        let checked = check_draft(draft, HookId::new(1), Status::Enabled, terms);
+        let violations = checked.webhook.err().unwrap_or_default();
+        violations.iter().map(|it| (it.field().to_owned(), it.rule())).collect()
+    }
+
+    /// The rules that the attribute breaks in an otherwise sound draft.
+    fn rules(attribute: &str, value: Value) -> Vec<Rule> {
+        let mut draft =
+            json!({"name": "a", "url": "https://a.example/", "subscriptions": [{"event_id": 13}]});
+        draft[attribute] = value;
+        let draft = serde_json::from_value(draft).expect("every object is a draft");
+        let limits = Limits::default().with_name_chars(3).with_desc_chars(4).with_url_chars(20);
+        let found = broken(&draft, &limits);
+        assert!(found.iter().all(|(field, _)| field.starts_with(attribute)), "{found:?}");
+        found.into_iter().map(|(_, rule)| rule).collect()
+    }
+
+    #[test]
+    fn lengths_hold_at_both_sides_of_their_edge_and_count_characters() {
+        let cases = [
+            ("name", "ééé", "éééé"),
+            ("desc", "éééé", "ééééé"),
+            ("url", "https://a.example/ab", "https://a.example/abc"),
+        ];
+        for (attribute, fits, too_long) in cases {
+            assert_eq!(rules(attribute, json!(fits)), [], "{attribute}");
+            assert_eq!(rules(attribute, json!(too_long)), [Rule::TooLong], "{attribute}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_measured_in_the_form_that_is_stored() {
+        assert_eq!(rules("url", json!("https://a.example/é")), [Rule::TooLong]);
+        assert_eq!(rules("url", json!("https://a.example:443/a")), []);
+        assert_eq!(rules("url", json!("https://a.example/b/../ab")), []);
+        assert_eq!(rules("url", json!("http:a.example/abcdef")), [Rule::TooLong, Rule::NotHttps]);
+        assert_eq!(rules("url", json!("not a URL, and too long")), [Rule::TooLong, Rule::NotUrl]);
+    }
+
+    #[test]
+    fn a_name_has_text_and_a_description_need_not() {
+        for blank in ["", " ", "\u{3000}"] {
+            assert_eq!(rules("name", json!(blank)), [Rule::Required], "{blank:?}");
+            assert_eq!(rules("desc", json!(blank)), [], "{blank:?}");
+        }
+        assert_eq!(rules("name", json!("a b")), []);
+    }
+
+    #[test]
+    fn only_line_breaks_and_tabs_pass_among_control_characters() {
+        assert_eq!(rules("desc", json!("a\n\tb")), []);
+        for control in ["\u{0}", "\r", "\u{7f}", "\u{85}"] {
+            assert_eq!(rules("name", json!(control.to_owned() + "a")), [Rule::Format], "{control:?}");
+            assert_eq!(rules("desc", json!(control)), [Rule::Format], "{control:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_has_1_to_128_characters() {
+        assert_eq!(rules("ignore_src", json!("")), [Rule::Empty]);
+        assert_eq!(rules("ignore_src", json!("é".repeat(128))), []);
+        assert_eq!(rules("ignore_src", json!("é".repeat(129))), [Rule::Format]);
+    }
+
+    #[test]
+    fn a_status_is_0_or_1() {
+        for (number, found) in
+            [(-1, vec![Rule::OutOfRange]), (0, vec![]), (1, vec![]), (2, vec![Rule::OutOfRange])]
+        {
+            assert_eq!(rules("status", json!(number)), found, "{number}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_of_the_catalog() {
+        let one = |id: Value| rules("subscriptions", json!([{"event_id": id}]));
+        for known in [json!(0), json!(17), json!("17")] {
+            assert_eq!(one(known), []);
+        }
+        for unknown in [json!(-1), json!(18), json!(1_u64 << 32), json!(i64::MIN)] {
+            assert_eq!(one(unknown), [Rule::UnknownEvent]);
+        }
+        assert_eq!(one(Value::Null), [Rule::Required]);
+        assert_eq!(one(json!(1.5)), [Rule::WrongType]);
+        assert_eq!(one(json!(u64::MAX)), [Rule::WrongType]);
+    }
+
+    #[test]
+    fn subscriptions_are_at_least_one_and_none_twice() {
+        assert_eq!(rules("subscriptions", json!([])), [Rule::Empty]);
+        assert_eq!(rules("subscriptions", Value::Null), [Rule::Required]);
+        assert_eq!(rules("subscriptions", json!([{"event_id": 1}, {"event_id": 2}])), []);
+        let thrice = json!([{"event_id": 1}, {"event_id": "1"}, {"event_id": 1, "dept_ids": [7]}]);
+        assert_eq!(rules("subscriptions", thrice), [Rule::DuplicateEvent, Rule::DuplicateEvent]);
+    }
+
+    #[test]
+    fn departments_are_at_least_one_or_left_out() {
+        let with = |dept_ids: Value| rules("subscriptions", json!([{"event_id": 1, "dept_ids": dept_ids}]));
+        for sound in [Value::Null, json!([7]), json!(["7", i64::MIN, i64::MAX])] {
+            assert_eq!(with(sound), []);
+        }
+        assert_eq!(with(json!([])), [Rule::Empty]);
+        assert_eq!(with(json!({})), [Rule::WrongType]);
+        assert_eq!(with(json!([[7], null, 7])), [Rule::WrongType, Rule::WrongType]);
+    }
+
+    #[test]
+    fn loopback_over_http_passes_only_where_it_is_allowed() {
+        let limits = Limits::default();
+        let check = |url, rule| check_url(url, rule, &limits).is_ok();
+        assert!(check("http://127.0.0.1/", UrlRule::LoopbackHttp));
+        assert!(!check("http://127.0.0.1/", UrlRule::HttpsOnly));
+        assert!(!check("http://a.example/", UrlRule::LoopbackHttp));
+        assert!(check("https://a.example/", UrlRule::LoopbackHttp));
     }
 }

@@ -23,6 +23,8 @@ mod check;
 mod limits;
 mod rules;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use check::{UrlRule, check_url};
 pub use limits::Limits;

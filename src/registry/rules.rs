@@ -4,7 +4,7 @@ use super::check::{UrlRule, check_draft};
 use super::limits::Limits;
 use super::state::{Backlog, Registered, Registry, RegistryChange, Version};
 use crate::model::{
-    Catalog, DeliveryOptions, EventId, HookId, Rule, SealedSecrets, Status, Subscription, Violation, Webhook,
+    Catalog, DeliveryOptions, HookId, Rule, SealedSecrets, Status, Subscription, Violation, Webhook,
     WebhookDraft, WebhookPatch,
 };
 
@@ -178,15 +178,11 @@ fn check(
     let limits = terms.limits.ok_or(Refusal::NotInEdition)?;
     let status = present.map_or(Status::Enabled, Webhook::status);
     let checked = check_draft(draft, hook_id, status, (terms.catalog, &limits, terms.urls));
-    let parts = checked.map_err(Refusal::Invalid)?;
-    let over = over_limits(&parts.subscriptions, present, registry, &limits);
-    if over.is_empty() {
-        let violation = |error: crate::model::InvalidWebhook| {
-            Refusal::Invalid(vec![Violation::new("webhook", Rule::Format, error.to_string())])
-        };
-        parts.try_into().map_err(violation)
-    } else {
-        Err(Refusal::LimitReached(over))
+    let over = over_limits(&checked.subscriptions, present, registry, &limits);
+    match checked.webhook {
+        Ok(webhook) if over.is_empty() => Ok(webhook),
+        Ok(_) => Err(Refusal::LimitReached(over)),
+        Err(violations) => Err(Refusal::Invalid([violations, over].concat())),
     }
 }
 
@@ -199,17 +195,17 @@ fn over_limits(
 ) -> Vec<Violation> {
     let mut over = Vec::new();
     if present.is_none() && registry.webhooks.len() >= limits.webhooks() {
-        let most = limits.webhooks();
-        over.push(limit("webhooks", format!("there are {most} webhooks, the most allowed; delete one")));
+        let (number, most) = (registry.webhooks.len(), limits.webhooks());
+        let message = format!("there are {number} webhooks, and at most {most} are allowed; delete one");
+        over.push(limit("webhooks", message));
     }
     let had = |event| present.is_some_and(|webhook| webhook.subscription(event).is_some());
-    let except = present.map(Webhook::hook_id);
-    let full = |event: EventId| registry.subscribers(event, except) >= limits.webhooks_per_event();
     for (index, subscription) in subscriptions.iter().enumerate() {
         let event = subscription.event_id();
-        if !had(event) && full(event) {
-            let most = limits.webhooks_per_event();
-            let message = format!("{most} webhooks have event {event}, the most allowed; take it from one");
+        let (number, most) = (registry.subscribers(event), limits.webhooks_per_event());
+        if !had(event) && number >= most {
+            let message =
+                format!("{number} webhooks have event {event}, and at most {most} may; take it from one");
             over.push(limit(&format!("subscriptions[{index}].event_id"), message));
         }
     }
@@ -218,4 +214,217 @@ fn over_limits(
 
 fn limit(field: &str, message: String) -> Violation {
     Violation::new(field, Rule::Limit, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::applied;
+    use super::*;
+    use crate::assist;
+    use crate::model::{DisableReason, EventId};
+    use crate::model::{EnvelopeKind, Timestamp};
+
+    const ID: HookId = HookId::new(1);
+
+    fn with_terms<T>(limits: Option<Limits>, decide: impl FnOnce(Terms<'_>) -> T) -> T {
+        let catalog = assist::catalog();
+        decide(Terms { catalog: &catalog, limits, urls: UrlRule::HttpsOnly })
+    }
+
+    /// At most three webhooks, two for each event.
+    fn small() -> Option<Limits> {
+        Some(Limits::default().with_webhooks(3).with_webhooks_per_event(2))
+    }
+
+    fn draft(events: &[u32]) -> WebhookDraft {
+        let draft = WebhookDraft::new("a", "https://a.example/");
+        events.iter().fold(draft, |draft, event| draft.subscribe(EventId::new(*event)))
+    }
+
+    fn create_in(registry: &Registry, draft: &WebhookDraft) -> Result<RegistryChange, Refusal> {
+        with_terms(small(), |terms| create(draft, SealedSecrets::new("sealed"), registry, terms))
+    }
+
+    /// A registry with one webhook for each of these lists of events.
+    fn registry_of(webhooks: &[&[u32]]) -> Registry {
+        webhooks.iter().fold(Registry::default(), |registry, events| {
+            let change = create_in(&registry, &draft(events)).expect("within the limits");
+            applied(registry, change)
+        })
+    }
+
+    /// The fields whose limit stands against it; none when it is within the limits.
+    fn full(decided: Result<RegistryChange, Refusal>) -> Vec<String> {
+        match decided {
+            Ok(_) => Vec::new(),
+            Err(Refusal::LimitReached(over)) => over.iter().map(|it| it.field().to_owned()).collect(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn updated(decided: Result<RegistryChange, Refusal>) -> (Registered, Backlog) {
+        match decided.expect("nothing stands against it") {
+            RegistryChange::Update(registered, backlog) => (registered, backlog),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_tenant_has_as_many_webhooks_as_its_limit_and_no_more() {
+        let last_free = registry_of(&[&[0], &[1]]);
+        assert_eq!(full(create_in(&last_free, &draft(&[2]))), [""; 0]);
+        let none_free = registry_of(&[&[0], &[1], &[2]]);
+        assert_eq!(full(create_in(&none_free, &draft(&[3]))), ["webhooks"]);
+    }
+
+    #[test]
+    fn an_event_has_as_many_webhooks_as_its_limit_and_no_more() {
+        assert_eq!(full(create_in(&registry_of(&[&[5]]), &draft(&[5]))), [""; 0]);
+        let taken = registry_of(&[&[5], &[5, 6]]);
+        assert_eq!(full(create_in(&taken, &draft(&[6]))), [""; 0]);
+        assert_eq!(full(create_in(&taken, &draft(&[6, 5]))), ["subscriptions[1].event_id"]);
+    }
+
+    #[test]
+    fn a_limit_of_zero_lets_nothing_in() {
+        let none = Limits::default().with_webhooks(0).with_webhooks_per_event(0);
+        let created = with_terms(Some(none), |terms| {
+            create(&draft(&[5]), SealedSecrets::default(), &Registry::default(), terms)
+        });
+        assert_eq!(full(created), ["webhooks", "subscriptions[0].event_id"]);
+    }
+
+    #[test]
+    fn disabled_webhooks_count_and_deleted_ones_do_not() {
+        let two = registry_of(&[&[5], &[5]]);
+        let off = set_status(ID, Status::Disabled, Backlog::Resume, &two).expect("it is there");
+        let off = applied(two, off);
+        assert_eq!(full(create_in(&off, &draft(&[5]))), ["subscriptions[0].event_id"]);
+        let gone = delete(ID, &off).expect("it is there");
+        assert_eq!(full(create_in(&applied(off, gone), &draft(&[5]))), [""; 0]);
+    }
+
+    #[test]
+    fn a_replacement_counts_the_others_and_what_it_had_already() {
+        let registry = registry_of(&[&[5], &[5], &[6]]);
+        let replaced = |hook_id, events: &[u32]| {
+            let hook_id = HookId::new(hook_id);
+            with_terms(small(), |terms| full(replace(hook_id, &draft(events), &registry, terms)))
+        };
+        assert_eq!(replaced(1, &[5, 6]), [""; 0]);
+        assert_eq!(replaced(3, &[6]), [""; 0]);
+        assert_eq!(replaced(3, &[6, 5]), ["subscriptions[1].event_id"]);
+    }
+
+    #[test]
+    fn lowered_limits_take_nothing_away_and_give_nothing_new() {
+        let registry = registry_of(&[&[5], &[5], &[6]]);
+        let none = Some(Limits::default().with_webhooks(0).with_webhooks_per_event(0));
+        let replaced =
+            |events: &[u32]| with_terms(none, |terms| full(replace(ID, &draft(events), &registry, terms)));
+        assert_eq!(replaced(&[5]), [""; 0]);
+        assert_eq!(replaced(&[5, 7]), ["subscriptions[1].event_id"]);
+    }
+
+    #[test]
+    fn an_edition_without_webhooks_refuses_before_anything_else() {
+        let registry = registry_of(&[&[5]]);
+        let (unsound, nothing) = (WebhookDraft::default(), WebhookPatch::new());
+        let refusals = with_terms(None, |terms| {
+            [
+                create(&unsound, SealedSecrets::default(), &registry, terms).err(),
+                replace(ID, &unsound, &registry, terms).err(),
+                patch(ID, &nothing, &registry, terms).err(),
+            ]
+        });
+        assert!(refusals.iter().all(|it| *it == Some(Refusal::NotInEdition)), "{refusals:?}");
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        let (registry, id) = (Registry::default(), HookId::new(7));
+        let (sound, nothing) = (draft(&[5]), WebhookPatch::new());
+        let refusals = with_terms(small(), |terms| {
+            [
+                replace(id, &sound, &registry, terms).err(),
+                patch(id, &nothing, &registry, terms).err(),
+                set_status(id, Status::Enabled, Backlog::Drop, &registry).err(),
+                set_options(id, DeliveryOptions::new(), &registry).err(),
+                set_secrets(id, SealedSecrets::default(), &registry).err(),
+                delete(id, &registry).err(),
+            ]
+        });
+        assert!(refusals.iter().all(|it| *it == Some(Refusal::NotFound(id))), "{refusals:?}");
+    }
+
+    #[test]
+    fn a_new_webhook_takes_the_next_id_of_the_registry() {
+        let registry = Registry { next_hook_id: HookId::new(41), ..Registry::default() };
+        let change = create_in(&registry, &draft(&[5])).expect("sound");
+        let RegistryChange::Create(new) = change else { panic!("{change:?}") };
+        assert_eq!((new.webhook.hook_id(), new.version), (HookId::new(41), Version::default()));
+        assert_eq!((new.secrets.expose().as_ref(), new.disabled), (b"sealed".as_slice(), None));
+    }
+
+    /// The only webhook of the registry, as hookwire disabled it, with options of its own.
+    fn disabled() -> (Registry, Registered) {
+        let mut registry = registry_of(&[&[5]]);
+        let only = &mut registry.webhooks[0];
+        only.webhook = only.webhook.clone().with_status(Status::Disabled);
+        only.options = DeliveryOptions::new().with_envelope(EnvelopeKind::StandardWebhooks);
+        only.disabled = Some(DisableReason::Failing { since: Timestamp::default() });
+        let only = only.clone();
+        (registry, only)
+    }
+
+    #[test]
+    fn a_replacement_keeps_id_secrets_options_and_an_unnamed_status() {
+        let (registry, present) = disabled();
+        let draft = WebhookDraft::new("b", "https://b.example/").subscribe(EventId::new(6));
+        let (new, backlog) = updated(with_terms(small(), |terms| replace(ID, &draft, &registry, terms)));
+        assert_eq!((new.webhook.hook_id(), new.webhook.name()), (ID, "b"));
+        assert_eq!((new.webhook.status(), new.disabled), (Status::Disabled, present.disabled));
+        assert_eq!((new.options, new.secrets.expose()), (present.options, present.secrets.expose()));
+        assert_eq!((new.version, backlog), (present.version.next(), Backlog::Resume));
+    }
+
+    #[test]
+    fn whatever_enables_a_webhook_forgets_why_it_was_disabled() {
+        let (registry, _) = disabled();
+        let on = draft(&[5]).status(Status::Enabled);
+        let changes = with_terms(small(), |terms| {
+            [
+                set_status(ID, Status::Enabled, Backlog::Drop, &registry),
+                patch(ID, &WebhookPatch::new().status(Status::Enabled), &registry, terms),
+                replace(ID, &on, &registry, terms),
+            ]
+        });
+        let changed = changes.map(updated);
+        assert!(changed.iter().all(|(new, _)| new.disabled.is_none() && new.webhook.status().is_enabled()));
+        assert_eq!(changed.map(|(_, it)| it), [Backlog::Drop, Backlog::Resume, Backlog::Resume]);
+    }
+
+    #[test]
+    fn options_and_secrets_change_alone_and_keep_why_it_was_disabled() {
+        let (registry, present) = disabled();
+        let (new, _) = updated(set_options(ID, DeliveryOptions::new(), &registry));
+        assert_eq!((new.options, new.disabled), (DeliveryOptions::new(), present.disabled));
+        assert_eq!((&new.webhook, new.version), (&present.webhook, present.version.next()));
+        let (new, _) = updated(set_secrets(ID, SealedSecrets::new("new"), &registry));
+        assert_eq!((new.secrets.expose().as_ref(), new.disabled), (b"new".as_slice(), present.disabled));
+        assert_eq!((&new.webhook, new.options), (&present.webhook, present.options));
+    }
+
+    #[test]
+    fn a_refusal_speaks_in_one_line_and_gives_its_violations() {
+        let registry = registry_of(&[&[5], &[5], &[6]]);
+        let refusal = create_in(&registry, &draft(&[5])).expect_err("both full");
+        assert_eq!(
+            refusal.to_string(),
+            "webhooks: there are 3 webhooks, and at most 3 are allowed; delete one; \
+             subscriptions[0].event_id: 2 webhooks have event 5, and at most 2 may; take it from one"
+        );
+        assert_eq!(refusal.into_violations().len(), 2);
+        assert!(Refusal::NotInEdition.into_violations().is_empty());
+    }
 }

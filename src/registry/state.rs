@@ -20,11 +20,10 @@ impl Registry {
         self.webhooks.iter().find(|registered| registered.webhook.hook_id() == hook_id)
     }
 
-    /// How many webhooks other than `except` subscribe to `event`; disabled ones count.
-    pub fn subscribers(&self, event: EventId, except: Option<HookId>) -> usize {
-        let others = self.webhooks.iter().map(|registered| &registered.webhook);
-        let others = others.filter(|webhook| Some(webhook.hook_id()) != except);
-        others.filter(|webhook| webhook.subscription(event).is_some()).count()
+    /// How many webhooks subscribe to `event`; disabled ones count.
+    pub fn subscribers(&self, event: EventId) -> usize {
+        let webhooks = self.webhooks.iter().map(|registered| &registered.webhook);
+        webhooks.filter(|webhook| webhook.subscription(event).is_some()).count()
     }
 }
 

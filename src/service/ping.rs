@@ -33,7 +33,7 @@ impl PingReport {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PingOutcome {
-    /// The URL breaks rules: nothing was sent.
+    /// The URL breaks rules, or leads to an address that is not allowed: nothing was sent.
     Invalid(Vec<Violation>),
     /// A request was made.
     Sent(Outcome),
@@ -133,7 +133,10 @@ impl Tenant {
         headers.insert(WEBHOOK_PING, HeaderValue::from_static(kind));
         let outcome = match target {
             Err(violations) => PingOutcome::Invalid(violations),
-            Ok((url, options)) => PingOutcome::Sent(self.core.attempt(&url, &options, headers, body).await),
+            Ok((url, options)) => match self.check_address(url.as_str()).await.violation {
+                Some(violation) => PingOutcome::Invalid(vec![violation]),
+                None => PingOutcome::Sent(self.core.attempt(&url, &options, headers, body).await),
+            },
         };
         PingReport { outcome, took: self.core.now().since(started) }
     }

@@ -13,7 +13,7 @@ use crate::store::{Stats, StatsScope};
 ///
 /// | scope | calls |
 /// |---|---|
-/// | `READ` | `list`, `get`, `explain`, `deliveries`, `attempts`, `stats`, `route` |
+/// | `READ` | `list`, `get`, `details`, `explain`, `deliveries`, `attempts`, `stats`, `route` |
 /// | `CREATE` | `create` |
 /// | `UPDATE` | `replace`, `patch`, `enable`, `disable`, `set_options`, `rotate_secret`, `reveal_secret`, `redeliver`, `recover` |
 /// | `DELETE` | `delete`, `delete_everything` |

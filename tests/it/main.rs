@@ -1,19 +1,13 @@
-//! The integration tests, as one binary.
+//! The integration tests, through the public API, as one binary.
 
-#[cfg(feature = "testing")]
 mod api;
-#[cfg(feature = "testing")]
 mod conformance;
-#[cfg(feature = "testing")]
 mod dispatcher;
-#[cfg(feature = "testing")]
 mod faults;
-#[cfg(feature = "http-transport")]
+mod golden;
 mod guard;
-#[cfg(feature = "http-transport")]
 mod http_transport;
 mod layers;
-#[cfg(feature = "http-transport")]
+mod seed;
 mod support;
-#[cfg(all(feature = "http-transport", feature = "testing"))]
 mod transport_conformance;

@@ -1,0 +1,238 @@
+//! Every stored or sent form, byte for byte: what is in a database or at a receiver today must be read
+//! tomorrow. `UPDATE_GOLDEN=1` writes the files anew; look at the difference before committing it.
+
+use std::time::Duration;
+
+use hookwire::delivery::{Health, Report};
+use hookwire::model::{
+    Attempt, DeliveryOptions, DeliveryState, Departments, DisableReason, End, EnvelopeKind, EventType,
+    FailureKind, MessageId, Outcome, PublishedEvent, SealedSecrets, Status, Subscription, Timestamp, Webhook,
+};
+use hookwire::registry::{self, Registry, RegistryChange, Terms, UrlRule};
+use hookwire::routing::SkipReason;
+use hookwire::signature::{KeyRing, Secret};
+use hookwire::{DeptId, Event, SourceId, TenantId, WebhookDraft, assist, envelope};
+use http::StatusCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{json, value::RawValue};
+
+const NOW: Timestamp = Timestamp::from_millis(1_688_928_870_551);
+
+/// Compares `text` with the golden file, which ends with a newline, and gives what the file holds.
+fn golden(name: &str, text: &str) -> String {
+    let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, format!("{text}\n")).expect("the folder can be written");
+    }
+    let file = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let stored = file.strip_suffix('\n').expect("a newline at the end").to_owned();
+    assert_eq!(text, stored, "{name}");
+    stored
+}
+
+/// The form is that of the golden file.
+fn written<T: Serialize>(name: &str, value: &T) -> String {
+    golden(name, &serde_json::to_string(value).expect("serialises"))
+}
+
+/// The form is that of the golden file, and is read back as the same value.
+fn stored<T: Serialize + DeserializeOwned>(name: &str, value: &T) -> T {
+    let text = written(name, value);
+    let read: T = serde_json::from_str(&text).expect("its own form");
+    assert_eq!(serde_json::to_string(&read).expect("serialises"), text, "{name}");
+    read
+}
+
+fn full_draft() -> WebhookDraft {
+    WebhookDraft::new("Device log", "https://hooks.example.com/assist?key=1")
+        .describe("Unattended devices, to the CRM")
+        .ignore_source("crm-sync")
+        .status(Status::Disabled)
+        .subscribe(assist::UNATTENDED_SESSION_START)
+        .subscribe_in(assist::DEVICE_ONLINE, [DeptId::new(9), DeptId::new(7)])
+}
+
+fn create(draft: &WebhookDraft) -> Result<Webhook, registry::Refusal> {
+    let catalog = assist::catalog();
+    let terms = Terms { catalog: &catalog, limits: Some(assist::limits()), urls: UrlRule::HttpsOnly };
+    let change = registry::create(draft, SealedSecrets::default(), &Registry::default(), terms)?;
+    let RegistryChange::Create(registered) = change else { panic!("a creation creates") };
+    Ok(registered.webhook)
+}
+
+fn open_event() -> Event {
+    let payload = RawValue::from_string(r#"{"deviceName" : "LAB-4", "load": 1.10}"#.into()).expect("JSON");
+    Event::new(assist::DEVICE_ONLINE, &payload).expect("serialises")
+}
+
+fn full_event() -> Event {
+    open_event()
+        .department(DeptId::new(7))
+        .source(SourceId::new("agent").expect("valid"))
+        .actor("maria@zylker.com")
+}
+
+fn publish(event: Event) -> PublishedEvent {
+    event.published(|| MessageId::new("msg_1").expect("valid"), NOW)
+}
+
+#[test]
+fn a_full_webhook() {
+    let webhook = create(&full_draft()).expect("sound");
+    assert_eq!(stored("webhook_full", &webhook), webhook);
+}
+
+#[test]
+fn a_minimal_webhook() {
+    let draft = WebhookDraft::new("a", "https://a.example/").subscribe(assist::DEVICE_ADD);
+    let webhook = create(&draft).expect("sound");
+    assert_eq!(stored("webhook_minimal", &webhook), webhook);
+}
+
+#[test]
+fn a_subscription_for_every_department() {
+    let subscription = Subscription::new(assist::DEVICE_ONLINE, Departments::All);
+    assert_eq!(stored("subscription_all", &subscription), subscription);
+}
+
+#[test]
+fn a_subscription_for_some_departments() {
+    let departments = Departments::only([9, 7, -1].map(DeptId::new)).expect("three");
+    let subscription = Subscription::new(assist::DEVICE_ONLINE, departments);
+    assert_eq!(stored("subscription_only", &subscription), subscription);
+}
+
+#[test]
+fn delivery_options() {
+    assert_eq!(stored("options_default", &DeliveryOptions::new()), DeliveryOptions::new());
+    let headers = [("x-team", "devices"), ("authorization", "Bearer 1")];
+    let add = |it: DeliveryOptions, (name, value): (&str, &str)| it.with_header(name, value).expect("free");
+    let options = headers.into_iter().fold(DeliveryOptions::new(), add);
+    let options = options.with_envelope(EnvelopeKind::StandardWebhooks);
+    assert_eq!(stored("options_full", &options), options);
+}
+
+#[test]
+fn an_attempt_that_was_answered() {
+    let outcome = Outcome::Answered {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        retry_after: Some(Duration::from_secs(120)),
+        body: "try \"later\"\n".into(),
+    };
+    let attempt = Attempt { number: 2, at: NOW, took: Duration::from_millis(1500), outcome };
+    assert_eq!(stored("attempt_answered", &attempt), attempt);
+}
+
+#[test]
+fn an_attempt_that_failed() {
+    let outcome = Outcome::Failed { kind: FailureKind::Timeout, detail: "no answer in 15 s".into() };
+    let attempt = Attempt { number: 1, at: NOW, took: Duration::from_secs(15), outcome };
+    assert_eq!(stored("attempt_failed", &attempt), attempt);
+}
+
+#[test]
+fn each_kind_of_failure() {
+    let every = [
+        FailureKind::Connect,
+        FailureKind::Dns,
+        FailureKind::Prepare,
+        FailureKind::Protocol,
+        FailureKind::Refused,
+        FailureKind::Timeout,
+        FailureKind::Tls,
+    ];
+    assert_eq!(stored("failure_kinds", &every), every);
+}
+
+#[test]
+fn each_state_of_a_delivery() {
+    let ends = [End::Cancelled, End::Delivered, End::Exhausted, End::Expired];
+    let ended = ends.into_iter().map(DeliveryState::Ended);
+    let every: Vec<_> = [DeliveryState::Pending].into_iter().chain(ended).collect();
+    assert_eq!(stored("delivery_states", &every), every);
+}
+
+#[test]
+fn each_reason_for_passing_a_webhook_over() {
+    let every =
+        [SkipReason::Disabled, SkipReason::NotSubscribed, SkipReason::OtherDepartment, SkipReason::OwnSource];
+    assert_eq!(stored("skip_reasons", &every), every);
+}
+
+#[test]
+fn a_published_event_with_its_payload_unchanged() {
+    for (name, event) in [("event_full", full_event()), ("event_minimal", open_event())] {
+        let event = publish(event);
+        let read = stored(name, &event);
+        assert_eq!((read.payload.get(), read.digest()), (event.payload.get(), event.digest()));
+    }
+}
+
+#[test]
+fn the_health_of_a_lane() {
+    let timeout = |health: Health, _| health.after(Report::Timeout, NOW);
+    let cases = [
+        ("health_fresh", Health::default()),
+        ("health_proven", Health::default().after(Report::Success, NOW)),
+        ("health_failing", Health::default().after(Report::Failure, NOW)),
+        ("health_doubted", (0..1).fold(Health::default(), timeout)),
+        ("health_hanging", (0..2).fold(Health::default(), timeout)),
+    ];
+    for (name, health) in cases {
+        assert_eq!(stored(name, &health), health);
+    }
+}
+
+#[test]
+fn the_reasons_for_disabling() {
+    for (name, reason) in
+        [("disabled_failing", DisableReason::Failing { since: NOW }), ("disabled_gone", DisableReason::Gone)]
+    {
+        assert_eq!(stored(name, &reason), reason);
+    }
+}
+
+#[test]
+fn the_sealed_key_ring() {
+    let ring = KeyRing::new(Secret::from_random([1; 32]));
+    let rotated = ring.clone().rotate(Secret::from_random([2; 32]), Duration::from_secs(86_400), NOW);
+    for (name, ring) in [("key_ring", ring), ("key_ring_rotated", rotated)] {
+        let sealed = ring.seal();
+        let text = golden(name, std::str::from_utf8(sealed.expose()).expect("JSON"));
+        let opened = KeyRing::open(&SealedSecrets::new(text.clone())).expect("its own form");
+        assert_eq!(opened.seal().expose(), text.as_bytes());
+    }
+}
+
+#[test]
+fn the_envelopes() {
+    let tenant = TenantId::new("815262805").expect("valid");
+    let body = |kind, event| envelope::body(kind, &publish(event), "DEVICE_ONLINE", &tenant);
+    let cases = [
+        ("envelope_assist", body(EnvelopeKind::Assist, full_event())),
+        ("envelope_assist_nobody", body(EnvelopeKind::Assist, open_event())),
+        ("envelope_standard", body(EnvelopeKind::StandardWebhooks, full_event())),
+    ];
+    for (name, bytes) in cases {
+        golden(name, std::str::from_utf8(&bytes).expect("JSON"));
+    }
+}
+
+#[test]
+fn a_list_of_violations() {
+    let draft: WebhookDraft = serde_json::from_value(json!({
+        "name": 5, "url": "http://user@a.example/#top", "ignore_src": "", "status": 2,
+        "subscriptions": [{"event_id": 99}, {"event_id": 13, "dept_ids": []}, {"event_id": 13}, {}],
+    }))
+    .expect("every object is a draft");
+    let violations = create(&draft).expect_err("unsound").into_violations();
+    golden("violations", &serde_json::to_string_pretty(&violations).expect("serialises"));
+}
+
+#[test]
+fn the_event_types_of_assist() {
+    let catalog = assist::catalog();
+    let types: Vec<&EventType> = catalog.iter().collect();
+    golden("event_types", &serde_json::to_string_pretty(&types).expect("serialises"));
+}
