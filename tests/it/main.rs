@@ -2,6 +2,8 @@
 
 #[cfg(feature = "testing")]
 mod conformance;
+#[cfg(feature = "testing")]
+mod conformance_catches;
 #[cfg(feature = "http-transport")]
 mod guard;
 #[cfg(feature = "http-transport")]
