@@ -7,11 +7,10 @@ use hookwire::TenantId;
 use hookwire::delivery::{Next, Report};
 use hookwire::registry::{Backlog, RegistryChange};
 use hookwire::store::{
-    Claim, ClaimRequest, Claimed, HolderId, MemoryStore, Publication, Published, Quota, Settlement, Store,
-    WakeMark,
+    Claim, ClaimRequest, Claimed, HolderId, MemoryStore, Publication, Published, Settlement, Store, WakeMark,
 };
 
-use super::kinds::{ClaimAs, CommitAs, GiveAs, SettleAs, lock};
+use super::kinds::{ClaimAs, CommitAs, GiveAs, SettleAs, given_back, lock, of_nobody};
 use super::{Answer, Fault, catches};
 
 catches! { caps_hold:
@@ -60,18 +59,6 @@ impl Fault for NewHolderEachTime {
 
 async fn give_back(inner: &MemoryStore, claims: &[Claim]) -> Answer<()> {
     inner.settle(&claims.iter().map(given_back).collect::<Vec<_>>()).await.map(drop)
-}
-
-fn given_back(claim: &Claim) -> Settlement {
-    Settlement {
-        id: claim.id,
-        fence: claim.fence,
-        attempt: None,
-        next: Next::Release,
-        report: Report::Nothing,
-        pause: None,
-        disable: None,
-    }
 }
 
 /// Takes the most bytes for a bound on each.
@@ -186,11 +173,6 @@ impl Fault for LosesWhatRacesAClaim {
         let held = if taken.is_some() { Vec::new() } else { published.held };
         Ok(Published { held, ..published })
     }
-}
-
-fn of_nobody(limit: usize) -> ClaimRequest {
-    let lease = Duration::from_secs(1_000_000);
-    ClaimRequest { holder: HolderId::new(0), lease, limit, max_bytes: usize::MAX, quota: Quota::default() }
 }
 
 struct WakesNever;

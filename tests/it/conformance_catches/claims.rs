@@ -3,13 +3,17 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use hookwire::TenantId;
 use hookwire::delivery::{Next, Report};
 use hookwire::model::{DeliveryId, DisableReason};
+use hookwire::registry::{RegistryChange, Revision};
 use hookwire::store::{
     Claim, ClaimRequest, Claimed, Disable, Fence, HolderId, MemoryStore, Settled, Settlement, Store,
 };
 
-use super::kinds::{ApplyAll, ClaimAs, GiveAs, Ledger, SettleAs, ShowAttemptsAs, ShowRegistryAs, lock};
+use super::kinds::{
+    ApplyAll, ClaimAs, GiveAs, Ledger, SettleAs, ShowAttemptsAs, ShowRegistryAs, given_back, lock, of_nobody,
+};
 use super::{Answer, Fault, catches};
 
 catches! { a_delivery_has_one_claim:
@@ -213,6 +217,7 @@ catches! { attempt_and_state_go_together:
         => "a paused lane gives nothing",
     a_pause_without_end_is_found = SettleAs(|it| Settlement { pause: it.pause.map(|it| it * 100), ..it })
         => "until its pause ends",
+    a_pause_that_outlasts_an_update_is_found = PausesAgain::default() => "one delivery is due, claimed 0",
     disabling_that_is_dropped_is_found = SettleAs(|it| Settlement { disable: None, ..it })
         => "what was judged is disabled",
     disabling_another_version_is_found = JudgesAnyVersion::default()
@@ -225,6 +230,37 @@ catches! { attempt_and_state_go_together:
         it.webhooks.iter_mut().for_each(|registered| registered.disabled = None);
         it
     }) => "the reason is kept",
+}
+
+/// Keeps the last pause through every update of the webhook.
+#[derive(Default)]
+struct PausesAgain(Mutex<Option<Duration>>);
+
+#[async_trait]
+impl Fault for PausesAgain {
+    async fn settle(&self, inner: &MemoryStore, items: &[Settlement]) -> Answer<Vec<Settled>> {
+        if let Some(pause) = items.iter().find_map(|item| item.pause) {
+            *lock(&self.0) = Some(pause);
+        }
+        inner.settle(items).await
+    }
+
+    async fn commit(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        expected: Revision,
+        change: &RegistryChange,
+    ) -> Answer<Revision> {
+        let revision = inner.commit(tenant, expected, change).await?;
+        let pause = *lock(&self.0);
+        if let (Some(_), RegistryChange::Update(..)) = (pause, change) {
+            let claims = inner.claim(&of_nobody(1)).await?.deliveries;
+            let paused: Vec<_> = claims.iter().map(|it| Settlement { pause, ..given_back(it) }).collect();
+            inner.settle(&paused).await?;
+        }
+        Ok(revision)
+    }
 }
 
 /// Takes whatever version there is for the one that was judged.

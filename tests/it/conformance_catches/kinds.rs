@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hookwire::TenantId;
+use hookwire::delivery::{Next, Report};
 use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page};
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    Claim, ClaimRequest, Claimed, EventRecord, MemoryStore, Publication, PublishAnswer, Published,
-    RouteAnswer, Routed, Settled, Settlement, Store, TendRequest, Tended,
+    Claim, ClaimRequest, Claimed, EventRecord, HolderId, MemoryStore, Publication, PublishAnswer, Published,
+    Quota, RouteAnswer, Routed, Settled, Settlement, Store, TendRequest, Tended,
 };
 
 use super::{Answer, Fault};
@@ -222,6 +224,24 @@ impl Ledger {
 
     pub(super) fn claim_on(&self, id: DeliveryId) -> Option<Claim> {
         lock(&self.0).get(&id).cloned()
+    }
+}
+
+/// The request of a holder that is in no case.
+pub(super) fn of_nobody(limit: usize) -> ClaimRequest {
+    let lease = Duration::from_secs(1_000_000);
+    ClaimRequest { holder: HolderId::new(0), lease, limit, max_bytes: usize::MAX, quota: Quota::default() }
+}
+
+pub(super) fn given_back(claim: &Claim) -> Settlement {
+    Settlement {
+        id: claim.id,
+        fence: claim.fence,
+        attempt: None,
+        next: Next::Release,
+        report: Report::Nothing,
+        pause: None,
+        disable: None,
     }
 }
 
