@@ -2,6 +2,7 @@
 
 mod api;
 mod conformance;
+mod conformance_catches;
 mod dispatcher;
 mod faults;
 mod golden;

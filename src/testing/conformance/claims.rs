@@ -2,13 +2,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::StoreFixture;
-use super::scene::{ANA, BEN, LEASE, Scene, attempt, greedy, ids, settlement};
+use super::scene::{ANA, BEN, LEASE, MOMENT, Scene, attempt, greedy, ids, settlement};
 use crate::delivery::{Health, LaneClass, Next, Report};
 use crate::model::{DeliveryState, DisableReason, End, Status};
-use crate::registry::{Backlog, Version};
+use crate::registry::Backlog;
 use crate::store::{Claim, ClaimRequest, Disable, Fence, Settled, Settlement};
-
-const MOMENT: Duration = Duration::from_millis(1);
 
 /// Point 3: a delivery has at most one live claim, and interleaved claims share out what is due.
 ///
@@ -27,10 +25,8 @@ pub async fn a_delivery_has_one_claim(fixture: &dyn StoreFixture) {
         claims.extend(first.deliveries);
         claims.extend(second.deliveries);
     }
-    assert_eq!(claims.len(), 80, "what is due is shared out whole");
-    assert_eq!(ids(&claims).len(), 80, "and none of it twice");
-    let fences: BTreeSet<_> = claims.iter().map(|claim| (claim.id, claim.fence)).collect();
-    assert_eq!(fences.len(), 80);
+    assert_eq!(ids(&claims).len(), claims.len(), "nothing is claimed twice");
+    assert_eq!(claims.len(), 80, "and all that is due is shared out");
 }
 
 /// Point 4: after its lease has ended a delivery may be claimed again, with a fence never used before.
@@ -74,24 +70,28 @@ pub async fn stale_fences_do_nothing(fixture: &dyn StoreFixture) {
     let old = scene.claim_one(ANA).await;
     fixture.advance(LEASE).await;
     let new = scene.claim_one(BEN).await;
-    let everything = Settlement {
-        attempt: Some(attempt(1, 410)),
-        report: Report::Failure,
-        pause: Some(LEASE),
-        disable: Some(Disable { reason: DisableReason::Gone, version: old.hook.version }),
-        ..settlement(&old, Next::End(End::Exhausted))
-    };
+    let everything = all_there_is(&old);
     let forged = Settlement { fence: Fence::new(u64::MAX >> 1), ..everything.clone() };
     let real = Settlement { attempt: Some(attempt(1, 200)), ..settlement(&new, Next::End(End::Delivered)) };
     let answers = scene.store.settle(&[everything, forged, real.clone()]).await.expect("settle");
-    assert_eq!(answers, [Settled::Fenced, Settled::Fenced, Settled::Applied]);
+    assert_eq!(answers, [Settled::Fenced, Settled::Fenced, Settled::Applied], "one holds it");
     let attempts = scene.store.attempts(&scene.tenant, new.id).await.expect("attempts").expect("known");
     assert_eq!(attempts, [attempt(1, 200)], "nothing of a stale settlement is recorded");
     let webhook = scene.registered(hook).await.expect("there").webhook;
-    assert_eq!(webhook.status(), Status::Enabled);
+    assert_eq!(webhook.status(), Status::Enabled, "nor is the webhook disabled");
     assert_eq!(scene.settle(real).await, Settled::Fenced, "settled once");
     scene.publish("next", &[hook]).await;
     assert_eq!(scene.claim_one(ANA).await.health, Health::default(), "nor is the lane touched");
+}
+
+fn all_there_is(claim: &Claim) -> Settlement {
+    Settlement {
+        attempt: Some(attempt(1, 410)),
+        report: Report::Failure,
+        pause: Some(LEASE),
+        disable: Some(Disable { reason: DisableReason::Gone, version: claim.hook.version }),
+        ..settlement(claim, Next::End(End::Exhausted))
+    }
 }
 
 /// Point 6: an attempt, the delivery's next state and the lane are recorded together.
@@ -101,6 +101,14 @@ pub async fn stale_fences_do_nothing(fixture: &dyn StoreFixture) {
 /// When the store breaks it.
 pub async fn attempt_and_state_go_together(fixture: &dyn StoreFixture) {
     let scene = Scene::new(fixture);
+    let again = a_failed_attempt_waits(&scene).await;
+    the_last_attempt_ends(&scene, &again).await;
+    pauses_hold(&scene).await;
+    what_was_judged_is_disabled(&scene).await;
+    what_has_recovered_stays_enabled(&scene).await;
+}
+
+async fn a_failed_attempt_waits(scene: &Scene<'_>) -> Claim {
     let hook = scene.create().await;
     scene.publish("m", &[hook]).await;
     let claim = scene.claim_one(ANA).await;
@@ -111,51 +119,87 @@ pub async fn attempt_and_state_go_together(fixture: &dyn StoreFixture) {
     };
     assert_eq!(scene.settle(failed).await, Settled::Applied);
     let delivery = scene.delivery(claim.id).await.expect("logged");
-    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Pending, 1));
+    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Pending, 1), "an attempt is logged");
     let waiting = scene.claim_with(&greedy(ANA)).await;
     assert!(waiting.deliveries.is_empty(), "not before it is due");
     assert_eq!(waiting.next_in, Some(LEASE), "and when that is, is foretold");
-    fixture.advance(LEASE).await;
-    let claim = scene.claim_one(ANA).await;
-    assert_eq!((claim.attempts, claim.health.class()), (1, LaneClass::Open));
-    let delivered =
-        Settlement { attempt: Some(attempt(2, 200)), ..settlement(&claim, Next::End(End::Delivered)) };
-    assert_eq!(scene.settle(delivered).await, Settled::Applied);
-    let delivery = scene.delivery(claim.id).await.expect("logged");
-    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Ended(End::Delivered), 2));
-    let attempts = scene.store.attempts(&scene.tenant, claim.id).await.expect("attempts").expect("known");
-    assert_eq!(attempts, [attempt(1, 503), attempt(2, 200)]);
-    the_lane_learns(&scene).await;
+    scene.fixture.advance(LEASE).await;
+    let again = scene.claim_one(ANA).await;
+    assert_eq!((again.attempts, again.health.class()), (1, LaneClass::Open), "and the lane has learnt");
+    again
 }
 
-/// Pauses hold, and a webhook is disabled only as the one that was judged.
-async fn the_lane_learns(scene: &Scene<'_>) {
+async fn the_last_attempt_ends(scene: &Scene<'_>, claim: &Claim) {
+    let delivered =
+        Settlement { attempt: Some(attempt(2, 200)), ..settlement(claim, Next::End(End::Delivered)) };
+    assert_eq!(scene.settle(delivered).await, Settled::Applied);
+    let delivery = scene.delivery(claim.id).await.expect("logged");
+    let ended = (DeliveryState::Ended(End::Delivered), 2);
+    assert_eq!((delivery.state, delivery.attempts), ended, "the last attempt ends it");
+    let attempts = scene.store.attempts(&scene.tenant, claim.id).await.expect("attempts").expect("known");
+    assert_eq!(attempts, [attempt(1, 503), attempt(2, 200)], "all attempts, in order");
+}
+
+async fn pauses_hold(scene: &Scene<'_>) {
     let hook = scene.create().await;
     scene.publish("first", &[hook]).await;
-    let claim = scene.claim_one(ANA).await;
-    let paused = Settlement { pause: Some(LEASE), ..settlement(&claim, Next::End(End::Delivered)) };
-    assert_eq!(scene.settle(paused).await, Settled::Applied);
-    scene.publish("second", &[hook]).await;
-    let request = greedy(ANA);
-    assert_eq!(scene.claim_with(&request).await.next_in, Some(LEASE), "a paused lane gives nothing");
+    let pause = async || {
+        let claim = scene.claim_one(ANA).await;
+        let paused = Settlement { pause: Some(LEASE), ..settlement(&claim, Next::Release) };
+        assert_eq!(scene.settle(paused).await, Settled::Applied);
+        let nothing = scene.claim_with(&greedy(ANA)).await;
+        assert!(nothing.deliveries.is_empty(), "a paused lane gives nothing");
+        assert_eq!(nothing.next_in, Some(LEASE), "until its pause ends");
+    };
+    pause().await;
     scene.fixture.advance(LEASE).await;
+    pause().await;
+    scene.edit(hook, Backlog::Resume, |_| ()).await;
+    let claim = scene.claim_one(ANA).await; // An update ends the pause.
+    scene.deliver(&claim).await;
+}
+
+fn disabling(claim: &Claim, reason: DisableReason) -> Settlement {
+    let disable = Some(Disable { reason, version: claim.hook.version });
+    Settlement { disable, ..settlement(claim, Next::Again(Duration::ZERO)) }
+}
+
+/// A webhook that was changed since the claim is not the one that was judged.
+async fn what_was_judged_is_disabled(scene: &Scene<'_>) {
+    let hook = scene.create().await;
+    scene.publish("gone", &[hook]).await;
     let claim = scene.claim_one(ANA).await;
     scene.edit(hook, Backlog::Resume, |_| ()).await;
-    let gone = |claim: &Claim, version| Settlement {
-        disable: Some(Disable { reason: DisableReason::Gone, version }),
-        ..settlement(claim, Next::Again(Duration::ZERO))
-    };
-    scene.settle(gone(&claim, claim.hook.version)).await;
+    scene.settle(disabling(&claim, DisableReason::Gone)).await;
     let present = scene.registered(hook).await.expect("there");
     assert_eq!(present.webhook.status(), Status::Enabled, "it was changed since it was judged");
     let claim = scene.claim_one(ANA).await;
     let before = scene.revision().await;
-    scene.settle(gone(&claim, present.version)).await;
-    let present = scene.registered(hook).await.expect("there");
-    assert_eq!(present.webhook.status(), Status::Disabled);
-    assert_eq!(present.disabled, Some(DisableReason::Gone), "the reason is kept");
-    assert!(present.version > Version::default() && scene.revision().await > before);
-    assert!(scene.claim(ANA).await.is_empty());
+    scene.settle(disabling(&claim, DisableReason::Gone)).await;
+    let disabled = scene.registered(hook).await.expect("there");
+    assert_eq!(disabled.webhook.status(), Status::Disabled, "what was judged is disabled");
+    assert_eq!(disabled.disabled, Some(DisableReason::Gone), "the reason is kept");
+    assert!(disabled.version > present.version, "a disabled webhook is another version");
+    assert!(scene.revision().await > before, "and the registry at another revision");
+    assert!(scene.claim(ANA).await.is_empty(), "a disabled webhook gets nothing");
+}
+
+/// One success since is enough: the lane's health no longer confirms that it fails.
+async fn what_has_recovered_stays_enabled(scene: &Scene<'_>) {
+    let hook = scene.create().await;
+    scene.publish("slow", &[hook]).await;
+    let claim = scene.claim_one(ANA).await;
+    let failure = Settlement { report: Report::Failure, ..settlement(&claim, Next::Again(Duration::ZERO)) };
+    scene.settle(failure).await;
+    let slow = scene.claim_one(ANA).await;
+    let since = slow.health.failing_since().expect("it has failed");
+    scene.publish("quick", &[hook]).await;
+    let quick = scene.claim_one(ANA).await;
+    let success = Settlement { report: Report::Success, ..settlement(&quick, Next::End(End::Delivered)) };
+    scene.settle(success).await;
+    scene.settle(disabling(&slow, DisableReason::Failing { since })).await;
+    let webhook = scene.registered(hook).await.expect("there").webhook;
+    assert_eq!(webhook.status(), Status::Enabled, "it has recovered since it was judged");
 }
 
 /// Point 19: a stopped holder's deliveries are due at once.
@@ -174,7 +218,8 @@ pub async fn released_claims_are_due(fixture: &dyn StoreFixture) {
     scene.store.release(ANA).await.expect("release");
     let again = scene.claim(BEN).await;
     assert_eq!(ids(&again), ids(&anas), "what Ana held, and nothing of what Ben holds");
-    assert_eq!(scene.settle(settlement(&anas[0], Next::Release)).await, Settled::Fenced);
+    let late = scene.settle(settlement(&anas[0], Next::Release)).await;
+    assert_eq!(late, Settled::Fenced, "what was released is no longer held");
     scene.finish(&again[0], Next::Release).await;
     assert_eq!(scene.claim_one(ANA).await.id, again[0].id, "a claim alone is given back as well");
     scene.deliver(&bens[0]).await;

@@ -1,11 +1,12 @@
 use serde_json::json;
 
 use super::StoreFixture;
-use super::scene::{ANA, BEN, DAY, LEASE, Scene, event_json, greedy, message};
-use crate::model::{DeliveryId, DeliveryQuery, HookId, MessageId, TenantId, Timestamp};
+use super::scene::{ANA, BEN, DAY, LEASE, MOMENT, Scene, event_json, greedy, message};
+use crate::model::{DeliveryId, DeliveryQuery, DeliveryState, End, HookId, MessageId, TenantId, Timestamp};
 use crate::routing::SkipReason;
 use crate::store::{
-    ClaimRequest, Publication, PublishAnswer, Receipt, RouteAnswer, Routed, Routing, RoutingRecord, Unrouted,
+    ClaimRequest, Publication, PublishAnswer, Quota, Receipt, RouteAnswer, Routed, Routing, RoutingRecord,
+    StatsScope, Unrouted,
 };
 
 /// Point 1: each publication is all or nothing, seen by every later read, and fails alone.
@@ -26,13 +27,14 @@ pub async fn publications_are_whole(fixture: &dyn StoreFixture) {
     else {
         panic!("one bad item fails alone: {answers:?}");
     };
-    assert_eq!((first.targets, first.skipped), (2, 0));
-    assert_eq!((second.targets, second.skipped), (1, 1));
+    assert_eq!((first.targets, first.skipped), (2, 0), "the receipt counts what was written");
+    assert_eq!((second.targets, second.skipped), (1, 1), "and what was passed over");
     assert!(event(&scene, "bad").await.is_none(), "a failed item leaves nothing");
     let skipped = RoutingRecord::Routed(vec![(hooks[1], SkipReason::OwnSource)]);
     assert_eq!(event(&scene, "skipping").await, Some(skipped), "the reason is kept");
-    assert_eq!(scene.deliveries(DeliveryQuery::new()).await.len(), 3);
+    assert_eq!(scene.deliveries(DeliveryQuery::new()).await.len(), 3, "what was published is seen");
     held_publications_are_claimed(&scene, hooks[0]).await;
+    every_read_shows_them(&scene.of("globex")).await;
 }
 
 /// What is published under a hold is written already claimed, on idle lanes that have room alone.
@@ -48,6 +50,49 @@ async fn held_publications_are_claimed(scene: &Scene<'_>, busy: HookId) {
     let no_room = ClaimRequest { limit: 0, ..greedy(ANA) };
     let items = [scene.publication("unheld", &[idle]).await];
     assert!(scene.publish_held(&items, &no_room).await.held.is_empty(), "no more than asked for");
+    holds_count_as_claims(scene).await;
+}
+
+async fn holds_count_as_claims(scene: &Scene<'_>) {
+    let hook = scene.create().await;
+    let one = ClaimRequest { quota: Quota::default().with_per_webhook(1), ..greedy(ANA) };
+    for (id, room) in [("fits", 1), ("crowded", 0)] {
+        let items = [scene.publication(id, &[hook]).await];
+        assert_eq!(scene.publish_held(&items, &one).await.held.len(), room, "the quota counts holds too");
+    }
+}
+
+async fn every_read_shows_them(scene: &Scene<'_>) {
+    let hooks = scene.create_many(2).await;
+    scene.publish("first", &hooks).await;
+    let claims = scene.claim(ANA).await;
+    let ours: Vec<_> = claims.iter().filter(|claim| claim.tenant == scene.tenant).collect();
+    scene.deliver(ours[0]).await;
+    scene.fixture.advance(MOMENT).await;
+    scene.publish("second", &hooks).await;
+    filters_hold(scene, hooks[0]).await;
+    scene.fixture.advance(MOMENT).await;
+    let stats = async |scope| scene.store.stats(&scope).await.expect("stats");
+    let counted = stats(StatsScope::Tenant(scene.tenant.clone())).await;
+    assert_eq!((counted.pending, counted.held), (3, 1), "one is held, one has ended");
+    assert_eq!(counted.oldest_due, Some(MOMENT), "since the second event was published");
+    let counted = stats(StatsScope::Webhook(scene.tenant.clone(), ours[0].hook.webhook.hook_id())).await;
+    assert_eq!((counted.pending, counted.held), (1, 0), "of the webhook whose first has ended");
+}
+
+async fn filters_hold(scene: &Scene<'_>, hook: HookId) {
+    let all = scene.deliveries(DeliveryQuery::new()).await;
+    let queries = [
+        DeliveryQuery::new().webhook(hook),
+        DeliveryQuery::new().message(message("first")),
+        DeliveryQuery::new().state(DeliveryState::Ended(End::Delivered)),
+        DeliveryQuery::new().since(all[0].created_at),
+    ];
+    for query in queries {
+        let wanted: Vec<_> = all.iter().filter(|delivery| query.matches(delivery)).cloned().collect();
+        assert!(!wanted.is_empty() && wanted.len() < all.len());
+        assert_eq!(scene.deliveries(query.clone()).await, wanted, "filtered as asked: {query:?}");
+    }
 }
 
 async fn event(scene: &Scene<'_>, id: &str) -> Option<RoutingRecord> {
@@ -64,29 +109,31 @@ pub async fn message_ids_are_published_once(fixture: &dyn StoreFixture) {
     let scene = Scene::new(fixture);
     let hook = scene.create().await;
     let item = scene.publication("once", &[hook]).await;
-    let first = receipt(&scene.write(&[item.clone(), item.clone()]).await, 2);
+    let answers = scene.write(&[item.clone(), item.clone()]).await;
+    let [PublishAnswer::Stored(first), PublishAnswer::Duplicate(second)] = answers[..] else {
+        panic!("the second of one call is known: {answers:?}");
+    };
+    assert_eq!(second, first, "the first outcome is answered");
     scene.fixture.advance(LEASE).await;
     scene.create().await; // A repeated publish is known whatever changed since.
-    let again = scene.write(std::slice::from_ref(&item)).await;
-    let [PublishAnswer::Duplicate(repeated)] = again[..] else { panic!("known: {again:?}") };
-    assert_eq!(repeated, first, "the first outcome is answered");
+    assert_eq!(repeated(&scene, &item).await, first, "the first outcome is answered, later too");
     let other = Publication { digest: [0; 32], ..item.clone() };
     let reused = scene.write(&[other]).await;
     assert!(matches!(reused[..], [PublishAnswer::IdReused]), "other content: {reused:?}");
-    assert_eq!(scene.deliveries(DeliveryQuery::new()).await.len(), 1);
+    assert_eq!(scene.deliveries(DeliveryQuery::new()).await.len(), 1, "written once");
+    let claim = scene.claim_one(ANA).await;
+    scene.deliver(&claim).await;
+    assert_eq!(repeated(&scene, &item).await, first, "also when it has ended");
     let elsewhere = scene.of("globex");
     let theirs = elsewhere.publication("once", &[]).await;
-    assert!(matches!(elsewhere.write(&[theirs]).await[..], [PublishAnswer::Stored(_)]));
+    let answers = elsewhere.write(&[theirs]).await;
+    assert!(matches!(answers[..], [PublishAnswer::Stored(_)]), "each tenant has its own ids: {answers:?}");
 }
 
-/// The receipt of a first item that was stored, followed by duplicates of it.
-fn receipt(answers: &[PublishAnswer], number: usize) -> Receipt {
-    assert_eq!(answers.len(), number);
-    let PublishAnswer::Stored(first) = answers[0] else { panic!("stored first: {answers:?}") };
-    for answer in &answers[1..] {
-        assert!(matches!(answer, PublishAnswer::Duplicate(again) if *again == first), "{answers:?}");
-    }
-    first
+async fn repeated(scene: &Scene<'_>, item: &Publication) -> Receipt {
+    let again = scene.write(std::slice::from_ref(item)).await;
+    let [PublishAnswer::Duplicate(receipt)] = again[..] else { panic!("known: {again:?}") };
+    receipt
 }
 
 /// Point 15: absence is `None`, and payload bytes come back identical.
@@ -96,9 +143,10 @@ fn receipt(answers: &[PublishAnswer], number: usize) -> Receipt {
 /// When the store breaks it.
 pub async fn absence_is_none_and_bytes_stay(fixture: &dyn StoreFixture) {
     let scene = Scene::new(fixture);
-    assert!(scene.store.event(&scene.tenant, &message("none")).await.expect("event").is_none());
-    let attempts = scene.store.attempts(&scene.tenant, DeliveryId::new(1)).await.expect("attempts");
-    assert!(attempts.is_none());
+    let record = scene.store.event(&scene.tenant, &message("none")).await;
+    assert!(record.expect("absence is no error").is_none(), "no event is `None`");
+    let attempts = scene.store.attempts(&scene.tenant, DeliveryId::new(1)).await;
+    assert!(attempts.expect("absence is no error").is_none(), "no delivery is `None`");
     assert!(scene.store.registry(&scene.tenant).await.expect("registry").webhooks.is_empty());
     assert!(scene.claim(ANA).await.is_empty());
     let hook = scene.create().await;
@@ -106,9 +154,9 @@ pub async fn absence_is_none_and_bytes_stay(fixture: &dyn StoreFixture) {
     let mut item = scene.publication("odd", &[hook]).await;
     item.event.payload = serde_json::from_str(odd).expect("JSON");
     scene.write(&[item]).await;
-    assert_eq!(scene.claim_one(ANA).await.event.payload.get(), odd);
+    assert_eq!(scene.claim_one(ANA).await.event.payload.get(), odd, "what is sent");
     let record = scene.store.event(&scene.tenant, &message("odd")).await.expect("event").expect("kept");
-    assert_eq!(record.event.payload.get(), odd);
+    assert_eq!(record.event.payload.get(), odd, "what is logged");
 }
 
 /// Point 17: an unrouted event is routed once, in order within its tenant.
@@ -123,23 +171,22 @@ pub async fn unrouted_events_are_routed_once(fixture: &dyn StoreFixture) {
     for id in order {
         fixture.write_unrouted(&scene.tenant, event_json(id, &json!({"id": id}))).await;
     }
-    assert_eq!(event(&scene, "c").await, Some(RoutingRecord::Waiting));
+    assert_eq!(event(&scene, "c").await, Some(RoutingRecord::Waiting), "the log shows that it waits");
     let given = scene.claim_with(&greedy(ANA)).await.unrouted;
     assert_eq!(names(&given), order.map(message), "in the order of publishing");
     assert!(scene.claim_with(&greedy(BEN)).await.unrouted.is_empty(), "one holder at a time");
     let to_hook = Routing { targets: vec![hook], skipped: Vec::new() };
     let routings = [Ok(to_hook.clone()), Err("no such event".to_owned()), Ok(Routing::default())];
-    let routed = routings.into_iter().zip(&given).map(|(routing, item)| routed(&scene, item, routing));
     let mut items = Vec::new();
-    for item in routed {
-        items.push(item.await);
+    for (item, routing) in given.iter().zip(routings) {
+        items.push(routed(&scene, item, routing).await);
     }
     let answers = scene.store.route(&items).await.expect("route");
-    assert_eq!(answers, [RouteAnswer::Routed; 3]);
-    let again = scene.store.route(&items).await.expect("route");
-    assert_eq!(again, [RouteAnswer::Fenced; 3], "routed once");
+    assert_eq!(answers, [RouteAnswer::Routed; 3], "by whoever was given them");
+    assert_eq!(scene.store.route(&items).await.expect("route"), [RouteAnswer::Fenced; 3], "routed once");
     assert_eq!(scene.claim(ANA).await.len(), 1, "the routed one is delivered");
-    assert_eq!(event(&scene, "a").await, Some(RoutingRecord::Unroutable("no such event".into())));
+    let unroutable = RoutingRecord::Unroutable("no such event".into());
+    assert_eq!(event(&scene, "a").await, Some(unroutable), "the log has the reason");
     unrouted_events_come_again(&scene, to_hook).await;
 }
 
@@ -163,11 +210,11 @@ async fn unrouted_events_come_again(scene: &Scene<'_>, to_hook: Routing) {
     let outdated = routed(scene, &given[0], Ok(to_hook)).await;
     scene.create().await;
     let answers = scene.store.route(&[outdated]).await.expect("route");
-    assert!(matches!(answers[..], [RouteAnswer::Stale(_)]), "{answers:?}");
+    assert!(matches!(answers[..], [RouteAnswer::Stale(_)]), "routed too early: {answers:?}");
     let again = scene.claim_with(&greedy(BEN)).await.unrouted;
     assert_eq!(names(&again), [message("late")], "given again at once");
     scene.fixture.advance(LEASE).await;
     let third = scene.claim_with(&greedy(ANA)).await.unrouted;
     assert_eq!(names(&third), [message("late")], "given again when the lease has ended");
-    assert_ne!(third[0].fence, again[0].fence);
+    assert_ne!(third[0].fence, again[0].fence, "another lease has another fence");
 }

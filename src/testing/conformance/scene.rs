@@ -17,6 +17,7 @@ use crate::store::{
 };
 
 pub(super) const LEASE: Duration = Duration::from_secs(30);
+pub(super) const MOMENT: Duration = Duration::from_millis(1);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const ANA: HolderId = HolderId::new(1);
 pub(super) const BEN: HolderId = HolderId::new(2);
@@ -183,7 +184,8 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) async fn finish(&self, claim: &Claim, next: Next) {
-        assert_eq!(self.settle(settlement(claim, next)).await, Settled::Applied);
+        let settled = self.settle(settlement(claim, next)).await;
+        assert_eq!(settled, Settled::Applied, "a live claim is settled");
     }
 
     pub(super) async fn deliver(&self, claim: &Claim) {

@@ -1,0 +1,250 @@
+//! Faults that come often: something is asked, kept or shown otherwise than it was given.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hookwire::TenantId;
+use hookwire::delivery::{Next, Report};
+use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page};
+use hookwire::registry::{Registry, RegistryChange, Revision};
+use hookwire::store::{
+    Claim, ClaimRequest, Claimed, EventRecord, HolderId, MemoryStore, Publication, PublishAnswer, Published,
+    Quota, RouteAnswer, Routed, Settled, Settlement, Store, TendRequest, Tended,
+};
+
+use super::{Answer, Fault};
+
+/// Claims something else than was asked for.
+pub(super) struct ClaimAs(pub(super) fn(ClaimRequest) -> ClaimRequest);
+
+#[async_trait]
+impl Fault for ClaimAs {
+    async fn claim(&self, inner: &MemoryStore, request: &ClaimRequest) -> Answer<Claimed> {
+        inner.claim(&(self.0)(*request)).await
+    }
+}
+
+/// Gives something else than was claimed.
+pub(super) struct GiveAs(pub(super) fn(Claimed) -> Claimed);
+
+#[async_trait]
+impl Fault for GiveAs {
+    async fn claim(&self, inner: &MemoryStore, request: &ClaimRequest) -> Answer<Claimed> {
+        inner.claim(request).await.map(self.0)
+    }
+}
+
+/// Holds for another request while it publishes.
+pub(super) struct HoldAs(pub(super) fn(ClaimRequest) -> ClaimRequest);
+
+#[async_trait]
+impl Fault for HoldAs {
+    async fn publish(
+        &self,
+        inner: &MemoryStore,
+        items: &[Publication],
+        hold: Option<&ClaimRequest>,
+    ) -> Answer<Published> {
+        let hold = hold.map(|request| (self.0)(*request));
+        inner.publish(items, hold.as_ref()).await
+    }
+}
+
+/// Publishes something else.
+pub(super) struct PublishAs(pub(super) fn(Publication) -> Publication);
+
+#[async_trait]
+impl Fault for PublishAs {
+    async fn publish(
+        &self,
+        inner: &MemoryStore,
+        items: &[Publication],
+        hold: Option<&ClaimRequest>,
+    ) -> Answer<Published> {
+        let items: Vec<_> = items.iter().cloned().map(self.0).collect();
+        inner.publish(&items, hold).await
+    }
+}
+
+/// Answers each publication otherwise.
+pub(super) struct ReceiveAs(pub(super) fn(PublishAnswer) -> PublishAnswer);
+
+#[async_trait]
+impl Fault for ReceiveAs {
+    async fn publish(
+        &self,
+        inner: &MemoryStore,
+        items: &[Publication],
+        hold: Option<&ClaimRequest>,
+    ) -> Answer<Published> {
+        let Published { answers, held } = inner.publish(items, hold).await?;
+        Ok(Published { answers: answers.into_iter().map(self.0).collect(), held })
+    }
+}
+
+/// Routes otherwise.
+pub(super) struct RouteAs(pub(super) fn(Routed) -> Routed);
+
+#[async_trait]
+impl Fault for RouteAs {
+    async fn route(&self, inner: &MemoryStore, items: &[Routed]) -> Answer<Vec<RouteAnswer>> {
+        let items: Vec<_> = items.iter().cloned().map(self.0).collect();
+        inner.route(&items).await
+    }
+}
+
+/// Settles otherwise.
+pub(super) struct SettleAs(pub(super) fn(Settlement) -> Settlement);
+
+#[async_trait]
+impl Fault for SettleAs {
+    async fn settle(&self, inner: &MemoryStore, items: &[Settlement]) -> Answer<Vec<Settled>> {
+        let items: Vec<_> = items.iter().cloned().map(self.0).collect();
+        inner.settle(&items).await
+    }
+}
+
+/// Says that it settled whatever it was given.
+pub(super) struct ApplyAll;
+
+#[async_trait]
+impl Fault for ApplyAll {
+    async fn settle(&self, inner: &MemoryStore, items: &[Settlement]) -> Answer<Vec<Settled>> {
+        inner.settle(items).await.map(|answers| vec![Settled::Applied; answers.len()])
+    }
+}
+
+/// Commits another change.
+pub(super) struct CommitAs(pub(super) fn(RegistryChange) -> RegistryChange);
+
+#[async_trait]
+impl Fault for CommitAs {
+    async fn commit(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        expected: Revision,
+        change: &RegistryChange,
+    ) -> Answer<Revision> {
+        inner.commit(tenant, expected, &(self.0)(change.clone())).await
+    }
+}
+
+/// Tends something else.
+pub(super) struct TendAs(pub(super) fn(TendRequest) -> TendRequest);
+
+#[async_trait]
+impl Fault for TendAs {
+    async fn tend(&self, inner: &MemoryStore, request: &TendRequest) -> Answer<Tended> {
+        inner.tend(&(self.0)(*request)).await
+    }
+}
+
+/// Shows another registry.
+pub(super) struct ShowRegistryAs(pub(super) fn(Registry) -> Registry);
+
+#[async_trait]
+impl Fault for ShowRegistryAs {
+    async fn registry(&self, inner: &MemoryStore, tenant: &TenantId) -> Answer<Registry> {
+        inner.registry(tenant).await.map(self.0)
+    }
+}
+
+/// Shows events otherwise.
+pub(super) struct ShowEventAs(pub(super) fn(EventRecord) -> Option<EventRecord>);
+
+#[async_trait]
+impl Fault for ShowEventAs {
+    async fn event(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        id: &MessageId,
+    ) -> Answer<Option<EventRecord>> {
+        inner.event(tenant, id).await.map(|record| record.and_then(self.0))
+    }
+}
+
+/// Shows deliveries otherwise.
+pub(super) struct ShowDeliveriesAs(pub(super) fn(Page<Delivery>) -> Page<Delivery>);
+
+#[async_trait]
+impl Fault for ShowDeliveriesAs {
+    async fn deliveries(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        query: &DeliveryQuery,
+    ) -> Answer<Page<Delivery>> {
+        inner.deliveries(tenant, query).await.map(self.0)
+    }
+}
+
+/// Lists what another query asks for.
+pub(super) struct QueryAs(pub(super) fn(DeliveryQuery) -> DeliveryQuery);
+
+#[async_trait]
+impl Fault for QueryAs {
+    async fn deliveries(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        query: &DeliveryQuery,
+    ) -> Answer<Page<Delivery>> {
+        inner.deliveries(tenant, &(self.0)(query.clone())).await
+    }
+}
+
+/// Shows attempts otherwise.
+pub(super) struct ShowAttemptsAs(pub(super) fn(Option<Vec<Attempt>>) -> Option<Vec<Attempt>>);
+
+#[async_trait]
+impl Fault for ShowAttemptsAs {
+    async fn attempts(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        id: DeliveryId,
+    ) -> Answer<Option<Vec<Attempt>>> {
+        inner.attempts(tenant, id).await.map(self.0)
+    }
+}
+
+/// The last claim on each delivery, for faults that have to know it.
+#[derive(Default)]
+pub(super) struct Ledger(Mutex<HashMap<DeliveryId, Claim>>);
+
+impl Ledger {
+    pub(super) fn note(&self, claimed: &Claimed) {
+        let claims = claimed.deliveries.iter().map(|claim| (claim.id, claim.clone()));
+        lock(&self.0).extend(claims);
+    }
+
+    pub(super) fn claim_on(&self, id: DeliveryId) -> Option<Claim> {
+        lock(&self.0).get(&id).cloned()
+    }
+}
+
+/// The request of a holder that is in no case.
+pub(super) fn of_nobody(limit: usize) -> ClaimRequest {
+    let lease = Duration::from_secs(1_000_000);
+    ClaimRequest { holder: HolderId::new(0), lease, limit, max_bytes: usize::MAX, quota: Quota::default() }
+}
+
+pub(super) fn given_back(claim: &Claim) -> Settlement {
+    Settlement {
+        id: claim.id,
+        fence: claim.fence,
+        attempt: None,
+        next: Next::Release,
+        report: Report::Nothing,
+        pause: None,
+        disable: None,
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
