@@ -103,6 +103,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bell;
+mod error_chain;
 mod request;
 
 pub mod assist;

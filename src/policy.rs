@@ -58,7 +58,7 @@ impl Policy {
     /// Sets how many bytes of payload a dispatcher takes into memory at once. Default 64 MiB, ours.
     #[must_use]
     pub fn with_in_flight_bytes(self, in_flight_bytes: usize) -> Self {
-        Self { in_flight_bytes, ..self }
+        Self { in_flight_bytes: in_flight_bytes.max(1), ..self }
     }
 
     /// Sets how long the log keeps events after their last delivery ended; a message id is remembered as

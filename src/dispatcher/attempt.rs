@@ -3,16 +3,19 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::time::{Instant, timeout};
-use tracing::debug;
+use tracing::{debug, info};
 
+use super::caught::caught;
 use super::shared::Leased;
-use crate::delivery::{self, Decision};
+use crate::delivery::{self, Decision, Next};
 use crate::model::{Attempt, FailureKind, Outcome, Timestamp};
-use crate::policy::Policy;
 use crate::retry::Jitter;
 use crate::service::{Core, failed, release};
 use crate::signature::KeyRing;
 use crate::store::{Claim, Disable, Settlement};
+
+/// How long a delivery waits whose claim came too late to be sent.
+const LATER: Duration = Duration::from_secs(1);
 
 /// How much longer than the deadline a transport is waited for that does not keep it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -21,10 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// was changed in this process since, is given back.
 pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
     let Leased { claim, until } = leased;
-    let needed = core.policy().deadline() + Policy::SETTLE_MARGIN;
-    let in_time = until.saturating_duration_since(Instant::now()) >= needed;
-    if !in_time || core.is_outdated(&claim) {
+    if core.is_outdated(&claim) {
         return release(&claim);
+    }
+    if until.saturating_duration_since(Instant::now()) < core.policy().deadline() {
+        // The store is slow: claiming it again at once would only make it slower.
+        return Settlement { next: Next::Again(LATER), ..release(&claim) };
     }
     let (at, started) = (core.now(), Instant::now());
     let outcome = send(&core, &claim, at).await;
@@ -43,8 +48,12 @@ async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
         Err(error) => return failed(FailureKind::Prepare, error.to_string()),
     };
     let (url, options) = (claim.hook.webhook.url(), &claim.hook.options);
-    let answer = timeout(core.policy().deadline() + PATIENCE, core.attempt(url, options, signed, body));
-    answer.await.unwrap_or_else(|_| failed(FailureKind::Timeout, "the transport kept no deadline"))
+    let answer = caught(core.attempt(url, options, signed, body));
+    match timeout(core.policy().deadline() + PATIENCE, answer).await {
+        Ok(Some(outcome)) => outcome,
+        Ok(None) => failed(FailureKind::Prepare, "the transport panicked"),
+        Err(_) => failed(FailureKind::Timeout, "the transport kept no deadline"),
+    }
 }
 
 fn sign(claim: &Claim, body: &[u8], at: Timestamp) -> Result<HeaderMap, crate::signature::InvalidKeyRing> {
@@ -57,5 +66,9 @@ fn settlement(core: &Core, claim: &Claim, attempt: Attempt) -> Settlement {
     let decision = delivery::decide(attempt.number, &attempt.outcome, &claim.health, rules, jitter, now);
     let Decision { next, report, pause, disable } = decision;
     let disable = disable.map(|reason| Disable { reason, version: claim.hook.version });
+    if let Some(Disable { reason, .. }) = &disable {
+        let (tenant, webhook) = (&claim.tenant, claim.hook.webhook.hook_id());
+        info!(%tenant, %webhook, %reason, "the webhook is disabled, unless it was changed meanwhile");
+    }
     Settlement { id: claim.id, fence: claim.fence, attempt: Some(attempt), next, report, pause, disable }
 }

@@ -13,6 +13,7 @@ use super::attempt::attempt;
 use super::routing::route_all;
 use super::settler::{self, Settling, backoff};
 use super::shared::{Leased, Shared};
+use crate::error_chain::chain;
 use crate::service::{Core, Error};
 use crate::store::{Claimed, StoreError, TendRequest, WakeMark};
 
@@ -20,6 +21,8 @@ use crate::store::{Claimed, StoreError, TendRequest, WakeMark};
 const TEND_EVERY: Duration = Duration::from_secs(60);
 /// How much upkeep is done at once.
 const TEND_STEP: usize = 500;
+/// The longest that attempts are waited for at shutdown: further than any of them takes.
+const LONGEST_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the store may take to give back claims at shutdown.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -107,7 +110,7 @@ impl Driver {
             }
             Err(error) => {
                 let failures = self.shared.store_failed(&error);
-                warn!(%error, failures, "due deliveries could not be claimed yet");
+                warn!(error = chain(&error), failures, "due deliveries could not be claimed yet");
                 Next { at: Some(Instant::now() + backoff(failures)), hints: None }
             }
         }
@@ -175,7 +178,7 @@ impl Driver {
         let more = match self.core.store().tend(&request).await {
             Ok(tended) => tended.more,
             Err(error) => {
-                warn!(%error, "upkeep failed; it will be tried again");
+                warn!(error = chain(&error), "upkeep failed; it will be tried again");
                 false
             }
         };
@@ -184,7 +187,7 @@ impl Driver {
 
     /// Lets attempts finish until `grace` is over, and gives back what is left.
     async fn drain(mut self, grace: Duration) -> Drained {
-        let deadline = Instant::now() + grace;
+        let deadline = Instant::now() + grace.min(LONGEST_GRACE);
         self.enlisted = None;
         let unstarted = self.shared.take_inbox().len();
         while self.attempts.try_join_next().is_some() {}
@@ -206,7 +209,9 @@ impl Driver {
         };
         match timeout(RELEASE_WITHIN, given_back).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "claims could not be given back; their leases will end"),
+            Ok(Err(error)) => {
+                warn!(error = chain(&error), "claims could not be given back; their leases will end")
+            }
             Err(_) => warn!("claims could not be given back in time; their leases will end"),
         }
     }
@@ -226,8 +231,8 @@ impl Driver {
                 break;
             }
         }
-        let started = self.started;
+        let recorded = self.shared.recorded();
         self.drain(Duration::ZERO).await;
-        Ok(started)
+        Ok(recorded)
     }
 }

@@ -11,6 +11,7 @@
 //! - [`Webhooks::deliver_due`] once: for tests, cron jobs and functions that live briefly.
 
 mod attempt;
+mod caught;
 mod driver;
 mod routing;
 mod settler;
@@ -56,7 +57,7 @@ pub struct Dispatcher {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// How many ended in time, and were recorded.
+    /// How many ended in time.
     pub finished: usize,
     /// How many were given back, not started or broken off: their deliveries are due again at once, and
     /// the receivers of those that were broken off may get them twice.
@@ -143,12 +144,16 @@ impl Webhooks {
         Ok(Dispatcher { shared, stop, task })
     }
 
-    /// Sends what is due now, waits until that is recorded, and returns how many attempts were made. What
-    /// becomes due later is left for later.
+    /// Sends what is due now, waits until that is recorded, and returns how many attempts were. What becomes
+    /// due later is left for later.
     ///
     /// # Errors
     ///
     /// [`Store`](crate::ErrorKind::Store) when the store fails to tell what is due.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
     ///
     /// # Cancellation
     ///

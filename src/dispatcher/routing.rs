@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use tracing::warn;
 
+use crate::error_chain::chain;
 use crate::model::TenantId;
 use crate::registry::Registry;
 use crate::routing;
@@ -17,7 +18,7 @@ pub(super) async fn route_all(core: &Core, unrouted: Vec<Unrouted>) {
     }
     for (tenant, items) in by_tenant {
         if let Err(error) = route_tenant(core, &tenant, items).await {
-            warn!(%tenant, %error, "events could not be routed; they will be tried again");
+            warn!(%tenant, error = chain(&error), "events could not be routed; they will be tried again");
         }
     }
 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
+use super::caught::caught;
 use super::shared::{Shared, Slot};
+use crate::error_chain::chain;
 use crate::service::Core;
-use crate::store::Settlement;
+use crate::store::{Settled, Settlement, StoreError, StoreErrorKind};
 
 /// A settlement on its way to the store, with the place that it frees.
 pub(super) struct Settling {
@@ -42,24 +44,33 @@ async fn settle(core: &Core, shared: &Shared, batch: Vec<Settling>) {
     let until = batch.iter().map(|item| item.until).max();
     let parts = batch.into_iter().map(|item| (item.settlement, item.slot));
     let (settlements, slots): (Vec<_>, Vec<_>) = parts.unzip();
-    while let Err(error) = core.store().settle(&settlements).await {
+    let answers = loop {
+        let error = match record(core, &settlements).await {
+            Ok(answers) => break answers,
+            Err(error) => error,
+        };
         let failures = shared.store_failed(&error);
+        let error = chain(&error);
         if until.is_none_or(|until| until <= Instant::now()) {
-            warn!(%error, lost = settlements.len(), "outcomes could not be recorded; they come again");
+            warn!(error, lost = settlements.len(), "outcomes could not be recorded; they come again");
             return;
         }
-        warn!(%error, failures, "outcomes could not be recorded yet");
+        warn!(error, failures, "outcomes could not be recorded yet");
         sleep(backoff(failures)).await;
-    }
+    };
     shared.store_answered();
-    settlements.iter().for_each(tell);
+    shared.count_recorded(settlements.iter().filter(|item| item.attempt.is_some()).count());
+    let fenced = answers.iter().filter(|answer| **answer == Settled::Fenced).count();
+    if fenced > 0 {
+        debug!(fenced, "outcomes came after their leases had ended, and were not recorded");
+    }
     drop(slots);
 }
 
-fn tell(settlement: &Settlement) {
-    if let Some(disable) = &settlement.disable {
-        info!(delivery = %settlement.id, reason = %disable.reason, "webhook disabled");
-    }
+/// A store that panics is one that failed.
+async fn record(core: &Core, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+    let panicked = || StoreError::new(StoreErrorKind::Unavailable, "the store panicked");
+    caught(core.store().settle(settlements)).await.unwrap_or_else(|| Err(panicked()))
 }
 
 /// How long to leave the store alone after this many failures in a row: 50 ms, doubling up to 3.2 s.

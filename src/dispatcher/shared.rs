@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::DispatcherHealth;
+use crate::error_chain::chain;
 use crate::policy::Policy;
 use crate::service::Intake;
 use crate::store::{Claim, ClaimRequest, HolderId, StoreError};
@@ -17,6 +18,8 @@ pub(super) struct Shared {
     /// Deliveries that are claimed and not settled.
     in_flight: AtomicUsize,
     bytes: AtomicUsize,
+    /// Attempts that were made and recorded.
+    recorded: AtomicUsize,
     /// Told when a place became free.
     pub(super) settled: Notify,
     /// Told when a publisher handed something in.
@@ -61,8 +64,18 @@ impl Shared {
             max_bytes: policy.in_flight_bytes(),
             quota: policy.quota(),
         };
-        let (in_flight, bytes, settled, handed_in, inbox, store) = Default::default();
-        Self { request, in_flight, bytes, settled, handed_in, started: Instant::now(), inbox, store }
+        let (in_flight, bytes, recorded, settled, handed_in, inbox, store) = Default::default();
+        Self {
+            request,
+            in_flight,
+            bytes,
+            recorded,
+            settled,
+            handed_in,
+            started: Instant::now(),
+            inbox,
+            store,
+        }
     }
 
     pub(super) const fn holder(&self) -> HolderId {
@@ -78,6 +91,14 @@ impl Shared {
 
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn count_recorded(&self, attempts: usize) {
+        self.recorded.fetch_add(attempts, Ordering::SeqCst);
+    }
+
+    pub(super) fn recorded(&self) -> usize {
+        self.recorded.load(Ordering::SeqCst)
     }
 
     /// The end of a lease that was asked for at `asked_at`.
@@ -110,7 +131,7 @@ impl Shared {
     pub(super) fn store_failed(&self, error: &StoreError) -> u32 {
         let mut store = self.store();
         store.failures = store.failures.saturating_add(1);
-        store.last = Some(error.to_string());
+        store.last = Some(chain(error));
         store.failures
     }
 

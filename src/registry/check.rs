@@ -42,7 +42,7 @@ pub(super) struct Checked {
 pub(super) fn check_draft(
     draft: &WebhookDraft,
     hook_id: HookId,
-    default_status: Status,
+    present: Option<&Webhook>,
     (catalog, limits, urls): (&Catalog, &Limits, UrlRule),
 ) -> Checked {
     let mut found = Findings::default();
@@ -50,8 +50,10 @@ pub(super) fn check_draft(
     let desc = found.desc(draft, limits);
     let url = found.required_url(draft, urls, limits);
     let ignore_src = found.ignore_src(draft);
-    let status = found.status(draft, default_status);
-    let subscriptions = found.subscriptions(draft, catalog);
+    let status = found.status(draft, present.map_or(Status::Enabled, Webhook::status));
+    // What the webhook has may stay, even where the event left the catalog since.
+    let had = |id| present.is_some_and(|webhook| webhook.subscription(id).is_some());
+    let subscriptions = found.subscriptions(draft, &|id| catalog.get(id).is_some() || had(id));
     let readable = subscriptions.clone();
     let webhook = match (name, url, status) {
         (Some(name), Some(url), Some(status)) if found.0.is_empty() => {
@@ -62,6 +64,9 @@ pub(super) fn check_draft(
     };
     Checked { webhook, subscriptions: readable }
 }
+
+/// Whether an event may be subscribed to.
+type Known<'a> = dyn Fn(EventId) -> bool + 'a;
 
 /// The violations found so far; each check adds its own and gives what it could read.
 #[derive(Default)]
@@ -164,7 +169,7 @@ impl Findings {
         status.map_err(|error| self.add("status", Rule::OutOfRange, error.to_string())).ok()
     }
 
-    fn subscriptions(&mut self, draft: &WebhookDraft, catalog: &Catalog) -> Vec<Subscription> {
+    fn subscriptions(&mut self, draft: &WebhookDraft, known: &Known<'_>) -> Vec<Subscription> {
         let field = "subscriptions";
         let list = match &draft.subscriptions {
             Some(given) => self.typed(field, "an array of subscriptions", given),
@@ -178,7 +183,7 @@ impl Findings {
             self.add(field, Rule::Empty, "is empty; subscribe to at least one event");
         }
         let mut seen = BTreeSet::new();
-        let read = |(index, given)| self.subscription(index, given, catalog, &mut seen);
+        let read = |(index, given)| self.subscription(index, given, known, &mut seen);
         list.iter().enumerate().filter_map(read).collect()
     }
 
@@ -186,12 +191,12 @@ impl Findings {
         &mut self,
         index: usize,
         given: &Given<SubscriptionDraft>,
-        catalog: &Catalog,
+        known: &Known<'_>,
         seen: &mut BTreeSet<EventId>,
     ) -> Option<Subscription> {
         let field = format!("subscriptions[{index}]");
         let draft = self.typed(&field, "an object with `event_id`", given)?;
-        let event = self.event(&format!("{field}.event_id"), draft, catalog);
+        let event = self.event(&format!("{field}.event_id"), draft, known);
         let departments = self.departments(&format!("{field}.dept_ids"), draft);
         let event = event?;
         if !seen.insert(event) {
@@ -201,21 +206,18 @@ impl Findings {
         Some(Subscription::new(event, departments?))
     }
 
-    fn event(&mut self, field: &str, draft: &SubscriptionDraft, catalog: &Catalog) -> Option<EventId> {
+    fn event(&mut self, field: &str, draft: &SubscriptionDraft, known: &Known<'_>) -> Option<EventId> {
         let Some(given) = &draft.event_id else {
             self.add(field, Rule::Required, "is missing; name an event of the catalog");
             return None;
         };
         let number = *self.typed(field, "a whole number", given)?;
-        let known = u32::try_from(number).ok().map(EventId::new).filter(|id| catalog.get(*id).is_some());
-        if known.is_none() {
-            self.add(
-                field,
-                Rule::UnknownEvent,
-                format!("there is no event {number}; choose one of the catalog"),
-            );
+        let event = u32::try_from(number).ok().map(EventId::new).filter(|id| known(*id));
+        if event.is_none() {
+            let message = format!("there is no event {number}; choose one of the catalog");
+            self.add(field, Rule::UnknownEvent, message);
         }
-        known
+        event
     }
 
     fn departments(&mut self, field: &str, draft: &SubscriptionDraft) -> Option<Departments> {
@@ -254,7 +256,7 @@ mod tests {
     fn broken(draft: &WebhookDraft, limits: &Limits) -> Vec<(String, Rule)> {
         let catalog = assist::catalog();
         let terms = (&catalog, limits, UrlRule::HttpsOnly);
-        let checked = check_draft(draft, HookId::new(1), Status::Enabled, terms);
+        let checked = check_draft(draft, HookId::new(1), None, terms);
         let violations = checked.webhook.err().unwrap_or_default();
         violations.iter().map(|it| (it.field().to_owned(), it.rule())).collect()
     }

@@ -102,7 +102,8 @@ pub fn patch(
     replace(hook_id, &draft, registry, terms)
 }
 
-/// The webhook enabled or disabled. No limit stands against it: disabled webhooks count as well.
+/// The webhook enabled or disabled. No limit stands against it: disabled webhooks count as well. The
+/// backlog is that of a webhook which was disabled: one that is enabled keeps its deliveries.
 ///
 /// # Errors
 ///
@@ -113,8 +114,10 @@ pub fn set_status(
     backlog: Backlog,
     registry: &Registry,
 ) -> Result<RegistryChange, Refusal> {
-    let set = |it: &mut Registered| it.webhook = it.webhook.clone().with_status(status);
-    Ok(update(find(hook_id, registry)?, backlog, set))
+    let present = find(hook_id, registry)?;
+    let waits = !present.webhook.status().is_enabled();
+    let backlog = if waits { backlog } else { Backlog::Resume };
+    Ok(update(present, backlog, |it| it.webhook = it.webhook.clone().with_status(status)))
 }
 
 /// The webhook with other options.
@@ -176,8 +179,7 @@ fn check(
     terms: Terms<'_>,
 ) -> Result<Webhook, Refusal> {
     let limits = terms.limits.ok_or(Refusal::NotInEdition)?;
-    let status = present.map_or(Status::Enabled, Webhook::status);
-    let checked = check_draft(draft, hook_id, status, (terms.catalog, &limits, terms.urls));
+    let checked = check_draft(draft, hook_id, present, (terms.catalog, &limits, terms.urls));
     let over = over_limits(&checked.subscriptions, present, registry, &limits);
     match checked.webhook {
         Ok(webhook) if over.is_empty() => Ok(webhook),

@@ -50,6 +50,15 @@ pub struct Registered {
     pub disabled: Option<DisableReason>,
 }
 
+impl Registered {
+    /// Whether `new` has another receiver, or is enabled anew, so that what was known of the receiver no
+    /// longer counts.
+    pub fn starts_afresh_as(&self, new: &Self) -> bool {
+        let enabled = !self.webhook.status().is_enabled() && new.webhook.status().is_enabled();
+        enabled || self.webhook.url() != new.webhook.url()
+    }
+}
+
 /// One change of a tenant's registry.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "stores carry out each of them")]

@@ -131,7 +131,9 @@ impl Core {
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         changes.retain(|_, change| change.until > now);
         let until = now.plus(self.policy().lease());
-        changes.insert((tenant.clone(), hook_id), Change { version, until });
+        let change = changes.entry((tenant.clone(), hook_id)).or_insert(Change { version, until });
+        // Of changes that were committed one after the other, the later may be noted first.
+        *change = Change { version: change.version.max(version), until };
         drop(changes);
         self.bell.ring();
     }

@@ -66,7 +66,8 @@ impl Tenant {
     }
 
     /// Redelivers what a webhook missed since `since`: deliveries that were given up or expired, and were
-    /// not redelivered since. Gives how many that were; doing it again makes none twice.
+    /// not redelivered since. Gives how many that were; doing it again, after this has returned, makes none
+    /// twice.
     ///
     /// # Errors
     ///
@@ -83,7 +84,11 @@ impl Tenant {
         let repeated: HashSet<_> = deliveries.iter().filter_map(|delivery| delivery.origin).collect();
         let missed = |it: &&Delivery| is_missed(it.state) && !repeated.contains(&it.id);
         let missed: Vec<_> = deliveries.iter().filter(missed).map(|it| it.id).collect();
-        Ok(self.redeliver_all(&missed).await?.into_iter().flatten().count())
+        let mut made = 0;
+        for some in missed.chunks(PageRequest::MAX_LIMIT.into()) {
+            made += self.redeliver_all(some).await?.into_iter().flatten().count();
+        }
+        Ok(made)
     }
 
     async fn redeliver_all(&self, origins: &[DeliveryId]) -> Result<Vec<Option<DeliveryId>>, Error> {

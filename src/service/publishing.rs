@@ -258,6 +258,7 @@ impl Core {
         let releases: Vec<_> = refused.iter().map(release).collect();
         // What cannot be released now is due again when its lease ends.
         let _ = self.store().settle(&releases).await;
+        self.bell.ring();
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::error::{Error, ErrorKind};
-use crate::model::{Scope, Scopes, TenantId};
+use crate::model::{HookId, Scope, Scopes, TenantId};
 use crate::registry::RegistryChange;
 use crate::store::{Stats, StatsScope};
 
@@ -13,7 +13,7 @@ use crate::store::{Stats, StatsScope};
 ///
 /// | scope | calls |
 /// |---|---|
-/// | `READ` | `list`, `get`, `details`, `explain`, `deliveries`, `attempts`, `stats`, `route` |
+/// | `READ` | `list`, `get`, `details`, `explain`, `deliveries`, `attempts`, `stats`, `webhook_stats`, `route` |
 /// | `CREATE` | `create` |
 /// | `UPDATE` | `replace`, `patch`, `enable`, `disable`, `set_options`, `rotate_secret`, `reveal_secret`, `redeliver`, `recover` |
 /// | `DELETE` | `delete`, `delete_everything` |
@@ -62,6 +62,16 @@ impl Tenant {
     pub async fn stats(&self) -> Result<Stats, Error> {
         self.require(Scope::Read)?;
         Ok(self.core.store().stats(&StatsScope::Tenant(self.id.clone())).await?)
+    }
+
+    /// Counts what waits for one webhook; nothing for one that is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    pub async fn webhook_stats(&self, hook_id: HookId) -> Result<Stats, Error> {
+        self.require(Scope::Read)?;
+        Ok(self.core.store().stats(&StatsScope::Webhook(self.id.clone(), hook_id)).await?)
     }
 
     /// Removes all that the tenant has: webhooks, secrets, events and log. Ids are not used again.

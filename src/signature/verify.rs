@@ -57,8 +57,7 @@ impl Verifier {
         let timestamp = single(headers, &WEBHOOK_TIMESTAMP)?;
         let entries = single(headers, &WEBHOOK_SIGNATURE)?;
         let sent_at = self.check_time(timestamp, now.into())?;
-        let signed_by =
-            |secret: &Secret| entries.split(' ').any(|entry| secret.verifies(entry, id, timestamp, body));
+        let signed_by = |secret: &Secret| secret.verifies(entries, id, timestamp, body);
         if self.secrets.iter().any(signed_by) {
             Ok(Verified { message_id: id.to_owned(), sent_at })
         } else {

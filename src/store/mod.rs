@@ -100,7 +100,8 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Applies one change if the registry is still at `expected`, and gives the new revision.
     ///
-    /// A created webhook must carry the registry's next hook id. An update ends the lane's pause.
+    /// A created webhook must carry the registry's next hook id. An update ends the lane's pause, and forgets
+    /// its health when the webhook [starts afresh](crate::registry::Registered::starts_afresh_as).
     ///
     /// # Errors
     ///

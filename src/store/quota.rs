@@ -140,13 +140,18 @@ impl Held {
 
     /// How many more of this lane the holder may take.
     pub fn room(&self, quota: &Quota, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
-        let in_all = self.room_in_class(quota, class);
+        self.room_in_class(quota, class).min(self.room_in_lane(quota, tenant, hook, class))
+    }
+
+    /// How many more of this lane the holder may take as far as its tenant and its webhook go. It changes
+    /// only when something of the tenant is taken or given back.
+    pub fn room_in_lane(&self, quota: &Quota, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
         let Some(counts) = self.tenants.get(tenant) else {
-            return in_all.min(share(quota.per_tenant, class)).min(quota.per_webhook_of(class));
+            return share(quota.per_tenant, class).min(quota.per_webhook_of(class));
         };
         let of_hook = counts.webhooks.get(&hook).copied().unwrap_or_default();
         let in_hook = quota.per_webhook_of(class).saturating_sub(of_hook);
-        in_all.min(counts.all.room(quota.per_tenant, class)).min(in_hook)
+        counts.all.room(quota.per_tenant, class).min(in_hook)
     }
 
     /// How many more of lanes of `class` the holder may take: zero spares looking at any of them.

@@ -1,8 +1,8 @@
 use std::error::Error;
 use std::fmt;
-use std::iter;
 use std::sync::Arc;
 
+use crate::error_chain::chain;
 use crate::model::FailureKind;
 
 /// No complete answer came.
@@ -40,8 +40,7 @@ impl TransportError {
 
     /// What failed and why, down to the last cause: for the operator.
     pub fn detail(&self) -> String {
-        let causes = iter::successors(Some(self as &dyn Error), |&error| error.source());
-        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        chain(self)
     }
 }
 

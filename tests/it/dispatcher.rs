@@ -419,3 +419,46 @@ async fn no_attempt_starts_after_disabling_returned() {
     assert_eq!(hooks.stats().await.expect("counted").pending, 1, "it waits");
     dispatcher.shutdown_within(HOUR).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn three_hundred_tenants_at_once_are_all_served() {
+    // More than the half of 512 that webhooks may take which have not proven themselves.
+    let transport = RecordingTransport::answering(|_, _| Answer::status(200).after(Duration::from_secs(1)));
+    let hooks = memory(transport.clone());
+    let tenants: Vec<_> = (0..300).map(|n| tenant(&hooks, &format!("tenant-{n}"))).collect();
+    for tenant in &tenants {
+        register(tenant, "hooks.example").await;
+    }
+    let dispatcher = hooks.start().expect("inside tokio");
+    for tenant in &tenants {
+        publish(tenant).await;
+    }
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(transport.requests().len(), 300);
+    dispatcher.shutdown_within(Duration::MAX).await;
+}
+
+#[tokio::test]
+async fn the_longest_deadline_that_fits_a_lease_is_kept_in_real_time() {
+    let policy = hookwire::policy::Policy::default().with_deadline(Duration::from_secs(30));
+    let transport = RecordingTransport::new();
+    let hooks = Webhooks::builder(assist::catalog()).store(MemoryStore::new()).transport(transport.clone());
+    let hooks = hooks.policy(policy).build().expect("35 s hold 30 s and 5 s");
+    let acme = tenant(&hooks, "acme");
+    register(&acme, "hooks.example").await;
+    publish(&acme).await;
+    assert_eq!(hooks.deliver_due().await.expect("delivered"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn enabling_twice_drops_nothing_that_came_in_between() {
+    let hooks = memory(RecordingTransport::new());
+    let acme = tenant(&hooks, "acme");
+    let hook = register(&acme, "hooks.example").await.webhook().hook_id();
+    publish(&acme).await;
+    acme.disable(hook).await.expect("disabled");
+    acme.enable(hook, Backlog::Drop).await.expect("enabled");
+    publish(&acme).await;
+    acme.enable(hook, Backlog::Drop).await.expect("enabled");
+    assert_eq!(acme.webhook_stats(hook).await.expect("counted").pending, 1);
+}

@@ -94,13 +94,8 @@ impl State {
 
     /// Hands out the oldest unrouted events of each tenant for which nobody else is routing.
     fn claim_unrouted(&mut self, request: &ClaimRequest, now: Timestamp) -> Vec<Unrouted> {
-        let idle: Vec<TenantId> = self
-            .tenants
-            .iter()
-            .filter(|(_, it)| !it.unrouted.is_empty())
-            .filter(|(_, it)| it.routing.as_ref().is_none_or(|lease| lease.until <= now))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let is_idle = |name: &&TenantId| self.routing_until(name).is_none_or(|until| until <= now);
+        let idle: Vec<TenantId> = self.unrouted.iter().filter(is_idle).cloned().collect();
         let mut claimed = Vec::new();
         for name in idle {
             let room = request.limit.saturating_sub(claimed.len());
@@ -128,11 +123,15 @@ impl State {
         batch
     }
 
+    fn routing_until(&self, name: &TenantId) -> Option<Timestamp> {
+        self.tenants.get(name)?.routing.as_ref().map(|lease| lease.until)
+    }
+
     /// The next time at which a lane is ready or a lease ends by itself.
     fn next_in(&self, now: Timestamp) -> Option<Duration> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let lease = self.leases.first().map(|(until, _)| *until);
-        let routing = self.tenants.values().filter_map(|it| it.routing.as_ref()).map(|it| it.until).min();
+        let routing = self.unrouted.iter().filter_map(|name| self.routing_until(name)).min();
         let next = [timer, lease, routing].into_iter().flatten().min();
         next.map(|at| at.since(now))
     }

@@ -16,7 +16,8 @@ impl State {
         };
         let class = lane.health.class();
         for holder in self.holders.values_mut() {
-            if ready && holder.held.room(&holder.quota, &key.0, key.1, class) > 0 {
+            // Room in all is asked when it is claimed: it comes back by whatever any tenant gives back.
+            if ready && holder.held.room_in_lane(&holder.quota, &key.0, key.1, class) > 0 {
                 holder.ring.add(key, class);
             } else {
                 holder.ring.remove(key);

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::bell::Bell;
 use crate::clock::{Clock, SystemClock};
+use crate::delivery::Next;
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, PublishedEvent, TenantId,
 };
@@ -30,7 +31,8 @@ use state::State;
 /// A store in memory: for tests, and for events that may be lost with the process.
 ///
 /// It keeps the whole contract of [`Store`] but for durability: it ends with the process. Several
-/// dispatchers of one process may share it behind an [`Arc`].
+/// dispatchers of one process may share it behind an [`Arc`]. Leases run on its clock: when the system's
+/// is set forward by more than a lease, what is under way may be sent again.
 ///
 /// ```
 /// use hookwire::store::{MemoryStore, Store};
@@ -154,8 +156,14 @@ impl Store for MemoryStore {
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        let (mut state, now) = (self.state(), self.clock.now());
-        Ok(settlements.iter().map(|item| state.settle(item, now)).collect())
+        let answers = {
+            let (mut state, now) = (self.state(), self.clock.now());
+            settlements.iter().map(|item| state.settle(item, now)).collect()
+        };
+        if settlements.iter().any(|item| matches!(item.next, Next::Again(_) | Next::Release)) {
+            self.bell.ring();
+        }
+        Ok(answers)
     }
 
     async fn release(&self, holder: HolderId) -> Result<(), StoreError> {

@@ -132,6 +132,7 @@ impl State {
             return;
         }
         tenant.unrouted.push_back(event.message_id.clone());
+        self.unrouted.insert(name.clone());
         let digest = event.digest();
         self.insert_event(name, &Arc::new(event), digest, now);
     }
@@ -149,6 +150,9 @@ impl State {
             return RouteAnswer::Stale(tenant.revision);
         }
         tenant.unrouted.pop_front();
+        if tenant.unrouted.is_empty() {
+            self.unrouted.remove(name);
+        }
         tenant.routing = tenant.routing.take().and_then(|mut lease| {
             lease.left = lease.left.saturating_sub(1);
             (lease.left > 0).then_some(lease)

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::super::{StoreError, StoreErrorKind};
 use super::state::{Lane, LaneKey, State};
+use crate::delivery::Health;
 use crate::model::{HookId, Page, PageRequest, TenantId, Timestamp};
 use crate::registry::{Backlog, Registered, Registry, RegistryChange, Revision};
 
@@ -54,6 +55,9 @@ impl State {
 
     fn update(&mut self, key: &LaneKey, new: &Registered, backlog: Backlog, now: Timestamp) -> bool {
         let Some(lane) = self.lanes.get_mut(key).filter(|lane| !lane.deleted) else { return false };
+        if lane.hook.starts_afresh_as(new) {
+            lane.health = Health::default();
+        }
         lane.hook = Arc::new(new.clone());
         lane.paused_until = now;
         if backlog == Backlog::Drop {

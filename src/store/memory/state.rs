@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) leases: BTreeSet<(Timestamp, DeliveryId)>,
     /// When waiting deliveries expire.
     pub(super) expiries: BTreeSet<(Timestamp, DeliveryId)>,
+    /// The tenants with events that wait for routing.
+    pub(super) unrouted: BTreeSet<TenantId>,
     /// Backlogs that were dropped, whose rows still have to be ended one by one.
     pub(super) dropped: VecDeque<Queue>,
     /// When the events of which nothing is pending ended.

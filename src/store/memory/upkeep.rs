@@ -5,18 +5,25 @@ use crate::model::{DeliveryId, End, MessageId, TenantId, Timestamp};
 impl State {
     pub(super) fn tend(&mut self, request: &TendRequest, now: Timestamp) -> Tended {
         let expired = self.expire(request.limit, now);
-        let swept = self.sweep(request.limit, now);
+        let swept = self.sweep(request.limit);
         let removed = self.remove_ended(request, now);
+        // Dispatchers that stopped leave nothing behind; those that only rest are known again when they claim.
+        self.holders.retain(|_, holder| holder.held.total() > 0);
         let more = [expired, swept, removed].contains(&request.limit);
         Tended { expired, swept, removed, more }
     }
 
-    /// Ends waiting deliveries whose time is up; held ones are ended by whoever holds them.
+    /// Ends waiting deliveries whose time is up. Held ones are ended by whoever holds them, and those of a
+    /// dropped backlog are swept: they were cancelled before.
     fn expire(&mut self, limit: usize, now: Timestamp) -> usize {
         let over = self.expiries.iter().take_while(|(expires, _)| *expires <= now).map(|(_, id)| *id);
-        let waiting = over.filter_map(|id| match self.rows.get(&id)?.state {
-            RowState::Due(due) => Some((id, due)),
-            RowState::Ended(..) | RowState::Held(_) => None,
+        let waiting = over.filter_map(|id| {
+            let row = self.rows.get(&id)?;
+            let present = self.lanes.get(&row.lane)?.epoch == row.epoch;
+            match row.state {
+                RowState::Due(due) if present => Some((id, due)),
+                RowState::Due(_) | RowState::Ended(..) | RowState::Held(_) => None,
+            }
         });
         let expired: Vec<_> = waiting.take(limit).collect();
         for (id, due) in &expired {
@@ -34,7 +41,7 @@ impl State {
         self.refresh(&key, now);
     }
 
-    fn sweep(&mut self, limit: usize, now: Timestamp) -> usize {
+    fn sweep(&mut self, limit: usize) -> usize {
         let mut swept = 0;
         while swept < limit {
             let Some(queue) = self.dropped.front_mut() else { break };
@@ -42,12 +49,18 @@ impl State {
                 self.dropped.pop_front();
                 continue;
             };
-            if matches!(self.rows.get(&id).map(|row| row.state), Some(RowState::Due(_))) {
-                self.end_row(id, End::Cancelled, now);
+            if let Some(at) = self.dropped_at(id) {
+                self.end_row(id, End::Cancelled, at);
                 swept += 1;
             }
         }
         swept
+    }
+
+    /// When the backlog was dropped in which this delivery still waits.
+    fn dropped_at(&self, id: DeliveryId) -> Option<Timestamp> {
+        let row = self.rows.get(&id).filter(|row| matches!(row.state, RowState::Due(_)))?;
+        self.lanes.get(&row.lane).map(|lane| lane.epoch_at)
     }
 
     fn remove_ended(&mut self, request: &TendRequest, now: Timestamp) -> usize {
@@ -95,6 +108,7 @@ impl State {
         self.delete_webhooks(name, now);
         let Some(tenant) = self.tenants.get_mut(name) else { return Erased { more: false } };
         tenant.unrouted.clear();
+        self.unrouted.remove(name);
         tenant.routing = None;
         let messages: Vec<_> = tenant.events.keys().take(limit).cloned().collect();
         messages.iter().for_each(|message| self.remove_event(name, message, now));

@@ -137,6 +137,7 @@ pub async fn lanes_take_turns(fixture: &dyn StoreFixture) {
 /// When the store breaks it.
 pub async fn nothing_is_stranded(fixture: &dyn StoreFixture) {
     let scene = Scene::new(fixture);
+    full_hands_strand_nothing(&scene).await;
     let hooks = scene.create_many(3).await;
     hints_are_not_lost(&scene, hooks[0]).await;
     let publishers = (0..4).map(|n| publish_some(&scene, n, &hooks));
@@ -156,6 +157,26 @@ pub async fn nothing_is_stranded(fixture: &dyn StoreFixture) {
     }
     let published: usize = published.into_iter().sum();
     assert_eq!(delivered.len(), published, "every delivery that was published is found");
+}
+
+/// What comes while a holder has all that it may is found once one tenant's room is back.
+async fn full_hands_strand_nothing(scene: &Scene<'_>) {
+    let quota = Quota::default().with_in_all(2);
+    let full = ClaimRequest { quota, ..greedy(ANA) };
+    let mut held = scene.claim_with(&full).await.deliveries;
+    assert!(held.is_empty());
+    for name in ["first", "second", "third"] {
+        let scene = scene.of(name);
+        let hook = scene.create().await;
+        scene.publish("m", &[hook]).await;
+        held.extend(scene.claim_with(&full).await.deliveries);
+    }
+    assert_eq!(held.len(), 1, "half of two, as nothing is proven");
+    for round in 1..=3 {
+        let Some(claim) = held.pop() else { panic!("{} of 3 were found", round - 1) };
+        scene.deliver(&claim).await;
+        held.extend(scene.claim_with(&full).await.deliveries);
+    }
 }
 
 /// Between finding nothing and waiting, news are not missed.

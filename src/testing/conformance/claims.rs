@@ -105,6 +105,7 @@ pub async fn attempt_and_state_go_together(fixture: &dyn StoreFixture) {
     the_last_attempt_ends(&scene, &again).await;
     pauses_hold(&scene).await;
     what_was_judged_is_disabled(&scene).await;
+    a_changed_receiver_starts_afresh(&scene).await;
     what_has_recovered_stays_enabled(&scene).await;
 }
 
@@ -200,6 +201,28 @@ async fn what_has_recovered_stays_enabled(scene: &Scene<'_>) {
     scene.settle(disabling(&slow, DisableReason::Failing { since })).await;
     let webhook = scene.registered(hook).await.expect("there").webhook;
     assert_eq!(webhook.status(), Status::Enabled, "it has recovered since it was judged");
+}
+
+/// A webhook that is enabled anew, or sent elsewhere, is not held to what was known of its receiver.
+async fn a_changed_receiver_starts_afresh(scene: &Scene<'_>) {
+    let hook = scene.create().await;
+    let fail = async |id: &str| {
+        scene.publish(id, &[hook]).await;
+        let claim = scene.claim_one(ANA).await;
+        let failed = Settlement { report: Report::Failure, ..settlement(&claim, Next::End(End::Exhausted)) };
+        assert_eq!(scene.settle(failed).await, Settled::Applied);
+        claim.health
+    };
+    fail("a").await;
+    scene.edit(hook, Backlog::Resume, |_| ()).await;
+    assert_ne!(fail("b").await, Health::default(), "another change keeps it");
+    for status in [Status::Disabled, Status::Enabled] {
+        scene.edit(hook, Backlog::Resume, |it| it.webhook = it.webhook.clone().with_status(status)).await;
+    }
+    assert_eq!(fail("c").await, Health::default(), "enabled anew");
+    let elsewhere = scene.elsewhere(hook).await;
+    scene.edit(hook, Backlog::Resume, |it| it.webhook = elsewhere).await;
+    assert_eq!(fail("d").await, Health::default(), "sent elsewhere");
 }
 
 /// Point 19: a stopped holder's deliveries are due at once.

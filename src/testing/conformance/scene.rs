@@ -120,6 +120,14 @@ impl<'a> Scene<'a> {
         hooks
     }
 
+    /// The webhook as it would be with another URL.
+    pub(super) async fn elsewhere(&self, hook_id: HookId) -> Webhook {
+        let present = self.registered(hook_id).await.expect("it was created").webhook;
+        let mut json = serde_json::to_value(present).expect("JSON");
+        json["url"] = "https://elsewhere.example.com/".into();
+        serde_json::from_value(json).expect("a webhook")
+    }
+
     pub(super) async fn edit(&self, hook_id: HookId, backlog: Backlog, edit: impl FnOnce(&mut Registered)) {
         let mut registered = self.registered(hook_id).await.expect("it was created");
         registered.version = registered.version.next();

@@ -40,7 +40,7 @@ macro_rules! call {
 }
 
 /// Every call of [`Tenant`] that asks for a scope.
-const TABLE: [Row; 22] = [
+const TABLE: [Row; 23] = [
     ("attempts", &[Scope::Read], call!(|acme, on| acme.attempts(on.delivery))),
     ("deliveries", &[Scope::Read], call!(|acme, _| acme.deliveries(&DeliveryQuery::new()))),
     ("details", &[Scope::Read], call!(|acme, on| acme.details(on.hook_id))),
@@ -49,6 +49,7 @@ const TABLE: [Row; 22] = [
     ("list", &[Scope::Read], call!(|acme, _| acme.list())),
     ("route", &[Scope::Read], call!(|acme, _| acme.route(&event(assist::DEVICE_ADD)))),
     ("stats", &[Scope::Read], call!(|acme, _| acme.stats())),
+    ("webhook_stats", &[Scope::Read], call!(|acme, on| acme.webhook_stats(on.hook_id))),
     ("create", &[Scope::Create], call!(|acme, _| acme.create(&draft()))),
     ("disable", &[Scope::Update], call!(|acme, on| acme.disable(on.hook_id))),
     ("enable", &[Scope::Update], call!(|acme, on| acme.enable(on.hook_id, Backlog::Drop))),
