@@ -9,7 +9,29 @@
 //! 3. Build on the pure parts: [`Health::after`](crate::delivery::Health::after) changes a lane's health,
 //!    [`Held`] counts what a holder has and tells how much room a lane has left.
 //!
-//! [`MemoryStore`] is the smallest complete example; `examples/custom_store.rs` wraps a store in another.
+//! Write the implementation under `#[async_trait]`, with plain `async fn`s:
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use hookwire::model::{MessageId, TenantId};
+//! use hookwire::store::{EventRecord, StoreError};
+//!
+//! # #[async_trait]
+//! # trait Store { async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError>; }
+//! struct MyStore;
+//!
+//! #[async_trait]
+//! impl Store for MyStore {
+//!     async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
+//!         // ..
+//! #       let _ = (tenant, id);
+//!         Ok(None)
+//!     }
+//!     // .. and the other methods
+//! }
+//! ```
+//!
+//! [`MemoryStore`] is the smallest complete one to read; `examples/custom_store.rs` wraps a store in another.
 //!
 //! # What a store keeps
 //!
@@ -17,7 +39,8 @@
 //! - For each webhook a *lane*: its queue, its [`Health`](crate::delivery::Health), a time until which it
 //!   is paused, and an epoch which grows when its backlog is dropped, so that dropping costs the same
 //!   whatever the backlog.
-//! - For each event its content, what routing decided, and its deliveries with their attempts.
+//! - For each event its content, what routing decided, and its deliveries with their attempts. The id of a
+//!   delivery is unique in the store, and never used again.
 
 mod error;
 mod memory;
@@ -54,20 +77,24 @@ pub use records::{Erased, EventRecord, RoutingRecord, Stats, StatsScope, TendReq
 /// # Contract
 ///
 /// 1. Each publication is all or nothing, and seen by every later read. When [`publish`](Self::publish)
-///    returns it is as durable as the store ever makes it. One bad item fails alone.
+///    returns it is as durable as the store ever makes it. One bad item fails alone: one with a target that
+///    the registry does not have is [`Failed`](PublishAnswer::Failed).
 /// 2. A message id is published once a tenant: the same digest again is
 ///    [`Duplicate`](PublishAnswer::Duplicate) with the first receipt, another digest
-///    [`IdReused`](PublishAnswer::IdReused); for as long as the event is kept.
+///    [`IdReused`](PublishAnswer::IdReused), whatever the registry has become; for as long as the event is
+///    kept.
 /// 3. A delivery has at most one live claim. Interleaved claims share out what is due, none twice.
 /// 4. After its lease has ended a delivery may be claimed again, with another fence, never one that was
 ///    used before.
-/// 5. A settlement with a stale fence does nothing of its item.
+/// 5. A settlement with a stale fence does nothing of its item. A fence is stale once its delivery was
+///    claimed again, released, settled or removed; from the end of its lease on a store may refuse it.
 /// 6. An attempt and the delivery's next state are recorded together or not at all.
 /// 7. [`claim`](Self::claim) gives only what is due; at most `limit` deliveries and `max_bytes` of
 ///    payload (a single larger one comes alone); and only as far as the [`Quota`] leaves room, counting
-///    this holder's leases.
-/// 8. Lanes take turns: a quiet webhook's due delivery is claimed within one round whatever backlog
-///    others hold, and a saturated lane is not even looked at.
+///    this holder's live leases, those that publishing took included.
+/// 8. Lanes take turns, and the turn is remembered between claims: of n lanes with something due, n claims
+///    of one each serve all n, whatever backlog others hold. Within a lane the earliest due comes first. A
+///    saturated lane is not even looked at.
 /// 9. No due delivery is ever stranded: whatever publish, claim, settle and commit do concurrently, a
 ///    later claim finds it.
 /// 10. [`commit`](Self::commit) with an old revision is [`Conflict`](StoreErrorKind::Conflict) and
@@ -76,17 +103,21 @@ pub use records::{Erased, EventRecord, RoutingRecord, Stats, StatsScope, TendReq
 /// 11. Hook ids are never used again, not even after the tenant was erased.
 /// 12. After `commit` returned, no new claim is made for a deleted webhook (its deliveries end
 ///     `Cancelled`) or a disabled one (they wait; on enable they resume or are dropped, as asked). Both
-///     cost the same whatever the backlog.
-/// 13. A delivery past its `expires` ends `Expired`. So everything ends, and what has ended never becomes
+///     cost the same whatever the backlog, and what was dropped reads as `Cancelled` at once. A claim that
+///     was out already still settles: an end is recorded, and what would wait again is cancelled.
+/// 13. A delivery that has waited for its `expires` is not claimed any more, and ends `Expired` by the next
+///     claim or [`tend`](Self::tend). So everything ends, and what has ended never becomes
 ///     pending again: [`redeliver`](Self::redeliver) makes a new delivery with the old one as its origin.
 /// 14. One tenant's ids are nothing to another.
 /// 15. Absence is `None`. Payload bytes come back identical.
 /// 16. Paging shows each item that was visible at the first page once, while others write.
 /// 17. An unrouted event is routed once, in order of publishing within its tenant; one that cannot be
-///     routed ends in the log with the reason.
+///     routed ends in the log with the reason. They are given under the lease of the claim, at most `limit`
+///     of them, and a tenant's later ones wait while an earlier one is out; [`release`](Self::release)
+///     gives them up too. Their digest is [`PublishedEvent::digest`](crate::model::PublishedEvent::digest).
 /// 18. [`tend`](Self::tend) removes only what has ended and is older than it keeps; [`erase`](Self::erase)
 ///     removes a tenant's webhooks, events, secrets and log, claimed ones too.
-/// 19. [`release`](Self::release) makes a stopped holder's deliveries due at once. An exclusive store does
+/// 19. [`release`](Self::release) makes a stopped holder's deliveries due at once, their attempts uncounted. An exclusive store does
 ///     so for the previous owner when it is opened.
 ///
 /// # Errors
@@ -100,13 +131,15 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Applies one change if the registry is still at `expected`, and gives the new revision.
     ///
-    /// A created webhook must carry the registry's next hook id. An update ends the lane's pause, and forgets
-    /// its health when the webhook [starts afresh](crate::registry::Registered::starts_afresh_as).
+    /// A created webhook must carry the registry's next hook id. [`Registered`](crate::registry::Registered)
+    /// is stored as it is given, its version too; the revision and the next hook id are the store's. An update
+    /// ends the lane's pause, and forgets its health when the webhook
+    /// [starts afresh](crate::registry::Registered::starts_afresh_as).
     ///
     /// # Errors
     ///
-    /// [`Conflict`](StoreErrorKind::Conflict) when the registry has changed since: read it and decide
-    /// again.
+    /// [`Conflict`](StoreErrorKind::Conflict) when the registry has changed since, so that the change names
+    /// a webhook that is not there or an id that was given: read it and decide again.
     ///
     /// # Cancellation
     ///
@@ -118,14 +151,15 @@ pub trait Store: Debug + Send + Sync + 'static {
         change: &RegistryChange,
     ) -> Result<Revision, StoreError>;
 
-    /// Lists the tenants that have webhooks or events.
+    /// Lists the tenants that have webhooks or events, in an order that stays.
     async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError>;
 
     /// Writes events with their deliveries, and answers for each in order.
     ///
-    /// With `hold`, the publisher's own dispatcher stands ready: new deliveries on lanes that are idle and
-    /// have room are written already claimed under that request, and given back in
-    /// [`Published::held`]. It saves the claim.
+    /// With `hold`, the publisher's own dispatcher stands ready. Each new delivery is written already claimed
+    /// under that request, and given back in [`Published::held`], if its lane is enabled, not paused and has
+    /// nothing else waiting that is due, as far as limit, bytes and quota of the request reach. It saves the
+    /// claim.
     ///
     /// # Cancellation
     ///
@@ -144,8 +178,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Each item is routed or not; those that are not will be given again.
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError>;
 
-    /// Makes a new delivery of each of these ended or pending ones, for the same webhook. `None` for those
-    /// that the tenant does not have, or whose webhook is gone.
+    /// Makes a new delivery of each of these ended or pending ones, for the same webhook: due now, without
+    /// attempts. `None` for those that the tenant does not have, or whose webhook is gone.
     ///
     /// # Cancellation
     ///
@@ -177,7 +211,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Part of it may be released; releasing again is harmless.
     async fn release(&self, holder: HolderId) -> Result<(), StoreError>;
 
-    /// Waits until work may have come after the claim that gave `since`. It may return early, and a store
+    /// Waits until work may have come after the claim that gave `since`: by publishing, routing, redelivering,
+    /// a commit, a release, or a settlement that lets a delivery wait again. It may return early, and a store
     /// that gets no such hints waits for ever: see [`poll_every`](Self::poll_every).
     async fn wake(&self, since: WakeMark);
 
@@ -208,7 +243,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// ago.
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError>;
 
-    /// Removes one bounded part of all that a tenant has; its webhooks at the first step.
+    /// Removes one bounded part of all that a tenant has: its webhooks at the first step, and at most `limit`
+    /// events at each. The revision and the next hook id stay for ever; the revision grows where webhooks
+    /// went.
     async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError>;
 }
 

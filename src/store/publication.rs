@@ -20,7 +20,7 @@ pub struct Publication {
     pub routed_at: Revision,
     /// What routing decided.
     pub routing: Routing,
-    /// How long its deliveries may wait before they end as expired.
+    /// How long its deliveries may wait, from when they are written, before they end as expired.
     pub expires: Duration,
 }
 
@@ -129,7 +129,7 @@ pub struct Routed {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "the dispatcher handles each of them")]
 pub enum RouteAnswer {
-    /// Somebody else has the right to route it by now.
+    /// It was routed already, or somebody else may have the right to by now.
     Fenced,
     /// It is written.
     Routed,

@@ -79,7 +79,9 @@ pub struct Claimed {
     pub deliveries: Vec<Claim>,
     /// Events that want routing first.
     pub unrouted: Vec<Unrouted>,
-    /// How long until the same request could get something more; `None` when only news can change that.
+    /// How long until the same request could get something more: zero when limit or bytes cut it short,
+    /// otherwise until a retry is due, a pause ends or anybody's lease does. It may be early, never late;
+    /// what lies in saturated or disabled lanes does not count. `None` when only news can change it.
     pub next_in: Option<Duration>,
     /// What to hand to [`Store::wake`](super::Store::wake) to hear of work that came after this claim.
     pub mark: WakeMark,
@@ -119,14 +121,15 @@ pub struct Settlement {
     pub next: Next,
     /// What the lane's health learns.
     pub report: Report,
-    /// For how long the lane gives nothing.
+    /// For how long the lane gives nothing; of several pauses the one that ends last holds.
     pub pause: Option<Duration>,
-    /// Disables the webhook.
+    /// Disables the webhook: its status and its reason are set, its version and the registry's revision grow.
+    /// Where it no longer holds, it is passed over, and the rest of the settlement applies.
     pub disable: Option<Disable>,
 }
 
 /// A disabling that holds only for the webhook as it was when claimed, and only while
-/// [`Health::confirms`] it.
+/// [`Health::confirms`] it, this settlement's report included.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
 pub struct Disable {

@@ -48,7 +48,7 @@ pub struct Stats {
     pub pending: u64,
     /// Deliveries that a dispatcher holds.
     pub held: u64,
-    /// How long the oldest due delivery of an enabled webhook has been due.
+    /// How long the oldest due delivery of an enabled webhook has been due; held ones do not count.
     pub oldest_due: Option<Duration>,
 }
 
@@ -56,7 +56,8 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
 pub struct TendRequest {
-    /// How long events are kept after the last of their deliveries ended.
+    /// How long events are kept after the last of their deliveries ended, or after they were routed to
+    /// nobody. Events that wait for routing stay.
     pub keep: Duration,
     /// At most this many items of each kind of work.
     pub limit: usize,

@@ -114,6 +114,13 @@ pub async fn lanes_take_turns(fixture: &dyn StoreFixture) {
     let first = ClaimRequest { limit: 50, ..greedy(ANA) };
     let claims = scene.claim_with(&first).await.deliveries;
     assert_eq!(by_hook(&claims).into_values().collect::<Vec<_>>(), [10; 5], "each has its share");
+    let one = ClaimRequest { limit: 1, ..greedy(ANA) };
+    let mut served = BTreeSet::new();
+    for _ in &busy {
+        let claims = scene.claim_with(&one).await.deliveries;
+        served.extend(claims.iter().map(|claim| claim.hook.webhook.hook_id()));
+    }
+    assert_eq!(served.len(), busy.len(), "claims of one each serve every lane by turns");
     let quiet = scene.create().await;
     scene.publish("quiet", &[quiet]).await;
     let round = ClaimRequest { limit: busy.len() + 1, ..greedy(ANA) };
