@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hookwire::delivery::{Next, Report};
 use hookwire::model::{Attempt, DeliveryId, End, Outcome, Timestamp};
+use hookwire::registry::RegistryChange;
 use hookwire::store::{
     Claim, ClaimRequest, Claimed, Fence, MemoryStore, Publication, PublishAnswer, Published, Receipt,
     Settled, Settlement, Store, StoreError,
@@ -18,6 +19,8 @@ use http::StatusCode;
 pub(crate) enum Kind {
     /// A claim takes more of one webhook than the quota allows.
     ClaimsOverTheLimit,
+    /// Disabling is answered as if it had been done.
+    ForgetsToDisable,
     /// A failing write is answered as if it had been done.
     DropsEvents,
     /// What was claimed reads as delivered before it was sent.
@@ -48,6 +51,11 @@ impl Bug {
             }
             _ => *request,
         }
+    }
+
+    pub(crate) fn forgets(&self, change: &RegistryChange) -> bool {
+        let RegistryChange::Update(new, _) = change else { return false };
+        self.kind == Kind::ForgetsToDisable && !new.webhook.status().is_enabled()
     }
 
     pub(crate) async fn held(
@@ -111,4 +119,41 @@ fn delivered(claim: &Claim, now: i64) -> Settlement {
         pause: None,
         disable: None,
     }
+}
+
+/// Whether the world of this seed is sound, and complains in these words once the bug is in.
+fn catches(kind: Kind, seed: u64, words: &str) {
+    assert!(crate::play(seed, None).violations.is_empty(), "the world is sound without the bug");
+    let violations = crate::play(seed, Some(Bug::new(kind))).violations;
+    assert!(violations.iter().any(|what| what.contains(words)), "{kind:?} went unseen: {violations:?}");
+}
+
+#[test]
+fn a_claim_over_the_limit_is_caught() {
+    catches(Kind::ClaimsOverTheLimit, 1, "over the limit");
+}
+
+#[test]
+fn a_webhook_that_is_called_after_it_was_disabled_is_caught() {
+    catches(Kind::ForgetsToDisable, 0, "after disabling it returned");
+}
+
+#[test]
+fn an_event_that_is_dropped_on_a_store_error_is_caught() {
+    catches(Kind::DropsEvents, 1, "was confirmed and is lost");
+}
+
+#[test]
+fn a_delivery_that_is_settled_before_the_answer_is_caught() {
+    catches(Kind::SettlesBeforeTheAnswer, 0, "no receiver saw what the log tells");
+}
+
+#[test]
+fn a_fence_that_is_not_checked_is_caught() {
+    catches(Kind::SkipsTheFence, 29, "at once");
+}
+
+#[test]
+fn a_wake_that_is_forgotten_is_caught() {
+    catches(Kind::ForgetsToWake, 0, "dispatchers sleep while work waits");
 }

@@ -36,6 +36,10 @@ pub(crate) async fn judge(memory: &MemoryStore, ledger: &Ledger, policy: &Policy
         log.match_requests(&book);
         log.judge_ends(&book, policy);
     }
+    for (tenant, delivery, attempts) in &log.deliveries {
+        let (id, state, attempts) = (delivery.id, delivery.state, attempts.len());
+        ledger.note(&format!("delivery {id} of {tenant} after {attempts} attempts: {state:?}"));
+    }
     log.broken.into_iter().for_each(|what| ledger.violation(what));
 }
 
