@@ -153,11 +153,14 @@ impl Driver {
         let at = next.at.map_or(self.tend_at, |at| at.min(self.tend_at));
         loop {
             let shared = Arc::clone(&self.shared);
+            // Biased, so that a simulated run repeats exactly. What only stays in the loop comes last: however
+            // much is handed in, the rest gets its turn, and `work` starts the inbox as well.
             tokio::select! {
-                () = shared.handed_in.notified() => self.start_inbox(),
+                biased;
                 () = shared.settled.notified() => break,
                 () = self.hint(next.hints) => break,
                 () = sleep_until(at) => break,
+                () = shared.handed_in.notified() => self.start_inbox(),
             }
         }
     }
@@ -165,6 +168,7 @@ impl Driver {
     async fn hint(&self, hints: Option<(WakeMark, u64)>) {
         let Some((mark, rung)) = hints else { return std::future::pending().await };
         tokio::select! {
+            biased;
             () = self.core.bell.rung(rung) => {}
             () = self.core.store().wake(mark) => {}
         }

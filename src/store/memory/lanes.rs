@@ -111,7 +111,9 @@ impl State {
         }
         let new = || Holder { quota, held: Held::default(), ring: Ring::default() };
         self.holders.entry(id).or_insert_with(new).quota = quota;
-        let keys: Vec<_> = self.lanes.keys().cloned().collect();
+        let mut keys: Vec<_> = self.lanes.keys().cloned().collect();
+        // Their first turns are not left to the order of a hash map, so that a simulated run repeats.
+        keys.sort_unstable();
         keys.iter().for_each(|key| self.refresh(key, now));
     }
 }

@@ -1,0 +1,253 @@
+//! The store as one process sees it: watched at the store's side, with weather in between.
+
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, TenantId};
+use hookwire::registry::{Registry, RegistryChange, Revision};
+use hookwire::routing;
+use hookwire::store::{
+    ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, PublishAnswer, Published,
+    Redelivery, RouteAnswer, Routed, Routing, Settled, Settlement, Stats, StatsScope, Store, StoreError,
+    StoreErrorKind, TendRequest, Tended, WakeMark,
+};
+use tokio::time::sleep;
+
+use crate::catches::Bug;
+use crate::ledger::Ledger;
+use crate::process::{Failing, Process};
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) memory: Arc<MemoryStore>,
+    pub(crate) process: Arc<Process>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) bug: Option<Arc<Bug>>,
+}
+
+impl Link {
+    /// Carries a call to the store and its answer back, as the weather lets it.
+    async fn carry<T>(
+        &self,
+        effect: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let gust = self.process.gust();
+        self.pass(gust.before).await;
+        if gust.fails == Some(Failing::Before) {
+            return Err(StoreErrorKind::Unavailable.into());
+        }
+        let answer = effect.await;
+        self.pass(gust.after).await;
+        match gust.fails {
+            Some(_) => Err(StoreErrorKind::Unavailable.into()),
+            None => answer,
+        }
+    }
+
+    async fn pass(&self, time: Duration) {
+        if !time.is_zero() {
+            sleep(time).await;
+        }
+        self.process.live().await;
+    }
+
+    async fn claim_now(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
+        let mut claimed = match &self.bug {
+            Some(bug) => self.memory.claim(&bug.request(request)).await?,
+            None => self.memory.claim(request).await?,
+        };
+        self.ledger.claimed(&self.process, request.holder, &claimed.deliveries);
+        if let Some(bug) = &self.bug {
+            bug.held(&self.memory, &claimed.deliveries, self.ledger.now()).await?;
+            bug.forget(&mut claimed);
+        }
+        Ok(claimed)
+    }
+
+    async fn publish_now(
+        &self,
+        items: &[Publication],
+        hold: Option<&ClaimRequest>,
+    ) -> Result<Published, StoreError> {
+        if let Some(published) = self.bug.as_ref().and_then(|bug| bug.publish(items)) {
+            return Ok(published);
+        }
+        let published = self.memory.publish(items, hold).await?;
+        if let Some(request) = hold {
+            self.ledger.claimed(&self.process, request.holder, &published.held);
+        }
+        if let Some(bug) = &self.bug {
+            bug.held(&self.memory, &published.held, self.ledger.now()).await?;
+        }
+        for (item, answer) in items.iter().zip(&published.answers) {
+            if let PublishAnswer::Stored(_) = answer {
+                self.routed(&item.tenant, (&item.event).into(), &item.event.message_id, &item.routing)
+                    .await?;
+            }
+        }
+        Ok(published)
+    }
+
+    /// Notes who shall get a message, and checks that these are the right ones at this moment.
+    async fn routed(
+        &self,
+        tenant: &TenantId,
+        occasion: routing::Occasion<'_>,
+        message: &MessageId,
+        routing: &Routing,
+    ) -> Result<(), StoreError> {
+        let registry = self.memory.registry(tenant).await?;
+        if *routing != routing::route(occasion, &registry).into_iter().collect::<Routing>() {
+            self.ledger.violation(format!("{message} was routed by an old registry"));
+        }
+        let key = (tenant.clone(), message.clone());
+        self.ledger.book().targets.insert(key, routing.targets.clone());
+        self.ledger.note(&format!("stored {tenant}/{message} for {:?}", routing.targets));
+        Ok(())
+    }
+
+    async fn route_now(&self, items: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {
+        let answers = self.memory.route(items).await?;
+        for (item, answer) in items.iter().zip(&answers) {
+            if let (RouteAnswer::Routed, Ok(routing)) = (answer, &item.routing) {
+                let event = &item.unrouted.event;
+                self.routed(&item.unrouted.tenant, event.into(), &event.message_id, routing).await?;
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn commit_now(
+        &self,
+        tenant: &TenantId,
+        expected: Revision,
+        change: &RegistryChange,
+    ) -> Result<Revision, StoreError> {
+        if self.bug.as_ref().is_some_and(|bug| bug.forgets(change)) {
+            return Ok(expected);
+        }
+        let revision = self.memory.commit(tenant, expected, change).await?;
+        if let RegistryChange::Create(new) = change {
+            let host = new.webhook.url().as_str().split('/').nth(2).unwrap_or_default().to_owned();
+            self.ledger.note(&format!("webhook {} of {tenant} is {host}", new.webhook.hook_id()));
+            self.ledger.book().hosts.insert(host, (tenant.clone(), new.webhook.hook_id()));
+        }
+        Ok(revision)
+    }
+
+    async fn settle_now(&self, items: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+        let settled = match &self.bug {
+            Some(bug) => bug.settle(&self.memory, items).await?,
+            None => self.memory.settle(items).await?,
+        };
+        self.ledger.settled(items, &settled);
+        Ok(settled)
+    }
+
+    async fn release_now(&self, holder: HolderId) -> Result<(), StoreError> {
+        self.memory.release(holder).await?;
+        self.ledger.released(holder);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for Link {
+    async fn registry(&self, tenant: &TenantId) -> Result<Registry, StoreError> {
+        self.carry(self.memory.registry(tenant)).await
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantId,
+        expected: Revision,
+        change: &RegistryChange,
+    ) -> Result<Revision, StoreError> {
+        self.carry(self.commit_now(tenant, expected, change)).await
+    }
+
+    async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {
+        self.carry(self.memory.tenants(page)).await
+    }
+
+    async fn publish(
+        &self,
+        publications: &[Publication],
+        hold: Option<&ClaimRequest>,
+    ) -> Result<Published, StoreError> {
+        self.carry(self.publish_now(publications, hold)).await
+    }
+
+    async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {
+        self.carry(self.route_now(routed)).await
+    }
+
+    async fn redeliver(
+        &self,
+        tenant: &TenantId,
+        redeliveries: &[Redelivery],
+    ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
+        self.carry(self.memory.redeliver(tenant, redeliveries)).await
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
+        self.carry(self.claim_now(request)).await
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+        let answer = self.carry(self.settle_now(settlements)).await;
+        if answer.is_err() {
+            self.ledger.unsettled(settlements);
+        }
+        answer
+    }
+
+    async fn release(&self, holder: HolderId) -> Result<(), StoreError> {
+        self.carry(self.release_now(holder)).await
+    }
+
+    async fn wake(&self, since: WakeMark) {
+        if self.bug.as_ref().is_some_and(|bug| bug.forgets_to_wake()) {
+            pending::<()>().await;
+        }
+        self.memory.wake(since).await;
+    }
+
+    fn poll_every(&self) -> Option<Duration> {
+        self.memory.poll_every()
+    }
+
+    async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
+        self.carry(self.memory.event(tenant, id)).await
+    }
+
+    async fn deliveries(
+        &self,
+        tenant: &TenantId,
+        query: &DeliveryQuery,
+    ) -> Result<Page<Delivery>, StoreError> {
+        self.carry(self.memory.deliveries(tenant, query)).await
+    }
+
+    async fn attempts(
+        &self,
+        tenant: &TenantId,
+        delivery: DeliveryId,
+    ) -> Result<Option<Vec<Attempt>>, StoreError> {
+        self.carry(self.memory.attempts(tenant, delivery)).await
+    }
+
+    async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
+        self.carry(self.memory.stats(scope)).await
+    }
+
+    async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {
+        self.carry(self.memory.tend(request)).await
+    }
+
+    async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError> {
+        self.carry(self.memory.erase(tenant, limit)).await
+    }
+}
