@@ -251,7 +251,7 @@ impl Book {
     /// The claim that the request belongs to. Where a message was redelivered, several fit: the one that
     /// ends first, so that the others stay for later requests.
     fn lease_for(&self, request: &Request, policy: &Policy) -> Option<u64> {
-        let needed = policy.deadline() + Policy::SETTLE_MARGIN;
+        let needed = policy.deadline();
         let needed = i64::try_from(needed.as_millis()).expect("short");
         let fits = |lease: &Lease| {
             let same = lease.hook == request.hook && lease.message == request.message;
