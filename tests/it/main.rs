@@ -13,6 +13,8 @@ mod guard;
 #[cfg(feature = "http-transport")]
 mod http_transport;
 mod layers;
+#[cfg(all(feature = "sqlite", feature = "testing"))]
+mod sqlite;
 #[cfg(feature = "http-transport")]
 mod support;
 #[cfg(all(feature = "http-transport", feature = "testing"))]
