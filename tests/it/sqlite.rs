@@ -274,6 +274,26 @@ async fn callers_share_commits() {
     assert!(together < alone, "{together} bytes for callers together, {alone} one by one");
 }
 
+/// Somebody with a tool holds the lock of the file: calls fail whole, and go on when it is free.
+#[tokio::test]
+async fn a_group_that_cannot_be_written_leaves_nothing() {
+    let directory = Directory::new();
+    let options = SqliteStore::options().publish_timeout(Duration::from_millis(5));
+    let store = options.open(directory.file()).await.expect("a new file");
+    let hook = create(&store).await;
+    publish(&store, "before", hook).await;
+    let item = [publication(&store, "meanwhile", hook).await];
+    let tool = rusqlite::Connection::open(directory.file()).expect("a database");
+    tool.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let error = store.publish(&item, None).await.expect_err("nothing can be written");
+    assert!(error.kind().can_retry_help(), "{error:?}");
+    tool.execute_batch("ROLLBACK").expect("unlocked");
+    assert_eq!(claim(&store).await.len(), 1, "nothing of it was written");
+    let answers = store.publish(&item, None).await.expect("published").answers;
+    assert!(matches!(answers[..], [PublishAnswer::Stored(_)]), "{answers:?}");
+    assert_eq!(claim(&store).await.len(), 1, "and the store goes on");
+}
+
 #[tokio::test]
 async fn a_cancelled_publish_is_whole_or_absent_and_can_be_repeated() {
     let fixture = fixture().await;

@@ -54,6 +54,7 @@ impl Desk {
 
     /// Does `work` whole or not at all, within the transaction that is open.
     pub(super) fn whole<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.need_transaction()?;
         if self.is_stale {
             self.reload()?;
         }
@@ -61,10 +62,16 @@ impl Desk {
         let done = work(self);
         if done.is_err() {
             self.distrust();
-            self.connection.run("ROLLBACK TO item", [])?;
+            // An error like a full disk may have ended the transaction, and the savepoint with it.
+            self.need_transaction().and_then(|()| self.connection.run("ROLLBACK TO item", []))?;
         }
         self.connection.run("RELEASE item", [])?;
         done
+    }
+
+    /// Without a transaction each statement would be committed by itself.
+    fn need_transaction(&self) -> Result<(), Fault> {
+        if self.connection.is_autocommit() { Err(Fault::lost("there is no transaction")) } else { Ok(()) }
     }
 
     /// Has the memory read anew before it is next used: something was rolled back.

@@ -55,11 +55,15 @@ const QUEUE: usize = 1024;
 
 const READERS: usize = 2;
 
+/// What a claim weighs in a group at most: it asks for far more than it mostly finds.
+const CLAIM_ROWS: usize = 64;
+
 /// A store in one file, on the SQLite that is built in: the default for one process.
 ///
 /// One store has the file at a time; several dispatchers of one process may share it behind an [`Arc`].
 /// All writes go through one thread, and those that come while the disk syncs share the next sync, so
-/// that throughput grows with the number of callers. The async runtime's threads never block.
+/// that throughput grows with the number of callers. The async runtime's threads do not block, but for
+/// the drop of the store, which finishes and closes the file: a moment.
 ///
 /// ```
 /// use hookwire::store::{SqliteStore, Store};
@@ -150,7 +154,7 @@ impl SqliteStore {
 
     fn open_here(path: PathBuf, options: SqliteOptions) -> Result<Self, OpenError> {
         let lock = open::lock(&path)?;
-        let connection = open::open_writer(&path, options.durability)?;
+        let connection = open::open_writer(&path, &options)?;
         let (bell, patience) = (Arc::new(Bell::default()), Arc::new(Patience::new(options.publish_timeout)));
         let (writer, jobs) = Worker::new(QUEUE, Arc::clone(&patience));
         let (reader, questions) = Worker::new(QUEUE, patience);
@@ -292,7 +296,7 @@ impl Store for SqliteStore {
         // What comes from now on rings after this mark, so that nobody waits for what the claim missed.
         let mark = WakeMark::new(self.bell.mark());
         let request = *request;
-        let claimed = self.write(request.limit, move |desk| desk.claim(&request)).await?;
+        let claimed = self.write(request.limit.min(CLAIM_ROWS), move |desk| desk.claim(&request)).await?;
         Ok(Claimed { mark, ..claimed })
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
-use super::options::Durability;
+use super::options::SqliteOptions;
 use super::schema::{self, APPLICATION_ID, VERSION};
 
 /// Files up to this size are read through on open; faults of larger ones show when they are read.
@@ -87,12 +87,12 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
 }
 
 /// Opens the connection that writes, on a file that is sound and of the present version.
-pub(super) fn open_writer(path: &Path, durability: Durability) -> Result<Connection, OpenError> {
+pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     check_access(path)?;
     let tell = |error| tell(path, error);
     let mut connection = Connection::open(path).map_err(tell)?;
     let found = check(&connection, path)?;
-    set_up(&connection, durability).map_err(tell)?;
+    set_up(&connection, options).map_err(tell)?;
     if found < VERSION {
         schema::migrate(&mut connection, found).map_err(tell)?;
     }
@@ -143,9 +143,11 @@ fn check(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     }
 }
 
-fn set_up(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+fn set_up(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+    // Somebody who looks at the file with a tool may hold its lock.
+    connection.busy_timeout(options.publish_timeout)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", durability.synchronous())?;
+    connection.pragma_update(None, "synchronous", options.durability.synchronous())?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.pragma_update(None, "cache_size", -16 * 1024)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;

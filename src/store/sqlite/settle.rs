@@ -53,7 +53,7 @@ impl Desk {
 
     /// Writes what the lane learns; most settlements teach it nothing, and write nothing. Tells whether
     /// something changed.
-    fn settle_lane(&mut self, id: LaneId, item: &Settlement, now: Timestamp) -> Result<bool, Fault> {
+    fn settle_lane(&self, id: LaneId, item: &Settlement, now: Timestamp) -> Result<bool, Fault> {
         let Some(mut lane) = self.lane(id)? else { return Ok(false) };
         let health = lane.health.after(item.report, now);
         let learns = item.report != Report::Nothing && health != lane.health;

@@ -15,6 +15,11 @@ impl Fault {
     pub(super) fn corrupt(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(StoreError::new(StoreErrorKind::Corrupt, what))
     }
+
+    /// Something that another try may mend.
+    pub(super) fn lost(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(StoreError::new(StoreErrorKind::Unavailable, what))
+    }
 }
 
 impl From<Fault> for StoreError {

@@ -37,7 +37,7 @@ impl Desk {
     }
 
     /// Ends what waits in backlogs that were dropped.
-    fn sweep(&mut self, limit: usize, now: Timestamp) -> Result<usize, Fault> {
+    fn sweep(&self, limit: usize, now: Timestamp) -> Result<usize, Fault> {
         const OVER: &str = "SELECT id, event, lane FROM delivery \
             WHERE state = 0 AND lane = ? AND epoch < ? LIMIT ?";
         let mut swept = 0;

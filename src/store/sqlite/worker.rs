@@ -80,3 +80,24 @@ impl<J> Drop for Worker<J> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_is_waited_for_and_then_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        let (worker, mut jobs) = Worker::new(1, Arc::new(Patience::new(Duration::from_millis(1))));
+        runtime.block_on(worker.push(1)).expect("there is room");
+        let error = runtime.block_on(worker.push(2)).expect_err("there is none");
+        assert_eq!(error.kind(), StoreErrorKind::Overloaded);
+        assert_eq!(jobs.try_recv(), Ok(1));
+        runtime.block_on(worker.push(3)).expect("there is room again");
+        drop(jobs);
+        let error = runtime.block_on(worker.push(4)).expect_err("nobody works");
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    }
+}
