@@ -7,10 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hookwire::TenantId;
 use hookwire::clock::ManualClock;
-use hookwire::delivery::Next;
-use hookwire::delivery::Report;
+use hookwire::delivery::{Next, Report};
 use hookwire::model::{
     DeliveryOptions, DeliveryQuery, End, Event, EventId, HookId, MessageId, PublishedEvent, SealedSecrets,
     Timestamp,
@@ -21,6 +19,8 @@ use hookwire::store::{
     Settlement, SqliteStore, Store,
 };
 use hookwire::testing::conformance::StoreFixture;
+use hookwire::testing::{Answer, RecordingTransport};
+use hookwire::{TenantId, WebhookDraft, Webhooks, assist};
 
 /// A directory that goes with the value.
 struct Directory(PathBuf);
@@ -292,6 +292,32 @@ async fn a_group_that_cannot_be_written_leaves_nothing() {
     let answers = store.publish(&item, None).await.expect("published").answers;
     assert!(matches!(answers[..], [PublishAnswer::Stored(_)]), "{answers:?}");
     assert_eq!(claim(&store).await.len(), 1, "and the store goes on");
+}
+
+/// The whole way, with the store that a host has: held at publish, failed once, delivered.
+#[tokio::test]
+async fn a_service_delivers_from_it() {
+    let fixture = fixture().await;
+    let transport = RecordingTransport::answering(|_, nth| match nth {
+        0 => Answer::status(503),
+        _ => Answer::status(204),
+    });
+    let hooks = Webhooks::builder(assist::catalog())
+        .store(Arc::clone(&fixture.store))
+        .transport(transport.clone())
+        .clock(fixture.clock.clone())
+        .build()
+        .expect("a service");
+    let acme = hooks.tenant(acme());
+    let draft = WebhookDraft::new("hook", "https://hooks.example.com/").subscribe(assist::DEVICE_ONLINE);
+    acme.create(&draft).await.expect("created");
+    let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({})).expect("JSON");
+    let sent = acme.publish(event).await.expect("published");
+    assert_eq!(hooks.deliver_due().await.expect("delivered"), 1);
+    fixture.clock.advance(Duration::from_secs(6));
+    assert_eq!(hooks.deliver_due().await.expect("delivered"), 1);
+    let told = acme.explain(sent.message_id()).await.expect("known").to_string();
+    assert!(told.contains("delivered after 2 attempts"), "{told}");
 }
 
 #[tokio::test]

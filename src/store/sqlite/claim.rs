@@ -93,6 +93,7 @@ impl Desk {
         let holder = holder_bytes(request.holder);
         self.connection.run(TAKE, params![holder, class_number(class), until, head.id])?;
         self.rota.take(request.holder, &lane.name, lane.hook, class);
+        self.rota.end_turn(request.holder, lane.id);
         let event = self.connection.one(EVENT, [head.event], event)?;
         taking.bytes += head.bytes;
         taking.claims.push(Claim {

@@ -42,14 +42,20 @@ impl Rota {
         self.lanes.contains_key(&lane)
     }
 
-    /// Puts down what is true of a lane now.
+    /// Puts down what is true of a lane now. One that was ready and still is keeps its turn.
     pub(super) fn set(&mut self, lane: LaneId, waiting: Option<Waiting>, now: Timestamp) {
-        self.forget(lane);
-        let Some(waiting) = waiting else { return };
-        if waiting.when <= now {
-            self.holders.values_mut().for_each(|holder| holder.ring.add(lane, waiting.class));
-        } else {
+        let Some(waiting) = waiting else { return self.forget(lane) };
+        if waiting.when > now {
+            self.forget(lane);
             self.timers.insert((waiting.when, lane));
+        } else {
+            if let Some(old) = self.lanes.get(&lane) {
+                self.timers.remove(&(old.when, lane));
+            }
+            for holder in self.holders.values_mut() {
+                holder.ring.unpark(lane, &waiting.tenant);
+                holder.ring.add(lane, waiting.class);
+            }
         }
         self.lanes.insert(lane, waiting);
     }
@@ -121,6 +127,13 @@ impl Rota {
         self.holders.get(&id).map_or(0, |holder| holder.room(tenant, hook, class))
     }
 
+    /// Ends a lane's turn: it goes to the end when it is next found to have more.
+    pub(super) fn end_turn(&mut self, id: HolderId, lane: LaneId) {
+        if let Some(holder) = self.holders.get_mut(&id) {
+            holder.ring.remove(lane);
+        }
+    }
+
     /// Counts a claim.
     pub(super) fn take(&mut self, id: HolderId, tenant: &TenantId, hook: HookId, class: LaneClass) {
         self.holders.entry(id).or_default().held.take(tenant, hook, class);
@@ -146,5 +159,69 @@ impl Rota {
 impl Holder {
     fn room(&self, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
         self.held.room(&self.quota, tenant, hook, class)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+    const ANA: HolderId = HolderId::new(1);
+
+    fn acme() -> TenantId {
+        TenantId::new("acme").expect("valid")
+    }
+
+    fn waiting(lane: LaneId, when: Timestamp) -> Option<Waiting> {
+        Some(Waiting { tenant: acme(), hook: HookId::new(lane), class: LaneClass::Open, when })
+    }
+
+    /// Ana on so many lanes with something to give.
+    fn rota(lanes: i64) -> Rota {
+        let mut rota = Rota::default();
+        (1..=lanes).for_each(|lane| rota.set(lane, waiting(lane, NOW), NOW));
+        rota.enroll(ANA, Quota::default().with_per_tenant(2));
+        rota
+    }
+
+    fn take(rota: &mut Rota) -> Option<LaneId> {
+        let lane = rota.first(ANA)?;
+        rota.take(ANA, &acme(), HookId::new(lane), LaneClass::Open);
+        rota.end_turn(ANA, lane);
+        rota.set(lane, waiting(lane, NOW), NOW);
+        Some(lane)
+    }
+
+    #[test]
+    fn lanes_without_room_are_parked_until_there_is_room() {
+        let mut rota = rota(1_000);
+        assert_eq!([take(&mut rota), take(&mut rota), take(&mut rota)], [Some(1), Some(2), None]);
+        let nothing_to_look_at = rota.holders[&ANA].ring.first(|_| true);
+        assert_eq!(nothing_to_look_at, None);
+        rota.give_back(ANA, &acme(), HookId::new(1), LaneClass::Open);
+        assert!(take(&mut rota).is_some());
+        assert_eq!(take(&mut rota), None);
+    }
+
+    #[test]
+    fn a_ready_lane_keeps_its_turn_whatever_is_learnt_of_it() {
+        let mut rota = rota(2);
+        rota.set(1, waiting(1, NOW), NOW);
+        assert_eq!([take(&mut rota), take(&mut rota)], [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_lane_is_ready_when_its_time_has_come_and_not_before() {
+        let later = NOW.plus(std::time::Duration::from_millis(5));
+        let mut rota = rota(0);
+        rota.set(7, waiting(7, later), NOW);
+        rota.fire(NOW);
+        assert_eq!((rota.first(ANA), rota.next_timer()), (None, Some(later)));
+        rota.add(7, waiting(7, later.plus(std::time::Duration::MAX)).expect("some"), NOW);
+        rota.fire(later);
+        assert_eq!((rota.first(ANA), rota.next_timer()), (Some(7), None));
+        rota.set(7, None, later);
+        assert_eq!(rota.first(ANA), None);
     }
 }
