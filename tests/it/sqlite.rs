@@ -244,7 +244,9 @@ async fn a_place_that_cannot_be_written_is_named() {
     let directory = Directory::new();
     fs::write(directory.file(), "a file").expect("written");
     let absent = directory.0.join("absent").join("hooks.db");
-    for path in [absent, directory.file().join("hooks.db"), directory.0.clone()] {
+    let inner = directory.0.join("inner");
+    fs::create_dir(&inner).expect("made");
+    for path in [absent, directory.file().join("hooks.db"), inner] {
         let refused = open(&path).await.expect_err("no place for a file");
         assert!(matches!(refused, OpenError::NotWritable { .. }), "{refused:?}");
         assert!(refused.to_string().contains(&format!("{path:?}")), "{refused}");
