@@ -73,6 +73,7 @@
 //! |---|---|---|
 //! | `dispatcher` | yes | [`dispatcher`]: delivery in the background, on tokio |
 //! | `http-transport` | yes | `transport::HttpTransport`: hyper, rustls and the address guard |
+//! | `sqlite` | yes | `store::SqliteStore`: one file, safe against crashes and power cuts |
 //! | `testing` | | [`testing`]: doubles for your tests, the conformance suites of the seams |
 //!
 //! Features only add names. Without any, the typed core, the pure modules, the traits, the memory store and

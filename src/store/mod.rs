@@ -48,6 +48,8 @@ mod publication;
 mod queue;
 mod quota;
 mod records;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -67,6 +69,8 @@ pub use publication::{
 pub use queue::{Claim, ClaimRequest, Claimed, Disable, Fence, HolderId, Settled, Settlement, WakeMark};
 pub use quota::{Held, Quota};
 pub use records::{Erased, EventRecord, RoutingRecord, Stats, StatsScope, TendRequest, Tended};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
 
 /// Where webhooks, events, deliveries and attempts are kept.
 ///

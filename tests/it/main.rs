@@ -10,5 +10,6 @@ mod guard;
 mod http_transport;
 mod layers;
 mod seed;
+mod sqlite;
 mod support;
 mod transport_conformance;

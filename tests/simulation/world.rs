@@ -143,7 +143,7 @@ impl World {
     }
 
     /// Stops a dispatcher as a service does at its end; after a while the process starts another.
-    pub(crate) fn bounce(&mut self, machine: usize) {
+    pub(crate) fn bounce(&self, machine: usize) {
         let Some(running) = &self.machines[machine] else { return };
         self.ledger.stop(&running.process, "stop the dispatcher of");
         running.stop.notify_one();
@@ -195,7 +195,7 @@ impl World {
         }
     }
 
-    async fn wait_for_the_end(&mut self) {
+    async fn wait_for_the_end(&self) {
         // What was redelivered last may wait as long again.
         let most = self.policy.expires() * 2 + Duration::from_secs(60 * 60);
         let started = self.clock.now();

@@ -1,0 +1,196 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, named_params, params};
+
+use super::super::{Fence, HolderId};
+use super::rota::{Rota, Waiting};
+use super::rows::{ENABLED, HELD, Lane, LaneId, SELECT_LANE, WAITING, class_of, holder_of};
+use super::sql::{Fault, Sql, optional_time};
+use crate::clock::Clock;
+use crate::model::{HookId, TenantId, Timestamp};
+use crate::registry::Revision;
+
+/// What the writer works with: the connection that alone writes, and what is kept in memory beside it.
+///
+/// The methods are spread over the modules beside this one, by subject. Each runs in a savepoint of the
+/// group's transaction; when it fails, its writes are undone and what is in memory is read anew.
+pub(super) struct Desk {
+    pub(super) connection: Connection,
+    pub(super) rota: Rota,
+    /// Who routes a tenant's oldest unrouted events.
+    pub(super) routers: HashMap<TenantId, Router>,
+    /// Whether work has come that a dispatcher should hear of once it is committed.
+    pub(super) has_news: bool,
+    clock: Arc<dyn Clock>,
+    /// Whether the rota may tell of what was rolled back.
+    is_stale: bool,
+}
+
+/// The right to route a tenant's oldest unrouted events, in order.
+pub(super) struct Router {
+    pub(super) holder: HolderId,
+    pub(super) fence: Fence,
+    pub(super) until: Timestamp,
+    pub(super) left: usize,
+}
+
+/// A tenant as its row tells.
+pub(super) struct TenantRow {
+    pub(super) id: i64,
+    pub(super) revision: Revision,
+    pub(super) next_hook: HookId,
+}
+
+impl Desk {
+    pub(super) fn new(connection: Connection, clock: Arc<dyn Clock>) -> Self {
+        let (rota, routers) = (Rota::default(), HashMap::new());
+        Self { connection, rota, routers, has_news: false, clock, is_stale: true }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Does `work` whole or not at all, within the transaction that is open.
+    pub(super) fn whole<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.need_transaction()?;
+        if self.is_stale {
+            self.reload()?;
+        }
+        self.connection.run("SAVEPOINT item", [])?;
+        let done = work(self);
+        if done.is_err() {
+            self.distrust();
+            // An error like a full disk may have ended the transaction, and the savepoint with it.
+            self.need_transaction().and_then(|()| self.connection.run("ROLLBACK TO item", []))?;
+        }
+        self.connection.run("RELEASE item", [])?;
+        done
+    }
+
+    /// Without a transaction each statement would be committed by itself.
+    fn need_transaction(&self) -> Result<(), Fault> {
+        if self.connection.is_autocommit() { Err(Fault::lost("there is no transaction")) } else { Ok(()) }
+    }
+
+    /// Has the memory read anew before it is next used: something was rolled back.
+    pub(super) fn distrust(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// Reads the rota from the file: one look at each lane in which deliveries wait, and at each claim.
+    fn reload(&mut self) -> Result<(), Fault> {
+        let now = self.now();
+        self.rota = Rota::default();
+        self.routers.clear();
+        for (holder, lane, class) in self.claims()? {
+            if let Some(lane) = self.lane(lane)? {
+                self.rota.take(holder, &lane.name, lane.hook, class);
+            }
+        }
+        for lane in self.connection.all(LANES_WITH_WORK, [], |row| Ok(row.get(0)?))? {
+            self.refresh(lane, now)?;
+        }
+        self.is_stale = false;
+        Ok(())
+    }
+
+    fn claims(&self) -> Result<Vec<(HolderId, LaneId, crate::delivery::LaneClass)>, Fault> {
+        const CLAIMS: &str = "SELECT holder, lane, class FROM delivery WHERE state = 1";
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok((holder_of(row.get("holder")?), row.get("lane")?, class_of(row.get("class")?)))
+        };
+        self.connection.all(CLAIMS, [], read)
+    }
+
+    /// Brings the rota in line with what a lane has to give: the one place that decides whether a lane
+    /// is ready. Called after every change of a lane, it strands nothing.
+    pub(super) fn refresh(&mut self, id: LaneId, now: Timestamp) -> Result<(), Fault> {
+        let waiting = match self.lane(id)?.filter(Lane::is_enabled) {
+            Some(lane) => self.first_due(&lane)?.map(|due| lane.gives(due)),
+            None => None,
+        };
+        self.rota.set(id, waiting, now);
+        Ok(())
+    }
+
+    fn first_due(&self, lane: &Lane) -> Result<Option<Timestamp>, Fault> {
+        let due =
+            self.connection.one(FIRST_DUE, params![lane.id, lane.epoch], |row| optional_time(row, "due"))?;
+        Ok(due.flatten())
+    }
+
+    pub(super) fn lane(&self, id: LaneId) -> Result<Option<Lane>, Fault> {
+        self.connection.one(&format!("{SELECT_LANE} lane.id = ?"), [id], Lane::read)
+    }
+
+    /// A lane that is not deleted.
+    pub(super) fn lane_of(&self, tenant: i64, hook: HookId) -> Result<Option<Lane>, Fault> {
+        let sql = format!("{SELECT_LANE} lane.tenant = ? AND hook = ? AND status < 2");
+        self.connection.one(&sql, [tenant, hook.get()], Lane::read)
+    }
+
+    pub(super) fn tenant(&self, name: &TenantId) -> Result<Option<TenantRow>, Fault> {
+        tenant(&self.connection, name)
+    }
+
+    /// The tenant's row, made if there is none yet.
+    pub(super) fn enter(&self, name: &TenantId) -> Result<TenantRow, Fault> {
+        if let Some(tenant) = self.tenant(name)? {
+            return Ok(tenant);
+        }
+        self.connection.run("INSERT INTO tenant (name) VALUES (?)", [name.as_str()])?;
+        let id = self.connection.last_insert_rowid();
+        Ok(TenantRow { id, revision: Revision::default(), next_hook: HookId::new(1) })
+    }
+
+    /// Ends a delivery that waits or is held.
+    pub(super) fn end(&self, id: i64, event: i64, state: i64, now: Timestamp) -> Result<(), Fault> {
+        let now = now.as_millis();
+        self.connection.run(END_DELIVERY, named_params! {":id": id, ":state": state, ":now": now})?;
+        self.connection.run(CLOSE_EVENT, named_params! {":event": event, ":now": now})?;
+        Ok(())
+    }
+}
+
+impl Lane {
+    /// What the lane has to give, if the first of it is due then.
+    pub(super) fn gives(&self, due: Timestamp) -> Waiting {
+        let (tenant, hook) = (self.name.clone(), self.hook);
+        Waiting { tenant, hook, class: self.health.class(), when: self.paused_until.max(due) }
+    }
+}
+
+pub(super) fn tenant(connection: &Connection, name: &TenantId) -> Result<Option<TenantRow>, Fault> {
+    const SELECT: &str = "SELECT id, revision, next_hook FROM tenant WHERE name = ?";
+    connection.one(SELECT, [name.as_str()], |row| {
+        Ok(TenantRow {
+            id: row.get("id")?,
+            revision: Revision::new(row.get::<_, i64>("revision")?.unsigned_abs()),
+            next_hook: HookId::new(row.get("next_hook")?),
+        })
+    })
+}
+
+/// Leaps from lane to lane along the index: as many steps as there are lanes with waiting deliveries,
+/// whatever their number.
+pub(super) const LANES_WITH_WORK: &str = "
+    WITH RECURSIVE work (lane) AS (
+        SELECT min(lane) FROM delivery WHERE state = 0
+        UNION ALL
+        SELECT (SELECT min(lane) FROM delivery WHERE state = 0 AND lane > work.lane)
+        FROM work WHERE work.lane IS NOT NULL
+    )
+    SELECT lane FROM work WHERE lane IS NOT NULL";
+
+pub(super) const FIRST_DUE: &str =
+    "SELECT min(due) AS due FROM delivery WHERE lane = ? AND epoch = ? AND state = 0";
+
+const END_DELIVERY: &str = "UPDATE delivery SET state = :state, ended_at = :now, holder = NULL, \
+    lease_until = NULL, class = NULL WHERE id = :id";
+
+const CLOSE_EVENT: &str = "UPDATE event SET open = open - 1, \
+    ended_at = CASE WHEN open = 1 THEN :now END WHERE seq = :event";
+
+const _: () = assert!(WAITING == 0 && HELD == 1 && ENABLED == 1, "statements hold these as literals");

@@ -1,0 +1,166 @@
+use std::error::Error;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use thiserror::Error;
+
+use super::options::SqliteOptions;
+use super::schema::{self, APPLICATION_ID, VERSION};
+
+/// Files up to this size are read through on open; faults of larger ones show when they are read.
+const MOST_CHECKED: u64 = 64 * 1024 * 1024;
+
+/// The file cannot be opened as a store. Nothing in it was changed.
+///
+/// `Display` names the file and says what to do; the cause, if there is one, is the source.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file is damaged or cut short. Restore it from a backup, or move it away to start anew.
+    #[error("{path:?} is damaged ({found}); restore it from a backup, or move it away to start anew")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        found: String,
+    },
+    /// The file is a database of another program.
+    #[error("{path:?} is a database of another program; choose another file")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another store has the file open, in this process or another.
+    #[error("{path:?} is in use by another store; close it first, or share one store behind an `Arc`")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was written by a later version of hookwire.
+    #[error("{path:?} has schema version {found}, and this hookwire knows {known} at most; update hookwire")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version of the file.
+        found: i64,
+        /// The latest version that this code knows.
+        known: i64,
+    },
+    /// The file is no SQLite database at all.
+    #[error("{path:?} is no SQLite database; choose another file")]
+    NotDatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file or its directory cannot be written, or is not there.
+    #[error("{path:?} cannot be written; its directory must exist, and both must be writable")]
+    NotWritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Something else failed: the source tells what.
+    #[error("{path:?} cannot be opened")]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+/// Takes the file for this store alone. The lock ends with the handle, also when the process is killed.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let not_writable = |source| OpenError::NotWritable { path: path.to_path_buf(), source };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
+    let file = file.map_err(not_writable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_path_buf() }),
+        Err(TryLockError::Error(source)) => Err(not_writable(source)),
+    }
+}
+
+/// Opens the connection that writes, on a file that is sound and of the present version.
+pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
+    check_access(path)?;
+    let tell = |error| tell(path, error);
+    let mut connection = Connection::open(path).map_err(tell)?;
+    let found = check(&connection, path)?;
+    set_up(&connection, options).map_err(tell)?;
+    if found < VERSION {
+        schema::migrate(&mut connection, found).map_err(tell)?;
+    }
+    Ok(connection)
+}
+
+/// Opens a connection that reads alone.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let tell = |error| tell(path, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(tell)?;
+    connection.pragma_update(None, "query_only", true).map_err(tell)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// SQLite would open what it cannot write for reading, and tell so much later.
+fn check_access(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(OpenError::NotWritable { path: path.to_path_buf(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Looks at the file without changing it, and gives its version.
+fn check(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let tell = |error| tell(path, error);
+    let ask = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(tell);
+    let found = ask("PRAGMA user_version")?;
+    let (tables, owner) = (ask("SELECT count(*) FROM sqlite_schema")?, ask("PRAGMA application_id")?);
+    let path = path.to_path_buf();
+    if tables > 0 && owner != APPLICATION_ID {
+        return Err(OpenError::Foreign { path });
+    }
+    if found > VERSION {
+        return Err(OpenError::Newer { path, found, known: VERSION });
+    }
+    let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    if size > MOST_CHECKED {
+        return Ok(found);
+    }
+    let health = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match health.map_err(tell)? {
+        health if health == "ok" => Ok(found),
+        health => Err(OpenError::Corrupt { path, found: health }),
+    }
+}
+
+fn set_up(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+    // Somebody who looks at the file with a tool may hold its lock.
+    connection.busy_timeout(options.publish_timeout)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", options.durability.synchronous())?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.pragma_update(None, "cache_size", -16 * 1024)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
+fn tell(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = path.to_path_buf();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path, found: error.to_string() },
+        Some(ErrorCode::NotADatabase) => OpenError::NotDatabase { path },
+        Some(ErrorCode::DatabaseBusy) => OpenError::InUse { path },
+        _ => OpenError::Other { path, source: Box::new(error) },
+    }
+}

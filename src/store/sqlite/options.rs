@@ -1,0 +1,84 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{OpenError, SqliteStore};
+use crate::clock::{Clock, SystemClock};
+
+/// What survives once a call has returned.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Everything, also when the machine loses power: each group of writes is synced to the disk before
+    /// its callers are answered (`synchronous=FULL`). The default.
+    #[default]
+    PowerLoss,
+    /// Everything when the process crashes or is killed; when the machine loses power, the writes since
+    /// the last checkpoint may be lost, about 4 MB of them. The file stays sound
+    /// (`synchronous=NORMAL`).
+    ProcessCrash,
+}
+
+impl Durability {
+    pub(super) const fn synchronous(self) -> &'static str {
+        match self {
+            Self::PowerLoss => "FULL",
+            Self::ProcessCrash => "NORMAL",
+        }
+    }
+}
+
+/// How a [`SqliteStore`] is opened.
+///
+/// ```
+/// use std::time::Duration;
+/// use hookwire::store::{Durability, SqliteStore};
+///
+/// let options = SqliteStore::options()
+///     .durability(Durability::ProcessCrash)
+///     .publish_timeout(Duration::from_secs(1));
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) durability: Durability,
+    pub(super) publish_timeout: Duration,
+}
+
+impl SqliteOptions {
+    /// Sets what survives a returned call. Default [`Durability::PowerLoss`].
+    #[must_use]
+    pub fn durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// Sets how long a call waits for room in the writer's queue before it fails as
+    /// [`Overloaded`](crate::store::StoreErrorKind::Overloaded). Default 5 s.
+    #[must_use]
+    pub fn publish_timeout(self, publish_timeout: Duration) -> Self {
+        Self { publish_timeout, ..self }
+    }
+
+    /// Sets the clock that the store goes by. Default [`SystemClock`].
+    #[must_use]
+    pub fn clock(self, clock: impl Clock) -> Self {
+        Self { clock: Arc::new(clock), ..self }
+    }
+
+    /// Opens the store in this file, which is made if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] tells what is wrong with the file; nothing in it is changed then.
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open_with(path.as_ref().to_path_buf(), self).await
+    }
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        let publish_timeout = Duration::from_secs(5);
+        Self { clock: Arc::new(SystemClock), durability: Durability::default(), publish_timeout }
+    }
+}

@@ -1,0 +1,95 @@
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+/// Ends waits that have lasted as long as they may, without the timer of any runtime.
+///
+/// All waits may last equally long, so they end in the order in which they began: one thread, started
+/// when something first has to wait, sleeps from one to the next.
+#[derive(Debug)]
+pub(super) struct Patience {
+    most: Duration,
+    waits: OnceLock<Option<Sender<Wait>>>,
+}
+
+struct Wait {
+    began: Instant,
+    /// Dropping it tells that the time is up.
+    on: oneshot::Sender<Infallible>,
+}
+
+impl Patience {
+    pub(super) const fn new(most: Duration) -> Self {
+        Self { most, waits: OnceLock::new() }
+    }
+
+    /// What the future gives; `None` when it took too long.
+    pub(super) async fn wait<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        let mut end = self.begin();
+        poll_fn(|context| poll_either(future.as_mut(), &mut end, context)).await
+    }
+
+    /// A signal that comes when a wait that begins now has lasted too long; at once, if there can be no
+    /// thread that gives it.
+    fn begin(&self) -> oneshot::Receiver<Infallible> {
+        let (on, end) = oneshot::channel();
+        if let Some(waits) = self.waits.get_or_init(|| start(self.most)) {
+            // When the thread is gone the wait is dropped, and so over.
+            let _ = waits.send(Wait { began: now(), on });
+        }
+        end
+    }
+}
+
+fn poll_either<F: Future>(
+    future: Pin<&mut F>,
+    end: &mut oneshot::Receiver<Infallible>,
+    context: &mut Context<'_>,
+) -> Poll<Option<F::Output>> {
+    if let Poll::Ready(output) = future.poll(context) {
+        return Poll::Ready(Some(output));
+    }
+    Pin::new(end).poll(context).map(|_| None)
+}
+
+fn start(most: Duration) -> Option<Sender<Wait>> {
+    let (waits, begun) = channel();
+    let thread = thread::Builder::new().name("hookwire-patience".to_owned());
+    thread.spawn(move || end_in_turn(&begun, most)).ok().map(|_| waits)
+}
+
+fn end_in_turn(begun: &Receiver<Wait>, most: Duration) {
+    for wait in begun {
+        if !wait.on.is_closed() {
+            thread::sleep(most.saturating_sub(now().duration_since(wait.began)));
+        }
+    }
+}
+
+/// How long somebody waits is real time, whatever the store's clock shows.
+#[expect(clippy::disallowed_methods, reason = "it measures a wait of this process, and decides nothing else")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_is_given_up_and_what_does_not_is_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        let patience = Patience::new(Duration::from_millis(1));
+        assert_eq!(runtime.block_on(patience.wait(std::future::ready(7))), Some(7));
+        assert_eq!(runtime.block_on(patience.wait(std::future::pending::<()>())), None);
+        assert_eq!(runtime.block_on(patience.wait(std::future::pending::<()>())), None);
+    }
+}

@@ -1,0 +1,124 @@
+use rusqlite::Row;
+
+use super::super::{Erased, TendRequest, Tended};
+use super::claim::{HELD_OF_EVENT, Held};
+use super::desk::Desk;
+use super::rows::{Lane, LaneId, SELECT_LANE, end_number};
+use super::sql::{Fault, Sql, number, whole};
+use crate::model::{End, TenantId, Timestamp};
+
+/// A waiting delivery that is to end.
+struct Over {
+    id: i64,
+    event: i64,
+    lane: LaneId,
+}
+
+impl Desk {
+    pub(super) fn tend(&mut self, request: &TendRequest) -> Result<Tended, Fault> {
+        let now = self.now();
+        let expired = self.expire(request.limit, now)?;
+        let swept = self.sweep(request.limit, now)?;
+        let removed = self.remove_ended(request, now)?;
+        let more = [expired, swept, removed].contains(&request.limit);
+        Ok(Tended { expired, swept, removed, more })
+    }
+
+    /// Ends waiting deliveries whose time is up; held ones are ended by whoever holds them.
+    fn expire(&mut self, limit: usize, now: Timestamp) -> Result<usize, Fault> {
+        const OVER: &str = "SELECT id, event, lane FROM delivery \
+            WHERE state < 2 AND state = 0 AND expires <= ? ORDER BY expires LIMIT ?";
+        let over = self.connection.all(OVER, [now.as_millis(), whole(limit)], Over::read)?;
+        for over in &over {
+            self.end(over.id, over.event, end_number(End::Expired), now)?;
+            self.refresh(over.lane, now)?;
+        }
+        Ok(over.len())
+    }
+
+    /// Ends what waits in backlogs that were dropped.
+    fn sweep(&self, limit: usize, now: Timestamp) -> Result<usize, Fault> {
+        const OVER: &str = "SELECT id, event, lane FROM delivery \
+            WHERE state = 0 AND lane = ? AND epoch < ? LIMIT ?";
+        let mut swept = 0;
+        while let Some((lane, below)) = self.next_dropped()?.filter(|_| swept < limit) {
+            let over = self.connection.all(OVER, [lane, below, whole(limit - swept)], Over::read)?;
+            for over in &over {
+                self.end(over.id, over.event, end_number(End::Cancelled), now)?;
+            }
+            swept += over.len();
+            if over.is_empty() {
+                self.connection.run("DELETE FROM dropped WHERE lane = ?", [lane])?;
+            }
+        }
+        Ok(swept)
+    }
+
+    fn next_dropped(&self) -> Result<Option<(LaneId, i64)>, Fault> {
+        let next = "SELECT lane, below FROM dropped ORDER BY lane LIMIT 1";
+        self.connection.one(next, [], |row| Ok((row.get("lane")?, row.get("below")?)))
+    }
+
+    fn remove_ended(&mut self, request: &TendRequest, now: Timestamp) -> Result<usize, Fault> {
+        const OLD: &str = "SELECT seq FROM event WHERE ended_at < ? ORDER BY ended_at LIMIT ?";
+        let before = now.minus(request.keep).as_millis();
+        let old = self.connection.all(OLD, [before, whole(request.limit)], number)?;
+        for event in &old {
+            self.remove_event(*event, now)?;
+        }
+        Ok(old.len())
+    }
+
+    /// Removes an event with its deliveries, held ones too.
+    fn remove_event(&mut self, event: i64, now: Timestamp) -> Result<(), Fault> {
+        for held in self.connection.all(HELD_OF_EVENT, [event], Held::read)? {
+            self.give_back(&held);
+        }
+        let lanes = "SELECT DISTINCT lane FROM delivery WHERE event = ?";
+        let lanes = self.connection.all(lanes, [event], number)?;
+        for remove in REMOVE_EVENT {
+            self.connection.run(remove, [event])?;
+        }
+        for lane in lanes {
+            self.refresh(lane, now)?;
+            self.forget_lane(lane)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn erase(&mut self, name: &TenantId, limit: usize) -> Result<Erased, Fault> {
+        let Some(tenant) = self.tenant(name)? else { return Ok(Erased { more: false }) };
+        let now = self.now();
+        self.delete_webhooks(tenant.id, now)?;
+        self.routers.remove(name);
+        const SOME: &str = "SELECT seq FROM event WHERE tenant = ? LIMIT ?";
+        // One more than asked for tells whether there is more.
+        let events = self.connection.all(SOME, [tenant.id, whole(limit.saturating_add(1))], number)?;
+        for event in events.iter().take(limit) {
+            self.remove_event(*event, now)?;
+        }
+        Ok(Erased { more: events.len() > limit })
+    }
+
+    fn delete_webhooks(&mut self, tenant: i64, now: Timestamp) -> Result<(), Fault> {
+        let live = format!("{SELECT_LANE} lane.tenant = ? AND status < 2");
+        let live = self.connection.all(&live, [tenant], Lane::read)?;
+        if !live.is_empty() {
+            self.revise(tenant)?;
+        }
+        live.iter().try_for_each(|lane| self.delete_lane(lane, now))
+    }
+}
+
+impl Over {
+    fn read(row: &Row<'_>) -> Result<Self, Fault> {
+        Ok(Self { id: row.get("id")?, event: row.get("event")?, lane: row.get("lane")? })
+    }
+}
+
+const REMOVE_EVENT: [&str; 4] = [
+    "DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery WHERE event = ?)",
+    "DELETE FROM delivery WHERE event = ?",
+    "DELETE FROM payload WHERE event = ?",
+    "DELETE FROM event WHERE seq = ?",
+];

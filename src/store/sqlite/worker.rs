@@ -1,0 +1,103 @@
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
+
+use super::super::{StoreError, StoreErrorKind};
+use super::patience::Patience;
+
+/// Threads that do blocking work, and the bounded queue by which it reaches them.
+///
+/// Dropping it ends the threads once they have done what is in the queue.
+#[derive(Debug)]
+pub(super) struct Worker<J> {
+    /// `None` only while it is being dropped.
+    queue: Option<Sender<J>>,
+    threads: Vec<JoinHandle<()>>,
+    patience: Arc<Patience>,
+}
+
+impl<J: Send + 'static> Worker<J> {
+    /// A worker without threads, and where they get their work.
+    pub(super) fn new(room: usize, patience: Arc<Patience>) -> (Self, Receiver<J>) {
+        let (queue, jobs) = channel(room);
+        (Self { queue: Some(queue), threads: Vec::new(), patience }, jobs)
+    }
+
+    /// Starts one more thread.
+    pub(super) fn start(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
+        Ok(())
+    }
+
+    /// Hands work over, and waits for its result.
+    pub(super) async fn ask<T>(
+        &self,
+        job: J,
+        answer: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.push(job).await?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Hands work over where there must be room.
+    pub(super) fn send_now(&self, job: J) -> Result<(), StoreError> {
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        queue.try_send(job).map_err(|_| gone())
+    }
+
+    /// Waits for room in the queue, but not for ever.
+    async fn push(&self, job: J) -> Result<(), StoreError> {
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        let job = match queue.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(gone()),
+            Err(TrySendError::Full(job)) => job,
+        };
+        let room = self.patience.wait(queue.reserve()).await;
+        let room = room.ok_or(StoreErrorKind::Overloaded)?.map_err(|_| gone())?;
+        room.send(job);
+        Ok(())
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "the store's thread has ended")
+}
+
+impl<J> Drop for Worker<J> {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            // The last handle may be dropped by a task that the thread itself has just woken.
+            if thread.thread().id() != thread::current().id() {
+                // A panic there has been reported where it happened.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_is_waited_for_and_then_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+        let (worker, mut jobs) = Worker::new(1, Arc::new(Patience::new(Duration::from_millis(1))));
+        runtime.block_on(worker.push(1)).expect("there is room");
+        let error = runtime.block_on(worker.push(2)).expect_err("there is none");
+        assert_eq!(error.kind(), StoreErrorKind::Overloaded);
+        assert_eq!(jobs.try_recv(), Ok(1));
+        runtime.block_on(worker.push(3)).expect("there is room again");
+        drop(jobs);
+        let error = runtime.block_on(worker.push(4)).expect_err("nobody works");
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    }
+}
