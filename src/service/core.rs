@@ -40,7 +40,6 @@ pub(crate) struct Core {
 
 /// The last change of a webhook through this service, until no claim from before it can live.
 struct Change {
-    #[cfg_attr(not(feature = "dispatcher"), expect(dead_code, reason = "read by dispatchers alone"))]
     version: Version,
     until: Timestamp,
 }
