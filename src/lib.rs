@@ -99,8 +99,10 @@
 //! Secrets print as `[redacted]` and leave through methods named `expose` alone. A store keeps them as the
 //! service hands them over, in clear today: protect its backups as you protect passwords.
 //!
-//! Details of failures may name addresses inside your network: show tenants the
-//! [class of a failure](model::FailureKind), and keep the detail for operators.
+//! Details of failures may name addresses inside your network, and what receivers answer is not always
+//! theirs who registered them: a [`Tenant`](service::Tenant) handle shows the
+//! [class of a failure](model::FailureKind) and the status of an answer;
+//! [`for_operator`](service::Tenant::for_operator) shows all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bell;

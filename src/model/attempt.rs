@@ -37,14 +37,14 @@ pub enum Outcome {
         /// How long the receiver asked to be left alone, from `Retry-After`.
         #[serde(rename = "retry_after_ms", default, with = "optional_millis")]
         retry_after: Option<Duration>,
-        /// The start of the body, as text.
+        /// The start of the body, as text; empty where it is not for the reader.
         body: String,
     },
     /// No complete answer came.
     Failed {
         /// What failed.
         kind: FailureKind,
-        /// What exactly, for the operator. It may name addresses inside: show tenants the kind alone.
+        /// What exactly, for the operator: it may name addresses inside. Empty for everybody else.
         detail: String,
     },
 }

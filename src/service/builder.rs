@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::audience::Audience;
 use super::core::{Core, LimitsOf, Parts};
 use super::webhooks::Webhooks;
 use crate::clock::{Clock, SystemClock};
@@ -36,6 +37,7 @@ pub struct WebhooksBuilder {
     store: Option<Arc<dyn Store>>,
     transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
+    audience: Audience,
 }
 
 impl WebhooksBuilder {
@@ -48,6 +50,7 @@ impl WebhooksBuilder {
             store: None,
             transport: None,
             clock: Arc::new(SystemClock),
+            audience: Audience::Tenant,
         }
     }
 
@@ -97,6 +100,13 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Lets tenants see what receivers answered, up to [`Policy::response_bytes`]. Off by default: an answer
+    /// may hold what its sender would not show, and a tenant can register a URL that is not its own.
+    pub fn show_response_bodies(mut self) -> Self {
+        self.audience = Audience::TenantWithBodies;
+        self
+    }
+
     /// Builds the service.
     ///
     /// # Errors
@@ -113,7 +123,8 @@ impl WebhooksBuilder {
             None => default_transport(self.urls)?,
         };
         let (catalog, limits, policy, urls) = (self.catalog, self.limits, self.policy, self.urls);
-        let parts = Parts { catalog, limits, policy, urls, store, transport, clock: self.clock };
+        let (clock, audience) = (self.clock, self.audience);
+        let parts = Parts { catalog, limits, policy, urls, store, transport, clock, audience };
         Ok(Webhooks::new(Core::new(parts)))
     }
 }

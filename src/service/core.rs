@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::audience::Audience;
 use super::error::Error;
 use crate::bell::Bell;
 use crate::clock::Clock;
@@ -26,6 +27,7 @@ pub(super) struct Parts {
     pub(super) store: Arc<dyn Store>,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) audience: Audience,
 }
 
 /// What the handles of a service and its dispatcher share.
@@ -80,6 +82,11 @@ impl Core {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.parts.clock.now()
+    }
+
+    /// What tenants see of attempts and pings.
+    pub(super) const fn audience(&self) -> Audience {
+        self.parts.audience
     }
 
     pub(super) fn terms(&self, tenant: &TenantId) -> Terms<'_> {

@@ -35,8 +35,9 @@ impl Tenant {
         Ok(self.core.store().deliveries(&self.id, query).await?)
     }
 
-    /// Reads the attempts of a delivery, in order. They hold receivers' answers and the operator's detail
-    /// of failures: show tenants the class of a failure alone.
+    /// Reads the attempts of a delivery, in order, as a tenant may see them: the class of each failure, the
+    /// status of each answer. [`for_operator`](Self::for_operator) shows the details, and
+    /// [`show_response_bodies`](super::WebhooksBuilder::show_response_bodies) tenants the answers.
     ///
     /// # Errors
     ///
@@ -45,7 +46,9 @@ impl Tenant {
     pub async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {
         self.require(Scope::Read)?;
         let attempts = self.core.store().attempts(&self.id, delivery).await?;
-        attempts.ok_or_else(|| not_found(&format!("delivery {delivery}")))
+        let attempts = attempts.ok_or_else(|| not_found(&format!("delivery {delivery}")))?;
+        let see = |it: Attempt| Attempt { outcome: self.audience.see(it.outcome), ..it };
+        Ok(attempts.into_iter().map(see).collect())
     }
 
     /// Delivers once more, to the webhook as it is now: a new delivery of the same message.

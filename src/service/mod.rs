@@ -1,6 +1,7 @@
 //! What a host calls: [`Webhooks`] and the [`Tenant`] handles that it gives.
 
 mod attempt;
+mod audience;
 mod builder;
 mod core;
 mod error;

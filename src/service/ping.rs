@@ -12,7 +12,7 @@ use crate::registry::check_url;
 use crate::request::WEBHOOK_PING;
 use crate::signature::KeyRing;
 
-/// What came of a ping.
+/// What came of a ping: the class of it, and for the [operator](Tenant::for_operator) the details.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct PingReport {
@@ -135,7 +135,10 @@ impl Tenant {
             Err(violations) => PingOutcome::Invalid(violations),
             Ok((url, options)) => match self.check_address(url.as_str()).await.violation {
                 Some(violation) => PingOutcome::Invalid(vec![violation]),
-                None => PingOutcome::Sent(self.core.attempt(&url, &options, headers, body).await),
+                None => {
+                    let outcome = self.core.attempt(&url, &options, headers, body).await;
+                    PingOutcome::Sent(self.audience.see(outcome))
+                }
             },
         };
         PingReport { outcome, took: self.core.now().since(started) }

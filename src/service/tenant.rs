@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::audience::Audience;
 use super::core::Core;
 use super::error::{Error, ErrorKind};
 use crate::model::{HookId, Scope, Scopes, TenantId};
@@ -36,11 +37,13 @@ pub struct Tenant {
     pub(super) core: Arc<Core>,
     pub(super) id: TenantId,
     scopes: Scopes,
+    pub(super) audience: Audience,
 }
 
 impl Tenant {
     pub(super) fn new(core: Arc<Core>, id: TenantId, scopes: Scopes) -> Self {
-        Self { core, id, scopes }
+        let audience = core.audience();
+        Self { core, id, scopes, audience }
     }
 
     /// Whose webhooks these are.
@@ -52,6 +55,14 @@ impl Tenant {
     #[must_use]
     pub fn with_scopes(&self, scopes: Scopes) -> Self {
         Self { scopes: self.scopes.intersect(scopes), ..self.clone() }
+    }
+
+    /// The same handle for the operator's eyes: attempts and pings come with the details of failures, which
+    /// may name addresses inside, and with what receivers answered. Without it they come as a tenant may
+    /// see them.
+    #[must_use]
+    pub fn for_operator(&self) -> Self {
+        Self { audience: Audience::Operator, ..self.clone() }
     }
 
     /// Counts what waits.

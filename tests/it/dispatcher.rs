@@ -397,7 +397,7 @@ async fn what_a_receiver_answers_is_kept_up_to_the_limit() {
     publish(&acme).await;
     hooks.deliver_due().await.expect("delivered");
     let delivery = acme.deliveries(&DeliveryQuery::new()).await.expect("listed").items[0].id;
-    let attempts = acme.attempts(delivery).await.expect("logged");
+    let attempts = acme.for_operator().attempts(delivery).await.expect("logged");
     let Outcome::Answered { body, .. } = &attempts[0].outcome else { panic!("answered") };
     assert_eq!(body.len(), 16 * 1024);
 }

@@ -12,4 +12,5 @@ mod layers;
 mod seed;
 mod sqlite;
 mod support;
+mod tenants;
 mod transport_conformance;

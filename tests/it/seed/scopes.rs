@@ -22,16 +22,16 @@ const NAMES: [(&str, Scope); 5] = [
 
 /// What a call can name.
 #[derive(Clone)]
-struct Known {
-    hook_id: HookId,
+pub(crate) struct Known {
+    pub(crate) hook_id: HookId,
     message_id: MessageId,
     delivery: DeliveryId,
 }
 
-type Calling = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+pub(crate) type Calling = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// A method, the scopes any of which allows it, and a sound call of it.
-type Row = (&'static str, &'static [Scope], fn(Tenant, Known) -> Calling);
+pub(crate) type Row = (&'static str, &'static [Scope], fn(Tenant, Known) -> Calling);
 
 macro_rules! call {
     (|$tenant:ident, $known:pat_param| $call:expr) => {
@@ -40,7 +40,7 @@ macro_rules! call {
 }
 
 /// Every call of [`Tenant`] that asks for a scope.
-const TABLE: [Row; 23] = [
+pub(crate) const TABLE: [Row; 23] = [
     ("attempts", &[Scope::Read], call!(|acme, on| acme.attempts(on.delivery))),
     ("deliveries", &[Scope::Read], call!(|acme, _| acme.deliveries(&DeliveryQuery::new()))),
     ("details", &[Scope::Read], call!(|acme, on| acme.details(on.hook_id))),
@@ -77,7 +77,7 @@ fn options() -> DeliveryOptions {
 }
 
 /// A tenant with one webhook and one delivery that has ended.
-async fn inhabited() -> (Service, Known) {
+pub(crate) async fn inhabited() -> (Service, Known) {
     let service = Service::new();
     let acme = service.acme();
     let hook_id = create(&acme, &named("a").subscribe(assist::DEVICE_ADD)).await.hook_id();
@@ -89,14 +89,21 @@ async fn inhabited() -> (Service, Known) {
 
 /// All that a call could have changed or sent.
 async fn state(service: &Service, known: &Known) -> String {
-    let acme = service.acme();
     let tenants = service.hooks.tenants(&PageRequest::first()).await.expect("in memory");
+    let requests = service.transport.requests().len();
+    format!("{tenants:?}{}{requests}", owned(service, known).await)
+}
+
+/// All that the inhabitant has.
+pub(crate) async fn owned(service: &Service, known: &Known) -> String {
+    let acme = service.acme();
     let webhooks = acme.list().await.expect("in memory");
     let details = acme.details(known.hook_id).await.expect("it is there");
     let secret = acme.reveal_secret(known.hook_id).await.expect("it is there").expose().to_string();
     let deliveries = acme.deliveries(&DeliveryQuery::new()).await.expect("in memory");
-    let requests = service.transport.requests().len();
-    format!("{tenants:?}{webhooks:?}{details:?}{secret}{deliveries:?}{requests}")
+    let explanation = acme.explain(&known.message_id).await.expect("it is there");
+    let attempts = acme.attempts(known.delivery).await.expect("it is there");
+    format!("{webhooks:?}{details:?}{secret}{deliveries:?}{explanation:?}{attempts:?}")
 }
 
 fn full_name(scope: Scope) -> &'static str {

@@ -5,29 +5,29 @@ use hookwire::clock::ManualClock;
 use hookwire::model::{Rule, Violation, Webhook};
 use hookwire::service::{Created, Tenant, WebhooksBuilder};
 use hookwire::store::MemoryStore;
-pub(super) use hookwire::testing::{Answer, RecordingTransport};
+pub(crate) use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::{Error, ErrorKind, Event, EventId, TenantId, WebhookDraft, Webhooks, assist};
 use http::Request;
 use serde_json::{Value, json};
 
 /// A service for Zoho Assist's events whose requests are kept instead of sent.
-pub(super) struct Service {
-    pub(super) hooks: Webhooks,
-    pub(super) transport: RecordingTransport,
-    pub(super) clock: ManualClock,
+pub(crate) struct Service {
+    pub(crate) hooks: Webhooks,
+    pub(crate) transport: RecordingTransport,
+    pub(crate) clock: ManualClock,
 }
 
 impl Service {
     /// A service whose receivers answer 200.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(RecordingTransport::new())
     }
 
-    pub(super) fn on(transport: RecordingTransport) -> Self {
+    pub(crate) fn on(transport: RecordingTransport) -> Self {
         Self::build(transport, |builder| builder)
     }
 
-    pub(super) fn build(
+    pub(crate) fn build(
         transport: RecordingTransport,
         configure: impl FnOnce(WebhooksBuilder) -> WebhooksBuilder,
     ) -> Self {
@@ -40,23 +40,23 @@ impl Service {
         Self { hooks, transport, clock }
     }
 
-    pub(super) fn tenant(&self, name: &str) -> Tenant {
+    pub(crate) fn tenant(&self, name: &str) -> Tenant {
         self.hooks.tenant(TenantId::new(name).expect("a plain name"))
     }
 
-    pub(super) fn acme(&self) -> Tenant {
+    pub(crate) fn acme(&self) -> Tenant {
         self.tenant("acme")
     }
 
     /// Sends what is due, and gives the requests that left.
-    pub(super) async fn deliver(&self) -> Vec<Request<Bytes>> {
+    pub(crate) async fn deliver(&self) -> Vec<Request<Bytes>> {
         let before = self.transport.requests().len();
         self.hooks.deliver_due().await.expect("the store is in memory");
         self.transport.requests().split_off(before)
     }
 
     /// Sends what is due, and gives the names of the webhooks that heard, sorted.
-    pub(super) async fn heard(&self) -> Vec<String> {
+    pub(crate) async fn heard(&self) -> Vec<String> {
         let mut names: Vec<_> = self.deliver().await.iter().map(name_in).collect();
         names.sort();
         names
@@ -69,39 +69,39 @@ fn name_in(request: &Request<Bytes>) -> String {
 }
 
 /// A draft whose URL tells its name, subscribed to nothing yet.
-pub(super) fn named(name: &str) -> WebhookDraft {
+pub(crate) fn named(name: &str) -> WebhookDraft {
     WebhookDraft::new(name, format!("https://{name}.example/"))
 }
 
 /// A draft from JSON, as a form would send it.
-pub(super) fn from_json(value: Value) -> WebhookDraft {
+pub(crate) fn from_json(value: Value) -> WebhookDraft {
     serde_json::from_value(value).expect("every object is a draft")
 }
 
-pub(super) async fn create(tenant: &Tenant, draft: &WebhookDraft) -> Webhook {
+pub(crate) async fn create(tenant: &Tenant, draft: &WebhookDraft) -> Webhook {
     created(tenant, draft).await.webhook().clone()
 }
 
-pub(super) async fn created(tenant: &Tenant, draft: &WebhookDraft) -> Created {
+pub(crate) async fn created(tenant: &Tenant, draft: &WebhookDraft) -> Created {
     tenant.create(draft).await.expect("the draft is sound")
 }
 
 /// An event without department, source or actor.
-pub(super) fn event(id: EventId) -> Event {
+pub(crate) fn event(id: EventId) -> Event {
     Event::new(id, &json!({"deviceName": "LAB-4"})).expect("JSON serialises")
 }
 
 /// Field and rule of each violation, in order.
-pub(super) fn broken(violations: &[Violation]) -> Vec<(&str, Rule)> {
+pub(crate) fn broken(violations: &[Violation]) -> Vec<(&str, Rule)> {
     violations.iter().map(|it| (it.field(), it.rule())).collect()
 }
 
 /// Field and rule of each violation of a request that must be invalid.
-pub(super) fn invalid(error: &Error) -> Vec<(&str, Rule)> {
+pub(crate) fn invalid(error: &Error) -> Vec<(&str, Rule)> {
     assert!(matches!(error.kind(), ErrorKind::Invalid(_)), "{error:?}");
     broken(error.violations())
 }
 
-pub(super) fn body(request: &Request<Bytes>) -> Value {
+pub(crate) fn body(request: &Request<Bytes>) -> Value {
     serde_json::from_slice(request.body()).expect("bodies are JSON")
 }
