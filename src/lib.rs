@@ -67,6 +67,8 @@
 //!
 //! Order is not promised: receivers should go by the event's time.
 //!
+//! The guide has a page on [durability](guide::durability) and one on [security](guide::security).
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
@@ -115,6 +117,7 @@ pub mod delivery;
 #[cfg(feature = "dispatcher")]
 pub mod dispatcher;
 pub mod envelope;
+pub mod guide;
 pub mod model;
 pub mod policy;
 pub mod registry;
