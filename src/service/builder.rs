@@ -9,6 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::model::{Catalog, TenantId};
 use crate::policy::Policy;
 use crate::registry::{Limits, UrlRule};
+use crate::signer::Signer;
 use crate::store::Store;
 use crate::transport::Transport;
 
@@ -36,6 +37,7 @@ pub struct WebhooksBuilder {
     store: Option<Arc<dyn Store>>,
     transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
+    signer: Option<Arc<dyn Signer>>,
 }
 
 impl WebhooksBuilder {
@@ -48,6 +50,7 @@ impl WebhooksBuilder {
             store: None,
             transport: None,
             clock: Arc::new(SystemClock),
+            signer: None,
         }
     }
 
@@ -90,6 +93,12 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Sets what signs, for keys that live in a key service. Default: each webhook's own keys.
+    pub fn signer(mut self, signer: impl Signer) -> Self {
+        self.signer = Some(Arc::new(signer));
+        self
+    }
+
     /// Accepts `http` URLs to literally-loopback hosts, and lets the default transport dial loopback
     /// addresses. For development: with it, whoever registers webhooks can reach this machine.
     pub fn allow_loopback_http(mut self) -> Self {
@@ -112,8 +121,8 @@ impl WebhooksBuilder {
             Some(transport) => transport,
             None => default_transport(self.urls)?,
         };
-        let (catalog, limits, policy, urls) = (self.catalog, self.limits, self.policy, self.urls);
-        let parts = Parts { catalog, limits, policy, urls, store, transport, clock: self.clock };
+        let Self { catalog, limits, policy, urls, clock, signer, .. } = self;
+        let parts = Parts { catalog, limits, policy, urls, store, transport, clock, signer };
         Ok(Webhooks::new(Core::new(parts)))
     }
 }

@@ -10,6 +10,7 @@ mod guard;
 mod http_transport;
 mod layers;
 mod seed;
+mod signing;
 mod sqlite;
 mod support;
 mod transport_conformance;
