@@ -51,7 +51,7 @@
 //!   registered?), [`routing`] (who gets this event?), [`delivery`] and [`retry`] (what follows from this
 //!   attempt?), [`signature`], [`envelope`].
 //! - Two seams carry them out: [`store::Store`], where state lives, and [`transport::Transport`], how a
-//!   request leaves. [`clock::Clock`] is the only thing that reads the time.
+//!   request leaves. [`signer::Signer`] is a third, for hosts whose keys live in a key service. [`clock::Clock`] is the only thing that reads the time.
 //! - The [`dispatcher`] claims what is due, sends it and records what came of it.
 //!
 //! # What is promised
@@ -125,6 +125,7 @@ pub mod retry;
 pub mod routing;
 pub mod service;
 pub mod signature;
+pub mod signer;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

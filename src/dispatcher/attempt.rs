@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
@@ -11,7 +12,6 @@ use crate::delivery::{self, Decision, Next};
 use crate::model::{Attempt, FailureKind, Outcome, Timestamp};
 use crate::retry::Jitter;
 use crate::service::{Core, failed, release};
-use crate::signature::KeyRing;
 use crate::store::{Claim, Disable, Settlement};
 
 /// How long a delivery waits whose claim came too late to be sent.
@@ -41,23 +41,32 @@ pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
     settlement(&core, &claim, Attempt { number, at, took: started.elapsed(), outcome })
 }
 
+/// Signs and sends, both within the one deadline of an attempt.
 async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
+    let started = Instant::now();
     let body = core.body(&claim.hook.options, &claim.event, &claim.tenant);
-    let signed = match sign(claim, &body, at) {
+    let signed = match sign(core, claim, &body, at).await {
         Ok(signed) => signed,
-        Err(error) => return failed(FailureKind::Prepare, error.to_string()),
+        Err(detail) => return failed(FailureKind::Prepare, detail),
     };
+    let left = core.policy().deadline().saturating_sub(started.elapsed());
     let (url, options) = (claim.hook.webhook.url(), &claim.hook.options);
-    let answer = caught(core.attempt(url, options, signed, body));
-    match timeout(core.policy().deadline() + PATIENCE, answer).await {
+    let answer = caught(core.attempt(url, (options, signed), body, left));
+    match timeout(left + PATIENCE, answer).await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => failed(FailureKind::Prepare, "the transport panicked"),
         Err(_) => failed(FailureKind::Timeout, "the transport kept no deadline"),
     }
 }
 
-fn sign(claim: &Claim, body: &[u8], at: Timestamp) -> Result<HeaderMap, crate::signature::InvalidKeyRing> {
-    Ok(KeyRing::open(&claim.hook.secrets)?.headers(&claim.event.message_id, body, at))
+/// A signer that hangs is no fault of the receiver, so its lane is not held to be hanging.
+async fn sign(core: &Core, claim: &Claim, body: &Bytes, at: Timestamp) -> Result<HeaderMap, String> {
+    let signed = core.sign((&claim.tenant, &claim.hook), &claim.event.message_id, body, at);
+    match timeout(core.policy().deadline(), caught(signed)).await {
+        Ok(Some(signed)) => signed.map_err(|error| error.detail()),
+        Ok(None) => Err("the signer panicked".to_owned()),
+        Err(_) => Err("the signer took longer than the deadline".to_owned()),
+    }
 }
 
 fn settlement(core: &Core, claim: &Claim, attempt: Attempt) -> Settlement {

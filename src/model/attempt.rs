@@ -82,8 +82,8 @@ pub enum FailureKind {
     Connect,
     /// The host name was not resolved. A retry can help as it stands.
     Dns,
-    /// The request could not be made on this side: the webhook's secrets do not open, or the host's own
-    /// transport panicked. A retry helps once that is mended.
+    /// The request could not be made on this side: the webhook's secrets do not open, the host's own signer
+    /// failed, or its own transport panicked. A retry helps once that is mended.
     Prepare,
     /// The connection broke off, or what came was not HTTP. A retry can help as it stands; the receiver
     /// may have got the event.

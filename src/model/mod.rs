@@ -36,7 +36,7 @@ pub use draft::WebhookDraft;
 pub use event::{Event, InvalidEvent, Payload, PublishedEvent};
 pub use id::{InvalidMessageId, InvalidSourceId, InvalidTenantId, MessageId, SourceId, TenantId};
 pub use number::{DeliveryId, DeptId, EventId, HookId};
-pub use options::{DeliveryOptions, EnvelopeKind, InvalidHeader};
+pub use options::{DeliveryOptions, EnvelopeKind, InvalidHeader, SignatureScheme};
 pub use page::{Page, PageRequest};
 pub use patch::WebhookPatch;
 pub use scope::{InvalidScope, Scope, ScopePrefix, Scopes};

@@ -16,6 +16,30 @@ pub enum EnvelopeKind {
     StandardWebhooks,
 }
 
+/// The form in which requests are signed. The page of [`signature`](crate::signature) tells what each signs.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SignatureScheme {
+    /// GitHub's: one HMAC-SHA256 of the body alone. For receivers that know no other: replays go unnoticed.
+    #[serde(rename = "github")]
+    GitHub,
+    /// Stripe's: HMAC-SHA256 of time and body.
+    Stripe,
+    /// Standard Webhooks' `v1`: HMAC-SHA256 of id, time and body.
+    #[default]
+    V1,
+    /// Standard Webhooks' `v1a`: ed25519 of id, time and body. The receiver holds no key that signs.
+    V1a,
+}
+
+impl SignatureScheme {
+    /// Whether the key that signs is another than the one that verifies.
+    pub const fn is_asymmetric(self) -> bool {
+        matches!(self, Self::V1a)
+    }
+}
+
 /// Settings of a webhook that stand beside its Zoho attributes.
 ///
 /// Header values may be credentials: they never print.
@@ -35,6 +59,7 @@ pub enum EnvelopeKind {
 pub struct DeliveryOptions {
     envelope: Option<EnvelopeKind>,
     headers: HeaderMap,
+    signature: SignatureScheme,
 }
 
 impl DeliveryOptions {
@@ -43,7 +68,8 @@ impl DeliveryOptions {
     /// The most bytes that one header value may have; Svix has the same limit.
     pub const MAX_HEADER_BYTES: usize = 4096;
 
-    /// The options of a webhook that never set any: the catalog's envelope, no further headers.
+    /// The options of a webhook that never set any: the catalog's envelope, no further headers, signatures
+    /// of Standard Webhooks' `v1`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,6 +78,12 @@ impl DeliveryOptions {
     #[must_use]
     pub fn with_envelope(self, envelope: EnvelopeKind) -> Self {
         Self { envelope: Some(envelope), ..self }
+    }
+
+    /// Signs in this form instead of `v1`.
+    #[must_use]
+    pub fn with_signature(self, signature: SignatureScheme) -> Self {
+        Self { signature, ..self }
     }
 
     /// Sends this header with each request, in place of one of the same name set earlier.
@@ -80,6 +112,11 @@ impl DeliveryOptions {
     /// The envelope that was asked for.
     pub const fn envelope(&self) -> Option<EnvelopeKind> {
         self.envelope
+    }
+
+    /// The form in which requests are signed.
+    pub const fn signature(&self) -> SignatureScheme {
+        self.signature
     }
 
     /// The headers that are added to each request.
@@ -114,7 +151,9 @@ fn is_reserved(name: &HeaderName) -> bool {
 impl fmt::Debug for DeliveryOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.headers.keys().map(HeaderName::as_str).collect();
-        f.debug_struct("DeliveryOptions").field("envelope", &self.envelope).field("headers", &names).finish()
+        let mut shown = f.debug_struct("DeliveryOptions");
+        shown.field("envelope", &self.envelope).field("headers", &names);
+        shown.field("signature", &self.signature).finish()
     }
 }
 
@@ -125,13 +164,20 @@ struct OptionsParts {
     envelope: Option<EnvelopeKind>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    signature: SignatureScheme,
+}
+
+fn is_default(signature: &SignatureScheme) -> bool {
+    *signature == SignatureScheme::default()
 }
 
 impl TryFrom<OptionsParts> for DeliveryOptions {
     type Error = InvalidHeader;
 
     fn try_from(parts: OptionsParts) -> Result<Self, InvalidHeader> {
-        let options = Self { envelope: parts.envelope, headers: HeaderMap::new() };
+        let OptionsParts { envelope, signature, .. } = parts;
+        let options = Self { envelope, signature, headers: HeaderMap::new() };
         let add = |options: Self, (name, value): (&String, &String)| options.with_header(name, value);
         parts.headers.iter().try_fold(options, add)
     }
@@ -141,7 +187,7 @@ impl From<DeliveryOptions> for OptionsParts {
     fn from(options: DeliveryOptions) -> Self {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = options.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
-        Self { envelope: options.envelope, headers: headers.collect() }
+        Self { envelope: options.envelope, headers: headers.collect(), signature: options.signature }
     }
 }
 

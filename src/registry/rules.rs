@@ -120,7 +120,7 @@ pub fn set_status(
     Ok(update(present, backlog, |it| it.webhook = it.webhook.clone().with_status(status)))
 }
 
-/// The webhook with other options.
+/// The webhook with other options, and the secrets that they need.
 ///
 /// # Errors
 ///
@@ -128,9 +128,11 @@ pub fn set_status(
 pub fn set_options(
     hook_id: HookId,
     options: DeliveryOptions,
+    secrets: SealedSecrets,
     registry: &Registry,
 ) -> Result<RegistryChange, Refusal> {
-    Ok(update(find(hook_id, registry)?, Backlog::Resume, |it| it.options = options))
+    let set = |it: &mut Registered| (it.options, it.secrets) = (options, secrets);
+    Ok(update(find(hook_id, registry)?, Backlog::Resume, set))
 }
 
 /// The webhook with other secrets.
@@ -351,7 +353,7 @@ mod tests {
                 replace(id, &sound, &registry, terms).err(),
                 patch(id, &nothing, &registry, terms).err(),
                 set_status(id, Status::Enabled, Backlog::Drop, &registry).err(),
-                set_options(id, DeliveryOptions::new(), &registry).err(),
+                set_options(id, DeliveryOptions::new(), SealedSecrets::default(), &registry).err(),
                 set_secrets(id, SealedSecrets::default(), &registry).err(),
                 delete(id, &registry).err(),
             ]
@@ -409,8 +411,10 @@ mod tests {
     #[test]
     fn options_and_secrets_change_alone_and_keep_why_it_was_disabled() {
         let (registry, present) = disabled();
-        let (new, _) = updated(set_options(ID, DeliveryOptions::new(), &registry));
+        let (new, _) =
+            updated(set_options(ID, DeliveryOptions::new(), SealedSecrets::new("of them"), &registry));
         assert_eq!((new.options, new.disabled), (DeliveryOptions::new(), present.disabled));
+        assert_eq!(new.secrets.expose().as_ref(), b"of them");
         assert_eq!((&new.webhook, new.version), (&present.webhook, present.version.next()));
         let (new, _) = updated(set_secrets(ID, SealedSecrets::new("new"), &registry));
         assert_eq!((new.secrets.expose().as_ref(), new.disabled), (b"new".as_slice(), present.disabled));

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Response};
@@ -6,22 +8,23 @@ use super::core::Core;
 use crate::model::{CallbackUrl, DeliveryOptions, FailureKind, Outcome};
 use crate::request::post;
 use crate::retry::parse_retry_after;
-use crate::transport::TransportError;
+use crate::transport::{SendLimits, TransportError};
 
 impl Core {
-    /// Makes one request, and tells what came of it.
+    /// Makes one request within `deadline`, and tells what came of it.
     pub(crate) async fn attempt(
         &self,
         url: &CallbackUrl,
-        options: &DeliveryOptions,
-        headers: HeaderMap,
+        (options, headers): (&DeliveryOptions, HeaderMap),
         body: Bytes,
+        deadline: Duration,
     ) -> Outcome {
         let request = match post(url, options, headers, body) {
             Ok(request) => request,
             Err(error) => return failed(FailureKind::Prepare, error.to_string()),
         };
-        match self.transport().send(request, &self.send_limits()).await {
+        let limits = SendLimits::new(deadline, self.policy().response_bytes());
+        match self.transport().send(request, &limits).await {
             Ok(response) => self.answered(&response),
             Err(error) => failed_by(&error),
         }

@@ -10,6 +10,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::model::{Catalog, TenantId};
 use crate::policy::Policy;
 use crate::registry::{Limits, UrlRule};
+use crate::signer::Signer;
 use crate::store::Store;
 use crate::transport::Transport;
 
@@ -38,6 +39,7 @@ pub struct WebhooksBuilder {
     transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
     audience: Audience,
+    signer: Option<Arc<dyn Signer>>,
 }
 
 impl WebhooksBuilder {
@@ -51,6 +53,7 @@ impl WebhooksBuilder {
             transport: None,
             clock: Arc::new(SystemClock),
             audience: Audience::Tenant,
+            signer: None,
         }
     }
 
@@ -93,6 +96,12 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Sets what signs, for keys that live in a key service. Default: each webhook's own keys.
+    pub fn signer(mut self, signer: impl Signer) -> Self {
+        self.signer = Some(Arc::new(signer));
+        self
+    }
+
     /// Accepts `http` URLs to literally-loopback hosts, and lets the default transport dial loopback
     /// addresses. For development: with it, whoever registers webhooks can reach this machine.
     pub fn allow_loopback_http(mut self) -> Self {
@@ -122,9 +131,8 @@ impl WebhooksBuilder {
             Some(transport) => transport,
             None => default_transport(self.urls)?,
         };
-        let (catalog, limits, policy, urls) = (self.catalog, self.limits, self.policy, self.urls);
-        let (clock, audience) = (self.clock, self.audience);
-        let parts = Parts { catalog, limits, policy, urls, store, transport, clock, audience };
+        let Self { catalog, limits, policy, urls, clock, audience, signer, .. } = self;
+        let parts = Parts { catalog, limits, policy, urls, store, transport, clock, audience, signer };
         Ok(Webhooks::new(Core::new(parts)))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use super::audience::Audience;
 use super::error::Error;
@@ -12,9 +13,9 @@ use crate::clock::Clock;
 use crate::model::{Catalog, DeliveryOptions, HookId, PublishedEvent, TenantId, Timestamp};
 use crate::policy::Policy;
 use crate::registry::{Limits, Registry, RegistryChange, Terms, UrlRule, Version};
-use crate::signature::Secret;
+use crate::signer::Signer;
 use crate::store::{Claim, ClaimRequest, Store};
-use crate::transport::{SendLimits, Transport};
+use crate::transport::Transport;
 
 pub(super) type LimitsOf = Arc<dyn Fn(&TenantId) -> Option<Limits> + Send + Sync>;
 
@@ -28,6 +29,7 @@ pub(super) struct Parts {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) audience: Audience,
+    pub(super) signer: Option<Arc<dyn Signer>>,
 }
 
 /// What the handles of a service and its dispatcher share.
@@ -72,6 +74,11 @@ impl Core {
         &*self.parts.transport
     }
 
+    /// What signs instead of the webhooks' own keys.
+    pub(super) fn signer(&self) -> Option<&dyn Signer> {
+        self.parts.signer.as_deref()
+    }
+
     pub(crate) fn policy(&self) -> &Policy {
         &self.parts.policy
     }
@@ -92,10 +99,6 @@ impl Core {
     pub(super) fn terms(&self, tenant: &TenantId) -> Terms<'_> {
         let limits = (self.parts.limits)(tenant);
         Terms { catalog: &self.parts.catalog, limits, urls: self.parts.urls }
-    }
-
-    pub(crate) fn send_limits(&self) -> SendLimits {
-        SendLimits::new(self.policy().deadline(), self.policy().response_bytes())
     }
 
     /// The body in which a webhook gets an event. An event that left the catalog since goes by its number.
@@ -178,9 +181,9 @@ impl Core {
     }
 }
 
-/// A new random secret.
-pub(super) fn new_secret() -> Result<Secret, Error> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(Error::no_entropy)?;
-    Ok(Secret::from_random(bytes))
+/// Random bytes for a new key.
+pub(super) fn random_bytes() -> Result<Zeroizing<[u8; 32]>, Error> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes).map_err(Error::no_entropy)?;
+    Ok(bytes)
 }

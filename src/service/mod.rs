@@ -10,6 +10,7 @@ mod log;
 mod ping;
 mod publishing;
 mod registering;
+mod signing;
 mod tenant;
 mod webhooks;
 

@@ -3,14 +3,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
+use super::attempt::failed;
 use super::error::{Error, ErrorKind};
 use super::tenant::Tenant;
 use crate::model::{
-    CallbackUrl, DeliveryOptions, Event, EventId, HookId, MessageId, Outcome, Scope, Violation, WebhookDraft,
+    CallbackUrl, DeliveryOptions, Event, EventId, FailureKind, HookId, MessageId, Outcome, Scope, Violation,
+    WebhookDraft,
 };
 use crate::registry::check_url;
 use crate::request::WEBHOOK_PING;
-use crate::signature::KeyRing;
+use crate::signer::SignError;
 
 /// What came of a ping: the class of it, and for the [operator](Tenant::for_operator) the details.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -72,7 +74,7 @@ impl Tenant {
         self.require_any(&[Scope::Create, Scope::Update])?;
         let body = Bytes::from_static(br#"{"type":"ping"}"#);
         let target = self.parse(url).map(|url| (url, DeliveryOptions::default()));
-        Ok(self.ping(target, HeaderMap::new(), "url", body).await)
+        Ok(self.ping(target, Ok(HeaderMap::new()), "url", body).await)
     }
 
     /// Tries an event: the real envelope with the sample payload of the catalog, by the way that
@@ -94,12 +96,12 @@ impl Tenant {
             PingTarget::Draft(draft) => {
                 let (_, body) = self.sample(event, &DeliveryOptions::default())?;
                 let target = self.parse(draft.url()).map(|url| (url, DeliveryOptions::default()));
-                Ok(self.ping(target, HeaderMap::new(), "event", body).await)
+                Ok(self.ping(target, Ok(HeaderMap::new()), "event", body).await)
             }
             PingTarget::Webhook(hook_id) => {
                 let hook = self.get_registered(hook_id).await?;
                 let (id, body) = self.sample(event, &hook.options)?;
-                let signed = KeyRing::open(&hook.secrets)?.headers(&id, &body, self.core.now());
+                let signed = self.core.sign((&self.id, &hook), &id, &body, self.core.now()).await;
                 let target = Ok((hook.webhook.url().clone(), hook.options));
                 Ok(self.ping(target, signed, "event", body).await)
             }
@@ -125,22 +127,36 @@ impl Tenant {
     async fn ping(
         &self,
         target: Result<(CallbackUrl, DeliveryOptions), Vec<Violation>>,
-        mut headers: HeaderMap,
+        headers: Result<HeaderMap, SignError>,
         kind: &'static str,
         body: Bytes,
     ) -> PingReport {
         let started = self.core.now();
-        headers.insert(WEBHOOK_PING, HeaderValue::from_static(kind));
         let outcome = match target {
             Err(violations) => PingOutcome::Invalid(violations),
             Ok((url, options)) => match self.check_address(url.as_str()).await.violation {
                 Some(violation) => PingOutcome::Invalid(vec![violation]),
                 None => {
-                    let outcome = self.core.attempt(&url, &options, headers, body).await;
+                    let outcome = self.send_ping(&url, (&options, headers), kind, body).await;
                     PingOutcome::Sent(self.audience.see(outcome))
                 }
             },
         };
         PingReport { outcome, took: self.core.now().since(started) }
+    }
+
+    async fn send_ping(
+        &self,
+        url: &CallbackUrl,
+        (options, headers): (&DeliveryOptions, Result<HeaderMap, SignError>),
+        kind: &'static str,
+        body: Bytes,
+    ) -> Outcome {
+        let mut headers = match headers {
+            Ok(headers) => headers,
+            Err(error) => return failed(FailureKind::Prepare, error.detail()),
+        };
+        headers.insert(WEBHOOK_PING, HeaderValue::from_static(kind));
+        self.core.attempt(url, (options, headers), body, self.core.policy().deadline()).await
     }
 }

@@ -1,12 +1,12 @@
-use super::core::new_secret;
+use super::core::random_bytes;
 use super::error::Error;
 use super::tenant::Tenant;
 use crate::model::{
-    DeliveryOptions, DisableReason, FailureKind, HookId, Rule, Scope, Status, Violation, Webhook,
-    WebhookDraft, WebhookPatch,
+    DeliveryOptions, DisableReason, FailureKind, HookId, Rule, Scope, SealedSecrets, Status, Violation,
+    Webhook, WebhookDraft, WebhookPatch,
 };
 use crate::registry::{self, Backlog, Refusal, Registered, Registry, RegistryChange, Terms, check_url};
-use crate::signature::{KeyRing, Secret};
+use crate::signature::{KeyRing, Secret, SigningKey, VerifyingKey};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// A webhook that was created, with the secret that its receiver needs.
@@ -65,7 +65,7 @@ impl Tenant {
     pub async fn create(&self, draft: &WebhookDraft) -> Result<Created, Error> {
         self.require(Scope::Create)?;
         let address = self.check_address(draft.url()).await;
-        let secret = new_secret()?;
+        let secret = Secret::from_random(*random_bytes()?);
         let sealed = KeyRing::new(secret.clone()).seal();
         let decide = |registry: &Registry, terms: Terms<'_>| {
             address.judge(registry::create(draft, sealed.clone(), registry, terms))
@@ -161,23 +161,36 @@ impl Tenant {
 
     /// Sets what stands beside a webhook's Zoho attributes.
     ///
+    /// A signature scheme that needs a key of another kind, `V1a` instead of `V1` say, gives the webhook a new
+    /// key; the old one signs along as after a [rotation](Self::rotate_secret).
+    /// [`reveal_secret`](Self::reveal_secret) tells what its receiver needs from then on.
+    ///
     /// # Errors
     ///
-    /// As [`disable`](Self::disable).
+    /// As [`rotate_secret`](Self::rotate_secret).
     ///
     /// # Cancellation
     ///
     /// The options are set or not.
     pub async fn set_options(&self, hook_id: HookId, options: DeliveryOptions) -> Result<(), Error> {
         self.require(Scope::Update)?;
+        let random = random_bytes()?;
         let set = |registry: &Registry, _: Terms<'_>| {
-            Ok(registry::set_options(hook_id, options.clone(), registry)?)
+            let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
+            let same_kind =
+                present.options.signature().is_asymmetric() == options.signature().is_asymmetric();
+            let secrets = if same_kind {
+                present.secrets.clone()
+            } else {
+                self.rotated(present, SigningKey::from_random(options.signature(), *random))?
+            };
+            Ok(registry::set_options(hook_id, options.clone(), secrets, registry)?)
         };
         self.change(set).await.map(|_| ())
     }
 
-    /// Gives a webhook a new secret. The old one signs along for a while, so that the receiver can change
-    /// over: 24 h by default.
+    /// Gives a webhook a new key, and tells what its receiver needs: the secret, or with `V1a` the public key.
+    /// The old one signs along for a while, so that the receiver can change over: 24 h by default.
     ///
     /// # Errors
     ///
@@ -186,31 +199,38 @@ impl Tenant {
     ///
     /// # Cancellation
     ///
-    /// The secret is changed or not; reveal it to find out.
-    pub async fn rotate_secret(&self, hook_id: HookId) -> Result<Secret, Error> {
+    /// The key is changed or not; reveal it to find out.
+    pub async fn rotate_secret(&self, hook_id: HookId) -> Result<VerifyingKey, Error> {
         self.require(Scope::Update)?;
-        let secret = new_secret()?;
-        let overlap = self.core.policy().secret_overlap();
-        self.change(|registry, _| {
+        let random = random_bytes()?;
+        let new_key = |present: &Registered| SigningKey::from_random(present.options.signature(), *random);
+        let rotate = |registry: &Registry, _: Terms<'_>| {
             let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
-            let ring = KeyRing::open(&present.secrets)?;
-            let sealed = ring.rotate(secret.clone(), overlap, self.core.now()).seal();
-            Ok(registry::set_secrets(hook_id, sealed, registry)?)
-        })
-        .await?;
-        Ok(secret)
+            let secrets = self.rotated(present, new_key(present))?;
+            Ok(registry::set_secrets(hook_id, secrets, registry)?)
+        };
+        match self.commit(rotate).await? {
+            RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new_key(&new).verifying_key()),
+            RegistryChange::Delete(hook_id) => Err(Refusal::NotFound(hook_id).into()),
+        }
     }
 
-    /// Reads a webhook's present secret.
+    /// The webhook's keys with `key` as the present one, and the one so far signing along.
+    fn rotated(&self, present: &Registered, key: SigningKey) -> Result<SealedSecrets, Error> {
+        let overlap = self.core.policy().secret_overlap();
+        Ok(KeyRing::open(&present.secrets)?.rotate(key, overlap, self.core.now()).seal())
+    }
+
+    /// Reads what a webhook's receiver needs: the present secret, or with `V1a` the public key.
     ///
     /// # Errors
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound), [`MissingScope`](crate::ErrorKind::MissingScope),
     /// [`Store`](crate::ErrorKind::Store).
-    pub async fn reveal_secret(&self, hook_id: HookId) -> Result<Secret, Error> {
+    pub async fn reveal_secret(&self, hook_id: HookId) -> Result<VerifyingKey, Error> {
         self.require(Scope::Update)?;
         let ring = KeyRing::open(&self.get_registered(hook_id).await?.secrets)?;
-        Ok(ring.current().clone())
+        Ok(ring.current().verifying_key())
     }
 
     /// Reads one webhook.

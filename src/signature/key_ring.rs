@@ -1,13 +1,12 @@
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::secret::{InvalidSecret, Secret};
-use super::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
-use crate::model::{MessageId, SealedSecrets, Timestamp};
+use super::key::{InvalidKey, SigningKey};
+use super::message::{Message, Signature};
+use crate::model::{SealedSecrets, Timestamp};
 
 /// The keys of one webhook: the present one, and those before it that still sign along.
 ///
@@ -24,14 +23,14 @@ use crate::model::{MessageId, SealedSecrets, Timestamp};
 /// ```
 #[derive(Clone, Debug)]
 pub struct KeyRing {
-    current: Secret,
+    current: SigningKey,
     /// Oldest first.
     previous: Vec<Previous>,
 }
 
 #[derive(Clone, Debug)]
 struct Previous {
-    secret: Secret,
+    key: SigningKey,
     until: Timestamp,
 }
 
@@ -40,45 +39,32 @@ impl KeyRing {
     const MOST_PREVIOUS: usize = 10;
 
     /// A ring of one key.
-    pub const fn new(secret: Secret) -> Self {
-        Self { current: secret, previous: Vec::new() }
+    pub fn new(key: impl Into<SigningKey>) -> Self {
+        Self { current: key.into(), previous: Vec::new() }
     }
 
-    /// The key that a receiver should use.
-    pub const fn current(&self) -> &Secret {
+    /// The present key.
+    pub const fn current(&self) -> &SigningKey {
         &self.current
     }
 
-    /// The ring with `secret` as its key, the present one signing along for `overlap`.
+    /// The ring with `key` as its present one, the one so far signing along for `overlap`.
     #[must_use]
-    pub fn rotate(self, secret: Secret, overlap: Duration, now: Timestamp) -> Self {
+    pub fn rotate(self, key: impl Into<SigningKey>, overlap: Duration, now: Timestamp) -> Self {
         let mut previous = self.previous;
         previous.retain(|key| key.until > now);
-        previous.push(Previous { secret: self.current, until: now.plus(overlap) });
+        previous.push(Previous { key: self.current, until: now.plus(overlap) });
         let surplus = previous.len().saturating_sub(Self::MOST_PREVIOUS);
         previous.drain(..surplus);
-        Self { current: secret, previous }
+        Self { current: key.into(), previous }
     }
 
-    /// The three headers of an attempt at `now`.
-    ///
-    /// Entries stand apart by single spaces and the present key signs last: that order is read right
-    /// even by verifiers that look at the last entry alone.
-    ///
-    /// # Panics
-    ///
-    /// Never: ids, digits and base64 are ASCII.
-    pub fn headers(&self, id: &MessageId, body: &[u8], now: Timestamp) -> HeaderMap {
-        let timestamp = now.as_secs().to_string();
-        let live = self.previous.iter().filter(|key| key.until > now).map(|key| &key.secret);
-        let entries = live.chain([&self.current]);
-        let entries: Vec<_> = entries.map(|key| key.sign(id.as_str(), &timestamp, body)).collect();
-        let header = |text: &str| HeaderValue::from_str(text).expect("ids, digits and base64 are ASCII");
-        HeaderMap::from_iter([
-            (WEBHOOK_ID, header(id.as_str())),
-            (WEBHOOK_TIMESTAMP, header(&timestamp)),
-            (WEBHOOK_SIGNATURE, header(&entries.join(" "))),
-        ])
+    /// The signatures of `message` by every key that signs at its time, the present one last: what
+    /// [`Message::headers`] takes.
+    pub fn sign(&self, message: &Message<'_>) -> Vec<Signature> {
+        let content = message.content();
+        let live = self.previous.iter().filter(|key| key.until > message.at).map(|key| &key.key);
+        live.chain([&self.current]).map(|key| key.sign(message.scheme, &content)).collect()
     }
 
     /// The form in which a store keeps the ring.
@@ -90,7 +76,7 @@ impl KeyRing {
         let previous = self.previous.iter();
         let stored = StoredRing {
             current: self.current.expose(),
-            previous: previous.map(|key| (key.secret.expose(), key.until)).collect(),
+            previous: previous.map(|key| (key.key.expose(), key.until)).collect(),
         };
         let bytes = serde_json::to_vec(&stored).expect("text and numbers always serialise");
         SealedSecrets::new(bytes)
@@ -104,11 +90,8 @@ impl KeyRing {
     pub fn open(sealed: &SealedSecrets) -> Result<Self, InvalidKeyRing> {
         let stored: StoredRing = serde_json::from_slice(sealed.expose()).map_err(|_| InvalidKeyRing::Form)?;
         let previous = stored.previous.into_iter();
-        let previous = previous.map(|(secret, until)| Ok(Previous { secret: secret.parse()?, until }));
-        Ok(Self {
-            current: stored.current.parse()?,
-            previous: previous.collect::<Result<_, InvalidSecret>>()?,
-        })
+        let previous = previous.map(|(key, until)| Ok(Previous { key: key.parse()?, until }));
+        Ok(Self { current: stored.current.parse()?, previous: previous.collect::<Result<_, InvalidKey>>()? })
     }
 }
 
@@ -128,13 +111,15 @@ pub enum InvalidKeyRing {
     #[error("the stored secrets are not in the form that was written")]
     Form,
     /// A key among them is none.
-    #[error("a stored secret is broken")]
-    Secret(#[from] InvalidSecret),
+    #[error("a stored key is broken")]
+    Key(#[from] InvalidKey),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{MessageId, SignatureScheme};
+    use crate::signature::{PrivateKey, Secret, WEBHOOK_SIGNATURE};
 
     const DAY: Duration = Duration::from_secs(86_400);
 
@@ -142,14 +127,16 @@ mod tests {
         Secret::from_random([byte; 32])
     }
 
-    fn entries(ring: &KeyRing, now: Timestamp) -> Vec<String> {
-        let headers = ring.headers(&MessageId::new("m").expect("valid"), b"{}", now);
+    fn entries(ring: &KeyRing, at: Timestamp) -> Vec<String> {
+        let id = MessageId::new("m").expect("valid");
+        let message = Message { scheme: SignatureScheme::V1, id: &id, at, body: b"{}" };
+        let headers = message.headers(&ring.sign(&message)).expect("signed");
         let list = headers[WEBHOOK_SIGNATURE].to_str().expect("ASCII");
         list.split(' ').map(str::to_owned).collect()
     }
 
-    fn entry(byte: u8, now: Timestamp) -> String {
-        secret(byte).sign("m", &now.as_secs().to_string(), b"{}")
+    fn entry(key: impl Into<SigningKey>, at: Timestamp) -> String {
+        entries(&KeyRing::new(key), at).remove(0)
     }
 
     #[test]
@@ -157,19 +144,29 @@ mod tests {
         let start = Timestamp::from_secs(1_000);
         let ring = KeyRing::new(secret(1)).rotate(secret(2), DAY, start);
         let (before, after) = (start.plus(DAY - Duration::from_secs(1)), start.plus(DAY));
-        assert_eq!(entries(&ring, before), [entry(1, before), entry(2, before)]);
-        assert_eq!(entries(&ring, after), [entry(2, after)]);
+        assert_eq!(entries(&ring, before), [entry(secret(1), before), entry(secret(2), before)]);
+        assert_eq!(entries(&ring, after), [entry(secret(2), after)]);
+    }
+
+    #[test]
+    fn a_key_of_another_kind_signs_along_where_every_verifier_finds_it() {
+        let (start, pair) = (Timestamp::from_secs(1_000), PrivateKey::from_random([2; 32]));
+        let to_pair = KeyRing::new(secret(1)).rotate(pair.clone(), DAY, start);
+        let from_pair = KeyRing::new(pair.clone()).rotate(secret(1), DAY, start);
+        let both = [entry(pair, start), entry(secret(1), start)];
+        assert_eq!(entries(&to_pair, start), both);
+        assert_eq!(entries(&from_pair, start), both);
     }
 
     #[test]
     fn a_sealed_ring_opens_with_every_key() {
         let start = Timestamp::from_secs(1_000);
-        let ring = KeyRing::new(secret(1)).rotate(secret(2), DAY, start);
+        let ring = KeyRing::new(secret(1)).rotate(PrivateKey::from_random([2; 32]), DAY, start);
         let opened = KeyRing::open(&ring.seal()).expect("own form");
         assert_eq!(entries(&opened, start), entries(&ring, start));
         assert_eq!(KeyRing::open(&SealedSecrets::new("{}")).err(), Some(InvalidKeyRing::Form));
         let broken = SealedSecrets::new(r#"{"current":"whsec_AA=="}"#);
-        assert_eq!(KeyRing::open(&broken).err(), Some(InvalidKeyRing::Secret(InvalidSecret::Length)));
+        assert_eq!(KeyRing::open(&broken).err(), Some(InvalidKeyRing::Key(InvalidKey::Length)));
     }
 
     #[test]

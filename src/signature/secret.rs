@@ -3,12 +3,10 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
-const PREFIX: &str = "whsec_";
+use super::hmac::mac;
+use super::key::InvalidKey;
 
 /// A symmetric signing key of 24 to 64 bytes, written `whsec_` and base64.
 ///
@@ -19,12 +17,14 @@ const PREFIX: &str = "whsec_";
 ///
 /// let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?;
 /// assert_eq!(format!("{secret:?}"), "Secret([redacted])");
-/// # Ok::<_, hookwire::signature::InvalidSecret>(())
+/// # Ok::<_, hookwire::signature::InvalidKey>(())
 /// ```
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
+    pub(super) const PREFIX: &str = "whsec_";
+
     /// The secret with these random bytes: 32, between the 24 and 64 that Standard Webhooks asks for.
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes.to_vec()))
@@ -33,44 +33,34 @@ impl Secret {
     /// The text that the receiver needs. Whoever has it can sign as the host: show it to the webhook's
     /// owner alone, and keep it out of logs.
     pub fn expose(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(PREFIX.to_owned());
+        let mut text = Zeroizing::new(Self::PREFIX.to_owned());
         STANDARD.encode_string(&*self.0, &mut text);
         text
     }
 
-    /// The `v1` signature entry of `body`, sent as message `id` at `timestamp`.
-    pub(super) fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
-        let tag = self.mac(id, timestamp, body).finalize().into_bytes();
-        format!("v1,{}", STANDARD.encode(tag))
+    /// The tag of `content` under the key's bytes, as Standard Webhooks has it.
+    pub(super) fn sign(&self, content: &[u8]) -> [u8; 32] {
+        super::hmac::sign(&self.0, content)
     }
 
-    /// Whether any of `entries` is the `v1` signature of `body`; each is compared in constant time, and the
-    /// body is read once however many there are.
-    pub(super) fn verifies(&self, entries: &str, id: &str, timestamp: &str, body: &[u8]) -> bool {
-        let mac = self.mac(id, timestamp, body);
-        let tags = entries.split(' ').filter_map(|entry| entry.strip_prefix("v1,"));
-        let mut tags = tags.filter_map(|tag| STANDARD.decode(tag).ok());
-        tags.any(|tag| mac.clone().verify_slice(&tag).is_ok())
+    /// The tag of `content` under the key's text, as GitHub and Stripe have it.
+    pub(super) fn sign_by_text(&self, content: &[u8]) -> [u8; 32] {
+        super::hmac::sign(self.expose().as_bytes(), content)
     }
 
-    fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
-        // HMAC takes keys of any length.
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes any key");
-        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
-            mac.update(part);
-        }
-        mac
+    /// Whether one of `tags` is that of `content`; each is compared in constant time, and the content is
+    /// read once however many there are.
+    pub(super) fn verifies(&self, content: &[u8], tags: &[Vec<u8>]) -> bool {
+        mac(&self.0, &[content]).is_any(tags)
     }
 }
 
 impl FromStr for Secret {
-    type Err = InvalidSecret;
+    type Err = InvalidKey;
 
-    fn from_str(text: &str) -> Result<Self, InvalidSecret> {
-        let encoded = text.strip_prefix(PREFIX).ok_or(InvalidSecret::Prefix)?;
-        let key = STANDARD.decode(encoded).map_err(|_| InvalidSecret::Base64)?;
-        let key = Zeroizing::new(key);
-        if (24..=64).contains(&key.len()) { Ok(Self(key)) } else { Err(InvalidSecret::Length) }
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        let key = super::key::decode(Self::PREFIX, text)?;
+        if (24..=64).contains(&key.len()) { Ok(Self(key)) } else { Err(InvalidKey::Length) }
     }
 }
 
@@ -78,21 +68,6 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret([redacted])")
     }
-}
-
-/// The text is no [`Secret`].
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[non_exhaustive]
-pub enum InvalidSecret {
-    /// What follows the prefix is no padded standard base64.
-    #[error("a secret is padded standard base64 after `whsec_`")]
-    Base64,
-    /// The key is too short or too long.
-    #[error("a secret has 24 to 64 bytes")]
-    Length,
-    /// The text does not start with `whsec_`.
-    #[error("a secret starts with `whsec_`")]
-    Prefix,
 }
 
 #[cfg(test)]
@@ -111,11 +86,12 @@ mod tests {
     fn prefix_base64_and_length_are_checked() {
         let parse = |text: &str| text.parse::<Secret>().err();
         let of_length = |bytes| format!("whsec_{}", STANDARD.encode(vec![1; bytes]));
-        assert_eq!(parse("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), Some(InvalidSecret::Prefix));
-        assert_eq!(parse("whsec_%"), Some(InvalidSecret::Base64));
-        assert_eq!(parse(&of_length(23)), Some(InvalidSecret::Length));
+        let prefix = InvalidKey::Prefix("whsec_");
+        assert_eq!(parse("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), Some(prefix));
+        assert_eq!(parse("whsec_%"), Some(InvalidKey::Base64));
+        assert_eq!(parse(&of_length(23)), Some(InvalidKey::Length));
         assert_eq!(parse(&of_length(24)), None);
         assert_eq!(parse(&of_length(64)), None);
-        assert_eq!(parse(&of_length(65)), Some(InvalidSecret::Length));
+        assert_eq!(parse(&of_length(65)), Some(InvalidKey::Length));
     }
 }

@@ -1,16 +1,20 @@
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName};
 use thiserror::Error;
 
-use super::secret::Secret;
+use super::key::VerifyingKey;
+use super::message::standard;
 use super::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 use crate::model::Timestamp;
 
 /// Verifies requests that carry a Standard Webhooks signature; for those who receive.
 ///
-/// Give it the new secret beside the old one while a rotation lasts. Remember the message ids of what was
-/// handled: a request may arrive more than once.
+/// Secrets (`whsec_`) verify `v1`, public keys (`whpk_`) `v1a`. Give it the new key beside the old one while
+/// a rotation lasts. A request may arrive more than once: remember the message ids of what was handled, or
+/// keep a [`ReplayMemory`](super::ReplayMemory).
 ///
 /// ```
 /// use hookwire::signature::{Secret, Verifier, VerifyError};
@@ -20,20 +24,26 @@ use crate::model::Timestamp;
 /// let unsigned = http::HeaderMap::new();
 /// let refused = Verifier::new([secret]).verify(&unsigned, b"{}", Timestamp::default());
 /// assert!(matches!(refused, Err(VerifyError::MissingHeader(_))));
-/// # Ok::<_, hookwire::signature::InvalidSecret>(())
+/// # Ok::<_, hookwire::signature::InvalidKey>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    secrets: Vec<Secret>,
+    keys: Vec<VerifyingKey>,
     tolerance: Duration,
 }
 
+/// How many entries of a signature header are looked at, so that a long one costs no more: a rotation sends
+/// two, and hookwire never more than eleven.
+pub(super) const MOST_ENTRIES: usize = 32;
+
+/// How far off a timestamp may be: 5 minutes, as in the Standard Webhooks and Stripe libraries.
+pub(super) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
 impl Verifier {
-    /// A verifier that accepts signatures of any of `secrets`, and timestamps up to 5 minutes off, as the
+    /// A verifier that accepts signatures of any of `keys`, and timestamps up to 5 minutes off, as the
     /// Standard Webhooks libraries do.
-    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        let tolerance = Duration::from_secs(5 * 60);
-        Self { secrets: secrets.into_iter().collect(), tolerance }
+    pub fn new<K: Into<VerifyingKey>>(keys: impl IntoIterator<Item = K>) -> Self {
+        Self { keys: keys.into_iter().map(Into::into).collect(), tolerance: TOLERANCE }
     }
 
     /// Accepts timestamps up to `tolerance` before and after now.
@@ -55,33 +65,60 @@ impl Verifier {
     ) -> Result<Verified, VerifyError> {
         let id = single(headers, &WEBHOOK_ID)?;
         let timestamp = single(headers, &WEBHOOK_TIMESTAMP)?;
-        let entries = single(headers, &WEBHOOK_SIGNATURE)?;
-        let sent_at = self.check_time(timestamp, now.into())?;
-        let signed_by = |secret: &Secret| secret.verifies(entries, id, timestamp, body);
-        if self.secrets.iter().any(signed_by) {
-            Ok(Verified { message_id: id.to_owned(), sent_at })
+        let entries = Entries::parse(single(headers, &WEBHOOK_SIGNATURE)?);
+        let sent_at = sent_at(timestamp).ok_or(VerifyError::MalformedHeader(WEBHOOK_TIMESTAMP))?;
+        in_time(sent_at, self.tolerance, now.into())?;
+        let content = standard(id, timestamp, body);
+        if self.keys.iter().any(|key| entries.are_by(key, &content)) {
+            Ok(Verified { message_id: id.to_owned(), sent_at, valid_for: self.tolerance })
         } else {
             Err(VerifyError::NoMatch)
         }
     }
+}
 
-    fn check_time(&self, text: &str, now: Timestamp) -> Result<Timestamp, VerifyError> {
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        let seconds = text.parse().ok().filter(|_| digits);
-        let seconds = seconds.ok_or(VerifyError::MalformedHeader(WEBHOOK_TIMESTAMP))?;
-        let sent_at = Timestamp::from_secs(seconds);
-        let now = Timestamp::from_secs(now.as_secs());
-        if now.since(sent_at) > self.tolerance {
-            return Err(VerifyError::TooOld);
+/// The entries of a signature header, by version; others are passed over.
+struct Entries {
+    v1: Vec<Vec<u8>>,
+    v1a: Vec<Vec<u8>>,
+}
+
+impl Entries {
+    fn parse(header: &str) -> Self {
+        let of = |version: &str| {
+            let entries = header.split(' ').take(MOST_ENTRIES);
+            let encoded = entries.filter_map(|entry| entry.strip_prefix(version)?.strip_prefix(','));
+            encoded.filter_map(|text| STANDARD.decode(text).ok()).collect()
+        };
+        Self { v1: of("v1"), v1a: of("v1a") }
+    }
+
+    fn are_by(&self, key: &VerifyingKey, content: &[u8]) -> bool {
+        match key {
+            VerifyingKey::Secret(key) => key.verifies(content, &self.v1),
+            VerifyingKey::Public(key) => key.verifies(content, &self.v1a),
         }
-        if sent_at.since(now) > self.tolerance {
-            return Err(VerifyError::TooNew);
-        }
-        Ok(sent_at)
     }
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, VerifyError> {
+/// The time that `text` stands for: digits alone.
+pub(super) fn sent_at(text: &str) -> Option<Timestamp> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).map(Timestamp::from_secs)
+}
+
+pub(super) fn in_time(sent_at: Timestamp, tolerance: Duration, now: Timestamp) -> Result<(), VerifyError> {
+    let now = Timestamp::from_secs(now.as_secs());
+    if now.since(sent_at) > tolerance {
+        return Err(VerifyError::TooOld);
+    }
+    if sent_at.since(now) > tolerance {
+        return Err(VerifyError::TooNew);
+    }
+    Ok(())
+}
+
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, VerifyError> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().ok_or_else(|| VerifyError::MissingHeader(name.clone()))?;
     let text = value.to_str().ok().filter(|text| !text.is_empty() && values.next().is_none());
@@ -93,6 +130,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Veri
 pub struct Verified {
     message_id: String,
     sent_at: Timestamp,
+    valid_for: Duration,
 }
 
 impl Verified {
@@ -105,9 +143,14 @@ impl Verified {
     pub const fn sent_at(&self) -> Timestamp {
         self.sent_at
     }
+
+    /// When the last second begins in which the same request would be verified again.
+    pub(super) fn valid_until(&self) -> Timestamp {
+        self.sent_at.plus(self.valid_for)
+    }
 }
 
-/// The request is not what one of the secrets signed.
+/// The request is not what one of the keys signed.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum VerifyError {
@@ -117,7 +160,7 @@ pub enum VerifyError {
     /// A header is missing.
     #[error("header `{0}` is missing")]
     MissingHeader(HeaderName),
-    /// No entry of the signature was made by one of the secrets over this id, timestamp and body.
+    /// No signature was made by one of the keys over what arrived.
     #[error("no signature matches")]
     NoMatch,
     /// The timestamp lies further ahead than the tolerance: check the clocks.
@@ -134,11 +177,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::MessageId;
-    use crate::signature::KeyRing;
+    use crate::model::{MessageId, SignatureScheme};
+    use crate::signature::{KeyRing, Message, PrivateKey, PublicKey, Secret, SigningKey};
 
-    /// Secret, id, timestamp, body and signature, from the tests of the official libraries.
-    const VECTORS: [[&str; 5]; 2] = [
+    /// Signing key, id, timestamp, body and signature: the first two from the tests of the official
+    /// libraries, the third from the text of Standard Webhooks (made over the first one's message).
+    const VECTORS: [[&str; 5]; 3] = [
         [
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -153,6 +197,13 @@ mod tests {
             r#"{"email":"test@example.com","username":"test_user"}"#,
             "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=",
         ],
+        [
+            "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            "1614265330",
+            r#"{"test": 2432232314}"#,
+            "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg==",
+        ],
     ];
 
     fn headers(id: &str, timestamp: &str, signature: &str) -> HeaderMap {
@@ -166,17 +217,23 @@ mod tests {
 
     fn verify(vector: [&str; 5], headers: &HeaderMap, off_by: i64) -> Result<Verified, VerifyError> {
         let now = Timestamp::from_secs(vector[2].parse::<i64>().expect("number") + off_by);
-        let secret = vector[0].parse().expect("secret");
-        Verifier::new([secret]).verify(headers, vector[3].as_bytes(), now)
+        let key: SigningKey = vector[0].parse().expect("key");
+        Verifier::new([key.verifying_key()]).verify(headers, vector[3].as_bytes(), now)
+    }
+
+    fn sign(ring: &KeyRing, id: &str, body: &[u8], at: Timestamp) -> HeaderMap {
+        let id = MessageId::new(id).expect("id");
+        let message = Message { scheme: SignatureScheme::V1, id: &id, at, body };
+        message.headers(&ring.sign(&message)).expect("signed")
     }
 
     #[test]
     fn the_vectors_of_the_official_libraries_are_signed_and_verified() {
         for vector in VECTORS {
             let [secret, id, timestamp, body, signature] = vector;
-            let ring = KeyRing::new(secret.parse().expect("secret"));
+            let ring = KeyRing::new(secret.parse::<SigningKey>().expect("key"));
             let now = Timestamp::from_secs(timestamp.parse().expect("number"));
-            let signed = ring.headers(&MessageId::new(id).expect("id"), body.as_bytes(), now);
+            let signed = sign(&ring, id, body.as_bytes(), now);
             assert_eq!(signed, headers(id, timestamp, signature));
             assert_eq!(verify(vector, &signed, 0).expect("verified").message_id(), id);
         }
@@ -227,7 +284,55 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_signature_of_one_version_is_none_of_the_other() {
+        let vector = VECTORS[2];
+        let public: PublicKey = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=".parse().expect("key");
+        let (now, body) = (Timestamp::from_secs(1_614_265_330), vector[3].as_bytes());
+        let given =
+            |list: &str| Verifier::new([public]).verify(&headers(vector[1], vector[2], list), body, now);
+        assert!(given(vector[4]).is_ok());
+        assert_eq!(given(&vector[4].replace("v1a,", "v1,")), Err(VerifyError::NoMatch));
+        assert_eq!(given(VECTORS[0][4]), Err(VerifyError::NoMatch));
+        let known: Secret = VECTORS[0][0].parse().expect("secret");
+        let disguised = headers(vector[1], vector[2], &VECTORS[0][4].replace("v1,", "v1a,"));
+        assert_eq!(Verifier::new([known]).verify(&disguised, body, now), Err(VerifyError::NoMatch));
+    }
+
+    #[test]
+    fn a_verifier_without_keys_verifies_nothing() {
+        let vector = VECTORS[0];
+        let verifier = Verifier::new(Vec::<Secret>::new());
+        let (now, body) = (Timestamp::from_secs(1_614_265_330), vector[3].as_bytes());
+        let refused = verifier.verify(&headers(vector[1], vector[2], vector[4]), body, now);
+        assert_eq!(refused, Err(VerifyError::NoMatch));
+    }
+
+    #[test]
+    fn only_so_many_entries_are_looked_at() {
+        let vector = VECTORS[2];
+        let list = |before: usize| format!("{}{}", "v1a,AAAA ".repeat(before), vector[4]);
+        assert!(verify(vector, &headers(vector[1], vector[2], &list(MOST_ENTRIES - 1)), 0).is_ok());
+        let refused = verify(vector, &headers(vector[1], vector[2], &list(MOST_ENTRIES)), 0);
+        assert_eq!(refused, Err(VerifyError::NoMatch));
+    }
+
     proptest! {
+        #[test]
+        fn v1a_verifies_what_was_signed_and_nothing_else(
+            seed in any::<[u8; 32]>(),
+            body in proptest::collection::vec(any::<u8>(), 1..100),
+            flip in any::<prop::sample::Index>(),
+        ) {
+            let (now, key) = (Timestamp::from_secs(5), PrivateKey::from_random(seed));
+            let verifier = Verifier::new([key.public()]);
+            let signed = sign(&KeyRing::new(key), "m", &body, now);
+            prop_assert!(verifier.verify(&signed, &body, now).is_ok());
+            let mut tampered = body.clone();
+            tampered[flip.index(body.len())] ^= 1;
+            prop_assert_eq!(verifier.verify(&signed, &tampered, now), Err(VerifyError::NoMatch));
+        }
+
         #[test]
         fn what_was_signed_verifies_and_nothing_else_does(
             key in any::<[u8; 32]>(),
@@ -239,7 +344,7 @@ mod tests {
         ) {
             let now = Timestamp::from_secs(seconds);
             let ring = KeyRing::new(Secret::from_random(key));
-            let signed = ring.headers(&MessageId::new(id).expect("id"), &body, now);
+            let signed = sign(&ring, &id, &body, now);
             let verifier = Verifier::new([Secret::from_random(key)]);
             prop_assert!(verifier.verify(&signed, &body, now).is_ok());
             let mut tampered = body.clone();

@@ -6,11 +6,12 @@ use std::time::Duration;
 use hookwire::delivery::{Health, Report};
 use hookwire::model::{
     Attempt, DeliveryOptions, DeliveryState, Departments, DisableReason, End, EnvelopeKind, EventType,
-    FailureKind, MessageId, Outcome, PublishedEvent, SealedSecrets, Status, Subscription, Timestamp, Webhook,
+    FailureKind, MessageId, Outcome, PublishedEvent, SealedSecrets, SignatureScheme, Status, Subscription,
+    Timestamp, Webhook,
 };
 use hookwire::registry::{self, Registry, RegistryChange, Terms, UrlRule};
 use hookwire::routing::SkipReason;
-use hookwire::signature::{KeyRing, Secret};
+use hookwire::signature::{KeyRing, PrivateKey, Secret};
 use hookwire::{DeptId, Event, SourceId, TenantId, WebhookDraft, assist, envelope};
 use http::StatusCode;
 use serde::Serialize;
@@ -111,6 +112,10 @@ fn delivery_options() {
     let options = headers.into_iter().fold(DeliveryOptions::new(), add);
     let options = options.with_envelope(EnvelopeKind::StandardWebhooks);
     assert_eq!(stored("options_full", &options), options);
+    let schemes =
+        [SignatureScheme::GitHub, SignatureScheme::Stripe, SignatureScheme::V1, SignatureScheme::V1a];
+    let every = schemes.map(|scheme| DeliveryOptions::new().with_signature(scheme));
+    assert_eq!(stored("options_signatures", &every), every);
 }
 
 #[test]
@@ -197,7 +202,8 @@ fn the_reasons_for_disabling() {
 fn the_sealed_key_ring() {
     let ring = KeyRing::new(Secret::from_random([1; 32]));
     let rotated = ring.clone().rotate(Secret::from_random([2; 32]), Duration::from_secs(86_400), NOW);
-    for (name, ring) in [("key_ring", ring), ("key_ring_rotated", rotated)] {
+    let asymmetric = KeyRing::new(PrivateKey::from_random([3; 32]));
+    for (name, ring) in [("key_ring", ring), ("key_ring_rotated", rotated), ("key_ring_v1a", asymmetric)] {
         let sealed = ring.seal();
         let text = golden(name, std::str::from_utf8(sealed.expose()).expect("JSON"));
         let opened = KeyRing::open(&SealedSecrets::new(text.clone())).expect("its own form");

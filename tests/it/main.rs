@@ -11,6 +11,7 @@ mod http_transport;
 mod layers;
 mod security_page;
 mod seed;
+mod signing;
 mod sqlite;
 mod support;
 mod tenants;

@@ -1,0 +1,170 @@
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::ed25519::{PrivateKey, PublicKey};
+use super::message::Signature;
+use super::secret::Secret;
+use crate::model::SignatureScheme;
+
+/// A key that signs: `whsec_` for the symmetric schemes, `whsk_` for `v1a`.
+///
+/// ```
+/// use hookwire::model::SignatureScheme;
+/// use hookwire::signature::SigningKey;
+///
+/// let key = SigningKey::from_random(SignatureScheme::V1a, [7; 32]);
+/// assert!(key.expose().starts_with("whsk_"));
+/// assert!(key.verifying_key().expose().starts_with("whpk_"));
+/// ```
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "the keys of Standard Webhooks 1.0")]
+pub enum SigningKey {
+    /// A key that signs and verifies.
+    Secret(Secret),
+    /// The half of a pair that signs.
+    Private(PrivateKey),
+}
+
+impl SigningKey {
+    /// The key with these random bytes, of the kind that `scheme` needs.
+    pub fn from_random(scheme: SignatureScheme, bytes: [u8; 32]) -> Self {
+        if scheme.is_asymmetric() {
+            Self::Private(PrivateKey::from_random(bytes))
+        } else {
+            Self::Secret(Secret::from_random(bytes))
+        }
+    }
+
+    /// The text of the key, for a place that is kept like a password.
+    pub fn expose(&self) -> Zeroizing<String> {
+        match self {
+            Self::Secret(key) => key.expose(),
+            Self::Private(key) => key.expose(),
+        }
+    }
+
+    /// The key that the receiver needs.
+    pub fn verifying_key(&self) -> VerifyingKey {
+        match self {
+            Self::Secret(key) => VerifyingKey::Secret(key.clone()),
+            Self::Private(key) => VerifyingKey::Public(key.public()),
+        }
+    }
+
+    pub(super) fn sign(&self, scheme: SignatureScheme, content: &[u8]) -> Signature {
+        match (self, scheme) {
+            (Self::Private(key), _) => Signature::Ed25519(key.sign(content)),
+            (Self::Secret(key), SignatureScheme::GitHub | SignatureScheme::Stripe) => {
+                Signature::HmacSha256(key.sign_by_text(content))
+            }
+            (Self::Secret(key), _) => Signature::HmacSha256(key.sign(content)),
+        }
+    }
+}
+
+impl From<Secret> for SigningKey {
+    fn from(key: Secret) -> Self {
+        Self::Secret(key)
+    }
+}
+
+impl From<PrivateKey> for SigningKey {
+    fn from(key: PrivateKey) -> Self {
+        Self::Private(key)
+    }
+}
+
+/// Reads `whsec_` and `whsk_`.
+impl FromStr for SigningKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        if text.starts_with(PrivateKey::PREFIX) {
+            text.parse().map(Self::Private)
+        } else {
+            text.parse().map(Self::Secret)
+        }
+    }
+}
+
+/// A key by which a receiver verifies: `whsec_` for the symmetric schemes, `whpk_` for `v1a`.
+///
+/// ```
+/// use hookwire::signature::{Verifier, VerifyingKey};
+///
+/// let key: VerifyingKey = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=".parse()?;
+/// let verifier = Verifier::new([key]);
+/// # let _ = verifier;
+/// # Ok::<_, hookwire::signature::InvalidKey>(())
+/// ```
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "the keys of Standard Webhooks 1.0")]
+pub enum VerifyingKey {
+    /// A key that signs and verifies: whoever has it can sign as the host.
+    Secret(Secret),
+    /// The half of a pair that verifies.
+    Public(PublicKey),
+}
+
+impl VerifyingKey {
+    /// The text to hand to the receiver. Keep it like a password where it is a secret.
+    pub fn expose(&self) -> Zeroizing<String> {
+        match self {
+            Self::Secret(key) => key.expose(),
+            Self::Public(key) => Zeroizing::new(key.to_string()),
+        }
+    }
+}
+
+impl From<Secret> for VerifyingKey {
+    fn from(key: Secret) -> Self {
+        Self::Secret(key)
+    }
+}
+
+impl From<PublicKey> for VerifyingKey {
+    fn from(key: PublicKey) -> Self {
+        Self::Public(key)
+    }
+}
+
+/// Reads `whsec_` and `whpk_`.
+impl FromStr for VerifyingKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        if text.starts_with(PublicKey::PREFIX) {
+            text.parse().map(Self::Public)
+        } else {
+            text.parse().map(Self::Secret)
+        }
+    }
+}
+
+/// The bytes that `text` holds after `prefix`.
+pub(super) fn decode(prefix: &'static str, text: &str) -> Result<Zeroizing<Vec<u8>>, InvalidKey> {
+    let encoded = text.strip_prefix(prefix).ok_or(InvalidKey::Prefix(prefix))?;
+    STANDARD.decode(encoded).map(Zeroizing::new).map_err(|_| InvalidKey::Base64)
+}
+
+/// The text is no key of the form that was asked for. It never shows in the message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Error)]
+#[non_exhaustive]
+pub enum InvalidKey {
+    /// What follows the prefix is no padded standard base64.
+    #[error("a key is padded standard base64 after its prefix")]
+    Base64,
+    /// The bytes are no ed25519 key that is safe, or its halves do not belong together.
+    #[error("the bytes are no sound ed25519 key")]
+    Curve,
+    /// The key is too short or too long.
+    #[error("`whsec_` is followed by 24 to 64 bytes, `whsk_` by 64, `whpk_` by 32")]
+    Length,
+    /// The text does not start with this prefix.
+    #[error("the key does not start with `{0}`")]
+    Prefix(&'static str),
+}

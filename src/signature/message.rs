@@ -1,0 +1,166 @@
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use thiserror::Error;
+
+use super::{HUB_SIGNATURE, STRIPE_SIGNATURE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, hex};
+use crate::model::{MessageId, SignatureScheme, Timestamp};
+
+/// What one attempt sends, before it is signed.
+///
+/// ```
+/// use hookwire::model::{MessageId, SignatureScheme, Timestamp};
+/// use hookwire::signature::Message;
+///
+/// let id = MessageId::new("msg_1")?;
+/// let at = Timestamp::from_secs(1_700_000_000);
+/// let message = Message { scheme: SignatureScheme::V1, id: &id, at, body: b"{}" };
+/// assert_eq!(*message.content(), *b"msg_1.1700000000.{}");
+/// # Ok::<_, hookwire::model::InvalidMessageId>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "all that any scheme signs")]
+pub struct Message<'a> {
+    /// The form of the signature.
+    pub scheme: SignatureScheme,
+    /// The identity of the message, the same on each retry.
+    pub id: &'a MessageId,
+    /// When the attempt is made; whole seconds of it are signed.
+    pub at: Timestamp,
+    /// The exact bytes of the body.
+    pub body: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// The exact bytes that the scheme signs.
+    pub fn content(&self) -> Cow<'a, [u8]> {
+        let timestamp = self.at.as_secs().to_string();
+        match self.scheme {
+            SignatureScheme::V1 | SignatureScheme::V1a => {
+                standard(self.id.as_str(), &timestamp, self.body).into()
+            }
+            SignatureScheme::GitHub => self.body.into(),
+            SignatureScheme::Stripe => [timestamp.as_bytes(), b".", self.body].concat().into(),
+        }
+    }
+
+    /// The headers that carry `signatures`, which stand in the order of their keys: the present one last.
+    ///
+    /// `webhook-id` and `webhook-timestamp` are among them whatever the scheme; GitHub's signs neither, and
+    /// Stripe's the time alone. Entries stand apart by single spaces, those of `v1` behind those of `v1a`:
+    /// that order is read right even by verifiers that look at the last entry alone. GitHub's form has room
+    /// for one signature: the last.
+    ///
+    /// # Errors
+    ///
+    /// [`MissingSignature`] when there is none that the scheme can carry.
+    ///
+    /// # Panics
+    ///
+    /// Never: ids, digits, base64 and hex are ASCII.
+    pub fn headers(&self, signatures: &[Signature]) -> Result<HeaderMap, MissingSignature> {
+        let (name, value) = self.signature_header(signatures).ok_or(MissingSignature(self.scheme))?;
+        let timestamp = self.at.as_secs().to_string();
+        let headers = [(WEBHOOK_ID, self.id.as_str()), (WEBHOOK_TIMESTAMP, &timestamp), (name, &value)];
+        let ascii = |text| HeaderValue::from_str(text).expect("ids, digits, base64 and hex are ASCII");
+        Ok(headers.into_iter().map(|(name, text)| (name, ascii(text))).collect())
+    }
+
+    fn signature_header(&self, signatures: &[Signature]) -> Option<(HeaderName, String)> {
+        let tags = || signatures.iter().filter_map(Signature::hmac).map(hex::encode);
+        match self.scheme {
+            SignatureScheme::V1 | SignatureScheme::V1a => {
+                let symmetric = signatures.iter().filter(|it| it.hmac().is_some());
+                let entries = signatures.iter().filter(|it| it.hmac().is_none()).chain(symmetric);
+                let entries: Vec<_> = entries.map(Signature::entry).collect();
+                (!entries.is_empty()).then(|| (WEBHOOK_SIGNATURE, entries.join(" ")))
+            }
+            SignatureScheme::GitHub => Some((HUB_SIGNATURE, format!("sha256={}", tags().next_back()?))),
+            SignatureScheme::Stripe => {
+                let entries: String = tags().map(|tag| format!(",v1={tag}")).collect();
+                let header = format!("t={}{entries}", self.at.as_secs());
+                (!entries.is_empty()).then_some((STRIPE_SIGNATURE, header))
+            }
+        }
+    }
+}
+
+/// What Standard Webhooks signs.
+pub(super) fn standard(id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
+    [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat()
+}
+
+/// The signature of a message's [content](Message::content) by one key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "the algorithms of the schemes")]
+pub enum Signature {
+    /// By ed25519: for `v1a`.
+    Ed25519([u8; 64]),
+    /// By HMAC-SHA256: for every other scheme.
+    HmacSha256([u8; 32]),
+}
+
+impl Signature {
+    const fn hmac(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Ed25519(_) => None,
+            Self::HmacSha256(tag) => Some(tag),
+        }
+    }
+
+    fn entry(&self) -> String {
+        match self {
+            Self::Ed25519(bytes) => format!("v1a,{}", STANDARD.encode(bytes)),
+            Self::HmacSha256(tag) => format!("v1,{}", STANDARD.encode(tag)),
+        }
+    }
+}
+
+/// There is no signature that the scheme can carry.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("there is no signature that the scheme {0:?} can carry")]
+pub struct MissingSignature(SignatureScheme);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn carried(scheme: SignatureScheme, signatures: &[Signature]) -> Option<String> {
+        let id = MessageId::new("m").expect("valid");
+        let message = Message { scheme, id: &id, at: Timestamp::from_secs(5), body: b"{}" };
+        Some(message.signature_header(signatures)?.1)
+    }
+
+    #[test]
+    fn entries_that_every_verifier_reads_stand_last() {
+        let (new, old) = (Signature::Ed25519([1; 64]), Signature::HmacSha256([2; 32]));
+        for order in [[old, new], [new, old]] {
+            let entries = carried(SignatureScheme::V1a, &order).expect("two");
+            let kinds: Vec<_> = entries.split(' ').filter_map(|entry| entry.split(',').next()).collect();
+            assert_eq!(kinds, ["v1a", "v1"]);
+        }
+    }
+
+    #[test]
+    fn a_form_with_room_for_one_signature_carries_that_of_the_present_key() {
+        let tags = [Signature::HmacSha256([1; 32]), Signature::HmacSha256([2; 32])];
+        let header = carried(SignatureScheme::GitHub, &tags).expect("one");
+        assert_eq!(header, format!("sha256={}", "02".repeat(32)));
+        let header = carried(SignatureScheme::Stripe, &tags).expect("both");
+        assert_eq!(header, format!("t=5,v1={},v1={}", "01".repeat(32), "02".repeat(32)));
+    }
+
+    #[test]
+    fn a_signature_of_another_algorithm_is_none() {
+        for scheme in [SignatureScheme::GitHub, SignatureScheme::Stripe] {
+            assert_eq!(carried(scheme, &[Signature::Ed25519([1; 64])]), None);
+        }
+        for scheme in
+            [SignatureScheme::V1, SignatureScheme::V1a, SignatureScheme::GitHub, SignatureScheme::Stripe]
+        {
+            assert_eq!(carried(scheme, &[]), None);
+        }
+    }
+}

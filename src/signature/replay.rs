@@ -1,0 +1,156 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use super::verify::Verified;
+use crate::model::Timestamp;
+
+/// Remembers which messages were verified, for as long as the same request would be verified again.
+///
+/// It tells a replay from a first arrival within one process. A sender tries again under the same message id
+/// for days: what must happen once belongs beside what it changes, in the receiver's own database.
+///
+/// ```
+/// use hookwire::model::{MessageId, SignatureScheme, Timestamp};
+/// use hookwire::signature::{KeyRing, Message, ReplayMemory, Replayed, Secret, Verifier};
+///
+/// let (secret, id) = (Secret::from_random([7; 32]), MessageId::new("msg_1")?);
+/// let at = Timestamp::from_secs(1_700_000_000);
+/// let message = Message { scheme: SignatureScheme::V1, id: &id, at, body: b"{}" };
+/// let headers = message.headers(&KeyRing::new(secret.clone()).sign(&message))?;
+///
+/// let mut memory = ReplayMemory::new(100_000);
+/// let verified = Verifier::new([secret]).verify(&headers, b"{}", at)?;
+/// assert_eq!(memory.admit(&verified, at), Ok(()));
+/// assert_eq!(memory.admit(&verified, at), Err(Replayed)); // answer 2xx: it was handled
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReplayMemory {
+    capacity: usize,
+    /// Until when each message is remembered.
+    until: BTreeMap<String, Timestamp>,
+    /// The same by time, so that the first to be forgotten is the first here.
+    by_time: BTreeSet<(Timestamp, String)>,
+}
+
+impl ReplayMemory {
+    /// A memory of at most `capacity` messages, at least one. When it is full it forgets the oldest: give it
+    /// room for all that arrive within twice the verifier's tolerance.
+    pub const fn new(capacity: usize) -> Self {
+        let capacity = if capacity == 0 { 1 } else { capacity };
+        Self { capacity, until: BTreeMap::new(), by_time: BTreeSet::new() }
+    }
+
+    /// Remembers a message that is new.
+    ///
+    /// # Errors
+    ///
+    /// [`Replayed`] when it is known: answer with 2xx and do nothing.
+    pub fn admit(&mut self, verified: &Verified, now: impl Into<Timestamp>) -> Result<(), Replayed> {
+        self.forget_before(Timestamp::from_secs(now.into().as_secs()));
+        if self.until.contains_key(verified.message_id()) {
+            return Err(Replayed);
+        }
+        if self.until.len() >= self.capacity
+            && let Some((_, oldest)) = self.by_time.pop_first()
+        {
+            self.until.remove(&oldest);
+        }
+        let (id, until) = (verified.message_id().to_owned(), verified.valid_until());
+        self.until.insert(id.clone(), until);
+        self.by_time.insert((until, id));
+        Ok(())
+    }
+
+    /// Forgets a message that could not be handled, so that it is admitted when it comes again.
+    pub fn forget(&mut self, message_id: &str) {
+        if let Some(entry) = self.until.remove_entry(message_id) {
+            let (id, until) = entry;
+            self.by_time.remove(&(until, id));
+        }
+    }
+
+    fn forget_before(&mut self, now: Timestamp) {
+        let live = self.by_time.split_off(&(now, String::new()));
+        for (_, id) in std::mem::replace(&mut self.by_time, live) {
+            self.until.remove(&id);
+        }
+    }
+}
+
+/// The message was admitted before.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("the message was admitted before")]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing more to say")]
+pub struct Replayed;
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+
+    use super::*;
+    use crate::model::{MessageId, SignatureScheme};
+    use crate::signature::{KeyRing, Message, Secret, Verifier, VerifyError};
+
+    fn arrives(id: &str, sent_at: i64, now: i64) -> Result<Verified, VerifyError> {
+        let (secret, id) = (Secret::from_random([7; 32]), MessageId::new(id).expect("valid"));
+        let at = Timestamp::from_secs(sent_at);
+        let message = Message { scheme: SignatureScheme::V1, id: &id, at, body: b"{}" };
+        let headers: HeaderMap<HeaderValue> =
+            message.headers(&KeyRing::new(secret.clone()).sign(&message)).expect("signed");
+        Verifier::new([secret]).verify(&headers, b"{}", Timestamp::from_secs(now))
+    }
+
+    fn admit(memory: &mut ReplayMemory, id: &str, sent_at: i64) -> Result<(), Replayed> {
+        let verified = arrives(id, sent_at, sent_at).expect("in time");
+        memory.admit(&verified, Timestamp::from_secs(sent_at))
+    }
+
+    /// At no moment is a request neither remembered nor refused.
+    #[test]
+    fn a_request_is_remembered_for_as_long_as_it_would_be_verified() {
+        for sent_at in [700, 1_000, 1_300] {
+            let mut memory = ReplayMemory::new(10);
+            let first = arrives("a", sent_at, 1_000).expect("in time");
+            assert_eq!(memory.admit(&first, Timestamp::from_secs(1_000)), Ok(()));
+            for millis in (1_000_000..1_700_000).step_by(500) {
+                let now = Timestamp::from_millis(millis);
+                let Ok(again) = arrives("a", sent_at, now.as_secs()) else { continue };
+                assert_eq!(memory.admit(&again, now), Err(Replayed), "sent {sent_at}, now {millis}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_expired_leaves_no_trace() {
+        let mut memory = ReplayMemory::new(10);
+        admit(&mut memory, "a", 1_000).expect("new");
+        admit(&mut memory, "b", 1_301).expect("new");
+        assert_eq!((memory.until.len(), memory.by_time.len()), (1, 1));
+        assert_eq!(admit(&mut memory, "a", 1_301), Ok(()), "a retry of the sender, long after");
+    }
+
+    #[test]
+    fn a_full_memory_forgets_the_oldest() {
+        let mut memory = ReplayMemory::new(2);
+        for id in ["a", "b", "c"] {
+            admit(&mut memory, id, 1_000).expect("new");
+            assert!(memory.until.len() <= 2 && memory.by_time.len() <= 2);
+        }
+        assert_eq!(admit(&mut memory, "c", 1_000), Err(Replayed));
+        assert_eq!(admit(&mut memory, "a", 1_000), Ok(()));
+        let mut none = ReplayMemory::new(0);
+        admit(&mut none, "a", 1_000).expect("new");
+        assert_eq!(admit(&mut none, "a", 1_000), Err(Replayed), "at least one");
+    }
+
+    #[test]
+    fn what_could_not_be_handled_may_come_again() {
+        let mut memory = ReplayMemory::new(2);
+        admit(&mut memory, "a", 1_000).expect("new");
+        memory.forget("a");
+        memory.forget("unknown");
+        assert_eq!(admit(&mut memory, "a", 1_000), Ok(()));
+    }
+}
