@@ -48,6 +48,7 @@ mod publication;
 mod queue;
 mod quota;
 mod records;
+mod ring;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -7,7 +7,6 @@ mod patience;
 mod publish;
 mod reader;
 mod registry;
-mod ring;
 mod rota;
 mod route;
 mod rows;

@@ -81,13 +81,12 @@ pub(super) struct Lane {
     pub(super) status: i64,
     pub(super) epoch: i64,
     pub(super) paused_until: Timestamp,
-    pub(super) version: Version,
     pub(super) health: Health,
 }
 
 /// What [`Lane::read`] reads, to be followed by a condition on `lane`.
 pub(super) const SELECT_LANE: &str = "SELECT lane.id, lane.tenant, name, hook, status, epoch, paused_until, \
-    version, health FROM lane JOIN tenant ON tenant.id = lane.tenant WHERE ";
+    health FROM lane JOIN tenant ON tenant.id = lane.tenant WHERE ";
 
 impl Lane {
     pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
@@ -99,7 +98,6 @@ impl Lane {
             status: row.get("status")?,
             epoch: row.get("epoch")?,
             paused_until: time(row, "paused_until")?,
-            version: version(row)?,
             health: serde_json::from_str(row.get_ref("health")?.as_str().map_err(Fault::corrupt)?)?,
         })
     }

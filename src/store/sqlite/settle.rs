@@ -5,8 +5,8 @@ use super::claim::{HELD_BY, HELD_UNDER, Held};
 use super::desk::Desk;
 use super::rows::{Lane, LaneId, end_number, fence_number, holder_bytes};
 use super::sql::{Fault, Sql};
-use crate::delivery::{Next, Report};
-use crate::model::{Attempt, Status, Timestamp};
+use crate::delivery::Next;
+use crate::model::{Attempt, Timestamp};
 
 impl Desk {
     pub(super) fn settle(&mut self, items: &[Settlement]) -> Result<Vec<Settled>, Fault> {
@@ -55,35 +55,27 @@ impl Desk {
     /// something changed.
     fn settle_lane(&self, id: LaneId, item: &Settlement, now: Timestamp) -> Result<bool, Fault> {
         let Some(mut lane) = self.lane(id)? else { return Ok(false) };
-        let health = lane.health.after(item.report, now);
-        let learns = item.report != Report::Nothing && health != lane.health;
+        let before = (lane.health, lane.paused_until);
+        (lane.health, lane.paused_until) = item.lane_after(lane.health, lane.paused_until, now);
+        let learns = before != (lane.health, lane.paused_until);
         if learns {
-            lane.health = health;
-            let write = "UPDATE lane SET health = ? WHERE id = ?";
-            self.connection.run(write, params![serde_json::to_string(&health)?, id])?;
+            let write = "UPDATE lane SET health = ?, paused_until = ? WHERE id = ?";
+            let (health, paused_until) =
+                (serde_json::to_string(&lane.health)?, lane.paused_until.as_millis());
+            self.connection.run(write, params![health, paused_until, id])?;
         }
-        if let Some(pause) = item.pause {
-            let until = lane.paused_until.max(now.plus(pause));
-            self.connection.run("UPDATE lane SET paused_until = ? WHERE id = ?", [until.as_millis(), id])?;
-        }
-        let is_disabled = match &item.disable {
+        let is_disabled = match item.disable.filter(|_| lane.is_enabled()) {
             Some(disable) => self.disable(&lane, disable)?,
             None => false,
         };
-        Ok(learns || item.pause.is_some() || is_disabled)
+        Ok(learns || is_disabled)
     }
 
     /// Disables a webhook by hookwire's own decision, if it is still the one that was judged.
-    fn disable(&self, lane: &Lane, disable: &Disable) -> Result<bool, Fault> {
-        let is_judged = lane.version == disable.version && lane.health.confirms(&disable.reason);
-        if !lane.is_enabled() || !is_judged {
-            return Ok(false);
-        }
-        let mut hook = self.hook(lane.id)?.as_ref().clone();
-        hook.webhook = hook.webhook.with_status(Status::Disabled);
-        hook.version = hook.version.next();
-        hook.disabled = Some(disable.reason);
-        self.write_hook(lane.id, &hook)?;
+    fn disable(&self, lane: &Lane, disable: Disable) -> Result<bool, Fault> {
+        let hook = self.hook(lane.id)?;
+        let Some(disabled) = disable.applied_to(&hook, &lane.health) else { return Ok(false) };
+        self.write_hook(lane.id, &disabled)?;
         self.revise(lane.tenant)?;
         Ok(true)
     }
