@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hookwire::dispatcher::Dispatcher;
 use hookwire::policy::Policy;
 use hookwire::store::{Durability, MemoryStore, Quota, SqliteStore, Store};
 use hookwire::transport::HttpTransport;
@@ -59,17 +60,17 @@ async fn main() -> Result<(), Error> {
 
 /// Each brings events to the one receiver in its own way.
 async fn runners(directory: &Directory) -> Result<Vec<Runner>, Error> {
-    let url = receiver().await?;
+    let urls = receivers().await?;
     let open = async |name, durability| {
         SqliteStore::options().durability(durability).open(directory.path().join(name)).await
     };
-    let memory = library(&url, MemoryStore::new()).await?;
-    let crash = library(&url, open("crash.db", Durability::ProcessCrash).await?).await?;
-    let power = library(&url, open("power.db", Durability::PowerLoss).await?).await?;
+    let memory = library(&urls, MemoryStore::new()).await?;
+    let crash = library(&urls, open("crash.db", Durability::ProcessCrash).await?).await?;
+    let power = library(&urls, open("power.db", Durability::PowerLoss).await?).await?;
     let client = Box::new(Client::builder(TokioExecutor::new()).build(HttpConnector::new()));
     let runner = |name, sender| Runner { name, sender, sample: Sample::new() };
     Ok(vec![
-        runner("bare client", Sender::Bare(client, url)),
+        runner("bare client", Sender::Bare(client, urls)),
         runner("MemoryStore", memory),
         runner("SqliteStore, ProcessCrash", crash),
         runner("SqliteStore, PowerLoss", power),
@@ -94,12 +95,12 @@ struct Runner {
 
 #[derive(Clone)]
 enum Sender {
-    Bare(Box<Client<HttpConnector, Full<Bytes>>>, String),
-    Library(Webhooks),
+    Bare(Box<Client<HttpConnector, Full<Bytes>>>, Vec<String>),
+    Library(Webhooks, Arc<Dispatcher>),
 }
 
 /// A service with a running dispatcher, on its own store.
-async fn library(url: &str, store: impl Store) -> Result<Sender, Error> {
+async fn library(urls: &[String], store: impl Store) -> Result<Sender, Error> {
     let quota = Quota::default().with_in_all(AT_ONCE);
     let hooks = Webhooks::builder(assist::catalog())
         .store(store)
@@ -107,13 +108,12 @@ async fn library(url: &str, store: impl Store) -> Result<Sender, Error> {
         .allow_loopback_http()
         .policy(Policy::default().with_quota(quota))
         .build()?;
-    for n in 0..TENANTS {
+    for (n, url) in urls.iter().enumerate() {
         let draft = WebhookDraft::new("hook", url).subscribe(assist::DEVICE_ONLINE);
         hooks.tenant(tenant(n)).create(&draft).await?;
     }
-    // It ends with the process.
-    std::mem::forget(hooks.start()?);
-    let library = Sender::Library(hooks);
+    let dispatcher = Arc::new(hooks.start()?);
+    let library = Sender::Library(hooks, dispatcher);
     run(&library, 4 * AT_ONCE).await?;
     Ok(library)
 }
@@ -148,14 +148,14 @@ impl Sender {
     async fn send(&self, n: usize) -> Result<(), Error> {
         let payload = serde_json::json!({"deviceName": "LAB-4", "number": n});
         match self {
-            Self::Bare(client, url) => {
+            Self::Bare(client, urls) => {
                 let body = serde_json::json!({"payload": payload, "eventType": "DEVICE_ONLINE",
                     "eventTime": "1795519050550", "orgId": "tenant-0"});
-                let request = Request::post(url).header("content-type", "application/json");
+                let request = Request::post(&urls[n % TENANTS]).header("content-type", "application/json");
                 let request = request.body(Full::from(body.to_string()))?;
                 client.request(request).await?.into_body().collect().await?;
             }
-            Self::Library(hooks) => {
+            Self::Library(hooks, _) => {
                 let event = Event::new(assist::DEVICE_ONLINE, &payload)?;
                 hooks.tenant(tenant(n)).publish(event).await?;
             }
@@ -165,26 +165,32 @@ impl Sender {
 
     /// Waits until everything is delivered and recorded.
     async fn finish(&self) -> Result<(), Error> {
-        let Self::Library(hooks) = self else { return Ok(()) };
-        while hooks.stats().await?.pending > 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        let Self::Library(hooks, dispatcher) = self else { return Ok(()) };
+        while dispatcher.health().in_flight > 0 || hooks.stats().await?.pending > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(())
     }
 }
 
-/// A receiver on loopback that says yes to everything; gives its URL.
-async fn receiver() -> Result<String, Error> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let url = format!("http://{}/hooks", listener.local_addr()?);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
-            // A connection that breaks off is the sender's concern.
-            tokio::spawn(async move { connection.await.is_ok() });
-        }
-    });
-    Ok(url)
+/// One receiver that says yes to everything, on an address for each tenant: hosts are told apart by it.
+async fn receivers() -> Result<Vec<String>, Error> {
+    let mut urls = Vec::new();
+    for n in 0..TENANTS {
+        let address = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + u32::try_from(n)?);
+        let listener = TcpListener::bind((address, 0)).await?;
+        urls.push(format!("http://{}/hooks", listener.local_addr()?));
+        tokio::spawn(accept(listener));
+    }
+    Ok(urls)
+}
+
+async fn accept(listener: TcpListener) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+        // A connection that breaks off is the sender's concern.
+        tokio::spawn(async move { connection.await.is_ok() });
+    }
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

@@ -71,6 +71,21 @@ pub(super) fn holder_of(bytes: [u8; 16]) -> HolderId {
     HolderId::new(u128::from_be_bytes(bytes))
 }
 
+/// A delivery that has not ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    pub(super) id: i64,
+    pub(super) event: i64,
+    pub(super) attempts: u32,
+}
+
+impl Open {
+    /// Reads `delivery`, `event` and `attempts`.
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
+        Ok(Self { id: row.get("delivery")?, event: row.get("event")?, attempts: row.get("attempts")? })
+    }
+}
+
 /// A lane without the webhook's own document.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
