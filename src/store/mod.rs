@@ -48,8 +48,9 @@ mod publication;
 mod queue;
 mod quota;
 mod records;
+mod ring;
 #[cfg(feature = "sqlite")]
-mod sqlite;
+pub mod sqlite;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -70,7 +71,11 @@ pub use queue::{Claim, ClaimRequest, Claimed, Disable, Fence, HolderId, Settled,
 pub use quota::{Held, Quota};
 pub use records::{Erased, EventRecord, RoutingRecord, Stats, StatsScope, TendRequest, Tended};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
+pub use sqlite::open::OpenError;
+#[cfg(feature = "sqlite")]
+pub use sqlite::options::{Durability, SqliteOptions};
+#[cfg(feature = "sqlite")]
+pub use sqlite::store::SqliteStore;
 
 /// Where webhooks, events, deliveries and attempts are kept.
 ///

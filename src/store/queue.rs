@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::publication::Unrouted;
 use super::quota::Quota;
 use crate::delivery::{Health, Next, Report};
-use crate::model::{Attempt, DeliveryId, DisableReason, PublishedEvent, TenantId};
+use crate::model::{Attempt, DeliveryId, DisableReason, PublishedEvent, Status, TenantId, Timestamp};
 use crate::registry::{Registered, Version};
 
 /// Who claims: one running dispatcher.
@@ -137,6 +137,32 @@ pub struct Disable {
     pub reason: DisableReason,
     /// The version of the webhook that was claimed.
     pub version: Version,
+}
+
+impl Settlement {
+    /// What the settlement makes of its lane's health and of the time until which it is paused.
+    pub(crate) fn lane_after(
+        &self,
+        health: Health,
+        paused_until: Timestamp,
+        now: Timestamp,
+    ) -> (Health, Timestamp) {
+        let pause = self.pause.map_or(paused_until, |pause| paused_until.max(now.plus(pause)));
+        (health.after(self.report, now), pause)
+    }
+}
+
+impl Disable {
+    /// The webhook, disabled; `None` where that does not hold, or the webhook is disabled already.
+    pub(crate) fn applied_to(&self, hook: &Registered, health: &Health) -> Option<Registered> {
+        let is_judged = hook.version == self.version && health.confirms(&self.reason);
+        (is_judged && hook.webhook.status().is_enabled()).then(|| Registered {
+            webhook: hook.webhook.clone().with_status(Status::Disabled),
+            version: hook.version.next(),
+            disabled: Some(self.reason),
+            ..hook.clone()
+        })
+    }
 }
 
 /// What became of one [`Settlement`].

@@ -9,6 +9,7 @@ mod golden;
 mod guard;
 mod http_transport;
 mod layers;
+mod outbox;
 mod security_page;
 mod seed;
 mod signing;

@@ -23,10 +23,10 @@ use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::{TenantId, WebhookDraft, Webhooks, assist};
 
 /// A directory that goes with the value.
-struct Directory(PathBuf);
+pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static LAST: AtomicUsize = AtomicUsize::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("hookwire-{}-{number}", std::process::id()));
@@ -34,8 +34,13 @@ impl Directory {
         Self(path)
     }
 
-    fn file(&self) -> PathBuf {
-        self.0.join("hooks.db")
+    /// Where hookwire's own file goes.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.path("hooks.db")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 }
 

@@ -1,5 +1,5 @@
+use super::super::ring::Ring;
 use super::super::{Held, HolderId, Quota};
-use super::ring::Ring;
 use super::state::{Holder, LaneKey, RowState, State};
 use crate::model::{DeliveryId, End, HookId, Status, TenantId, Timestamp};
 

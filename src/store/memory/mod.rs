@@ -3,7 +3,6 @@ mod lanes;
 mod log;
 mod publish;
 mod registry;
-mod ring;
 mod settle;
 mod state;
 mod upkeep;

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::super::{Disable, HolderId, Settled, Settlement};
 use super::state::{LaneKey, Lease, RowState, State};
-use crate::delivery::{Next, Report};
-use crate::model::{DeliveryId, Status, Timestamp};
+use crate::delivery::Next;
+use crate::model::{DeliveryId, Timestamp};
 
 impl State {
     pub(super) fn settle(&mut self, item: &Settlement, now: Timestamp) -> Settled {
@@ -46,30 +46,17 @@ impl State {
 
     fn settle_lane(&mut self, key: &LaneKey, item: &Settlement, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        if item.report != Report::Nothing {
-            lane.health = lane.health.after(item.report, now);
-        }
-        if let Some(pause) = item.pause {
-            lane.paused_until = lane.paused_until.max(now.plus(pause));
-        }
-        if let Some(disable) = &item.disable {
+        (lane.health, lane.paused_until) = item.lane_after(lane.health, lane.paused_until, now);
+        if let Some(disable) = item.disable.filter(|_| !lane.deleted) {
             self.disable(key, disable);
         }
     }
 
     /// Disables a webhook by hookwire's own decision, if it is still the one that was judged.
-    fn disable(&mut self, key: &LaneKey, disable: &Disable) {
+    fn disable(&mut self, key: &LaneKey, disable: Disable) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        let enabled = !lane.deleted && lane.hook.webhook.status() == Status::Enabled;
-        let unchanged = lane.hook.version == disable.version;
-        if !(enabled && unchanged && lane.health.confirms(&disable.reason)) {
-            return;
-        }
-        let mut hook = lane.hook.as_ref().clone();
-        hook.webhook = hook.webhook.with_status(Status::Disabled);
-        hook.version = hook.version.next();
-        hook.disabled = Some(disable.reason);
-        lane.hook = Arc::new(hook);
+        let Some(disabled) = disable.applied_to(&lane.hook, &lane.health) else { return };
+        lane.hook = Arc::new(disabled);
         if let Some(tenant) = self.tenants.get_mut(&key.0) {
             tenant.revision = tenant.revision.next();
         }

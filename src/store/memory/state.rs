@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::super::ring::Ring;
 use super::super::{Fence, Held, HolderId, Quota, Receipt, RoutingRecord};
-use super::ring::Ring;
 use crate::delivery::{Health, LaneClass};
 use crate::model::{Attempt, DeliveryId, End, HookId, MessageId, PublishedEvent, TenantId, Timestamp};
 use crate::registry::{Registered, Revision};
@@ -140,7 +140,7 @@ pub(super) struct Lease {
 pub(super) struct Holder {
     pub(super) quota: Quota,
     pub(super) held: Held,
-    pub(super) ring: Ring,
+    pub(super) ring: Ring<LaneKey>,
 }
 
 impl State {

@@ -1,15 +1,14 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Row, params};
 
 use super::super::{Claim, ClaimRequest, Claimed, HolderId};
 use super::desk::Desk;
-use super::rows::{
-    Lane, LaneId, class_number, class_of, end_number, event, fence_of, holder_bytes, holder_of,
-};
-use super::sql::{Fault, Sql, optional_time, time};
+use super::rows::{Lane, LaneId, Open, class_number, class_of, event, fence_of, holder_bytes, holder_of};
+use super::sql::{Fault, Sql, count, optional_time, time};
 use crate::delivery::LaneClass;
-use crate::model::{DeliveryId, End, HookId, TenantId, Timestamp};
+use crate::model::{DeliveryId, End, PublishedEvent, Timestamp};
 
 /// The most expired deliveries that one claim ends on its way; `tend` ends the others.
 const MOST_EXPIRED: usize = 256;
@@ -25,24 +24,22 @@ struct Taking<'a> {
 
 /// The first delivery that is due in a lane.
 struct Head {
-    id: i64,
-    event: i64,
+    open: Open,
+    event: Arc<PublishedEvent>,
     bytes: usize,
     fence: i64,
-    attempts: u32,
     expires: Timestamp,
+    /// When the next after it is due.
+    next_due: Option<Timestamp>,
 }
 
 /// A delivery under a claim, with what has to be known to give it back.
 pub(super) struct Held {
-    pub(super) id: i64,
-    pub(super) event: i64,
-    pub(super) lane: LaneId,
-    pub(super) is_dropped: bool,
+    pub(super) open: Open,
+    pub(super) lane: Lane,
+    is_dropped: bool,
     holder: HolderId,
     class: LaneClass,
-    tenant: TenantId,
-    hook: HookId,
 }
 
 impl Desk {
@@ -66,20 +63,22 @@ impl Desk {
 
     /// Takes the first delivery of a lane; false when that would be more than was asked for.
     fn take_first(&mut self, id: LaneId, taking: &mut Taking<'_>) -> Result<bool, Fault> {
-        let Some(lane) = self.lane(id)? else { return self.refresh(id, taking.now).map(|()| true) };
-        let Some(head) = self.head(&lane, taking.now)? else {
-            return self.refresh(id, taking.now).map(|()| true);
+        let now = taking.now;
+        let Some(lane) = self.lane(id)? else { return self.refresh(id, now).map(|()| true) };
+        let Some(head) = self.head(&lane, now)? else {
+            return self.refresh_lane(&lane, now).map(|()| true);
         };
         if taking.is_full(&head) {
             return Ok(false);
         }
-        if head.expires <= taking.now {
-            self.end(head.id, head.event, end_number(End::Expired), taking.now)?;
+        let next = head.next_due.map(|due| lane.gives(due));
+        if head.expires <= now {
+            self.end(&head.open, End::Expired, now)?;
             taking.expired += 1;
         } else {
-            self.take(&lane, &head, taking)?;
+            self.take(&lane, head, taking)?;
         }
-        self.refresh(id, taking.now)?;
+        self.rota.set(lane.id, next, now);
         Ok(true)
     }
 
@@ -87,22 +86,21 @@ impl Desk {
         self.connection.one(HEAD, [lane.id, lane.epoch, now.as_millis()], Head::read)
     }
 
-    fn take(&mut self, lane: &Lane, head: &Head, taking: &mut Taking<'_>) -> Result<(), Fault> {
+    fn take(&mut self, lane: &Lane, head: Head, taking: &mut Taking<'_>) -> Result<(), Fault> {
         let (request, class) = (taking.request, lane.health.class());
         let until = taking.now.plus(request.lease).as_millis();
         let holder = holder_bytes(request.holder);
-        self.connection.run(TAKE, params![holder, class_number(class), until, head.id])?;
+        self.connection.run(TAKE, params![holder, class_number(class), until, head.open.id])?;
         self.rota.take(request.holder, &lane.name, lane.hook, class);
         self.rota.end_turn(request.holder, lane.id);
-        let event = self.connection.one(EVENT, [head.event], event)?;
         taking.bytes += head.bytes;
         taking.claims.push(Claim {
-            id: DeliveryId::new(head.id),
+            id: DeliveryId::new(head.open.id),
             fence: fence_of(head.fence + 1),
             tenant: lane.name.clone(),
             hook: self.hook(lane.id)?,
-            event: event.ok_or_else(|| Fault::corrupt("a delivery without its event"))?,
-            attempts: head.attempts,
+            event: head.event,
+            attempts: head.open.attempts,
             health: lane.health,
         });
         Ok(())
@@ -120,16 +118,16 @@ impl Desk {
     /// was dropped is cancelled instead.
     pub(super) fn requeue(&mut self, held: &Held, due: Timestamp, now: Timestamp) -> Result<(), Fault> {
         if held.is_dropped {
-            self.end(held.id, held.event, end_number(End::Cancelled), now)?;
+            self.end(&held.open, End::Cancelled, now)?;
         } else {
-            self.connection.run(REQUEUE, [due.as_millis(), held.id])?;
+            self.connection.run(REQUEUE, params![due.as_millis(), held.open.attempts, held.open.id])?;
         }
         self.give_back(held);
-        self.refresh(held.lane, now)
+        self.refresh_lane(&held.lane, now)
     }
 
     pub(super) fn give_back(&mut self, held: &Held) {
-        self.rota.give_back(held.holder, &held.tenant, held.hook, held.class);
+        self.rota.give_back(held.holder, &held.lane.name, held.lane.hook, held.class);
     }
 
     /// The next time at which a lane is ready or a lease ends by itself.
@@ -151,12 +149,12 @@ impl Taking<'_> {
 impl Head {
     fn read(row: &Row<'_>) -> Result<Self, Fault> {
         Ok(Self {
-            id: row.get("id")?,
-            event: row.get("event")?,
-            bytes: super::sql::count(row, "bytes")?,
+            open: Open::read(row)?,
+            event: event(row)?,
+            bytes: count(row, "bytes")?,
             fence: row.get("fence")?,
-            attempts: row.get("attempts")?,
             expires: time(row, "expires")?,
+            next_due: optional_time(row, "next_due")?,
         })
     }
 }
@@ -164,31 +162,29 @@ impl Head {
 impl Held {
     pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
         Ok(Self {
-            id: row.get("id")?,
-            event: row.get("event")?,
-            lane: row.get("lane")?,
+            open: Open::read(row)?,
+            lane: Lane::read(row)?,
             is_dropped: row.get("is_dropped")?,
             holder: holder_of(row.get("holder")?),
             class: class_of(row.get("class")?),
-            tenant: TenantId::new(row.get::<_, String>("name")?)?,
-            hook: HookId::new(row.get("hook")?),
         })
     }
 }
 
+/// All that a claim needs of a delivery, so that it asks once.
 const HEAD: &str = "
-    SELECT delivery.id, event, bytes, fence, attempts, expires
-    FROM delivery JOIN event ON event.seq = delivery.event
+    SELECT delivery.id AS delivery, delivery.event, attempts, bytes, fence, expires, message, meta, json,
+        (SELECT next.due FROM delivery AS next
+            WHERE next.lane = delivery.lane AND next.epoch = delivery.epoch AND next.state = 0
+            ORDER BY next.due, next.id LIMIT 1 OFFSET 1) AS next_due
+    FROM delivery JOIN event ON event.seq = delivery.event JOIN payload ON payload.event = event.seq
     WHERE lane = ? AND epoch = ? AND state = 0 AND due <= ?
     ORDER BY due, delivery.id LIMIT 1";
 
 const TAKE: &str = "UPDATE delivery SET state = 1, fence = fence + 1, holder = ?, class = ?, \
     lease_until = ? WHERE id = ?";
 
-const EVENT: &str = "SELECT message, meta, json FROM event JOIN payload ON payload.event = event.seq \
-    WHERE seq = ?";
-
-const REQUEUE: &str = "UPDATE delivery SET state = 0, due = ?, holder = NULL, class = NULL, \
+const REQUEUE: &str = "UPDATE delivery SET state = 0, due = ?, attempts = ?, holder = NULL, class = NULL, \
     lease_until = NULL WHERE id = ?";
 
 const NEXT_LEASE: &str = "SELECT min(lease_until) AS until FROM delivery WHERE state = 1";
@@ -197,8 +193,9 @@ const NEXT_LEASE: &str = "SELECT min(lease_until) AS until FROM delivery WHERE s
 macro_rules! select_held {
     ($condition:literal) => {
         concat!(
-            "SELECT delivery.id, event, lane, holder, class, name, hook, ",
-            "delivery.epoch <> lane.epoch AS is_dropped FROM delivery ",
+            "SELECT delivery.id AS delivery, event, attempts, holder, class, ",
+            "delivery.epoch <> lane.epoch AS is_dropped, lane.id, lane.tenant, name, hook, status, ",
+            "lane.epoch, paused_until, health FROM delivery ",
             "JOIN lane ON lane.id = delivery.lane JOIN tenant ON tenant.id = lane.tenant ",
             "WHERE state = 1 AND ",
             $condition
@@ -229,7 +226,7 @@ mod tests {
     fn a_claim_scans_no_table_whatever_the_backlog() {
         let mut connection = rusqlite::Connection::open_in_memory().expect("memory");
         schema::migrate(&mut connection, 0).expect("schema");
-        let statements = [HEAD, TAKE, EVENT, REQUEUE, NEXT_LEASE, ENDED_LEASES, HELD_UNDER, FIRST_DUE];
+        let statements = [HEAD, TAKE, REQUEUE, NEXT_LEASE, ENDED_LEASES, HELD_UNDER, FIRST_DUE];
         for sql in statements.into_iter().chain([LANES_WITH_WORK]) {
             let plan = plan(&connection, sql);
             let scans = |line: &&String| line.starts_with("SCAN delivery") || line.contains("TEMP B-TREE");

@@ -5,11 +5,16 @@ use rusqlite::{Connection, named_params, params};
 
 use super::super::{Fence, HolderId};
 use super::rota::{Rota, Waiting};
-use super::rows::{ENABLED, HELD, Lane, LaneId, SELECT_LANE, WAITING, class_of, holder_of};
+use super::rows::{
+    ENABLED, HELD, Lane, LaneId, Open, SELECT_LANE, WAITING, class_of, end_number, holder_of, registered,
+};
 use super::sql::{Fault, Sql, optional_time};
 use crate::clock::Clock;
-use crate::model::{HookId, TenantId, Timestamp};
-use crate::registry::Revision;
+use crate::model::{End, HookId, TenantId, Timestamp};
+use crate::registry::{Registered, Revision};
+
+/// How many webhooks are kept parsed.
+const MOST_HOOKS: usize = 4096;
 
 /// What the writer works with: the connection that alone writes, and what is kept in memory beside it.
 ///
@@ -23,7 +28,9 @@ pub(super) struct Desk {
     /// Whether work has come that a dispatcher should hear of once it is committed.
     pub(super) has_news: bool,
     clock: Arc<dyn Clock>,
-    /// Whether the rota may tell of what was rolled back.
+    /// Webhooks as their rows tell, so that not each delivery parses them.
+    hooks: HashMap<LaneId, Arc<Registered>>,
+    /// Whether the memory may tell of what was rolled back.
     is_stale: bool,
 }
 
@@ -44,8 +51,8 @@ pub(super) struct TenantRow {
 
 impl Desk {
     pub(super) fn new(connection: Connection, clock: Arc<dyn Clock>) -> Self {
-        let (rota, routers) = (Rota::default(), HashMap::new());
-        Self { connection, rota, routers, has_news: false, clock, is_stale: true }
+        let (rota, routers, hooks) = (Rota::default(), HashMap::new(), HashMap::new());
+        Self { connection, rota, routers, has_news: false, clock, hooks, is_stale: true }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -84,6 +91,7 @@ impl Desk {
         let now = self.now();
         self.rota = Rota::default();
         self.routers.clear();
+        self.hooks.clear();
         for (holder, lane, class) in self.claims()? {
             if let Some(lane) = self.lane(lane)? {
                 self.rota.take(holder, &lane.name, lane.hook, class);
@@ -107,11 +115,17 @@ impl Desk {
     /// Brings the rota in line with what a lane has to give: the one place that decides whether a lane
     /// is ready. Called after every change of a lane, it strands nothing.
     pub(super) fn refresh(&mut self, id: LaneId, now: Timestamp) -> Result<(), Fault> {
-        let waiting = match self.lane(id)?.filter(Lane::is_enabled) {
-            Some(lane) => self.first_due(&lane)?.map(|due| lane.gives(due)),
-            None => None,
-        };
-        self.rota.set(id, waiting, now);
+        match self.lane(id)? {
+            Some(lane) => self.refresh_lane(&lane, now)?,
+            None => self.rota.set(id, None, now),
+        }
+        Ok(())
+    }
+
+    /// The same for a lane that has been read.
+    pub(super) fn refresh_lane(&mut self, lane: &Lane, now: Timestamp) -> Result<(), Fault> {
+        let first = if lane.is_enabled() { self.first_due(lane)? } else { None };
+        self.rota.set(lane.id, first.map(|due| lane.gives(due)), now);
         Ok(())
     }
 
@@ -131,6 +145,26 @@ impl Desk {
         self.connection.one(&sql, [tenant, hook.get()], Lane::read)
     }
 
+    /// The webhook of a lane, as it is now.
+    pub(super) fn hook(&mut self, lane: LaneId) -> Result<Arc<Registered>, Fault> {
+        if let Some(hook) = self.hooks.get(&lane) {
+            return Ok(Arc::clone(hook));
+        }
+        let sql = "SELECT doc, secrets, version FROM lane WHERE id = ?";
+        let hook = self.connection.one(sql, [lane], registered)?.map(Arc::new);
+        let hook = hook.ok_or_else(|| Fault::corrupt("a delivery without its webhook"))?;
+        if self.hooks.len() >= MOST_HOOKS {
+            self.hooks.clear();
+        }
+        self.hooks.insert(lane, Arc::clone(&hook));
+        Ok(hook)
+    }
+
+    /// Has the webhook of a lane read anew: its row is about to change.
+    pub(super) fn forget_hook(&mut self, lane: LaneId) {
+        self.hooks.remove(&lane);
+    }
+
     pub(super) fn tenant(&self, name: &TenantId) -> Result<Option<TenantRow>, Fault> {
         tenant(&self.connection, name)
     }
@@ -146,10 +180,10 @@ impl Desk {
     }
 
     /// Ends a delivery that waits or is held.
-    pub(super) fn end(&self, id: i64, event: i64, state: i64, now: Timestamp) -> Result<(), Fault> {
-        let now = now.as_millis();
-        self.connection.run(END_DELIVERY, named_params! {":id": id, ":state": state, ":now": now})?;
-        self.connection.run(CLOSE_EVENT, named_params! {":event": event, ":now": now})?;
+    pub(super) fn end(&self, open: &Open, end: End, now: Timestamp) -> Result<(), Fault> {
+        let (state, now) = (end_number(end), now.as_millis());
+        self.connection.run(END_DELIVERY, params![state, now, open.attempts, open.id])?;
+        self.connection.run(CLOSE_EVENT, named_params! {":event": open.event, ":now": now})?;
         Ok(())
     }
 }
@@ -187,8 +221,8 @@ pub(super) const LANES_WITH_WORK: &str = "
 pub(super) const FIRST_DUE: &str =
     "SELECT min(due) AS due FROM delivery WHERE lane = ? AND epoch = ? AND state = 0";
 
-const END_DELIVERY: &str = "UPDATE delivery SET state = :state, ended_at = :now, holder = NULL, \
-    lease_until = NULL, class = NULL WHERE id = :id";
+const END_DELIVERY: &str = "UPDATE delivery SET state = ?, ended_at = ?, attempts = ?, holder = NULL, \
+    lease_until = NULL, class = NULL WHERE id = ?";
 
 const CLOSE_EVENT: &str = "UPDATE event SET open = open - 1, \
     ended_at = CASE WHEN open = 1 THEN :now END WHERE seq = :event";

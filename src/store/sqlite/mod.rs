@@ -1,357 +1,90 @@
+//! Publishing inside the host's own transaction: the outbox in the host's own SQLite file.
+//!
+//! An event that is published after the host's commit is lost if the process dies in between; one that is
+//! published before it may tell of what never happened. So the host writes the event down in the same
+//! transaction as its own data, with its own driver, and hookwire fetches it afterwards:
+//!
+//! ```text
+//!  host's transaction --> its file: its own tables, hookwire_outbox
+//!                                                        |  drain_outbox: copied by message id,
+//!                                                        v  and only then deleted
+//!                         hookwire's file: routed, delivered, retried
+//! ```
+//!
+//! 1. Run [`OUTBOX_SCHEMA`] once in the host's file, as one of its migrations.
+//! 2. Insert a row for each event, in the transaction to which it belongs. Rolled back, it never happened.
+//! 3. Call [`SqliteStore::drain_outbox`](super::SqliteStore::drain_outbox) after the commit, and every
+//!    second or so for what a crash left behind.
+//!
+//! ```
+//! use hookwire::store::SqliteStore;
+//! use hookwire::store::sqlite::OUTBOX_SCHEMA;
+//!
+//! # let directory = std::env::temp_dir().join(format!("hookwire-outbox-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&directory)?;
+//! # let (hooks_db, app_db) = (directory.join("hooks.db"), directory.join("app.db"));
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let app = rusqlite::Connection::open(&app_db)?; // or sqlx, diesel, ..: any driver
+//! app.execute_batch(OUTBOX_SCHEMA)?;
+//! app.execute_batch(
+//!     "BEGIN;
+//!      CREATE TABLE device (name TEXT);
+//!      INSERT INTO device VALUES ('LAB-4');
+//!      INSERT INTO hookwire_outbox (tenant, event_id, payload)
+//!          VALUES ('acme', 13, '{\"deviceName\": \"LAB-4\"}');
+//!      COMMIT",
+//! )?;
+//!
+//! let store = SqliteStore::open(&hooks_db).await?;
+//! let drained = store.drain_outbox(&app_db).await?;
+//! assert_eq!((drained.copied, drained.refused, drained.more), (1, 0, false));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # })?;
+//! # std::fs::remove_dir_all(directory)?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The two files are never attached to one connection: a transaction over two files with write-ahead logs is
+//! not atomic across a power cut. The message id makes the copy safe instead. It is fixed when the row is
+//! inserted, so that a crash between copy and deletion publishes once; for as long as the log keeps the
+//! event, which is 30 days by default.
+//!
+//! # The table
+//!
+//! | column | what the host inserts |
+//! |---|---|
+//! | `tenant` | the [`TenantId`](crate::TenantId) |
+//! | `event_id` | the [`EventId`](crate::EventId), a number |
+//! | `payload` | JSON as text; receivers get these bytes |
+//! | `message_id` | the [`MessageId`](crate::model::MessageId); left out or null: a random one |
+//! | `time` | when it happened, in milliseconds since 1970; left out or null: the time of the insert |
+//! | `department`, `source`, `actor` | as in [`Event`](crate::Event); left out or null: none |
+//!
+//! `seq` gives the order, and `refused` is hookwire's: a row that cannot be published is put aside there,
+//! with the field and the rule that it breaks, and does not hold up the others. Correct it and set `refused`
+//! to null, or delete it. Events that the catalog does not have, and payloads that are too large, are copied
+//! and end in the log with the reason, as does everything that is decided when an event is routed. A message
+//! id that the tenant has used before is passed over.
+
 mod claim;
 mod desk;
 mod log;
-mod open;
-mod options;
+pub(super) mod open;
+pub(super) mod options;
+mod outbox;
 mod patience;
 mod publish;
 mod reader;
 mod registry;
-mod ring;
 mod rota;
 mod route;
 mod rows;
 mod schema;
 mod settle;
 mod sql;
+pub(super) mod store;
 mod upkeep;
 mod worker;
 mod writer;
 
-use std::fmt;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
-
-use async_trait::async_trait;
-use tokio::sync::oneshot;
-
-use super::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, Published, Redelivery, RouteAnswer,
-    Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind, TendRequest, Tended,
-    WakeMark,
-};
-use crate::bell::Bell;
-use crate::clock::Clock;
-use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, PublishedEvent, TenantId,
-    Timestamp,
-};
-use crate::registry::{Registry, RegistryChange, Revision};
-use desk::Desk;
-use patience::Patience;
-use reader::Question;
-use sql::Fault;
-use worker::Worker;
-use writer::{Job, Writer};
-
-pub use open::OpenError;
-pub use options::{Durability, SqliteOptions};
-
-/// How many calls may wait for the writer before further ones wait for room.
-const QUEUE: usize = 1024;
-
-const READERS: usize = 2;
-
-/// What a claim weighs in a group at most: it asks for far more than it mostly finds.
-const CLAIM_ROWS: usize = 64;
-
-/// A store in one file, on the SQLite that is built in: the default for one process.
-///
-/// One store has the file at a time; several dispatchers of one process may share it behind an [`Arc`].
-/// All writes go through one thread, and those that come while the disk syncs share the next sync, so
-/// that throughput grows with the number of callers. The async runtime's threads do not block, but for
-/// the drop of the store, which finishes and closes the file: a moment.
-///
-/// ```
-/// use hookwire::store::{SqliteStore, Store};
-/// use hookwire::TenantId;
-///
-/// # let directory = std::env::temp_dir().join(format!("hookwire-doc-{}", std::process::id()));
-/// # std::fs::create_dir_all(&directory)?;
-/// # let path = directory.join("hooks.db");
-/// # tokio::runtime::Runtime::new()?.block_on(async {
-/// let store = SqliteStore::open(&path).await?; // "hooks.db"
-/// assert!(store.registry(&TenantId::new("acme")?).await?.webhooks.is_empty());
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// # })?;
-/// # std::fs::remove_dir_all(directory)?;
-/// # Ok::<_, Box<dyn std::error::Error>>(())
-/// ```
-///
-/// # What survives
-///
-/// What a call has written is committed when the call returns, with everything that belongs to it or not
-/// at all. [`Durability`] says what that means: by default it survives a power cut, if the disk keeps
-/// what it says it has synced. After a crash the store opens as it was at the last commit, and what was
-/// claimed is due at once: whatever had been sent but not recorded is sent again, under the same message
-/// id.
-///
-/// The file must be on a local disk. On a network file system neither the lock nor the log can be
-/// trusted.
-///
-/// # Backup
-///
-/// Beside the file stand `-wal` and `-shm`, which are part of it while it is open, and `.lock`, which is
-/// empty. Never copy the file alone while a store has it open: `sqlite3 hooks.db ".backup copy.db"` makes
-/// a sound copy at any time, `VACUUM INTO` too. It holds the webhooks' secrets: keep it like a password.
-///
-/// # Looking at the queue
-///
-/// Reading along with the `sqlite3` tool does no harm, as long as no transaction is left open: the log
-/// could not be reused. Writing does: a store knows only of its own writes.
-///
-/// ```sql
-/// -- What waits, by webhook; times are milliseconds since 1970.
-/// SELECT tenant.name, hook, count(*) AS waiting, datetime(min(due) / 1000, 'unixepoch') AS first
-/// FROM delivery JOIN lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch
-///     JOIN tenant ON tenant.id = lane.tenant
-/// WHERE state = 0 GROUP BY lane.id;
-/// -- The last answers of receivers.
-/// SELECT delivery, number, json_extract(doc, '$.outcome') FROM attempt ORDER BY delivery DESC LIMIT 20;
-/// ```
-pub struct SqliteStore {
-    // In this order they are dropped: the writer, closing last, leaves a file without a log beside it.
-    reader: Worker<Question>,
-    writer: Worker<Job>,
-    bell: Arc<Bell>,
-    clock: Arc<dyn Clock>,
-    path: PathBuf,
-}
-
-impl SqliteStore {
-    /// Opens the store in this file, which is made if there is none, to survive power cuts.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError`] tells what is wrong with the file; nothing in it is changed then.
-    pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Self::options().open(path).await
-    }
-
-    /// The settings to open a store with.
-    pub fn options() -> SqliteOptions {
-        SqliteOptions::default()
-    }
-
-    /// Opens it on a thread of its own: the disk may take its time.
-    async fn open_with(path: PathBuf, options: SqliteOptions) -> Result<Self, OpenError> {
-        let (done, opened) = oneshot::channel();
-        let failed = |source| OpenError::Other { path: path.clone(), source };
-        let name = path.clone();
-        let open = move || {
-            // Whoever asked may have gone, and then it is closed again.
-            let _ = done.send(Self::open_here(name, options));
-        };
-        thread::Builder::new()
-            .name("hookwire-open".to_owned())
-            .spawn(open)
-            .map_err(|it| failed(it.into()))?;
-        opened.await.map_err(|it| failed(it.into()))?
-    }
-
-    fn open_here(path: PathBuf, options: SqliteOptions) -> Result<Self, OpenError> {
-        let lock = open::lock(&path)?;
-        let connection = open::open_writer(&path, &options)?;
-        let (bell, patience) = (Arc::new(Bell::default()), Arc::new(Patience::new(options.publish_timeout)));
-        let (writer, jobs) = Worker::new(QUEUE, Arc::clone(&patience));
-        let (reader, questions) = Worker::new(QUEUE, patience);
-        let desk = Desk::new(connection, Arc::clone(&options.clock));
-        let group_writer = Writer::new(desk, jobs, Arc::clone(&bell));
-        let mut store = Self { reader, writer, bell, clock: options.clock, path };
-        let other = |path: &Path, source: Box<_>| OpenError::Other { path: path.to_path_buf(), source };
-        store.start(group_writer, lock, questions)?;
-        store.end_previous().map_err(|source| other(&store.path, Box::new(source)))?;
-        Ok(store)
-    }
-
-    fn start(
-        &mut self,
-        writer: Writer,
-        lock: File,
-        questions: tokio::sync::mpsc::Receiver<Question>,
-    ) -> Result<(), OpenError> {
-        let failed = |source| OpenError::NotWritable { path: self.path.clone(), source };
-        let write = move || {
-            writer.run();
-            drop(lock); // Only now that the file is closed may another store have it.
-        };
-        self.writer.start("hookwire-writer", write).map_err(failed)?;
-        let questions = reader::shared(questions);
-        for _ in 0..READERS {
-            let (connection, questions) = (open::open_reader(&self.path)?, Arc::clone(&questions));
-            let read = move || reader::run(connection, &questions);
-            self.reader.start("hookwire-reader", read).map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    /// Makes due at once what the previous owner of the file had claimed.
-    fn end_previous(&self) -> Result<(), StoreError> {
-        let (last, now) = (Timestamp::from_millis(i64::MAX), self.clock.now());
-        let (job, ended) = Job::new(1, 0, move |desk| desk.end_leases(last, now));
-        self.writer.send_now(job)?;
-        ended.blocking_recv().unwrap_or_else(|_| Err(StoreErrorKind::Unavailable.into()))
-    }
-
-    /// Writes an event without routing it; a dispatcher routes it. Nothing happens when the tenant has a
-    /// message of that id already.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`], as from every method of [`Store`].
-    ///
-    /// # Cancellation
-    ///
-    /// The event is written or not.
-    pub async fn publish_unrouted(&self, tenant: &TenantId, event: PublishedEvent) -> Result<(), StoreError> {
-        let (tenant, bytes) = (tenant.clone(), event.payload.get().len());
-        self.write_weighty(1, bytes, move |desk| desk.publish_unrouted(&tenant, &event)).await
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (question, answer) = Question::new(read);
-        self.reader.ask(question, answer).await
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        rows: usize,
-        work: impl FnOnce(&mut Desk) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.write_weighty(rows, 0, work).await
-    }
-
-    async fn write_weighty<T: Send + 'static>(
-        &self,
-        rows: usize,
-        bytes: usize,
-        work: impl FnOnce(&mut Desk) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (job, answer) = Job::new(rows, bytes, work);
-        self.writer.ask(job, answer).await
-    }
-}
-
-impl fmt::Debug for SqliteStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Store for SqliteStore {
-    async fn registry(&self, tenant: &TenantId) -> Result<Registry, StoreError> {
-        let tenant = tenant.clone();
-        self.read(move |file| registry::read(file, &tenant)).await
-    }
-
-    async fn commit(
-        &self,
-        tenant: &TenantId,
-        expected: Revision,
-        change: &RegistryChange,
-    ) -> Result<Revision, StoreError> {
-        let (tenant, change) = (tenant.clone(), change.clone());
-        let revision = self.write(1, move |desk| desk.commit(&tenant, expected, &change)).await?;
-        revision.ok_or_else(|| StoreErrorKind::Conflict.into())
-    }
-
-    async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {
-        let page = page.clone();
-        self.read(move |file| registry::tenants(file, &page)).await
-    }
-
-    async fn publish(
-        &self,
-        publications: &[Publication],
-        hold: Option<&ClaimRequest>,
-    ) -> Result<Published, StoreError> {
-        let (items, hold) = (publications.to_vec(), hold.copied());
-        let rows = items.iter().map(|item| 1 + item.routing.targets.len()).sum();
-        let bytes = items.iter().map(|item| item.event.payload.get().len()).sum();
-        self.write_weighty(rows, bytes, move |desk| desk.publish(&items, hold.as_ref())).await
-    }
-
-    async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {
-        let routed = routed.to_vec();
-        self.write(routed.len(), move |desk| desk.route(&routed)).await
-    }
-
-    async fn redeliver(
-        &self,
-        tenant: &TenantId,
-        redeliveries: &[Redelivery],
-    ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
-        let (tenant, items) = (tenant.clone(), redeliveries.to_vec());
-        self.write(items.len(), move |desk| desk.redeliver(&tenant, &items)).await
-    }
-
-    async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        // What comes from now on rings after this mark, so that nobody waits for what the claim missed.
-        let mark = WakeMark::new(self.bell.mark());
-        let request = *request;
-        let claimed = self.write(request.limit.min(CLAIM_ROWS), move |desk| desk.claim(&request)).await?;
-        Ok(Claimed { mark, ..claimed })
-    }
-
-    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        let items = settlements.to_vec();
-        self.write(items.len(), move |desk| desk.settle(&items)).await
-    }
-
-    async fn release(&self, holder: HolderId) -> Result<(), StoreError> {
-        self.write(1, move |desk| desk.release(holder)).await
-    }
-
-    async fn wake(&self, since: WakeMark) {
-        self.bell.rung(since.get()).await;
-    }
-
-    fn poll_every(&self) -> Option<Duration> {
-        None
-    }
-
-    async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
-        let (tenant, id) = (tenant.clone(), id.clone());
-        self.read(move |file| log::read_event(file, &tenant, &id)).await
-    }
-
-    async fn deliveries(
-        &self,
-        tenant: &TenantId,
-        query: &DeliveryQuery,
-    ) -> Result<Page<Delivery>, StoreError> {
-        let (tenant, query) = (tenant.clone(), query.clone());
-        self.read(move |file| log::deliveries(file, &tenant, &query)).await
-    }
-
-    async fn attempts(
-        &self,
-        tenant: &TenantId,
-        delivery: DeliveryId,
-    ) -> Result<Option<Vec<Attempt>>, StoreError> {
-        let tenant = tenant.clone();
-        self.read(move |file| log::attempts(file, &tenant, delivery)).await
-    }
-
-    async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
-        let (scope, now) = (scope.clone(), self.clock.now());
-        self.read(move |file| log::stats(file, &scope, now)).await
-    }
-
-    async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {
-        let request = *request;
-        self.write(request.limit, move |desk| desk.tend(&request)).await
-    }
-
-    async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError> {
-        let tenant = tenant.clone();
-        self.write(limit, move |desk| desk.erase(&tenant, limit)).await
-    }
-}
+pub use outbox::{Drained, OUTBOX_SCHEMA, OutboxError};

@@ -2,7 +2,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{OpenError, SqliteStore};
+use super::open::OpenError;
+use super::store::SqliteStore;
 use crate::clock::{Clock, SystemClock};
 
 /// What survives once a call has returned.

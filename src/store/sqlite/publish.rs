@@ -3,13 +3,13 @@ use std::sync::Arc;
 use rusqlite::{named_params, params};
 
 use super::super::{
-    Claim, ClaimRequest, Publication, PublishAnswer, Published, Receipt, Redelivery, Routing, StoreErrorKind,
+    Claim, ClaimRequest, HolderId, Publication, PublishAnswer, Published, Receipt, Redelivery, Routing,
+    StoreErrorKind,
 };
 use super::desk::Desk;
-use super::rows::{
-    HELD, Lane, WAITING, class_number, event_meta, fence_of, holder_bytes, registered, skipped_doc,
-};
+use super::rows::{HELD, Lane, WAITING, class_number, event_meta, fence_of, holder_bytes, skipped_doc};
 use super::sql::{Fault, Sql, count, time, whole};
+use crate::delivery::LaneClass;
 use crate::model::{DeliveryId, HookId, PublishedEvent, TenantId, Timestamp};
 
 /// Deliveries that are held at publish, within what the publisher asked for.
@@ -17,6 +17,13 @@ struct Holding<'a> {
     request: &'a ClaimRequest,
     held: Vec<Claim>,
     bytes: usize,
+}
+
+/// The claim under which a delivery is written from the start.
+struct Lease {
+    holder: HolderId,
+    class: LaneClass,
+    until: Timestamp,
 }
 
 /// An event that is being published, and when.
@@ -66,8 +73,7 @@ impl Desk {
             return Ok(StoreErrorKind::Corrupt.into());
         };
         let (event, now) = (Arc::new(item.event.clone()), self.now());
-        let seq = self.insert_event(tenant.id, &event, item.digest, now)?;
-        self.write_routing(seq, &item.routing, lanes.len(), now)?;
+        let seq = self.insert_event(tenant.id, &event, item.digest, Some(&item.routing), now)?;
         let fresh = Fresh { seq, event: &event, now, expires: now.plus(item.expires) };
         for lane in &lanes {
             self.deliver_to(lane, &fresh, holding)?;
@@ -92,44 +98,36 @@ impl Desk {
         hooks.iter().map(|hook| self.lane_of(tenant, *hook)).collect()
     }
 
+    /// Writes an event down, with what routing decided if that is known: one that goes nowhere has ended.
     fn insert_event(
         &self,
         tenant: i64,
         event: &PublishedEvent,
         digest: [u8; 32],
+        routing: Option<&Routing>,
         now: Timestamp,
     ) -> Result<i64, Fault> {
-        const INSERT: &str = "INSERT INTO event (tenant, message, digest, meta, bytes, published_at) \
-            VALUES (?, ?, ?, ?, ?, ?)";
-        let (message, payload) = (event.message_id.as_str(), event.payload.get());
-        let size = whole(payload.len());
-        let values = params![tenant, message, digest, event_meta(event)?, size, now.as_millis()];
+        const INSERT: &str = "
+            INSERT INTO event (tenant, message, digest, meta, bytes, published_at, routing, targets, skipped,
+                open, ended_at)
+            VALUES (:tenant, :message, :digest, :meta, :bytes, :now, :routing, :targets, :skipped, :targets,
+                CASE WHEN :targets = 0 AND :routing IS NOT NULL THEN :now END)";
+        let payload = event.payload.get();
+        let values = named_params! {
+            ":tenant": tenant,
+            ":message": event.message_id.as_str(),
+            ":digest": digest,
+            ":meta": event_meta(event)?,
+            ":bytes": whole(payload.len()),
+            ":now": now.as_millis(),
+            ":routing": routing.map(|routing| skipped_doc(&routing.skipped)).transpose()?,
+            ":targets": whole(routing.map_or(0, |routing| routing.targets.len())),
+            ":skipped": whole(routing.map_or(0, |routing| routing.skipped.len())),
+        };
         self.connection.run(INSERT, values)?;
         let seq = self.connection.last_insert_rowid();
         self.connection.run("INSERT INTO payload (event, json) VALUES (?, ?)", params![seq, payload])?;
         Ok(seq)
-    }
-
-    /// Writes down what routing decided; an event that goes nowhere has ended.
-    pub(super) fn write_routing(
-        &self,
-        seq: i64,
-        routing: &Routing,
-        open: usize,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
-        const UPDATE: &str = "UPDATE event SET routing = :routing, targets = :targets, \
-            skipped = :skipped, open = :open, ended_at = CASE WHEN :open = 0 THEN :now END WHERE seq = :seq";
-        let values = named_params! {
-            ":seq": seq,
-            ":routing": skipped_doc(&routing.skipped)?,
-            ":targets": whole(routing.targets.len()),
-            ":skipped": whole(routing.skipped.len()),
-            ":open": whole(open),
-            ":now": now.as_millis(),
-        };
-        self.connection.run(UPDATE, values)?;
-        Ok(())
     }
 
     fn deliver_to(
@@ -160,12 +158,8 @@ impl Desk {
     /// Makes a delivery that is claimed from the start.
     fn hold(&mut self, lane: &Lane, fresh: &Fresh<'_>, holding: &mut Holding<'_>) -> Result<(), Fault> {
         let (request, class) = (holding.request, lane.health.class());
-        let id = self.insert_delivery(lane, fresh.seq, None, (fresh.now, fresh.expires), HELD)?;
-        const HOLD: &str =
-            "UPDATE delivery SET fence = 1, holder = ?, class = ?, lease_until = ? WHERE id = ?";
-        let until = fresh.now.plus(request.lease).as_millis();
-        let holder = holder_bytes(request.holder);
-        self.connection.run(HOLD, params![holder, class_number(class), until, id])?;
+        let lease = Lease { holder: request.holder, class, until: fresh.now.plus(request.lease) };
+        let id = self.insert_delivery(lane, fresh.seq, None, (fresh.now, fresh.expires), Some(lease))?;
         self.rota.take(request.holder, &lane.name, lane.hook, class);
         holding.bytes += fresh.event.payload.get().len();
         holding.held.push(Claim {
@@ -180,13 +174,6 @@ impl Desk {
         Ok(())
     }
 
-    /// The webhook of a lane, as it is now.
-    pub(super) fn hook(&self, lane: i64) -> Result<Arc<crate::registry::Registered>, Fault> {
-        let sql = "SELECT doc, secrets, version FROM lane WHERE id = ?";
-        let hook = self.connection.one(sql, [lane], registered)?;
-        hook.map(Arc::new).ok_or_else(|| Fault::corrupt("a delivery without its webhook"))
-    }
-
     /// Makes a delivery that waits, and gives its id.
     pub(super) fn wait(
         &mut self,
@@ -195,7 +182,7 @@ impl Desk {
         origin: Option<DeliveryId>,
         times: (Timestamp, Timestamp),
     ) -> Result<i64, Fault> {
-        let id = self.insert_delivery(lane, event, origin, times, WAITING)?;
+        let id = self.insert_delivery(lane, event, origin, times, None)?;
         if lane.is_enabled() {
             self.rota.add(lane.id, lane.gives(times.0), times.0);
         }
@@ -208,20 +195,26 @@ impl Desk {
         event: i64,
         origin: Option<DeliveryId>,
         (now, expires): (Timestamp, Timestamp),
-        state: i64,
+        lease: Option<Lease>,
     ) -> Result<i64, Fault> {
         const INSERT: &str = "
-            INSERT INTO delivery (tenant, lane, epoch, event, origin, state, due, created_at, expires)
-            VALUES (:tenant, :lane, :epoch, :event, :origin, :state, :now, :now, :expires)";
+            INSERT INTO delivery (tenant, lane, epoch, event, origin, state, due, created_at, expires,
+                fence, holder, class, lease_until)
+            VALUES (:tenant, :lane, :epoch, :event, :origin, :state, :now, :now, :expires,
+                :fence, :holder, :class, :until)";
         let values = named_params! {
             ":tenant": lane.tenant,
             ":lane": lane.id,
             ":epoch": lane.epoch,
             ":event": event,
             ":origin": origin.map(DeliveryId::get),
-            ":state": state,
+            ":state": if lease.is_some() { HELD } else { WAITING },
             ":now": now.as_millis(),
             ":expires": expires.as_millis(),
+            ":fence": i64::from(lease.is_some()),
+            ":holder": lease.as_ref().map(|lease| holder_bytes(lease.holder)),
+            ":class": lease.as_ref().map(|lease| class_number(lease.class)),
+            ":until": lease.map(|lease| lease.until.as_millis()),
         };
         self.connection.run(INSERT, values)?;
         Ok(self.connection.last_insert_rowid())
@@ -230,7 +223,7 @@ impl Desk {
     pub(super) fn publish_unrouted(&mut self, name: &TenantId, event: &PublishedEvent) -> Result<(), Fault> {
         let (tenant, now) = (self.enter(name)?, self.now());
         if self.published_before(tenant.id, event)?.is_none() {
-            self.insert_event(tenant.id, event, event.digest(), now)?;
+            self.insert_event(tenant.id, event, event.digest(), None, now)?;
             self.has_news = true;
         }
         Ok(())

@@ -103,7 +103,7 @@ impl Desk {
     }
 
     /// Writes a webhook down as it is now.
-    pub(super) fn write_hook(&self, lane: LaneId, hook: &Registered) -> Result<(), Fault> {
+    pub(super) fn write_hook(&mut self, lane: LaneId, hook: &Registered) -> Result<(), Fault> {
         const UPDATE: &str = "UPDATE lane SET status = :status, version = :version, doc = :doc, \
             secrets = :secrets WHERE id = :lane";
         let values = named_params! {
@@ -114,6 +114,7 @@ impl Desk {
             ":secrets": &hook.secrets.expose()[..],
         };
         self.connection.run(UPDATE, values)?;
+        self.forget_hook(lane);
         Ok(())
     }
 
@@ -127,6 +128,7 @@ impl Desk {
     pub(super) fn delete_lane(&mut self, lane: &Lane, now: Timestamp) -> Result<(), Fault> {
         let delete = "UPDATE lane SET status = 2, doc = '', secrets = x'' WHERE id = ?";
         self.connection.run(delete, [lane.id])?;
+        self.forget_hook(lane.id);
         self.drop_backlog(lane, now)?;
         self.refresh(lane.id, now)?;
         self.forget_lane(lane.id)

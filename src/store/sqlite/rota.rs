@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
+use super::super::ring::Ring;
 use super::super::{Held, HolderId, Quota};
-use super::ring::Ring;
 use super::rows::LaneId;
 use crate::delivery::LaneClass;
 use crate::model::{HookId, TenantId, Timestamp};
@@ -29,11 +29,15 @@ pub(super) struct Waiting {
     pub(super) when: Timestamp,
 }
 
+/// The lanes for which a holder has no room, by tenant: they are not looked at until it has room there.
+type Parked = HashMap<TenantId, BTreeSet<LaneId>>;
+
 #[derive(Debug, Default)]
 struct Holder {
     quota: Quota,
     held: Held,
-    ring: Ring,
+    ring: Ring<LaneId>,
+    parked: Parked,
 }
 
 impl Rota {
@@ -53,8 +57,8 @@ impl Rota {
                 self.timers.remove(&(old.when, lane));
             }
             for holder in self.holders.values_mut() {
-                holder.ring.unpark(lane, &waiting.tenant);
-                holder.ring.add(lane, waiting.class);
+                holder.unpark(lane, &waiting.tenant);
+                holder.ring.add(&lane, waiting.class);
             }
         }
         self.lanes.insert(lane, waiting);
@@ -72,8 +76,8 @@ impl Rota {
         let Some(old) = self.lanes.remove(&lane) else { return };
         self.timers.remove(&(old.when, lane));
         for holder in self.holders.values_mut() {
-            holder.ring.remove(lane);
-            holder.ring.unpark(lane, &old.tenant);
+            holder.ring.remove(&lane);
+            holder.unpark(lane, &old.tenant);
         }
     }
 
@@ -85,7 +89,7 @@ impl Rota {
             }
             self.timers.remove(&(when, lane));
             let Some(waiting) = self.lanes.get(&lane) else { continue };
-            self.holders.values_mut().for_each(|holder| holder.ring.add(lane, waiting.class));
+            self.holders.values_mut().for_each(|holder| holder.ring.add(&lane, waiting.class));
         }
     }
 
@@ -104,7 +108,7 @@ impl Rota {
             if holder.room(&waiting.tenant, waiting.hook, waiting.class) > 0 {
                 return Some(lane);
             }
-            holder.ring.park(lane, &waiting.tenant);
+            holder.park(lane, &waiting.tenant);
         }
     }
 
@@ -115,11 +119,11 @@ impl Rota {
         }
         let holder = self.holders.entry(id).or_default();
         holder.quota = quota;
-        holder.ring = Ring::default();
+        (holder.ring, holder.parked) = (Ring::default(), Parked::default());
         let ready = self.lanes.iter().filter(|(lane, it)| !self.timers.contains(&(it.when, **lane)));
         let mut ready: Vec<_> = ready.map(|(lane, it)| (it.when, *lane, it.class)).collect();
         ready.sort_unstable_by_key(|(when, lane, _)| (*when, *lane));
-        ready.into_iter().for_each(|(_, lane, class)| holder.ring.add(lane, class));
+        ready.into_iter().for_each(|(_, lane, class)| holder.ring.add(&lane, class));
     }
 
     /// How much more of this lane the holder may take.
@@ -130,7 +134,7 @@ impl Rota {
     /// Ends a lane's turn: it goes to the end when it is next found to have more.
     pub(super) fn end_turn(&mut self, id: HolderId, lane: LaneId) {
         if let Some(holder) = self.holders.get_mut(&id) {
-            holder.ring.remove(lane);
+            holder.ring.remove(&lane);
         }
     }
 
@@ -143,9 +147,9 @@ impl Rota {
     pub(super) fn give_back(&mut self, id: HolderId, tenant: &TenantId, hook: HookId, class: LaneClass) {
         let Some(holder) = self.holders.get_mut(&id) else { return };
         holder.held.give_back(tenant, hook, class);
-        for lane in holder.ring.unpark_all(tenant) {
+        for lane in holder.parked.remove(tenant).unwrap_or_default() {
             if let Some(waiting) = self.lanes.get(&lane) {
-                holder.ring.add(lane, waiting.class);
+                holder.ring.add(&lane, waiting.class);
             }
         }
     }
@@ -159,6 +163,21 @@ impl Rota {
 impl Holder {
     fn room(&self, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
         self.held.room(&self.quota, tenant, hook, class)
+    }
+
+    /// Sets a lane aside until its tenant has room again.
+    fn park(&mut self, lane: LaneId, tenant: &TenantId) {
+        self.ring.remove(&lane);
+        self.parked.entry(tenant.clone()).or_default().insert(lane);
+    }
+
+    /// Takes a lane from those of its tenant that are parked.
+    fn unpark(&mut self, lane: LaneId, tenant: &TenantId) {
+        let Some(parked) = self.parked.get_mut(tenant) else { return };
+        parked.remove(&lane);
+        if parked.is_empty() {
+            self.parked.remove(tenant);
+        }
     }
 }
 

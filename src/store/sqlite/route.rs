@@ -1,8 +1,8 @@
-use rusqlite::params;
+use rusqlite::{named_params, params};
 
 use super::super::{ClaimRequest, Fence, RouteAnswer, Routed, Routing, Unrouted};
 use super::desk::{Desk, Router, TenantRow};
-use super::rows::{Lane, event, fence_of, message, unroutable_doc};
+use super::rows::{Lane, event, fence_of, message, skipped_doc, unroutable_doc};
 use super::sql::{Fault, Sql, whole};
 use crate::model::{TenantId, Timestamp};
 
@@ -120,6 +120,22 @@ impl Desk {
         for lane in &lanes {
             self.wait(lane, seq, None, (now, now.plus(item.expires)))?;
         }
+        Ok(())
+    }
+
+    /// Writes down what routing decided; an event that goes nowhere has ended.
+    fn write_routing(&self, seq: i64, routing: &Routing, open: usize, now: Timestamp) -> Result<(), Fault> {
+        const UPDATE: &str = "UPDATE event SET routing = :routing, targets = :targets, \
+            skipped = :skipped, open = :open, ended_at = CASE WHEN :open = 0 THEN :now END WHERE seq = :seq";
+        let values = named_params! {
+            ":seq": seq,
+            ":routing": skipped_doc(&routing.skipped)?,
+            ":targets": whole(routing.targets.len()),
+            ":skipped": whole(routing.skipped.len()),
+            ":open": whole(open),
+            ":now": now.as_millis(),
+        };
+        self.connection.run(UPDATE, values)?;
         Ok(())
     }
 

@@ -71,6 +71,21 @@ pub(super) fn holder_of(bytes: [u8; 16]) -> HolderId {
     HolderId::new(u128::from_be_bytes(bytes))
 }
 
+/// A delivery that has not ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    pub(super) id: i64,
+    pub(super) event: i64,
+    pub(super) attempts: u32,
+}
+
+impl Open {
+    /// Reads `delivery`, `event` and `attempts`.
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
+        Ok(Self { id: row.get("delivery")?, event: row.get("event")?, attempts: row.get("attempts")? })
+    }
+}
+
 /// A lane without the webhook's own document.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
@@ -81,13 +96,12 @@ pub(super) struct Lane {
     pub(super) status: i64,
     pub(super) epoch: i64,
     pub(super) paused_until: Timestamp,
-    pub(super) version: Version,
     pub(super) health: Health,
 }
 
 /// What [`Lane::read`] reads, to be followed by a condition on `lane`.
 pub(super) const SELECT_LANE: &str = "SELECT lane.id, lane.tenant, name, hook, status, epoch, paused_until, \
-    version, health FROM lane JOIN tenant ON tenant.id = lane.tenant WHERE ";
+    health FROM lane JOIN tenant ON tenant.id = lane.tenant WHERE ";
 
 impl Lane {
     pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
@@ -99,7 +113,6 @@ impl Lane {
             status: row.get("status")?,
             epoch: row.get("epoch")?,
             paused_until: time(row, "paused_until")?,
-            version: version(row)?,
             health: serde_json::from_str(row.get_ref("health")?.as_str().map_err(Fault::corrupt)?)?,
         })
     }

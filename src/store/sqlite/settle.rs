@@ -3,10 +3,10 @@ use rusqlite::params;
 use super::super::{Disable, HolderId, Settled, Settlement};
 use super::claim::{HELD_BY, HELD_UNDER, Held};
 use super::desk::Desk;
-use super::rows::{Lane, LaneId, end_number, fence_number, holder_bytes};
+use super::rows::{DISABLED, Lane, Open, fence_number, holder_bytes};
 use super::sql::{Fault, Sql};
-use crate::delivery::{Next, Report};
-use crate::model::{Attempt, Status, Timestamp};
+use crate::delivery::Next;
+use crate::model::{Attempt, Timestamp};
 
 impl Desk {
     pub(super) fn settle(&mut self, items: &[Settlement]) -> Result<Vec<Settled>, Fault> {
@@ -16,75 +16,65 @@ impl Desk {
     fn settle_one(&mut self, item: &Settlement) -> Result<Settled, Fault> {
         let (id, now) = (item.id.get(), self.now());
         let held = self.connection.one(HELD_UNDER, [id, fence_number(item.fence)], Held::read)?;
-        let Some(held) = held else { return Ok(Settled::Fenced) };
+        let Some(mut held) = held else { return Ok(Settled::Fenced) };
         if let Some(attempt) = &item.attempt {
-            self.write_attempt(id, attempt)?;
+            held.open.attempts += 1;
+            self.write_attempt(&held.open, attempt)?;
         }
-        let is_changed = self.settle_lane(held.lane, item, now)?;
+        let is_changed = self.settle_lane(&mut held.lane, item, now)?;
         match item.next {
             Next::Again(after) => self.requeue(&held, now.plus(after), now)?,
             Next::End(end) => {
-                self.end(id, held.event, end_number(end), now)?;
+                self.end(&held.open, end, now)?;
                 self.give_back(&held);
             }
-            Next::Extend(by) => self.extend(id, now.plus(by))?,
+            Next::Extend(by) => self.extend(&held.open, now.plus(by))?,
             Next::Release => self.requeue(&held, now, now)?,
         }
         if is_changed {
-            self.refresh(held.lane, now)?;
+            self.refresh_lane(&held.lane, now)?;
         }
         Ok(Settled::Applied)
     }
 
-    fn write_attempt(&self, delivery: i64, attempt: &Attempt) -> Result<(), Fault> {
-        let count = "UPDATE delivery SET attempts = attempts + 1 WHERE id = ?";
-        self.connection.run(count, [delivery])?;
-        const INSERT: &str = "INSERT INTO attempt (delivery, number, doc) \
-            SELECT id, attempts, ? FROM delivery WHERE id = ?";
-        self.connection.run(INSERT, params![serde_json::to_string(attempt)?, delivery])?;
+    /// Writes an attempt down; the delivery's own row counts it when it is next written.
+    fn write_attempt(&self, open: &Open, attempt: &Attempt) -> Result<(), Fault> {
+        const INSERT: &str = "INSERT INTO attempt (delivery, number, doc) VALUES (?, ?, ?)";
+        self.connection.run(INSERT, params![open.id, open.attempts, serde_json::to_string(attempt)?])?;
         Ok(())
     }
 
-    fn extend(&self, delivery: i64, until: Timestamp) -> Result<(), Fault> {
-        let extend = "UPDATE delivery SET lease_until = ? WHERE id = ?";
-        self.connection.run(extend, [until.as_millis(), delivery])?;
+    fn extend(&self, open: &Open, until: Timestamp) -> Result<(), Fault> {
+        let extend = "UPDATE delivery SET lease_until = ?, attempts = ? WHERE id = ?";
+        self.connection.run(extend, params![until.as_millis(), open.attempts, open.id])?;
         Ok(())
     }
 
     /// Writes what the lane learns; most settlements teach it nothing, and write nothing. Tells whether
     /// something changed.
-    fn settle_lane(&self, id: LaneId, item: &Settlement, now: Timestamp) -> Result<bool, Fault> {
-        let Some(mut lane) = self.lane(id)? else { return Ok(false) };
-        let health = lane.health.after(item.report, now);
-        let learns = item.report != Report::Nothing && health != lane.health;
+    fn settle_lane(&mut self, lane: &mut Lane, item: &Settlement, now: Timestamp) -> Result<bool, Fault> {
+        let before = (lane.health, lane.paused_until);
+        (lane.health, lane.paused_until) = item.lane_after(lane.health, lane.paused_until, now);
+        let learns = before != (lane.health, lane.paused_until);
         if learns {
-            lane.health = health;
-            let write = "UPDATE lane SET health = ? WHERE id = ?";
-            self.connection.run(write, params![serde_json::to_string(&health)?, id])?;
+            let write = "UPDATE lane SET health = ?, paused_until = ? WHERE id = ?";
+            let health = serde_json::to_string(&lane.health)?;
+            self.connection.run(write, params![health, lane.paused_until.as_millis(), lane.id])?;
         }
-        if let Some(pause) = item.pause {
-            let until = lane.paused_until.max(now.plus(pause));
-            self.connection.run("UPDATE lane SET paused_until = ? WHERE id = ?", [until.as_millis(), id])?;
-        }
-        let is_disabled = match &item.disable {
-            Some(disable) => self.disable(&lane, disable)?,
+        let is_disabled = match item.disable.filter(|_| lane.is_enabled()) {
+            Some(disable) => self.disable(lane, disable)?,
             None => false,
         };
-        Ok(learns || item.pause.is_some() || is_disabled)
+        Ok(learns || is_disabled)
     }
 
     /// Disables a webhook by hookwire's own decision, if it is still the one that was judged.
-    fn disable(&self, lane: &Lane, disable: &Disable) -> Result<bool, Fault> {
-        let is_judged = lane.version == disable.version && lane.health.confirms(&disable.reason);
-        if !lane.is_enabled() || !is_judged {
-            return Ok(false);
-        }
-        let mut hook = self.hook(lane.id)?.as_ref().clone();
-        hook.webhook = hook.webhook.with_status(Status::Disabled);
-        hook.version = hook.version.next();
-        hook.disabled = Some(disable.reason);
-        self.write_hook(lane.id, &hook)?;
+    fn disable(&mut self, lane: &mut Lane, disable: Disable) -> Result<bool, Fault> {
+        let hook = self.hook(lane.id)?;
+        let Some(disabled) = disable.applied_to(&hook, &lane.health) else { return Ok(false) };
+        self.write_hook(lane.id, &disabled)?;
         self.revise(lane.tenant)?;
+        lane.status = DISABLED;
         Ok(true)
     }
 

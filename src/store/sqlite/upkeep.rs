@@ -3,14 +3,13 @@ use rusqlite::Row;
 use super::super::{Erased, TendRequest, Tended};
 use super::claim::{HELD_OF_EVENT, Held};
 use super::desk::Desk;
-use super::rows::{Lane, LaneId, SELECT_LANE, end_number};
+use super::rows::{Lane, LaneId, Open, SELECT_LANE};
 use super::sql::{Fault, Sql, number, whole};
 use crate::model::{End, TenantId, Timestamp};
 
 /// A waiting delivery that is to end.
 struct Over {
-    id: i64,
-    event: i64,
+    open: Open,
     lane: LaneId,
 }
 
@@ -26,11 +25,11 @@ impl Desk {
 
     /// Ends waiting deliveries whose time is up; held ones are ended by whoever holds them.
     fn expire(&mut self, limit: usize, now: Timestamp) -> Result<usize, Fault> {
-        const OVER: &str = "SELECT id, event, lane FROM delivery \
+        const OVER: &str = "SELECT id AS delivery, event, attempts, lane FROM delivery \
             WHERE state < 2 AND state = 0 AND expires <= ? ORDER BY expires LIMIT ?";
         let over = self.connection.all(OVER, [now.as_millis(), whole(limit)], Over::read)?;
         for over in &over {
-            self.end(over.id, over.event, end_number(End::Expired), now)?;
+            self.end(&over.open, End::Expired, now)?;
             self.refresh(over.lane, now)?;
         }
         Ok(over.len())
@@ -38,13 +37,13 @@ impl Desk {
 
     /// Ends what waits in backlogs that were dropped.
     fn sweep(&self, limit: usize, now: Timestamp) -> Result<usize, Fault> {
-        const OVER: &str = "SELECT id, event, lane FROM delivery \
+        const OVER: &str = "SELECT id AS delivery, event, attempts, lane FROM delivery \
             WHERE state = 0 AND lane = ? AND epoch < ? LIMIT ?";
         let mut swept = 0;
         while let Some((lane, below)) = self.next_dropped()?.filter(|_| swept < limit) {
             let over = self.connection.all(OVER, [lane, below, whole(limit - swept)], Over::read)?;
             for over in &over {
-                self.end(over.id, over.event, end_number(End::Cancelled), now)?;
+                self.end(&over.open, End::Cancelled, now)?;
             }
             swept += over.len();
             if over.is_empty() {
@@ -112,7 +111,7 @@ impl Desk {
 
 impl Over {
     fn read(row: &Row<'_>) -> Result<Self, Fault> {
-        Ok(Self { id: row.get("id")?, event: row.get("event")?, lane: row.get("lane")? })
+        Ok(Self { open: Open::read(row)?, lane: row.get("lane")? })
     }
 }
 

@@ -64,6 +64,21 @@ impl<J: Send + 'static> Worker<J> {
     }
 }
 
+/// Does blocking work on a thread of its own, and waits for it. When nobody waits any more, it is done all
+/// the same.
+pub(super) async fn apart<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (done, result) = oneshot::channel();
+    let work = move || {
+        // Whoever asked may have gone.
+        let _ = done.send(work());
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(work)?;
+    result.await.map_err(io::Error::other)
+}
+
 fn gone() -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, "the store's thread has ended")
 }

@@ -1,0 +1,263 @@
+//! The outbox in the host's own SQLite file: published with the host's data, or not at all.
+
+#![expect(clippy::future_not_send, reason = "the host's connection stays on its test's thread")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookwire::model::Timestamp;
+use hookwire::store::sqlite::{Drained, OUTBOX_SCHEMA, OutboxError};
+use hookwire::store::{ClaimRequest, Claimed, HolderId, Quota, SqliteStore, Store, Unrouted};
+use hookwire::testing::{Answer, RecordingTransport};
+use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
+use rusqlite::Connection;
+
+use crate::sqlite::Directory;
+
+/// A host with its own file, and hookwire with another.
+struct Host {
+    store: Arc<SqliteStore>,
+    app: Connection,
+    directory: Directory,
+}
+
+impl Host {
+    async fn new() -> Self {
+        let directory = Directory::new();
+        // A host that holds its lock is waited for only so long, in real time.
+        let options = SqliteStore::options().publish_timeout(Duration::from_millis(5));
+        let store = Arc::new(options.open(directory.file()).await.expect("a new file"));
+        let app = Connection::open(directory.path("app.db")).expect("a new file");
+        app.pragma_update(None, "journal_mode", "WAL").expect("a log");
+        app.execute_batch("CREATE TABLE device (name TEXT)").expect("the host's own");
+        app.execute_batch(OUTBOX_SCHEMA).expect("an outbox");
+        app.execute_batch(OUTBOX_SCHEMA).expect("again does no harm");
+        Self { store, app, directory }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path("app.db")
+    }
+
+    fn insert(&self, tenant: &str, message: &str, payload: &str) {
+        let insert =
+            "INSERT INTO hookwire_outbox (tenant, event_id, payload, message_id) VALUES (?, 13, ?, ?)";
+        self.app.execute(insert, [tenant, payload, message]).expect("inserted");
+    }
+
+    async fn drain(&self) -> Result<Drained, OutboxError> {
+        self.store.drain_outbox(self.file()).await
+    }
+
+    /// What one step did: how much was copied, how much refused, and whether there is more.
+    async fn drained(&self) -> (usize, usize, bool) {
+        let drained = self.drain().await.expect("drained");
+        (drained.copied, drained.refused, drained.more)
+    }
+
+    fn left(&self) -> i64 {
+        let count = "SELECT count(*) FROM hookwire_outbox";
+        self.app.query_row(count, [], |row| row.get(0)).expect("counted")
+    }
+
+    /// What hookwire's file has got, in order.
+    async fn published(&self) -> Vec<Unrouted> {
+        let request = ClaimRequest {
+            holder: HolderId::new(1),
+            lease: Duration::from_secs(60),
+            limit: 10_000,
+            max_bytes: usize::MAX,
+            quota: Quota::default(),
+        };
+        let Claimed { unrouted, .. } = self.store.claim(&request).await.expect("claimed");
+        unrouted
+    }
+
+    async fn messages(&self) -> Vec<String> {
+        let published = self.published().await;
+        published.into_iter().map(|it| it.event.message_id.to_string()).collect()
+    }
+}
+
+const ODD: &str = "{\"b\": 1.10,\t\"a\":1e2, \"\\u00e9\":\"é\u{1F600}\", \"a\":[ ]}";
+
+#[tokio::test]
+async fn what_the_host_commits_is_published_with_everything_that_it_wrote() {
+    let host = Host::new().await;
+    let insert = "INSERT INTO hookwire_outbox \
+        (tenant, event_id, payload, message_id, time, department, source, actor) \
+        VALUES ('acme', 13, ?, 'm-1', 1688928870551, 7, 'crm', 'maria')";
+    host.app.execute(insert, [ODD]).expect("inserted");
+    assert_eq!((host.drained().await, host.left()), ((1, 0, false), 0));
+    let published = host.published().await.remove(0);
+    let event = published.event;
+    assert_eq!(published.tenant, TenantId::new("acme").expect("valid"));
+    assert_eq!((event.message_id.as_str(), event.event_id), ("m-1", assist::DEVICE_ONLINE));
+    assert_eq!(event.payload.get(), ODD, "bytes come back identical");
+    assert_eq!(event.time.as_millis(), 1_688_928_870_551);
+    assert_eq!(event.department.map(hookwire::DeptId::get), Some(7));
+    assert_eq!(event.source.map(String::from).as_deref(), Some("crm"));
+    assert_eq!(event.actor.as_deref(), Some("maria"));
+}
+
+#[tokio::test]
+async fn what_the_host_leaves_open_is_fixed_by_its_insert() {
+    let host = Host::new().await;
+    let open = "INSERT INTO hookwire_outbox (tenant, event_id, payload) VALUES ('acme', 13, '{}')";
+    let null = "INSERT INTO hookwire_outbox (tenant, event_id, payload, message_id, time) \
+        VALUES ('acme', 13, '{}', NULL, NULL)";
+    host.app.execute(open, []).expect("inserted");
+    host.app.execute(null, []).expect("inserted");
+    let ids = "SELECT group_concat(message_id) FROM hookwire_outbox";
+    let ids: String = host.app.query_row(ids, [], |row| row.get(0)).expect("two ids");
+    let now = "SELECT max(abs(time - 1000 * strftime('%s', 'now'))) FROM hookwire_outbox";
+    let off: i64 = host.app.query_row(now, [], |row| row.get(0)).expect("a time");
+    assert!(off < 60_000, "{off} ms");
+    assert_eq!(host.drained().await, (2, 0, false));
+    assert_eq!(host.messages().await.join(","), ids);
+}
+
+#[tokio::test]
+async fn what_the_host_rolls_back_never_happened() {
+    let host = Host::new().await;
+    host.app.execute_batch("BEGIN; INSERT INTO device VALUES ('LAB-4')").expect("begun");
+    host.insert("acme", "m-1", "{}");
+    assert_eq!(host.drained().await, (0, 0, false), "nothing is committed yet");
+    host.app.execute_batch("ROLLBACK").expect("rolled back");
+    assert_eq!((host.drained().await, host.messages().await.len()), ((0, 0, false), 0));
+}
+
+/// A trigger that refuses the deletion stands for a crash between copy and deletion.
+#[tokio::test]
+async fn a_crash_between_copy_and_deletion_publishes_once() {
+    let host = Host::new().await;
+    host.insert("acme", "m-1", "{}");
+    host.insert("acme", "m-2", "{}");
+    let crash =
+        "CREATE TRIGGER crash BEFORE DELETE ON hookwire_outbox BEGIN SELECT raise(ABORT, 'crash'); END";
+    host.app.execute_batch(crash).expect("planted");
+    let error = host.drain().await.expect_err("it is not deleted");
+    assert!(matches!(error, OutboxError::Other { .. }), "{error:?}");
+    assert_eq!(host.left(), 2);
+    host.app.execute_batch("DROP TRIGGER crash").expect("mended");
+    host.insert("acme", "m-3", "{}");
+    assert_eq!((host.drained().await, host.left()), ((3, 0, false), 0));
+    assert_eq!(host.messages().await, ["m-1", "m-2", "m-3"]);
+}
+
+#[tokio::test]
+async fn a_malformed_row_is_put_aside_with_the_reason_and_holds_up_nobody() {
+    let host = Host::new().await;
+    let bad = [
+        ("'', 13, '{}', 'm', 1, NULL, NULL, NULL", "tenant: a tenant id is 1 to 128"),
+        ("x'00', 13, '{}', 'm', 1, NULL, NULL, NULL", "tenant: it must be text"),
+        ("'acme', -1, '{}', 'm', 1, NULL, NULL, NULL", "event_id: it must be a number from 0"),
+        ("'acme', 'x', '{}', 'm', 1, NULL, NULL, NULL", "event_id: it must be an integer"),
+        ("'acme', 13, '{', 'm', 1, NULL, NULL, NULL", "payload: it must be JSON"),
+        ("'acme', 13, x'7b7d', 'm', 1, NULL, NULL, NULL", "payload: it must be text"),
+        ("'acme', 13, CAST(x'22ff22' AS TEXT), 'm', 1, NULL, NULL, NULL", "payload: it must be UTF-8"),
+        ("'acme', 13, '{}', 'a b', 1, NULL, NULL, NULL", "message_id: a message id is 1 to 64"),
+        ("'acme', 13, '{}', 'm', 'now', NULL, NULL, NULL", "time: it must be an integer"),
+        ("'acme', 13, '{}', 'm', 1, 'it', NULL, NULL", "department: it must be an integer"),
+        ("'acme', 13, '{}', 'm', 1, NULL, '', NULL", "source: a source id is 1 to 128"),
+        ("'acme', 13, '{}', 'm', 1, NULL, NULL, x'00'", "actor: it must be text"),
+    ];
+    for (values, _) in &bad {
+        let columns = "tenant, event_id, payload, message_id, time, department, source, actor";
+        let insert = format!("INSERT INTO hookwire_outbox ({columns}) VALUES ({values})");
+        host.app.execute(&insert, []).expect("inserted");
+    }
+    host.insert("acme", "sound", "{}");
+    assert_eq!(host.drained().await, (1, bad.len(), false));
+    assert_eq!(host.drained().await, (0, 0, false), "they are not looked at again");
+    assert_eq!(host.messages().await, ["sound"]);
+    let mut select = host.app.prepare("SELECT refused FROM hookwire_outbox ORDER BY seq").expect("sound");
+    let told = select.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+    for (told, (values, rule)) in told.zip(bad) {
+        let told = told.expect("a reason");
+        assert!(told.starts_with(rule), "{values}: {told}");
+    }
+    let mend = "UPDATE hookwire_outbox SET payload = '{}', refused = NULL WHERE refused LIKE 'payload: it must be JSON%'";
+    assert_eq!(host.app.execute(mend, []).expect("mended"), 1);
+    assert_eq!(host.drained().await, (1, 0, false));
+}
+
+#[tokio::test]
+async fn a_host_that_holds_its_lock_holds_up_nothing_but_the_deletion() {
+    let host = Host::new().await;
+    host.insert("acme", "m-1", "{}");
+    let other = Connection::open(host.file()).expect("a second connection");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let error = host.drain().await.expect_err("it cannot be deleted");
+    assert!(matches!(error, OutboxError::Busy { .. }), "{error:?}");
+    assert!(error.to_string().contains("app.db"), "{error}");
+    assert_eq!(host.messages().await, ["m-1"], "the event is here all the same");
+    let acme = TenantId::new("acme").expect("valid");
+    let event = Event::new(assist::DEVICE_ONLINE, &()).expect("JSON");
+    let event = event.published(|| "m-2".parse().expect("valid"), Timestamp::default());
+    host.store.publish_unrouted(&acme, event).await.expect("the store goes on");
+    other.execute_batch("COMMIT").expect("unlocked");
+    assert_eq!((host.drained().await, host.left()), ((1, 0, false), 0));
+}
+
+#[tokio::test]
+async fn a_tenants_events_keep_their_order_over_steps_and_drainers() {
+    let host = Host::new().await;
+    let message = |n: usize| format!("m-{n:04}");
+    host.app.execute_batch("BEGIN").expect("begun");
+    (0..600).for_each(|n| host.insert(if n % 2 == 0 { "even" } else { "odd" }, &message(n), "{}"));
+    host.app.execute_batch("COMMIT").expect("committed");
+    assert_eq!(host.drained().await, (256, 0, true));
+    while host.left() > 0 {
+        // One may find the other at the lock; the next step goes on.
+        let _ = tokio::join!(host.drain(), host.drain());
+    }
+    let published = host.published().await;
+    for (tenant, first) in [("even", 0), ("odd", 1)] {
+        let of = published.iter().filter(|it| it.tenant.as_str() == tenant);
+        let ids: Vec<_> = of.map(|it| it.event.message_id.to_string()).collect();
+        assert_eq!(ids, (first..600).step_by(2).map(message).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_an_outbox_is_told_apart_and_none_is_made() {
+    let host = Host::new().await;
+    let drain = async |path: PathBuf| host.store.drain_outbox(path).await.expect_err("no outbox");
+    let absent = host.directory.path("absent.db");
+    let error = drain(absent.clone()).await;
+    assert!(matches!(error, OutboxError::Other { .. }) && !absent.exists(), "{error:?}");
+    assert!(error.to_string().contains("absent.db"), "{error}");
+    host.app.execute_batch("DROP TABLE hookwire_outbox").expect("dropped");
+    let error = drain(host.file()).await;
+    assert!(matches!(error, OutboxError::NoOutbox { .. }), "{error:?}");
+    assert!(error.to_string().contains("OUTBOX_SCHEMA"), "{error}");
+    host.app.execute_batch("CREATE TABLE hookwire_outbox (seq INTEGER, refused TEXT)").expect("another");
+    let error = drain(host.file()).await;
+    assert!(matches!(error, OutboxError::NoOutbox { .. }), "{error:?}");
+}
+
+/// The whole way: the dispatcher hears of what was copied, routes it, and delivers it.
+#[tokio::test]
+async fn a_drained_event_is_delivered_and_an_unknown_one_ends_in_the_log() {
+    let host = Host::new().await;
+    let transport = RecordingTransport::answering(|_, _| Answer::status(204));
+    let builder = Webhooks::builder(assist::catalog()).store(Arc::clone(&host.store));
+    let hooks = builder.transport(transport.clone()).build().expect("a service");
+    let acme = hooks.tenant(TenantId::new("acme").expect("valid"));
+    let draft = WebhookDraft::new("hook", "https://hooks.example.com/").subscribe(assist::DEVICE_ONLINE);
+    acme.create(&draft).await.expect("created");
+    host.insert("acme", "known", ODD);
+    let unknown = "INSERT INTO hookwire_outbox (tenant, event_id, payload, message_id) \
+        VALUES ('acme', 99, '{}', 'unknown')";
+    host.app.execute(unknown, []).expect("inserted");
+    assert_eq!(host.drained().await, (2, 0, false));
+    assert_eq!(hooks.deliver_due().await.expect("delivered"), 1);
+    let told = async |id: &str| {
+        let id = id.parse().expect("valid");
+        acme.explain(&id).await.expect("known").to_string()
+    };
+    assert!(told("known").await.contains("delivered"), "{}", told("known").await);
+    assert!(told("unknown").await.contains("not in the catalog"), "{}", told("unknown").await);
+}
