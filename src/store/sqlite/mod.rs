@@ -1,5 +1,7 @@
 mod claim;
 mod desk;
+#[cfg(test)]
+mod faults;
 mod log;
 mod open;
 mod options;
@@ -222,7 +224,7 @@ impl SqliteStore {
     async fn write<T: Send + 'static>(
         &self,
         rows: usize,
-        work: impl FnOnce(&mut Desk) -> Result<T, Fault> + Send + 'static,
+        work: impl Fn(&mut Desk) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.write_weighty(rows, 0, work).await
     }
@@ -231,7 +233,7 @@ impl SqliteStore {
         &self,
         rows: usize,
         bytes: usize,
-        work: impl FnOnce(&mut Desk) -> Result<T, Fault> + Send + 'static,
+        work: impl Fn(&mut Desk) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = Job::new(rows, bytes, work);
         self.writer.ask(job, answer).await
