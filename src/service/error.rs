@@ -118,7 +118,7 @@ impl From<StoreError> for Error {
         let kind = match error.kind() {
             StoreErrorKind::Conflict => ErrorKind::Conflict,
             StoreErrorKind::Overloaded => ErrorKind::Overloaded,
-            StoreErrorKind::Corrupt | StoreErrorKind::Unavailable => ErrorKind::Store,
+            StoreErrorKind::Corrupt | StoreErrorKind::Full | StoreErrorKind::Unavailable => ErrorKind::Store,
         };
         Self { source: Some(Box::new(error)), ..Self::new(kind, "the store could not do this") }
     }

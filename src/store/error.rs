@@ -41,6 +41,7 @@ impl fmt::Display for StoreError {
         f.write_str(match self.kind {
             StoreErrorKind::Conflict => "the registry was changed in the meantime",
             StoreErrorKind::Corrupt => "the store holds what it should not",
+            StoreErrorKind::Full => "the store's disk is full",
             StoreErrorKind::Overloaded => "the store has no room for more work now",
             StoreErrorKind::Unavailable => "the store cannot be reached",
         })
@@ -61,6 +62,9 @@ pub enum StoreErrorKind {
     Conflict,
     /// What was read breaks the store's own rules. Trying again does not help.
     Corrupt,
+    /// There is no room on the store's disk; nothing of what was asked was done. Trying again helps once
+    /// there is room.
+    Full,
     /// The store waited for room as long as it may. Trying again later helps.
     Overloaded,
     /// The store did not answer; what was asked may or may not have been done. Trying again helps.
@@ -70,6 +74,6 @@ pub enum StoreErrorKind {
 impl StoreErrorKind {
     /// Whether the same call may succeed later.
     pub const fn can_retry_help(self) -> bool {
-        matches!(self, Self::Overloaded | Self::Unavailable)
+        matches!(self, Self::Full | Self::Overloaded | Self::Unavailable)
     }
 }

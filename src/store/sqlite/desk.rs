@@ -70,7 +70,10 @@ impl Desk {
         if done.is_err() {
             self.distrust();
             // An error like a full disk may have ended the transaction, and the savepoint with it.
-            self.need_transaction().and_then(|()| self.connection.run("ROLLBACK TO item", []))?;
+            if self.connection.is_autocommit() {
+                return done;
+            }
+            self.connection.run("ROLLBACK TO item", [])?;
         }
         self.connection.run("RELEASE item", [])?;
         done

@@ -68,6 +68,8 @@
 
 mod claim;
 mod desk;
+#[cfg(test)]
+mod faults;
 mod log;
 pub(super) mod open;
 pub(super) mod options;

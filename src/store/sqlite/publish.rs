@@ -48,7 +48,11 @@ impl Desk {
             if let (Err(_), Some(holding)) = (&answer, &mut holding) {
                 holding.held.truncate(before);
             }
-            answers.push(answer.unwrap_or_else(|fault| PublishAnswer::Failed(fault.into())));
+            match answer {
+                // With the transaction went the items before this one.
+                Err(fault) if self.connection.is_autocommit() => return Err(fault),
+                answer => answers.push(answer.unwrap_or_else(|fault| PublishAnswer::Failed(fault.into()))),
+            }
         }
         let held = holding.map(|holding| holding.held).unwrap_or_default();
         let published = Published { answers, held };

@@ -8,7 +8,7 @@ use super::super::StoreError;
 use super::sql::Fault;
 
 /// A question to the file.
-pub(super) struct Question(Box<dyn FnOnce(&mut Connection) + Send>);
+pub(super) struct Question(Box<dyn FnOnce(&Connection) + Send>);
 
 impl Question {
     /// A question, and where its answer will come.
@@ -16,7 +16,7 @@ impl Question {
         read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        let run = |connection: &mut Connection| {
+        let run = |connection: &Connection| {
             // Whoever asked may have gone.
             let _ = answer.send(in_snapshot(connection, read).map_err(StoreError::from));
         };
@@ -27,22 +27,23 @@ impl Question {
 /// Reads everything as it was at one moment. The transaction is short: a long one would keep the
 /// write-ahead log from being reused.
 fn in_snapshot<T>(
-    connection: &mut Connection,
+    connection: &Connection,
     read: impl FnOnce(&Connection) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    let transaction = connection.transaction()?;
+    let told = |error| Fault::of(connection, error);
+    let transaction = connection.unchecked_transaction().map_err(told)?;
     let answer = read(&transaction)?;
-    transaction.commit()?;
+    transaction.commit().map_err(told)?;
     Ok(answer)
 }
 
 /// Answers until nobody can ask any more. Several readers share the questions.
-pub(super) fn run(mut connection: Connection, questions: &Mutex<Receiver<Question>>) {
+pub(super) fn run(connection: Connection, questions: &Mutex<Receiver<Question>>) {
     loop {
         // Nothing is left half done under this lock, so a poisoned one is as good.
         let next = questions.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         let Some(Question(answer)) = next else { return };
-        answer(&mut connection);
+        answer(&connection);
     }
 }
 

@@ -154,6 +154,19 @@ impl Rota {
         }
     }
 
+    /// What must be the same when it is read from the file: when lanes give, and how much is held by whom.
+    #[cfg(test)]
+    pub(super) fn summary(&self) -> String {
+        let most = Quota::default().in_all();
+        let held = |it: &Holder| most - it.held.room_in_class(&Quota::default(), LaneClass::Open);
+        let mut lanes: Vec<_> = self.lanes.iter().map(|(lane, it)| (*lane, it.when)).collect();
+        let mut holders: Vec<_> = self.holders.iter().map(|(id, it)| (*id, held(it))).collect();
+        holders.retain(|(_, held)| *held > 0);
+        lanes.sort_unstable();
+        holders.sort_unstable_by_key(|(id, _)| id.get());
+        format!("lanes {lanes:?}, held {holders:?}")
+    }
+
     /// Forgets a holder that has stopped.
     pub(super) fn leave(&mut self, id: HolderId) {
         self.holders.remove(&id);

@@ -1,6 +1,8 @@
 use std::error::Error;
+use std::path::PathBuf;
 
 use rusqlite::{Connection, ErrorCode, Params, Row};
+use thiserror::Error;
 
 use super::super::{StoreError, StoreErrorKind};
 use crate::model::{InvalidMessageId, InvalidTenantId, Timestamp};
@@ -28,14 +30,46 @@ impl From<Fault> for StoreError {
     }
 }
 
+/// What SQLite says of the file, and what to do.
+#[derive(Debug, Error)]
+#[error("{path:?} {advice}")]
+struct FileFault {
+    path: PathBuf,
+    advice: &'static str,
+    source: rusqlite::Error,
+}
+
+impl Fault {
+    /// What went wrong with the file that is open here.
+    pub(super) fn of(connection: &Connection, source: rusqlite::Error) -> Self {
+        let (kind, advice) = judge(&source);
+        let path = connection.path().map(PathBuf::from).unwrap_or_default();
+        Self(StoreError::new(kind, FileFault { path, advice, source }))
+    }
+}
+
+fn judge(error: &rusqlite::Error) -> (StoreErrorKind, &'static str) {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            (StoreErrorKind::Unavailable, "is locked by another program; let that end its transaction")
+        }
+        Some(ErrorCode::DiskFull) => {
+            (StoreErrorKind::Full, "cannot grow; make room on its disk, and the store goes on by itself")
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            (StoreErrorKind::Corrupt, "is damaged; restore it from a backup")
+        }
+        Some(ErrorCode::ConstraintViolation) | None => {
+            (StoreErrorKind::Corrupt, "holds what contradicts itself; restore it from a backup")
+        }
+        Some(_) => (StoreErrorKind::Unavailable, "cannot be read or written now; look at its disk"),
+    }
+}
+
+/// A column does not hold what it should.
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
-        let kind = match error.sqlite_error_code() {
-            Some(ErrorCode::ConstraintViolation | ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-            | None => StoreErrorKind::Corrupt,
-            Some(_) => StoreErrorKind::Unavailable,
-        };
-        Self(StoreError::new(kind, error))
+        Self::corrupt(error)
     }
 }
 
@@ -81,7 +115,8 @@ pub(super) trait Sql {
 
 impl Sql for Connection {
     fn run(&self, sql: &str, params: impl Params) -> Result<usize, Fault> {
-        Ok(self.prepare_cached(sql)?.execute(params)?)
+        let execute = || self.prepare_cached(sql)?.execute(params);
+        execute().map_err(|error| Fault::of(self, error))
     }
 
     fn one<T>(
@@ -90,9 +125,10 @@ impl Sql for Connection {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
     ) -> Result<Option<T>, Fault> {
-        let mut statement = self.prepare_cached(sql)?;
-        let mut rows = statement.query(params)?;
-        rows.next()?.map(read).transpose()
+        let told = |error| Fault::of(self, error);
+        let mut statement = self.prepare_cached(sql).map_err(told)?;
+        let mut rows = statement.query(params).map_err(told)?;
+        rows.next().map_err(told)?.map(read).transpose()
     }
 
     fn all<T>(
@@ -101,10 +137,11 @@ impl Sql for Connection {
         params: impl Params,
         mut read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
     ) -> Result<Vec<T>, Fault> {
-        let mut statement = self.prepare_cached(sql)?;
-        let mut rows = statement.query(params)?;
+        let told = |error| Fault::of(self, error);
+        let mut statement = self.prepare_cached(sql).map_err(told)?;
+        let mut rows = statement.query(params).map_err(told)?;
         let mut all = Vec::new();
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next().map_err(told)? {
             all.push(read(row)?);
         }
         Ok(all)

@@ -203,10 +203,10 @@ impl SqliteStore {
         self.reader.ask(question, answer).await
     }
 
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         rows: usize,
-        work: impl FnOnce(&mut Desk) -> Result<T, Fault> + Send + 'static,
+        work: impl Fn(&mut Desk) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.write_weighty(rows, 0, work).await
     }
@@ -215,7 +215,7 @@ impl SqliteStore {
         &self,
         rows: usize,
         bytes: usize,
-        work: impl FnOnce(&mut Desk) -> Result<T, Fault> + Send + 'static,
+        work: impl Fn(&mut Desk) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = Job::new(rows, bytes, work);
         self.writer.ask(job, answer).await

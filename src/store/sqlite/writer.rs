@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::Receiver;
@@ -7,6 +8,7 @@ use super::super::{StoreError, StoreErrorKind};
 use super::desk::Desk;
 use super::sql::{Fault, Sql};
 use crate::bell::Bell;
+use crate::error_chain::chain;
 
 /// The most that one transaction takes on, in rows: so much that a sync of the disk is shared by all who
 /// wait for it, and so little that nobody waits long for others.
@@ -18,29 +20,65 @@ const BYTES_A_ROW: usize = 4096;
 /// Work for the writer: how many rows it writes, about, and the work itself.
 pub(super) struct Job {
     rows: usize,
-    run: Box<dyn FnOnce(&mut Desk) -> Reply + Send>,
+    work: Box<dyn Work>,
 }
 
-/// Tells whoever asked for the work what came of it, once it is known whether it was committed.
-type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
+/// Work that can be done again when the transaction in which it was done has failed.
+trait Work: Send {
+    fn run(&mut self, desk: &mut Desk);
+
+    /// Tells whoever asked for it what came of it, once it is known whether it was committed.
+    fn answer(self: Box<Self>, committed: Result<(), Refusal>);
+}
+
+struct Task<T, W> {
+    work: W,
+    done: Option<Result<T, StoreError>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+/// Why a transaction was not committed, for each who had a part in it.
+#[derive(Clone)]
+struct Refusal {
+    kind: StoreErrorKind,
+    why: String,
+}
 
 impl Job {
     /// Work that writes about so many rows with so many bytes, and where its result will come.
     pub(super) fn new<T: Send + 'static>(
         rows: usize,
         bytes: usize,
-        work: impl FnOnce(&mut Desk) -> Result<T, Fault> + Send + 'static,
+        work: impl Fn(&mut Desk) -> Result<T, Fault> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        let run = |desk: &mut Desk| -> Reply {
-            let done = desk.whole(work).map_err(StoreError::from);
-            Box::new(move |committed| {
-                let lost = |why| StoreError::new(StoreErrorKind::Unavailable, why);
-                // Whoever asked may have gone; what was done stays done.
-                let _ = answer.send(committed.map_err(lost).and(done));
-            })
+        let work = Box::new(Task { work, done: None, answer });
+        (Self { rows: rows.max(1) + bytes / BYTES_A_ROW, work }, answered)
+    }
+}
+
+impl<T: Send, W: Fn(&mut Desk) -> Result<T, Fault> + Send> Work for Task<T, W> {
+    fn run(&mut self, desk: &mut Desk) {
+        self.done = Some(desk.whole(&self.work).map_err(StoreError::from));
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Refusal>) {
+        let done = match self.done {
+            Some(Err(error)) => Err(error),
+            done => committed.map_err(StoreError::from).and_then(|()| done.unwrap_or_else(|| Err(unrun()))),
         };
-        (Self { rows: rows.max(1) + bytes / BYTES_A_ROW, run: Box::new(run) }, answered)
+        // Whoever asked may have gone; what was done stays done.
+        let _ = self.answer.send(done);
+    }
+}
+
+fn unrun() -> StoreError {
+    StoreErrorKind::Unavailable.into()
+}
+
+impl From<Refusal> for StoreError {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.kind, refusal.why)
     }
 }
 
@@ -62,30 +100,41 @@ impl Writer {
     /// Writes until nobody can ask for more.
     pub(super) fn run(mut self) {
         while let Some(first) = self.jobs.blocking_recv() {
-            let mut replies = Vec::new();
-            let committed = self.write_group(first, &mut replies);
-            if committed.is_err() {
-                self.undo();
+            let mut group = vec![first];
+            let committed = self.write(&mut group, MOST_ROWS);
+            if committed.is_ok() || group.len() == 1 {
+                self.answer(group, &committed);
+                continue;
             }
-            if std::mem::take(&mut self.desk.has_news) {
-                self.bell.ring();
+            // One of them may have spoilt it for all: a disk that is too full for it, say.
+            for job in group {
+                let mut alone = vec![job];
+                let committed = self.write(&mut alone, 0);
+                self.answer(alone, &committed);
             }
-            replies.into_iter().for_each(|reply| reply(committed.clone()));
         }
     }
 
-    fn write_group(&mut self, first: Job, replies: &mut Vec<Reply>) -> Result<(), String> {
-        let begun = self.command("BEGIN IMMEDIATE");
-        let mut rows = 0;
-        let mut next = Some(first);
-        while let Some(job) = next {
-            rows += job.rows;
-            replies.push((job.run)(&mut self.desk));
+    /// Does the group's jobs in one transaction, and more from the queue until it has so many rows.
+    fn write(&mut self, group: &mut Vec<Job>, most_rows: usize) -> Result<(), Refusal> {
+        self.command("BEGIN IMMEDIATE")?;
+        let (mut next, mut rows) = (0, 0);
+        while let Some(job) = group.get_mut(next) {
+            job.work.run(&mut self.desk);
+            (next, rows) = (next + 1, rows + job.rows);
             // An error like a full disk may have ended the transaction.
-            let is_open = !self.desk.connection.is_autocommit();
-            next = if is_open && rows < MOST_ROWS { self.jobs.try_recv().ok() } else { None };
+            if rows < most_rows && !self.desk.connection.is_autocommit() {
+                group.extend(self.jobs.try_recv().ok());
+            }
         }
-        begun.and_then(|()| self.command("COMMIT"))
+        self.command("COMMIT").inspect_err(|_| self.undo())
+    }
+
+    fn answer(&mut self, group: Vec<Job>, committed: &Result<(), Refusal>) {
+        if std::mem::take(&mut self.desk.has_news) {
+            self.bell.ring();
+        }
+        group.into_iter().for_each(|job| job.work.answer(committed.clone()));
     }
 
     /// Leaves no transaction open, and nothing in memory that tells of it.
@@ -97,11 +146,11 @@ impl Writer {
         self.desk.distrust();
     }
 
-    fn command(&self, sql: &str) -> Result<(), String> {
+    fn command(&self, sql: &str) -> Result<(), Refusal> {
         let done = self.desk.connection.run(sql, []).map_err(StoreError::from);
-        done.map(|_| ()).map_err(|error| match std::error::Error::source(&error) {
-            Some(cause) => cause.to_string(),
-            None => error.to_string(),
+        done.map(|_| ()).map_err(|error| Refusal {
+            kind: error.kind(),
+            why: error.source().map_or_else(|| error.to_string(), chain),
         })
     }
 }

@@ -1,0 +1,241 @@
+//! A file that cannot grow, and work that fails in the middle of a group.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::super::{
+    Claim, ClaimRequest, Durability, HolderId, Publication, PublishAnswer, Published, Quota, Routing,
+    Settlement, SqliteStore, Stats, StatsScope, Store, StoreError, StoreErrorKind, TendRequest,
+};
+use super::desk::Desk;
+use super::sql::{Fault, Sql, number};
+use crate::delivery::{Next, Report};
+use crate::error_chain::chain;
+use crate::model::{
+    DeliveryOptions, DeliveryQuery, End, Event, EventId, HookId, MessageId, PageRequest, SealedSecrets,
+    TenantId, Timestamp,
+};
+use crate::registry::{Registered, RegistryChange, Version};
+
+/// A store with one webhook, in a directory that goes with it.
+struct Scene {
+    store: SqliteStore,
+    directory: PathBuf,
+}
+
+const HOOK: HookId = HookId::new(1);
+
+impl Scene {
+    async fn new(name: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("hookwire-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let options = SqliteStore::options().durability(Durability::ProcessCrash);
+        let store = options.open(directory.join("hooks.db")).await.expect("a new file");
+        let webhook = serde_json::json!({"hook_id": 1, "name": "hook", "url": "https://hooks.example.com/",
+            "subscriptions": [{"event_id": 1}]});
+        let webhook = serde_json::from_value(webhook).expect("a webhook");
+        let (secrets, options) = (SealedSecrets::new("sealed"), DeliveryOptions::default());
+        let new = Registered { webhook, options, secrets, version: Version::default(), disabled: None };
+        let (revision, change) = (Default::default(), RegistryChange::Create(new));
+        store.commit(&acme(), revision, &change).await.expect("created");
+        Self { store, directory }
+    }
+
+    async fn publication(&self, id: &str, bytes: usize) -> Publication {
+        let event = Event::new(EventId::new(1), &"x".repeat(bytes)).expect("JSON");
+        let event = event.published(|| MessageId::new(id).expect("valid"), Timestamp::from_secs(1));
+        Publication {
+            tenant: acme(),
+            digest: event.digest(),
+            event,
+            routed_at: self.store.registry(&acme()).await.expect("registry").revision,
+            routing: Routing { targets: vec![HOOK], skipped: Vec::new() },
+            expires: Duration::from_secs(60 * 60),
+        }
+    }
+
+    async fn publish(&self, id: &str, bytes: usize) -> Result<Published, StoreError> {
+        self.store.publish(&[self.publication(id, bytes).await], None).await
+    }
+
+    /// Publishes until there is no room; gives how many were confirmed, and why the next was not.
+    async fn fill(&self) -> (usize, StoreError) {
+        for count in 0.. {
+            match self.publish(&format!("m{count}"), 8_000).await {
+                Ok(published) => assert!(is_stored(&published), "{published:?}"),
+                Err(error) => return (count, error),
+            }
+        }
+        unreachable!("a file of few pages is full at last")
+    }
+
+    /// Lets the file grow by so many pages and no more.
+    async fn leave_room(&self, pages: i64) {
+        let limit = move |desk: &mut Desk| {
+            let present = desk.connection.one("PRAGMA page_count", [], number)?.unwrap_or_default();
+            desk.connection.one(&format!("PRAGMA max_page_count = {}", present + pages), [], number)
+        };
+        self.store.write(1, limit).await.expect("limited");
+    }
+
+    async fn claim(&self) -> Vec<Claim> {
+        let holder = HolderId::new(1);
+        let quota = Quota::default().with_in_all(1_000).with_per_tenant(1_000).with_per_webhook(1_000);
+        let lease = Duration::from_secs(60);
+        let request = ClaimRequest { holder, lease, limit: 1_000, max_bytes: usize::MAX, quota };
+        self.store.claim(&request).await.expect("claimed").deliveries
+    }
+
+    async fn settle(&self, claims: &[Claim]) -> Result<(), StoreError> {
+        let items: Vec<_> = claims.iter().map(delivered).collect();
+        self.store.settle(&items).await.map(|_| ())
+    }
+
+    async fn logged(&self) -> usize {
+        let query = DeliveryQuery::new().page(PageRequest::default().with_limit(1_000));
+        self.store.deliveries(&acme(), &query).await.expect("a log").items.len()
+    }
+
+    async fn stats(&self) -> Stats {
+        self.store.stats(&StatsScope::All).await.expect("counted")
+    }
+
+    /// Keeps the writer until nobody can send any more, so that what comes meanwhile is one group.
+    async fn wait_for(&self, begun: Receiver<()>) {
+        let begun = Mutex::new(begun);
+        let wait = move |_: &mut Desk| Ok(begun.lock().expect("whole").recv().is_err());
+        assert!(self.store.write(1, wait).await.expect("waited"));
+    }
+
+    /// Compares what the writer keeps in memory with what the file tells.
+    async fn memory_equals_the_file(&self) {
+        let compare = |desk: &mut Desk| {
+            let in_memory = desk.rota.summary();
+            desk.distrust();
+            Ok(in_memory)
+        };
+        let in_memory = self.store.write(1, compare).await.expect("told");
+        let in_file = self.store.write(1, |desk| Ok(desk.rota.summary())).await.expect("told");
+        assert_eq!(in_memory, in_file);
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn acme() -> TenantId {
+    TenantId::new("acme").expect("valid")
+}
+
+fn is_stored(published: &Published) -> bool {
+    matches!(published.answers[..], [PublishAnswer::Stored(_)])
+}
+
+fn delivered(claim: &Claim) -> Settlement {
+    Settlement {
+        id: claim.id,
+        fence: claim.fence,
+        attempt: None,
+        next: Next::End(End::Delivered),
+        report: Report::Nothing,
+        pause: None,
+        disable: None,
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_and_the_store_goes_on_when_there_is_room() {
+    let scene = Scene::new("full").await;
+    scene.leave_room(50).await;
+    let (confirmed, error) = scene.fill().await;
+    assert_eq!(error.kind(), StoreErrorKind::Full);
+    assert!(error.kind().can_retry_help());
+    let told = chain(&error);
+    assert!(told.starts_with("the store's disk is full: ") && told.contains("hooks.db"), "{told}");
+    assert!(told.contains("make room on its disk, and the store goes on by itself"), "{told}");
+    assert!(confirmed > 10, "{confirmed} found room");
+    assert_eq!(scene.logged().await, confirmed, "what was confirmed is there, and nothing else");
+    scene.memory_equals_the_file().await;
+
+    scene.leave_room(50).await;
+    let claims = scene.claim().await;
+    assert_eq!(claims.len(), confirmed);
+    assert!(is_stored(&scene.publish("later", 8_000).await.expect("there is room again")));
+    scene.settle(&claims).await.expect("settled");
+    assert_eq!(scene.stats().await.pending, 1);
+    scene.memory_equals_the_file().await;
+}
+
+#[tokio::test]
+async fn upkeep_makes_room_on_a_full_disk() {
+    let scene = Scene::new("tended").await;
+    scene.leave_room(100).await;
+    let confirmed = scene.fill().await.0;
+    let claims = scene.claim().await;
+    assert_eq!(claims.len(), confirmed, "claims write in place");
+    scene.settle(&claims).await.expect("and so do settlements");
+    let request = TendRequest { keep: Duration::ZERO, limit: 500 };
+    let mut removed = 0;
+    while removed < confirmed {
+        removed += scene.store.tend(&request).await.expect("room is made").removed;
+    }
+    assert!(is_stored(&scene.publish("later", 8_000).await.expect("there is room again")));
+}
+
+/// What fits is written though it shares its group with what does not.
+#[tokio::test]
+async fn what_does_not_fit_harms_nobody_else_of_its_group() {
+    let scene = Scene::new("group").await;
+    for id in ["a", "b"] {
+        scene.publish(id, 100).await.expect("published");
+    }
+    let claims = scene.claim().await;
+    scene.leave_room(20).await;
+    let (begin, begun) = channel();
+    let huge = [scene.publication("huge", 1_000_000).await];
+    let small = [scene.publication("small", 100).await];
+    let (_, settled, huge, small, ()) = tokio::join!(
+        scene.wait_for(begun),
+        scene.settle(&claims[..1]),
+        scene.store.publish(&huge, None),
+        scene.store.publish(&small, None),
+        async { drop(begin) },
+    );
+    settled.expect("it takes no room");
+    assert_eq!(huge.expect_err("it does not fit").kind(), StoreErrorKind::Full);
+    assert!(is_stored(&small.expect("it fits")));
+    assert_eq!((scene.stats().await.pending, scene.stats().await.held), (2, 1));
+    scene.memory_equals_the_file().await;
+    assert_eq!(scene.claim().await.len(), 1, "the small one");
+}
+
+#[tokio::test]
+async fn what_fails_in_the_middle_of_a_group_is_undone_alone() {
+    let scene = Scene::new("middle").await;
+    for id in ["a", "b"] {
+        scene.publish(id, 100).await.expect("published");
+    }
+    let claims = scene.claim().await;
+    let items = [scene.publication("undone", 100).await];
+    let fails = move |desk: &mut Desk| {
+        assert!(is_stored(&desk.publish(&items, None)?));
+        Err::<(), _>(Fault::corrupt("planted"))
+    };
+    let (begin, begun) = channel();
+    let (_, first, failed, second, ()) = tokio::join!(
+        scene.wait_for(begun),
+        scene.settle(&claims[..1]),
+        scene.store.write(1, fails),
+        scene.settle(&claims[1..]),
+        async { drop(begin) },
+    );
+    first.and(second).expect("the others are not harmed");
+    assert_eq!(failed.expect_err("planted").kind(), StoreErrorKind::Corrupt);
+    scene.memory_equals_the_file().await;
+    assert_eq!((scene.logged().await, scene.stats().await.pending), (2, 0));
+}

@@ -1,0 +1,132 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A message for a webhook, by the last segment of its URL.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Delivery {
+    pub(crate) hook: String,
+    pub(crate) message: String,
+}
+
+/// What a process tells.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Word {
+    /// `publish` has returned; these webhooks are to get the message.
+    Confirmed(String, Vec<String>),
+    /// Nothing is left to do.
+    Drained,
+    /// The store says that it was delivered.
+    Settled(Delivery),
+}
+
+/// A request as the receiver saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) delivery: Delivery,
+    pub(crate) process: u32,
+    pub(crate) status: u16,
+    /// Whether it was known by then that the delivery had been settled.
+    pub(crate) was_settled: bool,
+}
+
+/// What has been told and seen, by all threads of the parent.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    book: Mutex<Book>,
+    news: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) confirmed: BTreeMap<String, Vec<String>>,
+    pub(crate) settled: BTreeSet<Delivery>,
+    pub(crate) arrivals: Vec<Arrival>,
+    pub(crate) killed: BTreeSet<u32>,
+    pub(crate) is_drained: bool,
+}
+
+impl Ledger {
+    pub(crate) fn note(&self, word: Word) {
+        let mut book = self.book();
+        match word {
+            Word::Confirmed(message, hooks) => drop(book.confirmed.insert(message, hooks)),
+            Word::Drained => book.is_drained = true,
+            Word::Settled(delivery) => drop(book.settled.insert(delivery)),
+        }
+        self.news.notify_all();
+    }
+
+    pub(crate) fn killed(&self, process: u32) {
+        self.book().killed.insert(process);
+    }
+
+    /// Notes a request; its status depends on how often the receiver has seen the delivery before.
+    pub(crate) fn arrived(&self, delivery: Delivery, process: u32, status: impl FnOnce(usize) -> u16) -> u16 {
+        let mut book = self.book();
+        let before = book.arrivals.iter().rev().filter(|it| it.delivery == delivery).count();
+        let (status, was_settled) = (status(before), book.settled.contains(&delivery));
+        book.arrivals.push(Arrival { delivery, process, status, was_settled });
+        self.news.notify_all();
+        status
+    }
+
+    /// Waits until so much has been told and seen; false when that takes longer than `most`.
+    pub(crate) fn wait(&self, most: Duration, is_enough: impl Fn(&Book) -> bool) -> bool {
+        let waited = self.news.wait_timeout_while(self.book(), most, |book| !is_enough(book));
+        is_enough(&waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// Whoever panics here fails the test anyway.
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    /// How much happened.
+    pub(crate) fn tally(&self) -> String {
+        let (confirmed, settled) = (self.confirmed.len(), self.settled.len());
+        let (requests, killed) = (self.arrivals.len(), self.killed.len());
+        let distinct: BTreeSet<_> =
+            self.arrivals.iter().filter(|it| it.is_success()).map(|it| &it.delivery).collect();
+        let repeats = self.arrivals.iter().filter(|it| it.is_success()).count() - distinct.len();
+        format!(
+            "{confirmed} confirmed, {requests} requests, {repeats} repeated, {settled} known settled, {killed} killed"
+        )
+    }
+}
+
+impl Arrival {
+    pub(crate) const fn is_success(&self) -> bool {
+        self.status < 300
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Confirmed(message, hooks) => write!(f, "confirmed {message} {}", hooks.join(" ")),
+            Self::Drained => f.write_str("drained"),
+            Self::Settled(it) => write!(f, "settled {} {}", it.message, it.hook),
+        }
+    }
+}
+
+impl FromStr for Word {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["confirmed", message, ..] => Ok(Self::Confirmed(message.to_owned(), words[2..].to_vec())),
+            ["drained"] => Ok(Self::Drained),
+            ["settled", message, hook] => {
+                Ok(Self::Settled(Delivery { hook: hook.to_owned(), message: message.to_owned() }))
+            }
+            _ => Err(format!("no word of a process: {line}")),
+        }
+    }
+}
