@@ -1,5 +1,7 @@
 //! The embedded store: the whole contract, and what only a store with a file can do wrong.
 
+mod bounded;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,8 +21,8 @@ use hookwire::store::{
     Settlement, SqliteStore, Store,
 };
 use hookwire::testing::conformance::StoreFixture;
-use hookwire::testing::{Answer, RecordingTransport};
-use hookwire::{TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::testing::{Answer, Fault, FaultyStore, RecordingTransport};
+use hookwire::{ErrorKind, TenantId, WebhookDraft, Webhooks, assist};
 
 /// A directory that goes with the value.
 pub(crate) struct Directory(PathBuf);
@@ -52,6 +54,8 @@ impl Drop for Directory {
 
 pub(crate) struct SqliteFixture {
     store: Arc<SqliteStore>,
+    /// The store as the suite sees it, perhaps in a wrapper.
+    seen: Arc<dyn Store>,
     clock: ManualClock,
     directory: Directory,
 }
@@ -59,7 +63,7 @@ pub(crate) struct SqliteFixture {
 #[async_trait]
 impl StoreFixture for SqliteFixture {
     fn store(&self) -> Arc<dyn Store> {
-        Arc::clone(&self.store) as _
+        Arc::clone(&self.seen)
     }
 
     async fn advance(&self, by: Duration) {
@@ -77,13 +81,27 @@ async fn open(path: &Path) -> Result<SqliteStore, OpenError> {
 }
 
 async fn fixture() -> SqliteFixture {
+    wrapped(|store| store).await
+}
+
+async fn in_an_arc() -> SqliteFixture {
+    wrapped(|store| Arc::new(store as Arc<dyn Store>)).await
+}
+
+async fn without_faults() -> SqliteFixture {
+    wrapped(|store| Arc::new(FaultyStore::new(store, |_, _| Fault::None))).await
+}
+
+async fn wrapped(wrap: impl FnOnce(Arc<SqliteStore>) -> Arc<dyn Store>) -> SqliteFixture {
     let (directory, clock) = (Directory::new(), ManualClock::default());
     let options = SqliteStore::options().durability(Durability::ProcessCrash).clock(clock.clone());
     let store = Arc::new(options.open(directory.file()).await.expect("a new file"));
-    SqliteFixture { store, clock, directory }
+    SqliteFixture { seen: wrap(Arc::clone(&store)), store, clock, directory }
 }
 
 hookwire::testing::store_conformance!(sqlite_store, super::fixture());
+hookwire::testing::store_conformance!(arc_dyn_sqlite_store, super::in_an_arc());
+hookwire::testing::store_conformance!(faulty_sqlite_store, super::without_faults());
 
 fn acme() -> TenantId {
     TenantId::new("acme").expect("valid")
@@ -103,7 +121,15 @@ async fn create(store: &SqliteStore) -> HookId {
 }
 
 async fn publication(store: &SqliteStore, id: &str, hook: HookId) -> Publication {
-    let payload: Box<serde_json::value::RawValue> = serde_json::from_str(ODD).expect("JSON");
+    publication_with(store, id, hook, ODD).await
+}
+
+async fn publication_of(store: &SqliteStore, id: &str, hook: HookId, bytes: usize) -> Publication {
+    publication_with(store, id, hook, &format!("\"{}\"", "x".repeat(bytes))).await
+}
+
+async fn publication_with(store: &SqliteStore, id: &str, hook: HookId, json: &str) -> Publication {
+    let payload: Box<serde_json::value::RawValue> = serde_json::from_str(json).expect("JSON");
     let event = Event::new(EventId::new(1), &payload).expect("JSON");
     let event = event.published(|| MessageId::new(id).expect("valid"), Timestamp::from_secs(1));
     Publication {
@@ -126,9 +152,9 @@ async fn claim(store: &SqliteStore) -> Vec<Claim> {
     let request = ClaimRequest {
         holder: HolderId::new(1),
         lease: Duration::from_secs(60),
-        limit: 100,
+        limit: 250,
         max_bytes: usize::MAX,
-        quota: Quota::default(),
+        quota: Quota::default().with_per_tenant(250).with_per_webhook(250),
     };
     store.claim(&request).await.expect("claimed").deliveries
 }
@@ -218,7 +244,10 @@ async fn a_damaged_file_is_refused_and_left_as_it_is() {
     for damaged in [&whole[..whole.len() / 2], &whole[..200], &scratched] {
         fs::write(directory.file(), damaged).expect("written");
         let refused = open(&directory.file()).await.expect_err("damaged");
-        assert!(matches!(refused, OpenError::Corrupt { .. }), "{refused:?}");
+        let OpenError::Corrupt { found, .. } = &refused else { panic!("{refused:?}") };
+        let told = refused.to_string();
+        assert!(!found.is_empty() && told.contains(found) && told.contains("hooks.db"), "{told}");
+        assert!(told.contains("restore it from a backup"), "{told}");
         assert_eq!(fs::read(directory.file()).expect("read"), damaged);
     }
     fs::write(directory.file(), whole).expect("written");
@@ -342,4 +371,29 @@ async fn a_cancelled_publish_is_whole_or_absent_and_can_be_repeated() {
     let log = store.deliveries(&acme(), &DeliveryQuery::new()).await.expect("log");
     assert_eq!(log.items.len(), 50);
     assert!(fixture.directory.file().exists());
+}
+
+#[tokio::test]
+async fn bad_events_are_refused_and_leave_nothing() {
+    let fixture = fixture().await;
+    let hooks = Webhooks::builder(assist::catalog())
+        .store(Arc::clone(&fixture.store))
+        .transport(RecordingTransport::new())
+        .build()
+        .expect("a service");
+    let acme = hooks.tenant(acme());
+    let event = |bytes: usize| Event::new(assist::DEVICE_ONLINE, &"x".repeat(bytes)).expect("JSON");
+    let id = || MessageId::new("m").expect("valid");
+    let large = acme.publish(event(256 * 1024).message_id(id())).await.expect_err("the quotes are too much");
+    assert_eq!(*large.kind(), ErrorKind::PayloadTooLarge);
+    assert!(large.to_string().contains("send at most 262144"), "{large}");
+    assert!(acme.explain(&id()).await.is_err(), "nothing of it was written");
+    acme.publish(event(1).message_id(id())).await.expect("published");
+    let reused = acme.publish(event(2).message_id(id())).await.expect_err("another content");
+    assert_eq!(*reused.kind(), ErrorKind::MessageIdReused);
+    assert!(reused.to_string().contains("choose another"), "{reused}");
+    let again = acme.publish(event(1).message_id(id())).await.expect("the same content");
+    assert_eq!(again.message_id(), &id());
+    let record = fixture.store.event(acme.id(), &id()).await.expect("read").expect("kept");
+    assert_eq!(record.event.payload.get(), "\"x\"", "the first is as it was");
 }

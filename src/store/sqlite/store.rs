@@ -62,10 +62,14 @@ const CLAIM_ROWS: usize = 64;
 /// # What survives
 ///
 /// What a call has written is committed when the call returns, with everything that belongs to it or not
-/// at all. [`Durability`](super::super::Durability) says what that means: by default it survives a power cut, if the disk keeps
-/// what it says it has synced. After a crash the store opens as it was at the last commit, and what was
-/// claimed is due at once: whatever had been sent but not recorded is sent again, under the same message
-/// id.
+/// at all. [`Durability`](super::super::Durability) says what that means: by default it survives a power
+/// cut, if the disk keeps what it says it has synced. After a crash the store opens as it was at the last
+/// commit, and what was claimed is due at once: whatever had been sent but not recorded is sent again, under
+/// the same message id.
+///
+/// Where there is no room on the disk, what does not fit is refused as
+/// [`Full`](crate::store::StoreErrorKind::Full), and nothing that was confirmed is lost. The rest goes on, and so
+/// does all once there is room; the store need not be opened again.
 ///
 /// The file must be on a local disk. On a network file system neither the lock nor the log can be
 /// trusted.
@@ -78,8 +82,10 @@ const CLAIM_ROWS: usize = 64;
 ///
 /// # Looking at the queue
 ///
-/// Reading along with the `sqlite3` tool does no harm, as long as no transaction is left open: the log
-/// could not be reused. Writing does: a store knows only of its own writes.
+/// Reading along with the `sqlite3` tool does no harm. While a transaction of it is left open, nothing waits
+/// for it, but the log `-wal` grows with everything that is written, instead of about 4 MB at most; once it has
+/// ended the log is used anew, and cut to 64 MiB if it had grown longer. Writing does harm: a store knows only
+/// of its own writes.
 ///
 /// ```sql
 /// -- What waits, by webhook; times are milliseconds since 1970.
@@ -90,6 +96,11 @@ const CLAIM_ROWS: usize = 64;
 /// -- The last answers of receivers.
 /// SELECT delivery, number, json_extract(doc, '$.outcome') FROM attempt ORDER BY delivery DESC LIMIT 20;
 /// ```
+///
+/// # Size
+///
+/// Space is used again: the file grows to what it held when it held most, and does not shrink by itself. What has
+/// ended leaves it [`Policy::with_keep`](crate::policy::Policy::with_keep) later, by a dispatcher's upkeep.
 pub struct SqliteStore {
     // In this order they are dropped: the writer, closing last, leaves a file without a log beside it.
     reader: Worker<Question>,
@@ -102,6 +113,10 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens the store in this file, which is made if there is none, to survive power cuts.
+    ///
+    /// A file of up to 64 MiB is read through for damage first. A larger one is not, as that would take long:
+    /// its damage shows as [`Corrupt`](crate::store::StoreErrorKind::Corrupt) by whoever comes upon it;
+    /// `sqlite3 hooks.db "PRAGMA quick_check"` looks through any.
     ///
     /// # Errors
     ///
