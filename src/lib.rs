@@ -113,6 +113,7 @@ pub mod delivery;
 #[cfg(feature = "dispatcher")]
 pub mod dispatcher;
 pub mod envelope;
+pub mod handshake;
 pub mod model;
 pub mod policy;
 pub mod registry;

@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::core::{Core, LimitsOf, Parts};
 use super::webhooks::Webhooks;
 use crate::clock::{Clock, SystemClock};
+use crate::handshake::Handshake;
 use crate::model::{Catalog, TenantId};
 use crate::policy::Policy;
 use crate::registry::{Limits, UrlRule};
@@ -38,6 +39,7 @@ pub struct WebhooksBuilder {
     transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
     signer: Option<Arc<dyn Signer>>,
+    handshake: Option<Handshake>,
 }
 
 impl WebhooksBuilder {
@@ -51,6 +53,7 @@ impl WebhooksBuilder {
             transport: None,
             clock: Arc::new(SystemClock),
             signer: None,
+            handshake: None,
         }
     }
 
@@ -99,6 +102,13 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Sets what each receiver is asked before its URL is registered: see [`handshake`](crate::handshake).
+    /// Default: nothing.
+    pub fn handshake(mut self, handshake: Handshake) -> Self {
+        self.handshake = Some(handshake);
+        self
+    }
+
     /// Accepts `http` URLs to literally-loopback hosts, and lets the default transport dial loopback
     /// addresses. For development: with it, whoever registers webhooks can reach this machine.
     pub fn allow_loopback_http(mut self) -> Self {
@@ -121,8 +131,8 @@ impl WebhooksBuilder {
             Some(transport) => transport,
             None => default_transport(self.urls)?,
         };
-        let Self { catalog, limits, policy, urls, clock, signer, .. } = self;
-        let parts = Parts { catalog, limits, policy, urls, store, transport, clock, signer };
+        let Self { catalog, limits, policy, urls, clock, signer, handshake, .. } = self;
+        let parts = Parts { catalog, limits, policy, urls, store, transport, clock, signer, handshake };
         Ok(Webhooks::new(Core::new(parts)))
     }
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::error::Error;
 use crate::bell::Bell;
 use crate::clock::Clock;
+use crate::handshake::Handshake;
 use crate::model::{Catalog, DeliveryOptions, HookId, PublishedEvent, TenantId, Timestamp};
 use crate::policy::Policy;
 use crate::registry::{Limits, Registry, RegistryChange, Terms, UrlRule, Version};
@@ -28,6 +29,7 @@ pub(super) struct Parts {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) signer: Option<Arc<dyn Signer>>,
+    pub(super) handshake: Option<Handshake>,
 }
 
 /// What the handles of a service and its dispatcher share.
@@ -75,6 +77,11 @@ impl Core {
     /// What signs instead of the webhooks' own keys.
     pub(super) fn signer(&self) -> Option<&dyn Signer> {
         self.parts.signer.as_deref()
+    }
+
+    /// What receivers are asked before they are registered.
+    pub(super) fn handshake(&self) -> Option<&Handshake> {
+        self.parts.handshake.as_ref()
     }
 
     pub(crate) fn policy(&self) -> &Policy {
