@@ -118,6 +118,7 @@ pub mod delivery;
 pub mod dispatcher;
 pub mod envelope;
 pub mod guide;
+pub mod handshake;
 pub mod model;
 pub mod policy;
 pub mod registry;

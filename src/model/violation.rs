@@ -78,6 +78,8 @@ pub enum Rule {
     TooLong,
     /// The event is not in the catalog.
     UnknownEvent,
+    /// The receiver did not allow that this service sends to it: see [`handshake`](crate::handshake).
+    Unwanted,
     /// The attribute has another JSON type than the one it needs.
     WrongType,
 }

@@ -5,6 +5,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, Response};
 
 use super::core::Core;
+use crate::handshake::REQUEST_ORIGIN;
 use crate::model::{CallbackUrl, DeliveryOptions, FailureKind, Outcome};
 use crate::request::post;
 use crate::retry::parse_retry_after;
@@ -15,10 +16,12 @@ impl Core {
     pub(crate) async fn attempt(
         &self,
         url: &CallbackUrl,
-        (options, headers): (&DeliveryOptions, HeaderMap),
+        (options, mut headers): (&DeliveryOptions, HeaderMap),
         body: Bytes,
         deadline: Duration,
     ) -> Outcome {
+        let origin = self.handshake().map(|it| (REQUEST_ORIGIN, it.origin().clone()));
+        headers.extend(origin);
         let request = match post(url, options, headers, body) {
             Ok(request) => request,
             Err(error) => return failed(FailureKind::Prepare, error.to_string()),

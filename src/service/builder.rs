@@ -7,6 +7,7 @@ use super::audience::Audience;
 use super::core::{Core, LimitsOf, Parts};
 use super::webhooks::Webhooks;
 use crate::clock::{Clock, SystemClock};
+use crate::handshake::Handshake;
 use crate::model::{Catalog, TenantId};
 use crate::policy::Policy;
 use crate::registry::{Limits, UrlRule};
@@ -40,6 +41,7 @@ pub struct WebhooksBuilder {
     clock: Arc<dyn Clock>,
     audience: Audience,
     signer: Option<Arc<dyn Signer>>,
+    handshake: Option<Handshake>,
 }
 
 impl WebhooksBuilder {
@@ -54,6 +56,7 @@ impl WebhooksBuilder {
             clock: Arc::new(SystemClock),
             audience: Audience::Tenant,
             signer: None,
+            handshake: None,
         }
     }
 
@@ -102,6 +105,13 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Sets what each receiver is asked before its URL is registered: see [`handshake`](crate::handshake).
+    /// Default: nothing.
+    pub fn handshake(mut self, handshake: Handshake) -> Self {
+        self.handshake = Some(handshake);
+        self
+    }
+
     /// Accepts `http` URLs to literally-loopback hosts, and lets the default transport dial loopback
     /// addresses. For development: with it, whoever registers webhooks can reach this machine.
     pub fn allow_loopback_http(mut self) -> Self {
@@ -131,8 +141,9 @@ impl WebhooksBuilder {
             Some(transport) => transport,
             None => default_transport(self.urls)?,
         };
-        let Self { catalog, limits, policy, urls, clock, audience, signer, .. } = self;
-        let parts = Parts { catalog, limits, policy, urls, store, transport, clock, audience, signer };
+        let Self { catalog, limits, policy, urls, clock, audience, signer, handshake, .. } = self;
+        let parts =
+            Parts { catalog, limits, policy, urls, store, transport, clock, audience, signer, handshake };
         Ok(Webhooks::new(Core::new(parts)))
     }
 }

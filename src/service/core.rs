@@ -10,6 +10,7 @@ use super::audience::Audience;
 use super::error::Error;
 use crate::bell::Bell;
 use crate::clock::Clock;
+use crate::handshake::Handshake;
 use crate::model::{Catalog, DeliveryOptions, HookId, PublishedEvent, TenantId, Timestamp};
 use crate::policy::Policy;
 use crate::registry::{Limits, Registry, RegistryChange, Terms, UrlRule, Version};
@@ -30,6 +31,7 @@ pub(super) struct Parts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) audience: Audience,
     pub(super) signer: Option<Arc<dyn Signer>>,
+    pub(super) handshake: Option<Handshake>,
 }
 
 /// What the handles of a service and its dispatcher share.
@@ -77,6 +79,11 @@ impl Core {
     /// What signs instead of the webhooks' own keys.
     pub(super) fn signer(&self) -> Option<&dyn Signer> {
         self.parts.signer.as_deref()
+    }
+
+    /// What receivers are asked before they are registered.
+    pub(super) fn handshake(&self) -> Option<&Handshake> {
+        self.parts.handshake.as_ref()
     }
 
     pub(crate) fn policy(&self) -> &Policy {

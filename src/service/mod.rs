@@ -1,5 +1,6 @@
 //! What a host calls: [`Webhooks`] and the [`Tenant`] handles that it gives.
 
+mod asking;
 mod attempt;
 mod audience;
 mod builder;

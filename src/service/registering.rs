@@ -1,6 +1,7 @@
 use super::core::random_bytes;
 use super::error::Error;
 use super::tenant::Tenant;
+use crate::handshake::Consent;
 use crate::model::{
     DeliveryOptions, DisableReason, FailureKind, HookId, Rule, Scope, SealedSecrets, Status, Violation,
     Webhook, WebhookDraft, WebhookPatch,
@@ -64,7 +65,7 @@ impl Tenant {
     /// The webhook is registered or not; list to find out.
     pub async fn create(&self, draft: &WebhookDraft) -> Result<Created, Error> {
         self.require(Scope::Create)?;
-        let address = self.check_address(draft.url()).await;
+        let address = self.check_receiver(draft.url()).await;
         let secret = Secret::from_random(*random_bytes()?);
         let sealed = KeyRing::new(secret.clone()).seal();
         let decide = |registry: &Registry, terms: Terms<'_>| {
@@ -307,7 +308,20 @@ impl Tenant {
         if present.webhook.url().as_str() == url {
             return AddressFinding::default();
         }
-        self.check_address(url).await
+        self.check_receiver(url).await
+    }
+
+    /// Whether a URL could be dialled, and whether its receiver wants to be sent to where that is asked.
+    async fn check_receiver(&self, url: &str) -> AddressFinding {
+        let finding = self.check_address(url).await;
+        let terms = self.core.terms(&self.id);
+        let url = check_url(url, terms.urls, &terms.limits.unwrap_or_default());
+        match (self.core.handshake(), url) {
+            (Some(handshake), Ok(url)) if finding.violation.is_none() => {
+                finding.with_consent(self.core.ask(handshake, &url).await)
+            }
+            _ => finding,
+        }
     }
 
     /// Asks the transport whether a URL that keeps the rules could be dialled.
@@ -335,6 +349,20 @@ pub(super) struct AddressFinding {
 }
 
 impl AddressFinding {
+    fn with_consent(mut self, consent: Consent) -> Self {
+        match consent {
+            Consent::Given => {}
+            Consent::AtMost(rate) => self.warnings.push(format!(
+                "the receiver allows {rate} requests a minute; it may answer more with 429, and they are tried again"
+            )),
+            Consent::Denied => {
+                let message = "the receiver did not allow it; let it answer OPTIONS with WebHook-Allowed-Origin";
+                self.violation = Some(Violation::new("url", Rule::Unwanted, message));
+            }
+        }
+        self
+    }
+
     /// A refused address stands beside every other violation.
     fn judge(&self, decided: Result<RegistryChange, Refusal>) -> Result<RegistryChange, Error> {
         let Some(violation) = &self.violation else { return Ok(decided?) };

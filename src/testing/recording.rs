@@ -144,6 +144,18 @@ impl Answer {
         self.edit(|response| *response.body_mut() = body.into())
     }
 
+    /// The same with a header, in place of one of the same name.
+    ///
+    /// # Panics
+    ///
+    /// When `name` is no header name in lower case, or `value` no header value.
+    #[must_use]
+    pub fn header(self, name: &'static str, value: &'static str) -> Self {
+        self.edit(|response| {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        })
+    }
+
     fn edit(mut self, change: impl FnOnce(&mut Response<Bytes>)) -> Self {
         if let Ok(response) = &mut self.outcome {
             change(response);

@@ -7,6 +7,7 @@ mod dispatcher;
 mod faults;
 mod golden;
 mod guard;
+mod handshake;
 mod http_transport;
 mod layers;
 mod outbox;

@@ -16,10 +16,11 @@ pub(super) enum Layer {
 }
 
 /// The layers that have rules; those above them (`service`, `dispatcher`, ..) see everything.
-pub(super) const LAYERS: [(&str, Layer); 11] = [
+pub(super) const LAYERS: [(&str, Layer); 12] = [
     ("assist", Layer::Pure(&["model", "registry"])),
     ("delivery", Layer::Pure(&["model", "retry"])),
     ("envelope", Layer::Pure(&["model"])),
+    ("handshake", Layer::Pure(&["model"])),
     ("model", Layer::Pure(&[])),
     ("registry", Layer::Pure(&["model"])),
     ("retry", Layer::Pure(&["model"])),

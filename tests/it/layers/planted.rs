@@ -123,6 +123,8 @@ fn leading_upwards_or_sideways_is_caught() {
     caught("model::attempt", "use crate::{model::X, service::Webhooks};", "leads to `crate::service`");
     caught("retry", "fn f() { crate::delivery::g() }", "leads to `crate::delivery`");
     caught("signature::key", "fn f(s: crate::store::X) {}", "leads to `crate::store`");
+    caught("handshake", "use crate::transport::Transport;", "leads to `crate::transport`");
+    caught("signer", "use crate::store::Store;", "leads to `crate::store`");
     caught("envelope", "macro_rules! m { () => { $crate::assist::limits() } }", "leads to `crate::assist`");
     caught("registry::rules", "impl From<crate::routing::X> for Y {}", "leads to `crate::routing`");
     caught("assist", "pub(in crate::routing) fn f() {}", "leads to `crate::routing`");
