@@ -3,7 +3,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
+use super::attempt::failed_by;
 use super::error::{Error, ErrorKind};
+use super::registering::AddressFinding;
 use super::tenant::Tenant;
 use crate::model::{
     CallbackUrl, DeliveryOptions, Event, EventId, HookId, MessageId, Outcome, Scope, Violation, WebhookDraft,
@@ -35,7 +37,7 @@ impl PingReport {
 pub enum PingOutcome {
     /// The URL breaks rules, or leads to an address that is not allowed: nothing was sent.
     Invalid(Vec<Violation>),
-    /// A request was made.
+    /// What came of the attempt, the look-up of the host's name being the first step of it.
     Sent(Outcome),
 }
 
@@ -133,9 +135,11 @@ impl Tenant {
         headers.insert(WEBHOOK_PING, HeaderValue::from_static(kind));
         let outcome = match target {
             Err(violations) => PingOutcome::Invalid(violations),
-            Ok((url, options)) => match self.check_address(url.as_str()).await.violation {
-                Some(violation) => PingOutcome::Invalid(vec![violation]),
-                None => PingOutcome::Sent(self.core.attempt(&url, &options, headers, body).await),
+            Ok((url, options)) => match self.check_address(url.as_str()).await {
+                AddressFinding { violation: Some(violation), .. } => PingOutcome::Invalid(vec![violation]),
+                // What could not be checked cannot be sent either; trying would cost deliveries a look-up.
+                AddressFinding { failure: Some(error), .. } => PingOutcome::Sent(failed_by(&error)),
+                _ => PingOutcome::Sent(self.core.attempt(&url, &options, headers, body).await),
             },
         };
         PingReport { outcome, took: self.core.now().since(started) }

@@ -8,6 +8,7 @@ use crate::model::{
 use crate::registry::{self, Backlog, Refusal, Registered, Registry, RegistryChange, Terms, check_url};
 use crate::signature::{KeyRing, Secret};
 use crate::store::{StoreError, StoreErrorKind};
+use crate::transport::TransportError;
 
 /// A webhook that was created, with the secret that its receiver needs.
 #[derive(Clone, Debug)]
@@ -30,6 +31,26 @@ impl Created {
 
     /// What may keep it from being delivered to, and can be mended later: a host name that is not
     /// resolved, say.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+/// A webhook that was replaced or patched.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    webhook: Webhook,
+    warnings: Vec<String>,
+}
+
+impl Updated {
+    /// The webhook as it is now.
+    pub const fn webhook(&self) -> &Webhook {
+        &self.webhook
+    }
+
+    /// What may keep it from being delivered to, and can be mended later, as with a webhook that was
+    /// [created](Created::warnings). Empty when the URL stayed as it was.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -71,7 +92,7 @@ impl Tenant {
             address.judge(registry::create(draft, sealed.clone(), registry, terms))
         };
         let webhook = self.change(decide).await?;
-        Ok(Created { webhook, secret, warnings: address.warnings })
+        Ok(Created { webhook, secret, warnings: address.warnings() })
     }
 
     /// Replaces a webhook by what `draft` asks for. It keeps its id, its secrets, its options, and its
@@ -84,11 +105,15 @@ impl Tenant {
     /// # Cancellation
     ///
     /// The webhook is replaced or not.
-    pub async fn replace(&self, hook_id: HookId, draft: &WebhookDraft) -> Result<Webhook, Error> {
+    pub async fn replace(&self, hook_id: HookId, draft: &WebhookDraft) -> Result<Updated, Error> {
         self.require(Scope::Update)?;
         let present = self.get_registered(hook_id).await?;
         let address = self.check_new_address(&present, draft.url()).await;
-        self.change(|registry, terms| address.judge(registry::replace(hook_id, draft, registry, terms))).await
+        let decide = |registry: &Registry, terms: Terms<'_>| {
+            address.judge(registry::replace(hook_id, draft, registry, terms))
+        };
+        let webhook = self.change(decide).await?;
+        Ok(Updated { webhook, warnings: address.warnings() })
     }
 
     /// Changes what `patch` names.
@@ -100,11 +125,15 @@ impl Tenant {
     /// # Cancellation
     ///
     /// The webhook is changed or not.
-    pub async fn patch(&self, hook_id: HookId, patch: &WebhookPatch) -> Result<Webhook, Error> {
+    pub async fn patch(&self, hook_id: HookId, patch: &WebhookPatch) -> Result<Updated, Error> {
         self.require(Scope::Update)?;
         let present = self.get_registered(hook_id).await?;
         let address = self.check_new_address(&present, patch.apply(&present.webhook).url()).await;
-        self.change(|registry, terms| address.judge(registry::patch(hook_id, patch, registry, terms))).await
+        let decide = |registry: &Registry, terms: Terms<'_>| {
+            address.judge(registry::patch(hook_id, patch, registry, terms))
+        };
+        let webhook = self.change(decide).await?;
+        Ok(Updated { webhook, warnings: address.warnings() })
     }
 
     /// Enables a webhook, and resumes or drops the deliveries that waited.
@@ -300,21 +329,25 @@ impl Tenant {
             Err(error) if error.kind() == FailureKind::Refused => {
                 let message = "leads to an address that is not allowed; use a public one";
                 let violation = Violation::new("url", Rule::AddressRefused, message);
-                AddressFinding { violation: Some(violation), warnings: Vec::new() }
+                AddressFinding { violation: Some(violation), failure: None }
             }
-            Err(error) => AddressFinding { violation: None, warnings: vec![error.to_string()] },
+            Err(error) => AddressFinding { violation: None, failure: Some(error) },
         }
     }
 }
 
-/// What the transport said of a URL.
+/// What the transport said of a URL: nothing, that it is refused, or why it could not tell.
 #[derive(Default)]
 pub(super) struct AddressFinding {
     pub(super) violation: Option<Violation>,
-    warnings: Vec<String>,
+    pub(super) failure: Option<TransportError>,
 }
 
 impl AddressFinding {
+    fn warnings(&self) -> Vec<String> {
+        self.failure.iter().map(ToString::to_string).collect()
+    }
+
     /// A refused address stands beside every other violation.
     fn judge(&self, decided: Result<RegistryChange, Refusal>) -> Result<RegistryChange, Error> {
         let Some(violation) = &self.violation else { return Ok(decided?) };

@@ -65,7 +65,8 @@ pub trait Transport: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Connect`, `Dns`, `Protocol`, `Refused`, `Timeout` or `Tls`: no complete answer came.
+    /// `Connect`, `Dns`, `Protocol`, `Refused`, `Timeout`, `Tls` or one of its kinds: no complete answer
+    /// came.
     ///
     /// # Cancellation
     ///
