@@ -65,7 +65,8 @@ fn certificate_kind(error: &CertificateError) -> FailureKind {
         Of::Expired | Of::ExpiredContext { .. } => FailureKind::TlsExpired,
         Of::NotValidYet | Of::NotValidYetContext { .. } => FailureKind::TlsNotYetValid,
         Of::NotValidForName | Of::NotValidForNameContext { .. } => FailureKind::TlsWrongHost,
-        Of::UnknownIssuer => FailureKind::TlsUntrusted,
+        // The signature is bad where an issuer has the name of a trusted one, and another key.
+        Of::BadSignature | Of::UnknownIssuer => FailureKind::TlsUntrusted,
         // A self-signed certificate as openssl makes it: an authority that stands as a server.
         Of::Other(other) => match other.0.downcast_ref() {
             Some(webpki::Error::CaUsedAsEndEntity) => FailureKind::TlsUntrusted,
