@@ -166,8 +166,9 @@ async fn a_request_whose_kept_connection_breaks_is_not_sent_again() {
     assert!(listener.accept().is_err(), "no other connection was opened");
 }
 
-/// The runtime's only thread waits for the server, so the client finds out about the closing while it already
-/// holds the next request: that is when a client may feel free to send it elsewhere by itself.
+/// The runtime's only thread waits for the server, and then yields once: now the closing is known to it, but
+/// the client's task was not run yet, and finds out while it already holds the next request. That is when a
+/// client may feel free to send it elsewhere by itself.
 #[tokio::test]
 async fn a_request_that_meets_a_closed_connection_is_not_sent_elsewhere() {
     let (close, told) = std::sync::mpsc::channel::<()>();
@@ -184,6 +185,7 @@ async fn a_request_that_meets_a_closed_connection_is_not_sent_elsewhere() {
     send(&transport, port, &LIMITS).await.expect("an answer");
     close.send(()).expect("the server waits");
     let listener = server.done_blocking();
+    tokio::task::yield_now().await;
     let error = send(&transport, port, &LIMITS).await.expect_err("nobody is there any more");
     assert_eq!(error.kind(), FailureKind::Protocol, "{}", error.detail());
     assert!(listener.accept().is_err(), "no other connection was opened");

@@ -11,8 +11,11 @@ use bytes::Bytes;
 use hookwire::model::CallbackUrl;
 use hookwire::transport::{HttpTransport, Resolve, SendLimits, Transport};
 use http::Request;
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::TestRunner;
+use tokio::runtime::Runtime;
 
 use crate::support::tunnels::{Leads, Tunnels};
 
@@ -49,8 +52,8 @@ fn inner(it: Ipv6Addr) -> Option<Ipv4Addr> {
 }
 
 /// Answers each time with the next of these lists, from the first again after the last.
-#[derive(Debug)]
-struct Flapping(Mutex<Vec<Vec<IpAddr>>>);
+#[derive(Clone, Debug, Default)]
+struct Flapping(Arc<Mutex<Vec<Vec<IpAddr>>>>);
 
 #[async_trait]
 impl Resolve for Flapping {
@@ -126,42 +129,62 @@ fn host() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The addresses that a proxy was asked for when this URL was sent to twice, if it is accepted at all.
-async fn dialled(url: &str, answers: Vec<Vec<IpAddr>>) -> Vec<SocketAddr> {
-    let Ok(url) = CallbackUrl::parse(url) else { return Vec::new() };
-    let proxy = Tunnels::open(Leads::Nowhere("HTTP/1.1 403 Forbidden\r\n\r\n")).await;
-    let resolver = Flapping(Mutex::new(answers));
-    let builder = HttpTransport::builder().proxy(&proxy.url()).resolver(resolver);
-    let transport = Arc::new(builder.build().expect("valid"));
-    let _ = transport.check(&url).await;
-    for _ in 0..2 {
-        let Ok(request) = Request::post(url.as_str()).body(Bytes::new()) else { continue };
-        let limits = SendLimits::new(Duration::from_secs(30), 0);
-        transport.send(request, &limits).await.expect_err("the proxy opens no tunnel");
-    }
-    let asked = proxy.asked();
-    asked.iter().map(|head| head.split(' ').nth(1).expect("a target").parse().expect("an address")).collect()
+/// A transport whose only way out is a proxy that opens no tunnel and tells what it was asked for.
+struct Way {
+    proxy: Tunnels,
+    resolver: Flapping,
+    transport: HttpTransport,
 }
 
-proptest! {
-    #[test]
-    fn nothing_forbidden_is_ever_dialled(
-        host in host(),
-        port in prop_oneof![Just(String::new()), (1..=u16::MAX).prop_map(|port| format!(":{port}"))],
-        answers in proptest::collection::vec(proptest::collection::vec(address(), 1..4), 1..4),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+impl Way {
+    async fn out() -> Self {
+        let proxy = Tunnels::open(Leads::Nowhere("HTTP/1.1 403 Forbidden\r\n\r\n")).await;
+        let resolver = Flapping::default();
+        let builder = HttpTransport::builder().proxy(&proxy.url()).resolver(resolver.clone());
+        Self { proxy, resolver, transport: builder.build().expect("valid") }
+    }
+
+    /// What is dialled when this URL is checked and then sent to twice, if it is accepted at all.
+    async fn dialled(&self, url: &str, answers: Vec<Vec<IpAddr>>) -> Vec<SocketAddr> {
+        let Ok(url) = CallbackUrl::parse(url) else { return Vec::new() };
+        *self.resolver.0.lock().expect("whole") = answers;
+        let before = self.proxy.asked().len();
+        let _ = self.transport.check(&url).await;
+        for _ in 0..2 {
+            let Ok(request) = Request::post(url.as_str()).body(Bytes::new()) else { continue };
+            let limits = SendLimits::new(Duration::from_secs(30), 0);
+            self.transport.send(request, &limits).await.expect_err("the proxy opens no tunnel");
+        }
+        let target = |head: &String| head.split(' ').nth(1).expect("a target").parse().expect("an address");
+        self.proxy.asked()[before..].iter().map(target).collect()
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+#[test]
+fn nothing_forbidden_is_ever_dialled() {
+    let port = prop_oneof![Just(String::new()), (1..=u16::MAX).prop_map(|port| format!(":{port}"))];
+    let answers = vec(vec(address(), 1..4), 1..4);
+    let runtime = runtime();
+    let way = runtime.block_on(Way::out());
+    let ran = TestRunner::default().run(&(host(), port, answers), |(host, port, answers)| {
         let url = format!("https://{host}{port}/");
-        for address in runtime.block_on(dialled(&url, answers)) {
+        for address in runtime.block_on(way.dialled(&url, answers)) {
             prop_assert!(!is_forbidden(address.ip()), "{} led to {}", url, address);
         }
-    }
+        Ok(())
+    });
+    ran.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]
 fn the_way_of_finding_out_finds_what_is_dialled() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let answers = vec![vec![[8, 8, 8, 8].into()], vec![[1, 1, 1, 1].into()], vec![[10, 0, 0, 1].into()]];
-    let dialled = runtime.block_on(dialled("https://hooks.example.com:444/", answers));
+    let answers = [[8, 8, 8, 8], [1, 1, 1, 1], [10, 0, 0, 1]].map(|it| vec![it.into()]).to_vec();
+    let runtime = runtime();
+    let way = runtime.block_on(Way::out());
+    let dialled = runtime.block_on(way.dialled("https://hooks.example.com:444/", answers));
     assert_eq!(dialled, [SocketAddr::from(([1, 1, 1, 1], 444))], "one is for the check, one is forbidden");
 }
