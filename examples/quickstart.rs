@@ -51,7 +51,7 @@ pub(crate) async fn main() -> Result<(), support::Error> {
         .subscribe_in(assist::DEVICE_ONLINE, [DeptId::new(7)]);
     let webhook = match acme.list().await?.first() {
         None => acme.create(&draft).await?.webhook().clone(),
-        Some(known) => acme.patch(known.hook_id(), &WebhookPatch::new().url(&url)).await?,
+        Some(known) => acme.patch(known.hook_id(), &WebhookPatch::new().url(&url)).await?.webhook().clone(),
     };
     println!("    registered: {}", serde_json::to_string(&webhook)?);
 

@@ -96,7 +96,8 @@
 //! A webhook URL is an order from a stranger to make a request from inside your network. `HttpTransport`
 //! judges every address, literal or resolved, and dials only what it has judged; it follows no redirect,
 //! reads no proxy from the environment, and caps the time and size of every answer. Redirects are not
-//! followed because a checked address could lead to one that is not.
+//! followed because a checked address could lead to one that is not. Networks of your own are opened and
+//! closed by its builder, which also takes your egress proxy; `reconfigure` changes them while it runs.
 //!
 //! Secrets print as `[redacted]` and leave through methods named `expose` alone. A store keeps them as the
 //! service hands them over, in clear today: protect its backups as you protect passwords.

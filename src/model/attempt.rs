@@ -92,8 +92,19 @@ pub enum FailureKind {
     Refused,
     /// The deadline passed. A retry can help as it stands; the receiver may have got the event.
     Timeout,
-    /// No TLS connection that is worth trust. A retry helps once the receiver's certificate is mended.
+    /// TLS failed, in none of the ways below. A retry helps once the receiver's TLS is mended.
     Tls,
+    /// The receiver's certificate has expired. A retry helps once it is renewed.
+    TlsExpired,
+    /// The receiver's certificate is not valid yet. A retry helps by then, or once a clock is set right.
+    TlsNotYetValid,
+    /// The receiver speaks nothing newer than TLS 1.1. A retry helps once it speaks TLS 1.2 or 1.3.
+    TlsTooOld,
+    /// The receiver's certificate is self-signed, or its issuer is not trusted or not sent along. A retry
+    /// helps once it has one by a public authority, with its chain.
+    TlsUntrusted,
+    /// The receiver's certificate is for other hosts. A retry helps once it names this one.
+    TlsWrongHost,
 }
 
 impl FailureKind {
@@ -107,6 +118,11 @@ impl FailureKind {
             Self::Refused => "address refused",
             Self::Timeout => "timed out",
             Self::Tls => "TLS failed",
+            Self::TlsExpired => "TLS failed: the certificate has expired",
+            Self::TlsNotYetValid => "TLS failed: the certificate is not valid yet",
+            Self::TlsTooOld => "TLS failed: only TLS 1.2 and 1.3 are spoken",
+            Self::TlsUntrusted => "TLS failed: the certificate is self-signed, or its issuer is not trusted",
+            Self::TlsWrongHost => "TLS failed: the certificate is for another host",
         }
     }
 }

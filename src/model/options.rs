@@ -90,8 +90,9 @@ impl DeliveryOptions {
     ///
     /// # Errors
     ///
-    /// [`InvalidHeader`] when it is no header, is one that hookwire or the HTTP layer sets, or is too
-    /// much.
+    /// [`InvalidHeader`] when it is no header, is too much, or is reserved: `host`, `user-agent`, `expect`,
+    /// `accept-encoding`, `content-*`, `webhook-*`, headers of a single hop (`connection`, `proxy-*`, ..),
+    /// and those that metadata services of clouds listen for (`metadata-flavor`, `x-aws-*`, ..).
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, InvalidHeader> {
         let key = HeaderName::try_from(name).map_err(|_| InvalidHeader::NotName(name.to_owned()))?;
         if is_reserved(&key) {
@@ -125,27 +126,40 @@ impl DeliveryOptions {
     }
 }
 
-/// Headers that frame the request, speak for hookwire, or unlock the clouds' metadata services.
+/// Headers that frame the request or speak for hookwire.
+const OURS: [&str; 6] = ["accept-encoding", "expect", "host", "user-agent", "content-", "webhook-"];
+
+/// Headers of a single hop (RFC 9110, section 7.6.1, and what clients made up).
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Headers by which metadata services of clouds tell their own machines from strangers: Azure, Google,
+/// IBM and Yandex (`Metadata..`), Akamai (`Metadata-Token`), AWS, Alibaba, Huawei, and Azure's App Service.
+const METADATA: [&str; 8] = [
+    "metadata",
+    "metadata-",
+    "x-aliyun-",
+    "x-aws-",
+    "x-goog-",
+    "x-google-",
+    "x-identity-header",
+    "x-metadata-",
+];
+
+/// An entry with a dash at its end stands for every name that begins so.
 fn is_reserved(name: &HeaderName) -> bool {
-    const NAMES: [&str; 14] = [
-        "accept-encoding",
-        "connection",
-        "expect",
-        "host",
-        "keep-alive",
-        "metadata",
-        "metadata-flavor",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-    ];
-    const PREFIXES: [&str; 6] = ["content-", "webhook-", "x-aws-", "x-google-", "x-goog-", "x-metadata-"];
     let name = name.as_str();
-    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    let is = |entry: &str| name == entry || (entry.ends_with('-') && name.starts_with(entry));
+    [&OURS[..], &HOP_BY_HOP, &METADATA].into_iter().flatten().any(|entry| is(entry))
 }
 
 impl fmt::Debug for DeliveryOptions {
@@ -216,10 +230,55 @@ mod tests {
 
     #[test]
     fn reserved_headers_are_refused_in_any_case() {
-        for name in ["Host", "CONTENT-TYPE", "webhook-id", "Transfer-Encoding", "Metadata-Flavor"] {
+        for name in [
+            "Host",
+            "User-Agent",
+            "Expect",
+            "Accept-Encoding",
+            "CONTENT-TYPE",
+            "content-length",
+            "Content-Encoding",
+            "webhook-id",
+            "Webhook-Signature",
+            "webhook-ping",
+            "Connection",
+            "HTTP2-Settings",
+            "Keep-Alive",
+            "Proxy-Authenticate",
+            "Proxy-Authorization",
+            "Proxy-Connection",
+            "TE",
+            "Trailer",
+            "Transfer-Encoding",
+            "Upgrade",
+            "Metadata",
+            "Metadata-Flavor",
+            "Metadata-Token",
+            "X-Metadata-Token",
+            "X-Google-Metadata-Request",
+            "X-aws-ec2-metadata-token",
+            "X-AWS-EC2-Metadata-Token-TTL-Seconds",
+            "X-aliyun-ecs-metadata-token",
+            "X-IDENTITY-HEADER",
+        ] {
             let error = DeliveryOptions::new().with_header(name, "x").expect_err(name);
             assert!(matches!(error, InvalidHeader::Reserved(_)), "{error}");
         }
+    }
+
+    #[test]
+    fn headers_that_only_look_alike_are_free() {
+        for name in
+            ["Authorization", "X-Host", "Team", "Tea", "Contents", "Webhooks", "X-Upgrade", "Metadatas"]
+        {
+            assert!(DeliveryOptions::new().with_header(name, "x").is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn stored_options_are_no_way_round_the_rules() {
+        let stored = r#"{"headers":{"Metadata-Flavor":"Google"}}"#;
+        assert!(serde_json::from_str::<DeliveryOptions>(stored).is_err());
     }
 
     #[test]

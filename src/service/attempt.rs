@@ -45,7 +45,8 @@ impl Core {
     }
 }
 
-fn failed_by(error: &TransportError) -> Outcome {
+/// The outcome of a request that the transport gave up.
+pub(super) fn failed_by(error: &TransportError) -> Outcome {
     failed(error.kind(), error.detail())
 }
 

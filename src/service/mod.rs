@@ -26,6 +26,6 @@ pub use error::{Error, ErrorKind};
 pub use explanation::{Explanation, Fate};
 pub use ping::{PingOutcome, PingReport, PingTarget};
 pub use publishing::Sent;
-pub use registering::{Created, Details};
+pub use registering::{Created, Details, Updated};
 pub use tenant::Tenant;
 pub use webhooks::Webhooks;

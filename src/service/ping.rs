@@ -3,8 +3,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
-use super::attempt::failed;
+use super::attempt::{failed, failed_by};
 use super::error::{Error, ErrorKind};
+use super::registering::AddressFinding;
 use super::tenant::Tenant;
 use crate::model::{
     CallbackUrl, DeliveryOptions, Event, EventId, FailureKind, HookId, MessageId, Outcome, Scope, Violation,
@@ -37,7 +38,7 @@ impl PingReport {
 pub enum PingOutcome {
     /// The URL breaks rules, or leads to an address that is not allowed: nothing was sent.
     Invalid(Vec<Violation>),
-    /// A request was made.
+    /// What came of the attempt, the look-up of the host's name being the first step of it.
     Sent(Outcome),
 }
 
@@ -134,15 +135,18 @@ impl Tenant {
         let started = self.core.now();
         let outcome = match target {
             Err(violations) => PingOutcome::Invalid(violations),
-            Ok((url, options)) => match self.check_address(url.as_str()).await.violation {
-                Some(violation) => PingOutcome::Invalid(vec![violation]),
-                None => {
-                    let outcome = self.send_ping(&url, (&options, headers), kind, body).await;
-                    PingOutcome::Sent(self.audience.see(outcome))
-                }
+            Ok((url, options)) => match self.check_address(url.as_str()).await {
+                AddressFinding { violation: Some(violation), .. } => PingOutcome::Invalid(vec![violation]),
+                // What could not be checked cannot be sent either; trying would cost deliveries a look-up.
+                AddressFinding { failure: Some(error), .. } => self.pinged(failed_by(&error)),
+                _ => self.pinged(self.send_ping(&url, (&options, headers), kind, body).await),
             },
         };
         PingReport { outcome, took: self.core.now().since(started) }
+    }
+
+    fn pinged(&self, outcome: Outcome) -> PingOutcome {
+        PingOutcome::Sent(self.audience.see(outcome))
     }
 
     async fn send_ping(

@@ -9,6 +9,7 @@ use crate::model::{
 use crate::registry::{self, Backlog, Refusal, Registered, Registry, RegistryChange, Terms, check_url};
 use crate::signature::{KeyRing, Secret, SigningKey, VerifyingKey};
 use crate::store::{StoreError, StoreErrorKind};
+use crate::transport::TransportError;
 
 /// A webhook that was created, with the secret that its receiver needs.
 #[derive(Clone, Debug)]
@@ -31,6 +32,26 @@ impl Created {
 
     /// What may keep it from being delivered to, and can be mended later: a host name that is not
     /// resolved, say.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+/// A webhook that was replaced or patched.
+#[derive(Clone, Debug)]
+pub struct Updated {
+    webhook: Webhook,
+    warnings: Vec<String>,
+}
+
+impl Updated {
+    /// The webhook as it is now.
+    pub const fn webhook(&self) -> &Webhook {
+        &self.webhook
+    }
+
+    /// What may keep it from being delivered to, and can be mended later, as with a webhook that was
+    /// [created](Created::warnings). Empty when the URL stayed as it was.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -72,7 +93,7 @@ impl Tenant {
             address.judge(registry::create(draft, sealed.clone(), registry, terms))
         };
         let webhook = self.change(decide).await?;
-        Ok(Created { webhook, secret, warnings: address.warnings })
+        Ok(Created { webhook, secret, warnings: address.warnings() })
     }
 
     /// Replaces a webhook by what `draft` asks for. It keeps its id, its secrets, its options, and its
@@ -85,11 +106,15 @@ impl Tenant {
     /// # Cancellation
     ///
     /// The webhook is replaced or not.
-    pub async fn replace(&self, hook_id: HookId, draft: &WebhookDraft) -> Result<Webhook, Error> {
+    pub async fn replace(&self, hook_id: HookId, draft: &WebhookDraft) -> Result<Updated, Error> {
         self.require(Scope::Update)?;
         let present = self.get_registered(hook_id).await?;
         let address = self.check_new_address(&present, draft.url()).await;
-        self.change(|registry, terms| address.judge(registry::replace(hook_id, draft, registry, terms))).await
+        let decide = |registry: &Registry, terms: Terms<'_>| {
+            address.judge(registry::replace(hook_id, draft, registry, terms))
+        };
+        let webhook = self.change(decide).await?;
+        Ok(Updated { webhook, warnings: address.warnings() })
     }
 
     /// Changes what `patch` names.
@@ -101,11 +126,15 @@ impl Tenant {
     /// # Cancellation
     ///
     /// The webhook is changed or not.
-    pub async fn patch(&self, hook_id: HookId, patch: &WebhookPatch) -> Result<Webhook, Error> {
+    pub async fn patch(&self, hook_id: HookId, patch: &WebhookPatch) -> Result<Updated, Error> {
         self.require(Scope::Update)?;
         let present = self.get_registered(hook_id).await?;
         let address = self.check_new_address(&present, patch.apply(&present.webhook).url()).await;
-        self.change(|registry, terms| address.judge(registry::patch(hook_id, patch, registry, terms))).await
+        let decide = |registry: &Registry, terms: Terms<'_>| {
+            address.judge(registry::patch(hook_id, patch, registry, terms))
+        };
+        let webhook = self.change(decide).await?;
+        Ok(Updated { webhook, warnings: address.warnings() })
     }
 
     /// Enables a webhook, and resumes or drops the deliveries that waited.
@@ -334,33 +363,43 @@ impl Tenant {
             Err(error) if error.kind() == FailureKind::Refused => {
                 let message = "leads to an address that is not allowed; use a public one";
                 let violation = Violation::new("url", Rule::AddressRefused, message);
-                AddressFinding { violation: Some(violation), warnings: Vec::new() }
+                AddressFinding { violation: Some(violation), ..AddressFinding::default() }
             }
-            Err(error) => AddressFinding { violation: None, warnings: vec![error.to_string()] },
+            Err(error) => AddressFinding { failure: Some(error), ..AddressFinding::default() },
         }
     }
 }
 
-/// What the transport said of a URL.
+/// What is known of a URL: that it is refused, why nothing could be told, how much its receiver allows.
 #[derive(Default)]
 pub(super) struct AddressFinding {
     pub(super) violation: Option<Violation>,
-    warnings: Vec<String>,
+    pub(super) failure: Option<TransportError>,
+    allowed_rate: Option<u32>,
 }
 
 impl AddressFinding {
     fn with_consent(mut self, consent: Consent) -> Self {
         match consent {
             Consent::Given => {}
-            Consent::AtMost(rate) => self.warnings.push(format!(
-                "the receiver allows {rate} requests a minute; it may answer more with 429, and they are tried again"
-            )),
+            Consent::AtMost(rate) => self.allowed_rate = Some(rate),
             Consent::Denied => {
-                let message = "the receiver did not allow it; let it answer OPTIONS with WebHook-Allowed-Origin";
+                let message =
+                    "the receiver did not allow it; let it answer OPTIONS with WebHook-Allowed-Origin";
                 self.violation = Some(Violation::new("url", Rule::Unwanted, message));
             }
         }
         self
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let failure = self.failure.iter().map(ToString::to_string);
+        let rate = self.allowed_rate.iter().map(|rate| {
+            format!(
+                "the receiver allows {rate} requests a minute; it may answer more with 429, and they are tried again"
+            )
+        });
+        failure.chain(rate).collect()
     }
 
     /// A refused address stands beside every other violation.

@@ -2,6 +2,23 @@
 //!
 //! A transport carries one prepared request to one receiver and brings back the answer. It knows nothing
 //! of webhooks, retries or stores.
+//!
+//! # Which addresses pass
+//!
+//! `HttpTransport` judges every address of a host by the first of these that speaks of it:
+//!
+//! | | from |
+//! |---|---|
+//! | closed | `deny_network` of its builder |
+//! | closed | metadata and credential services of the clouds, those on public addresses too |
+//! | open | `allow_network` |
+//! | open | loopback, with `allow_loopback` |
+//! | closed | all that is no public unicast: the special-purpose registries of IANA, multicast, what is not allocated |
+//! | open | the rest |
+//!
+//! An IPv4 address inside an IPv6 address (mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP) has to
+//! pass by itself too, and without the switch for loopback. One closed address refuses the whole host. The
+//! same function judges at registration, at ping and whenever a connection is opened.
 
 mod error;
 #[cfg(feature = "http-transport")]
@@ -65,7 +82,8 @@ pub trait Transport: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Connect`, `Dns`, `Protocol`, `Refused`, `Timeout` or `Tls`: no complete answer came.
+    /// `Connect`, `Dns`, `Protocol`, `Refused`, `Timeout`, `Tls` or one of its kinds: no complete answer
+    /// came.
     ///
     /// # Cancellation
     ///

@@ -146,6 +146,11 @@ fn each_kind_of_failure() {
         FailureKind::Refused,
         FailureKind::Timeout,
         FailureKind::Tls,
+        FailureKind::TlsExpired,
+        FailureKind::TlsNotYetValid,
+        FailureKind::TlsTooOld,
+        FailureKind::TlsUntrusted,
+        FailureKind::TlsWrongHost,
     ];
     assert_eq!(stored("failure_kinds", &every), every);
 }

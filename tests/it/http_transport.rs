@@ -93,34 +93,6 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_certificate_must_be_trusted_and_valid_and_for_this_host() {
-    let good = Identity::of(&[HOST]);
-    let (stranger, expired) = (Identity::of(&[HOST]), Identity::expired(&[HOST]));
-    let other_host = Identity::of(&["other.example.com"]);
-    for (served, trusted) in [(&stranger, &good), (&expired, &expired), (&other_host, &other_host)] {
-        let receiver = Receiver::https(served, ok("")).await;
-        let answer = transport(trusted).send(post(at(&receiver), "{}"), &PLENTY).await;
-        assert_eq!(kind(answer), FailureKind::Tls);
-        assert!(receiver.requests().is_empty());
-    }
-}
-
-#[tokio::test]
-async fn a_certificate_may_be_for_an_address() {
-    let identity = Identity::of(&["127.0.0.1"]);
-    let receiver = Receiver::https(&identity, ok("")).await;
-    let url = format!("https://127.0.0.1:{}/", receiver.port());
-    transport(&identity).send(post(url, "{}"), &PLENTY).await.expect("an answer");
-}
-
-#[tokio::test]
-async fn a_server_that_speaks_no_tls_is_a_tls_failure() {
-    let receiver = Receiver::plain(ok("")).await;
-    let answer = transport(&Identity::of(&[HOST])).send(post(at(&receiver), "{}"), &PLENTY).await;
-    assert_eq!(kind(answer), FailureKind::Tls);
-}
-
-#[tokio::test]
 async fn localhost_can_be_served_without_tls_in_development() {
     let receiver = Receiver::plain(ok("hello")).await;
     let transport = HttpTransport::builder().allow_loopback().build().expect("valid");

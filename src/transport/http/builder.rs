@@ -1,16 +1,16 @@
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use ipnet::IpNet;
 use thiserror::Error;
 
-use super::HttpTransport;
-use super::connector::Gate;
+use super::connector::{Connector, Gate};
 use super::guard::Policy;
-use super::resolve::{Resolve, SystemResolver};
-use super::tls;
+use super::proxy::Proxy;
+use super::resolve::{Resolve, Resolvers};
+use super::{HttpTransport, Wiring, client, tls};
 
-/// Gathers what an [`HttpTransport`] may reach and whom it trusts.
+/// Gathers what an [`HttpTransport`] may reach, by which way, and whom it trusts.
 ///
 /// ```
 /// use hookwire::transport::HttpTransport;
@@ -22,27 +22,17 @@ use super::tls;
 ///     .build()?;
 /// # Ok::<_, hookwire::transport::BuildTransportError>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct HttpTransportBuilder {
     allowed: Vec<String>,
     denied: Vec<String>,
     policy: Policy,
+    proxy: Option<Result<Proxy, TransportFault>>,
+    resolver: Option<Arc<dyn Resolve>>,
     roots: Vec<Vec<u8>>,
-    resolver: Arc<dyn Resolve>,
 }
 
 impl HttpTransportBuilder {
-    pub(super) fn new() -> Self {
-        let resolver = Arc::new(SystemResolver::default());
-        Self {
-            allowed: Vec::new(),
-            denied: Vec::new(),
-            policy: Policy::default(),
-            roots: Vec::new(),
-            resolver,
-        }
-    }
-
     /// Opens loopback addresses, for development and tests.
     #[must_use]
     pub fn allow_loopback(mut self) -> Self {
@@ -76,6 +66,18 @@ impl HttpTransportBuilder {
         self
     }
 
+    /// Sends every request by way of this proxy, such as `http://user:password@proxy.example.com:3128`: a
+    /// tunnel for each connection (`CONNECT`), inside which TLS is spoken with the receiver itself.
+    ///
+    /// Names are still resolved and judged here. The proxy is asked for the judged *address*, never for
+    /// the name, which it could resolve to another one; a proxy that opens tunnels by name alone cannot be
+    /// used. Its own address is the host's choice and not judged. Loopback, where it is opened, means this
+    /// machine and is dialled directly. Default: no proxy, and never one from the environment.
+    #[must_use]
+    pub fn proxy(self, url: &str) -> Self {
+        Self { proxy: Some(Proxy::parse(url)), ..self }
+    }
+
     /// Trusts the certificates of this PEM text beside the roots of the system.
     #[must_use]
     pub fn trust_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
@@ -86,7 +88,7 @@ impl HttpTransportBuilder {
     /// Resolves names by this instead of the operating system.
     #[must_use]
     pub fn resolver(self, resolver: impl Resolve) -> Self {
-        Self { resolver: Arc::new(resolver), ..self }
+        Self { resolver: Some(Arc::new(resolver)), ..self }
     }
 
     /// Builds the transport.
@@ -95,17 +97,25 @@ impl HttpTransportBuilder {
     ///
     /// [`BuildTransportError`] with every fault at once.
     pub fn build(self) -> Result<HttpTransport, BuildTransportError> {
+        let system = Resolvers::system();
+        let present = Arc::new(RwLock::new(self.wire(&system)?));
+        Ok(HttpTransport { system, present })
+    }
+
+    pub(super) fn wire(self, system: &Resolvers) -> Result<Wiring, BuildTransportError> {
         let mut faults = Vec::new();
         let allowed = networks(&self.allowed, &mut faults);
         let denied = networks(&self.denied, &mut faults);
+        let proxy = self.proxy.and_then(|proxy| proxy.map_err(|fault| faults.push(fault)).ok());
         let tls = tls::config(&self.roots, &mut faults);
-        match tls {
-            Some(tls) if faults.is_empty() => {
-                let gate = Gate::new(Policy { allowed, denied, ..self.policy }, self.resolver);
-                Ok(HttpTransport::over(gate, tls))
-            }
-            _ => Err(BuildTransportError { faults }),
-        }
+        let Some(tls) = tls.filter(|_| faults.is_empty()) else {
+            return Err(BuildTransportError { faults });
+        };
+        let own = |resolver| Resolvers { deliveries: Arc::clone(&resolver), checks: resolver };
+        let resolvers = self.resolver.map_or_else(|| system.clone(), own);
+        let gate = Gate::new(Policy { allowed, denied, ..self.policy }, proxy, resolvers.deliveries);
+        let checks = gate.resolving_by(resolvers.checks);
+        Ok(Wiring { client: client(Connector::new(gate, tls)), checks })
     }
 }
 
@@ -136,6 +146,9 @@ pub enum TransportFault {
     /// The text is no network and no address.
     #[error("{0:?} is no network like 10.1.0.0/16")]
     Network(String),
+    /// The text is no URL of a proxy. It is not repeated here, since it may hold a password.
+    #[error("the proxy is no URL like http://user:password@proxy.example.com:3128: {0}")]
+    Proxy(String),
     /// The roots of the system could not be loaded.
     #[error("no trusted roots: {0}")]
     Roots(String),
@@ -143,15 +156,26 @@ pub enum TransportFault {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+
     use super::*;
+    use crate::model::{CallbackUrl, FailureKind};
+    use crate::transport::{SendLimits, Transport};
 
     #[test]
     fn every_bad_text_is_reported_at_once() {
         let builder = HttpTransport::builder().allow_network("10.0.0.0/33").allow_network("10.0.0.0/8");
-        let error = builder.deny_network("intranet").trust_pem("no PEM").build().expect_err("faulty");
+        let builder = builder.deny_network("intranet").proxy("ftp://u:hidden@proxy").trust_pem("no PEM");
+        let printed = format!("{builder:?}");
+        let error = builder.build().expect_err("faulty");
         let texts = ["10.0.0.0/33", "intranet"].map(|text| TransportFault::Network(text.into()));
         assert_eq!(error.faults[..2], texts);
-        assert!(matches!(error.faults[2..], [TransportFault::Certificate(_)]), "{error}");
+        let rest = &error.faults[2..];
+        assert!(matches!(rest, [TransportFault::Proxy(_), TransportFault::Certificate(_)]), "{error}");
+        assert!(!printed.contains("hidden") && !error.to_string().contains("hidden"), "{printed} {error}");
     }
 
     #[test]
@@ -161,5 +185,28 @@ mod tests {
         let networks = networks(&texts, &mut faults);
         let prefixes: Vec<_> = networks.iter().map(IpNet::prefix_len).collect();
         assert_eq!((prefixes, faults), (vec![16, 32, 8, 128], vec![]));
+    }
+
+    /// Knows one address for every name.
+    #[derive(Debug)]
+    struct Says([u8; 4]);
+
+    #[async_trait]
+    impl Resolve for Says {
+        async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+            Ok(vec![self.0.into()])
+        }
+    }
+
+    #[tokio::test]
+    async fn checks_take_no_look_up_from_deliveries() {
+        let system = Resolvers { deliveries: Arc::new(Says([10, 0, 0, 1])), checks: Arc::new(Says([8; 4])) };
+        let present = Arc::new(RwLock::new(HttpTransport::builder().wire(&system).expect("valid")));
+        let transport = HttpTransport { system, present };
+        let url = CallbackUrl::parse("https://hooks.example.com/").expect("valid");
+        transport.check(&url).await.expect("8.8.8.8 is public");
+        let request = http::Request::post(url.as_str()).body(Bytes::new()).expect("a request");
+        let error = transport.send(request, &SendLimits::default()).await.expect_err("10.0.0.1 is not");
+        assert_eq!(error.kind(), FailureKind::Refused);
     }
 }

@@ -1,4 +1,3 @@
-use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -17,7 +16,9 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use super::super::TransportError;
+use super::failure::gate_or_tls;
 use super::guard::{CheckedAddr, Forbidden, Policy};
+use super::proxy::Proxy;
 use super::resolve::Resolve;
 use crate::model::FailureKind;
 
@@ -40,12 +41,18 @@ type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, TransportError>> + Se
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
     policy: Arc<Policy>,
+    proxy: Option<Arc<Proxy>>,
     resolver: Arc<dyn Resolve>,
 }
 
 impl Gate {
-    pub(super) fn new(policy: Policy, resolver: Arc<dyn Resolve>) -> Self {
-        Self { policy: Arc::new(policy), resolver }
+    pub(super) fn new(policy: Policy, proxy: Option<Proxy>, resolver: Arc<dyn Resolve>) -> Self {
+        Self { policy: Arc::new(policy), proxy: proxy.map(Arc::new), resolver }
+    }
+
+    /// The same rules, with look-ups by this resolver.
+    pub(super) fn resolving_by(&self, resolver: Arc<dyn Resolve>) -> Self {
+        Self { resolver, ..self.clone() }
     }
 
     /// The addresses of the host, literal or resolved, all of them checked.
@@ -74,12 +81,21 @@ impl Gate {
         let dialled = &admitted[..admitted.len().min(DIALLED)];
         let mut failure = TransportError::new(FailureKind::Connect, "no address");
         for address in dialled {
-            match address.dial(DIAL / dialled.len() as u32).await {
-                Ok(stream) => return Ok(TokioIo::new(stream)),
-                Err(source) => failure = unreachable(address, source),
+            match timeout(DIAL / dialled.len() as u32, self.open(address)).await {
+                Ok(Ok(stream)) => return Ok(TokioIo::new(stream)),
+                Ok(Err(source)) => failure = unreachable(address, source),
+                Err(elapsed) => failure = unreachable(address, elapsed.into()),
             }
         }
         Err(failure)
+    }
+
+    /// Loopback is this machine, not the proxy's, so no proxy is asked for it.
+    async fn open(&self, address: &CheckedAddr) -> io::Result<TcpStream> {
+        match &self.proxy {
+            Some(proxy) if !address.is_loopback() => proxy.tunnel(address, &*self.resolver).await,
+            _ => address.dial().await,
+        }
     }
 }
 
@@ -126,14 +142,6 @@ impl Service<Uri> for Connector {
                 Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
             }
         })
-    }
-}
-
-/// What is not the gate's own error went wrong above it, in TLS.
-fn gate_or_tls(error: Box<dyn Error + Send + Sync>) -> TransportError {
-    match error.downcast::<TransportError>() {
-        Ok(of_gate) => *of_gate,
-        Err(of_tls) => TransportError::new(FailureKind::Tls, of_tls),
     }
 }
 

@@ -2,12 +2,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use ipnet::IpNet;
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::embedded::embedded;
 use super::special::{Row, Verdict, judge};
@@ -71,10 +69,14 @@ pub(super) struct CheckedAddr(SocketAddr);
 
 impl CheckedAddr {
     /// Opens a connection to exactly this address.
-    pub(super) async fn dial(&self, within: Duration) -> io::Result<TcpStream> {
-        let stream = timeout(within, TcpStream::connect(self.0)).await??;
+    pub(super) async fn dial(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.0).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    pub(super) const fn is_loopback(&self) -> bool {
+        self.0.ip().is_loopback()
     }
 }
 

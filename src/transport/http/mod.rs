@@ -3,10 +3,12 @@ mod connector;
 mod embedded;
 mod failure;
 mod guard;
+mod proxy;
 mod resolve;
 mod special;
 mod tls;
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,13 +18,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
 use tokio::time::timeout;
 
 pub use self::builder::{BuildTransportError, HttpTransportBuilder, TransportFault};
 use self::connector::{Connector, Gate};
 use self::failure::failure;
 pub use self::resolve::Resolve;
+use self::resolve::Resolvers;
 use super::{SendLimits, Transport, TransportError};
 use crate::model::{CallbackUrl, FailureKind};
 
@@ -48,9 +50,14 @@ const PING: Duration = Duration::from_secs(10);
 /// refuses them all, and only what was judged is dialled. By default nothing but public unicast
 /// addresses passes: no loopback, private or link-local network, no metadata service, and no IPv6 form
 /// of one. Proxies from the environment are never used and redirects never followed, because either
-/// would connect without being judged.
+/// would connect without being judged. A proxy of the host's own is an option
+/// ([`proxy`](HttpTransportBuilder::proxy)), and is told the judged address.
 ///
-/// Needs a tokio runtime when it is used, not when it is built. Clones share their connections.
+/// Answers are read as they come: nothing is asked to be compressed, and nothing is decompressed. Their heads
+/// may have 64 KiB.
+///
+/// Needs a tokio runtime when it is used, not when it is built. Clones share their settings and their
+/// connections; [`reconfigure`](Self::reconfigure) changes both while requests run.
 ///
 /// ```no_run
 /// use bytes::Bytes;
@@ -66,8 +73,16 @@ const PING: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct HttpTransport {
+    system: Resolvers,
+    present: Arc<RwLock<Wiring>>,
+}
+
+/// What one set of settings comes to. Its connections are its own, so none outlives the rules by which it was
+/// opened, but for the requests that are under way on it.
+#[derive(Clone, Debug)]
+struct Wiring {
     client: Client<Connector, Full<Bytes>>,
-    gate: Gate,
+    checks: Gate,
 }
 
 impl HttpTransport {
@@ -80,13 +95,36 @@ impl HttpTransport {
         Self::builder().build()
     }
 
-    /// Starts a transport with other addresses or trust.
+    /// Starts a transport with other addresses, trust, proxy or resolver.
     pub fn builder() -> HttpTransportBuilder {
-        HttpTransportBuilder::new()
+        HttpTransportBuilder::default()
     }
 
-    fn over(gate: Gate, tls: ClientConfig) -> Self {
-        Self { client: client(Connector::new(gate.clone(), tls)), gate }
+    /// Goes by other settings from now on, in all clones: addresses, trust, proxy and resolver. Requests that
+    /// have begun end by the old ones, within their deadlines; every later one is judged anew and opens a
+    /// new connection. Reads the system's trusted roots again.
+    ///
+    /// ```
+    /// use hookwire::transport::HttpTransport;
+    ///
+    /// let settings = HttpTransport::builder().allow_network("10.1.0.0/16");
+    /// let transport = settings.clone().build()?;
+    /// transport.reconfigure(settings.deny_network("10.1.7.0/24"))?;
+    /// # Ok::<_, hookwire::transport::BuildTransportError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`BuildTransportError`] with every fault at once; the old settings stay.
+    pub fn reconfigure(&self, settings: HttpTransportBuilder) -> Result<(), BuildTransportError> {
+        let wiring = settings.wire(&self.system)?;
+        *self.present.write().unwrap_or_else(PoisonError::into_inner) = wiring;
+        Ok(())
+    }
+
+    /// A wiring is only ever replaced whole, so a poisoned lock is as good.
+    fn present(&self) -> Wiring {
+        self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn exchange(
@@ -94,7 +132,7 @@ impl HttpTransport {
         request: Request<Bytes>,
         body_bytes: usize,
     ) -> Result<Response<Bytes>, TransportError> {
-        let answer = self.client.request(request.map(Full::new)).await.map_err(failure)?;
+        let answer = self.present().client.request(request.map(Full::new)).await.map_err(failure)?;
         let (head, body) = answer.into_parts();
         let body = read(body, body_bytes).await.map_err(failure)?;
         Ok(Response::from_parts(head, body))
@@ -118,7 +156,7 @@ impl Transport for HttpTransport {
         let url = url.as_url();
         let host = url.host_str().expect("a CallbackUrl has a host");
         let port = url.port_or_known_default().expect("a CallbackUrl is http or https");
-        self.gate.admit(host, port).await.map(drop)
+        self.present().checks.admit(host, port).await.map(drop)
     }
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use hookwire::clock::ManualClock;
-use hookwire::model::{CallbackUrl, FailureKind, Rule, Webhook};
+use hookwire::model::{CallbackUrl, FailureKind, Rule, Webhook, WebhookPatch};
 use hookwire::store::MemoryStore;
 use hookwire::transport::{SendLimits, Transport, TransportError};
 use hookwire::{ErrorKind, WebhookDraft, Webhooks, assist};
@@ -94,11 +94,15 @@ async fn a_webhook_that_was_read_can_be_edited_and_sent_back() {
     let acme = Service::new().acme();
     let webhook = create(&acme, &from_json(full())).await;
     let mut edited = json_of(&webhook);
-    assert_eq!(acme.replace(webhook.hook_id(), &from_json(edited.clone())).await.expect("sound"), webhook);
+    let unchanged = acme.replace(webhook.hook_id(), &from_json(edited.clone())).await.expect("sound");
+    assert_eq!(*unchanged.webhook(), webhook);
     edited["name"] = json!("Device journal");
     edited["not_an_attribute"] = json!([1, 2]);
     let replaced = acme.replace(webhook.hook_id(), &from_json(edited)).await.expect("sound");
-    assert_eq!((replaced.name(), replaced.desc()), ("Device journal", Some("To the CRM")));
+    assert_eq!(
+        (replaced.webhook().name(), replaced.webhook().desc()),
+        ("Device journal", Some("To the CRM"))
+    );
 }
 
 #[tokio::test]
@@ -258,7 +262,7 @@ async fn a_patch_changes_what_it_names_and_null_removes() {
     let mut expected = json_of(&webhook);
     expected["status"] = json!(1);
     expected.as_object_mut().expect("an object").remove("desc");
-    assert_eq!(json_of(&patched), expected);
+    assert_eq!(json_of(patched.webhook()), expected);
 }
 
 /// A transport for which the name of every URL fails in the same way.
@@ -295,6 +299,21 @@ async fn a_name_that_does_not_resolve_yet_is_a_warning() {
     let acme = unreachable(FailureKind::Dns).tenant("acme".parse().expect("a plain name"));
     let created = acme.create(&named("a").subscribe(assist::DEVICE_ADD)).await.expect("it can be mended");
     assert_eq!(created.warnings(), ["host name not resolved"]);
+}
+
+#[tokio::test]
+async fn a_new_url_is_looked_at_as_one_at_creation_and_an_old_one_is_left_alone() {
+    let acme = unreachable(FailureKind::Dns).tenant("acme".parse().expect("a plain name"));
+    let draft = named("a").subscribe(assist::DEVICE_ADD);
+    let id = acme.create(&draft).await.expect("it can be mended").webhook().hook_id();
+    let warned = ["host name not resolved"];
+    let moved = WebhookDraft::new("a", "https://moved.example/").subscribe(assist::DEVICE_ADD);
+    assert_eq!(acme.replace(id, &moved).await.expect("it can be mended").warnings(), warned);
+    assert!(acme.replace(id, &moved).await.expect("the URL stays").warnings().is_empty());
+    let back = WebhookPatch::new().url("https://back.example/");
+    assert_eq!(acme.patch(id, &back).await.expect("it can be mended").warnings(), warned);
+    let renamed = acme.patch(id, &WebhookPatch::new().name("b")).await.expect("the URL stays");
+    assert!(renamed.warnings().is_empty());
 }
 
 #[tokio::test]

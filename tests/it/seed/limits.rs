@@ -154,6 +154,7 @@ async fn a_webhook_at_the_limit_can_be_replaced_and_keeps_its_place() {
     let first = acme.list().await.expect("in memory").remove(0);
     let draft = named("renamed").subscribe(assist::DEVICE_ONLINE).subscribe(assist::DEVICE_DELETE);
     let replaced = acme.replace(first.hook_id(), &draft).await.expect("it had the event already");
+    let replaced = replaced.webhook();
     assert_eq!((replaced.hook_id(), replaced.name()), (first.hook_id(), "renamed"));
 }
 
@@ -243,7 +244,7 @@ async fn webhooks_beyond_a_lowered_limit_stay_and_can_be_edited() {
     plan.store(2, Ordering::SeqCst);
     let first = acme.list().await.expect("in memory").remove(0);
     let rename = WebhookPatch::new().name("renamed");
-    assert_eq!(acme.patch(first.hook_id(), &rename).await.expect("it stays").name(), "renamed");
+    assert_eq!(acme.patch(first.hook_id(), &rename).await.expect("it stays").webhook().name(), "renamed");
     refused(&acme, &named("late").subscribe(assist::DEVICE_ADD)).await;
     assert_eq!(acme.list().await.expect("in memory").len(), 5);
 }

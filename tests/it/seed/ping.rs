@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use hookwire::model::{
-    DeliveryOptions, EnvelopeKind, FailureKind, HookId, Outcome, Rule, Status, WebhookPatch,
+    CallbackUrl, DeliveryOptions, EnvelopeKind, FailureKind, HookId, Outcome, Rule, Status, WebhookPatch,
 };
 use hookwire::service::{PingOutcome, PingReport, Tenant};
 use hookwire::signature::Verifier;
+use hookwire::transport::{SendLimits, Transport, TransportError};
 use hookwire::{Backlog, DeliveryQuery, DeptId, ErrorKind, EventId, assist};
+use http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::support::{Answer, RecordingTransport, Service, body, broken, create, created, named};
@@ -208,4 +212,28 @@ async fn unknown_events_and_webhooks_are_errors_and_nothing_is_sent() {
     let error = acme.ping_event(HookId::new(1), assist::DEVICE_ADD).await.expect_err("no webhook");
     assert_eq!(error.kind(), &ErrorKind::NotFound);
     assert!(service.transport.requests().is_empty());
+}
+
+/// Resolves no name, and would panic if it were asked to send.
+#[derive(Debug)]
+struct Unresolved;
+
+#[async_trait]
+impl Transport for Unresolved {
+    async fn send(&self, _: Request<Bytes>, _: &SendLimits) -> Result<Response<Bytes>, TransportError> {
+        panic!("the look-up is not tried twice")
+    }
+
+    async fn check(&self, _: &CallbackUrl) -> Result<(), TransportError> {
+        Err(TransportError::new(FailureKind::Dns, "no such name"))
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_resolved_is_reported_without_a_second_look_up() {
+    let hooks = Service::build(RecordingTransport::new(), |builder| builder.transport(Unresolved)).hooks;
+    let acme = hooks.tenant("acme".parse().expect("a plain name"));
+    let report = acme.for_operator().ping_url("https://gone.example/").await.expect("reported");
+    let PingOutcome::Sent(Outcome::Failed { kind, detail }) = report.outcome else { panic!("it failed") };
+    assert_eq!((kind, detail.as_str()), (FailureKind::Dns, "host name not resolved: no such name"));
 }

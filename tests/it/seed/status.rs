@@ -94,7 +94,7 @@ async fn a_status_can_be_patched_as_zero_and_one() {
     let id = with_backlog(&acme).await;
     for (json, status) in [(r#"{"status": 0}"#, Status::Disabled), (r#"{"status": "1"}"#, Status::Enabled)] {
         let patch: WebhookPatch = serde_json::from_str(json).expect("a patch");
-        assert_eq!(acme.patch(id, &patch).await.expect("it is there").status(), status);
+        assert_eq!(acme.patch(id, &patch).await.expect("it is there").webhook().status(), status);
     }
     assert_eq!(service.heard().await, ["a"], "a patch that enables resumes");
 }
@@ -104,9 +104,9 @@ async fn a_replacement_that_names_no_status_keeps_it() {
     let acme = Service::new().acme();
     let draft = named("a").subscribe(assist::DEVICE_ADD);
     let id = create(&acme, &draft.clone().status(Status::Disabled)).await.hook_id();
-    assert_eq!(acme.replace(id, &draft).await.expect("it is there").status(), Status::Disabled);
+    assert_eq!(acme.replace(id, &draft).await.expect("it is there").webhook().status(), Status::Disabled);
     let on = draft.status(Status::Enabled);
-    assert_eq!(acme.replace(id, &on).await.expect("it is there").status(), Status::Enabled);
+    assert_eq!(acme.replace(id, &on).await.expect("it is there").webhook().status(), Status::Enabled);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_disabled_webhook_can_be_edited() {
     let id = with_backlog(&acme).await;
     acme.disable(id).await.expect("it is there");
     let renamed = acme.patch(id, &WebhookPatch::new().name("renamed")).await.expect("it is there");
-    assert_eq!((renamed.name(), renamed.status()), ("renamed", Status::Disabled));
+    assert_eq!((renamed.webhook().name(), renamed.webhook().status()), ("renamed", Status::Disabled));
 }
 
 #[tokio::test]

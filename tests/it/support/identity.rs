@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -11,6 +11,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 pub(crate) struct Identity {
     certificate: CertificateDer<'static>,
     key: Vec<u8>,
+    params: CertificateParams,
     pem: String,
 }
 
@@ -25,13 +26,38 @@ impl Identity {
         Self::signed(names, |params| params.not_after = date_time_ymd(2020, 1, 1))
     }
 
+    /// Valid in the next century.
+    pub(crate) fn not_yet_valid(names: &[&str]) -> Self {
+        Self::signed(names, |params| params.not_before = date_time_ymd(2100, 1, 1))
+    }
+
+    /// An authority that stands as a server itself, as `openssl req -x509` makes it.
+    pub(crate) fn authority(names: &[&str]) -> Self {
+        Self::signed(names, |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name.push(DnType::CommonName, "An authority of ours");
+        })
+    }
+
+    /// One that this authority issued. Whoever trusts the authority trusts it; its own PEM is of no use.
+    pub(crate) fn issued_for(&self, names: &[&str]) -> Self {
+        let issuer_key = KeyPair::try_from(self.key.as_slice()).expect("a key");
+        let issuer = Issuer::from_params(&self.params, issuer_key);
+        let (params, key) = (named(names), KeyPair::generate().expect("a key"));
+        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+        Self::of_parts(certificate, key, params)
+    }
+
     fn signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
-        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-        let mut params = CertificateParams::new(names).expect("names");
+        let (mut params, key) = (named(names), KeyPair::generate().expect("a key"));
         change(&mut params);
-        let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
-        Self { certificate: certificate.der().clone(), key: key.serialize_der(), pem: certificate.pem() }
+        Self::of_parts(certificate, key, params)
+    }
+
+    fn of_parts(certificate: Certificate, key: KeyPair, params: CertificateParams) -> Self {
+        let (pem, key) = (certificate.pem(), key.serialize_der());
+        Self { certificate: certificate.der().clone(), key, params, pem }
     }
 
     pub(crate) fn pem(&self) -> &str {
@@ -49,4 +75,9 @@ impl Identity {
         config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
+}
+
+fn named(names: &[&str]) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    CertificateParams::new(names).expect("names")
 }

@@ -1,0 +1,73 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What becomes of each tunnel that a proxy is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leads {
+    /// It leads to the receiver on this port, whatever address was asked for.
+    To(u16),
+    /// The proxy answers this and closes.
+    Nowhere(&'static str),
+    /// The proxy never answers.
+    Hang,
+}
+
+/// A proxy on a loopback port that knows `CONNECT` alone.
+#[derive(Debug)]
+pub(crate) struct Tunnels {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tunnels {
+    pub(crate) async fn open(leads: Leads) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let (address, asked) = (listener.local_addr().expect("bound"), Arc::default());
+        let heads = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, leads, Arc::clone(&heads)));
+            }
+        });
+        Self { address, asked }
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The head of each request, in the order in which they came.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn serve(mut stream: TcpStream, leads: Leads, asked: Arc<Mutex<Vec<String>>>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await.map_or(true, |read| read == 0) {
+            return;
+        }
+    }
+    let head = String::from_utf8(head).expect("a head is text");
+    asked.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+    // A client that breaks off is what some tests are about.
+    let _ = match leads {
+        Leads::Hang => return std::future::pending().await,
+        Leads::Nowhere(answer) => stream.write_all(answer.as_bytes()).await,
+        Leads::To(port) => lead(stream, port).await,
+    };
+}
+
+async fn lead(mut stream: TcpStream, port: u16) -> std::io::Result<()> {
+    let mut receiver = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+    copy_bidirectional(&mut stream, &mut receiver).await.map(drop)
+}
