@@ -294,7 +294,7 @@ const TIMERS: &str = "SELECT id FROM lane WHERE wake_at <= $1 ORDER BY wake_at L
 /// without room (a limit of zero) is not looked at. Those that others have locked come without a row.
 static PICK: LazyLock<String> = LazyLock::new(|| {
     let classes: Vec<String> = (0..CLASSES.len())
-        .flat_map(|class| ["id > $1", "id <= $1"].map(|part| pick_class(class, part)))
+        .flat_map(|class| ["id + 0 > $1", "id + 0 <= $1"].map(|part| pick_class(class, part)))
         .collect();
     format!(
         "WITH picked AS MATERIALIZED (
@@ -313,7 +313,7 @@ fn pick_class(class: usize, part: &str) -> String {
     format!(
         "(SELECT id FROM lane WHERE ready AND class = {class} AND {part} \
             AND id <> ALL (${lanes}::bigint[]) AND tenant <> ALL (${tenants}::text[]) \
-            ORDER BY id LIMIT ${limit}::bigint)"
+            ORDER BY id + 0 LIMIT ${limit}::bigint)"
     )
 }
 

@@ -179,15 +179,14 @@ impl Target {
         channel: &str,
         rings: &watch::Sender<u64>,
     ) -> Result<(), tokio_postgres::Error> {
-        let listen = format!("LISTEN \"{channel}\"");
         match &self.tls {
             Some(tls) => {
                 let (client, connection) = self.config.connect(tls.clone()).await?;
-                tokio::join!(news::forward(connection, rings), client.batch_execute(&listen)).1
+                tokio::join!(news::forward(connection, rings), news::subscribe(&client, channel, rings)).1
             }
             None => {
                 let (client, connection) = self.config.connect(NoTls).await?;
-                tokio::join!(news::forward(connection, rings), client.batch_execute(&listen)).1
+                tokio::join!(news::forward(connection, rings), news::subscribe(&client, channel, rings)).1
             }
         }
     }
@@ -231,14 +230,19 @@ fn with_patience(config: &mut Config) {
     }
 }
 
-/// What every connection is told first. Nobody waits for ever for a lock, nor holds one for ever because
-/// its process stands still; and a server that may lose commits is told not to lose these.
+/// What every connection is told first.
+///
+/// Nobody waits for ever for a lock, nor holds one for ever because its process stands still. A server that
+/// may lose commits is told not to lose these. Every statement goes along an index whatever its parameters,
+/// so that one plan serves all; and none is to be left with a plan from when a table was empty.
 fn setup(schema: &SchemaName) -> String {
     format!(
         "SET search_path TO {};
         SET lock_timeout TO '5s';
         SET idle_in_transaction_session_timeout TO '10s';
         SET jit TO off;
+        SET plan_cache_mode TO force_generic_plan;
+        SET enable_seqscan TO off;
         SELECT set_config('synchronous_commit', 'on', false)
             WHERE current_setting('synchronous_commit') = 'off';",
         schema.search_path()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Connection};
+use tokio_postgres::{AsyncMessage, Client, Connection};
 
 use crate::connect::Target;
 use crate::session::Sessions;
@@ -84,9 +84,18 @@ async fn hear(target: Target, channel: String, rings: Arc<watch::Sender<u64>>) {
     loop {
         let _ = target.listen(&channel, &rings).await;
         tokio::time::sleep(RETRY).await;
-        // What was told meanwhile was missed.
-        rings.send_modify(|rings| *rings += 1);
     }
+}
+
+/// Has the server tell this connection. What it told before was missed.
+pub(crate) async fn subscribe(
+    client: &Client,
+    channel: &str,
+    rings: &watch::Sender<u64>,
+) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute(&format!("LISTEN \"{channel}\"")).await?;
+    rings.send_modify(|rings| *rings += 1);
+    Ok(())
 }
 
 /// Rings at each notification, until the connection ends.

@@ -70,21 +70,32 @@ fn steps(found: usize) -> String {
 
 /// Brings the schema to the present version, whole or not at all. Others who migrate at once wait.
 pub(crate) async fn migrate(client: &mut Client, schema: &SchemaName) -> Result<(), ConnectError> {
+    let failed = |error| ConnectError::of(error, schema.as_str());
+    let transaction = client.transaction().await.map_err(failed)?;
+    match apply(transaction.client(), schema).await {
+        Ok(()) => transaction.commit().await.map_err(failed),
+        Err(error) => {
+            // What matters is what failed before.
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+async fn apply(client: &Client, schema: &SchemaName) -> Result<(), ConnectError> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('hookwire migrates ' || $1, 0))";
     let name = schema.as_str();
-    let transaction = client.transaction().await.map_err(|it| ConnectError::of(it, name))?;
     let failed = |error| ConnectError::of(error, name);
-    let lock = "SELECT pg_advisory_xact_lock(hashtextextended('hookwire migrates ' || $1, 0))";
-    transaction.execute(lock, &[&name]).await.map_err(failed)?;
-    let found = version(transaction.client(), schema).await?.unwrap_or_default();
+    client.execute(LOCK, &[&name]).await.map_err(failed)?;
+    let found = version(client, schema).await?.unwrap_or_default();
     if found > VERSION {
         return Err(ConnectError::Newer { schema: name.to_owned(), found, known: VERSION });
     }
-    if found < VERSION {
-        let found = usize::try_from(found).unwrap_or_default();
-        let sql = format!("{}{}", prelude(schema), steps(found));
-        transaction.batch_execute(&sql).await.map_err(failed)?;
+    if found == VERSION {
+        return Ok(());
     }
-    transaction.commit().await.map_err(failed)
+    let sql = format!("{}{}", prelude(schema), steps(usize::try_from(found).unwrap_or_default()));
+    client.batch_execute(&sql).await.map_err(failed)
 }
 
 /// Refuses a database that this code cannot work with.

@@ -59,7 +59,7 @@ impl Schema {
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let drop_schema = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.0);
+        let drop_schema = format!("SET lock_timeout TO '10s'; DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.0);
         let clean = move || {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
             runtime.block_on(async {
