@@ -1,0 +1,358 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hookwire::model::{DeliveryId, PublishedEvent, Timestamp};
+use hookwire::registry::Registered;
+use hookwire::store::{Claim, ClaimRequest};
+use tokio_postgres::Row;
+
+use crate::choose::{Choice, Head, Offer, choose};
+use crate::fault::Fault;
+use crate::hands::{Hands, Key, Lease, Reserved};
+use crate::lanes::{self, NOTHING};
+use crate::rows::{CLASSES, Lane, LaneId, event, event_columns, fence_of, holder_bytes, lane_columns, whole};
+use crate::session::{Tx, Work};
+
+/// The most lanes that one claim looks at.
+const MOST_LANES: usize = 64;
+/// The most lanes that one claim looks at because their time has come.
+const MOST_TIMERS: i64 = 256;
+/// The most deliveries of one lane that one claim looks at.
+const MOST_HEADS: usize = 256;
+
+/// Takes what is due. Locks lanes, and waits for none of them but [`only`](Self::only).
+pub(crate) struct Take {
+    pub(crate) request: ClaimRequest,
+    pub(crate) hands: Arc<Hands>,
+    /// Waits for this lane and takes of it alone, instead of those that nobody else is at.
+    pub(crate) only: Option<LaneId>,
+}
+
+/// What came of it.
+pub(crate) struct Taken {
+    pub(crate) claims: Vec<Claim>,
+    pub(crate) reserved: Reserved,
+    pub(crate) next_in: Option<Duration>,
+    /// The first lane that others were at.
+    pub(crate) busy: Option<LaneId>,
+    pub(crate) has_unrouted: bool,
+}
+
+/// The lanes that a claim has locked, and what kept it from others.
+struct Found {
+    lanes: Vec<Lane>,
+    busy: Option<LaneId>,
+    /// Whether there are more lanes than it looked at.
+    is_part: bool,
+}
+
+#[async_trait]
+impl Work for Take {
+    type Done = Taken;
+
+    async fn on(&self, tx: &Tx<'_>) -> Result<Taken, Fault> {
+        let row = tx.first(BEGIN, &[]).await?.ok_or_else(|| Fault::corrupt("no time"))?;
+        let (now, has_unrouted) = (row.try_get("now")?, row.try_get("unrouted")?);
+        let found = match self.only {
+            Some(lane) => self.wait_for(tx, lane).await?,
+            None => self.find(tx, now).await?,
+        };
+        let now = if self.only.is_some() { tx.now().await? } else { now };
+        let (offers, expired) = self.offers(tx, &found.lanes, now).await?;
+        expire(tx, &expired, now).await?;
+        let (choice, reserved) = reserve(&self.hands, &self.request, &offers, now);
+        if let Some((number, _)) = choice.taken.last() {
+            self.hands.served(self.request.holder, offers[*number].lane);
+        }
+        let is_cut = choice.is_cut || found.is_part || !expired.is_empty() || found.busy.is_some();
+        let claims = self.write(tx, &found.lanes, choice, now).await?;
+        let touched: Vec<LaneId> = found.lanes.iter().map(|lane| lane.id).collect();
+        lanes::refresh(tx, &touched, now, NOTHING).await?;
+        let next_in = if is_cut { Some(Duration::ZERO) } else { self.next_in(tx, now).await? };
+        Ok(Taken { claims, reserved, next_in, busy: found.busy, has_unrouted })
+    }
+}
+
+impl Take {
+    /// Locks ready lanes that others are not at, in the order of their turns.
+    async fn find(&self, tx: &Tx<'_>, now: i64) -> Result<Found, Fault> {
+        fire(tx, now).await?;
+        let room = self.hands.room(self.request.holder, &self.request.quota, now);
+        let most = whole(self.request.limit.clamp(1, MOST_LANES));
+        let limits = room.in_class.map(|in_class| if in_class == 0 { 0 } else { most });
+        let [open, probing, unproven] = limits;
+        let [open_lanes, probing_lanes, unproven_lanes] = &room.full_lanes;
+        let [open_tenants, probing_tenants, unproven_tenants] = &room.full_tenants;
+        let picked = tx
+            .rows(
+                &PICK,
+                &[
+                    &room.cursor,
+                    &most,
+                    &open,
+                    open_lanes,
+                    open_tenants,
+                    &probing,
+                    probing_lanes,
+                    probing_tenants,
+                    &unproven,
+                    unproven_lanes,
+                    unproven_tenants,
+                ],
+            )
+            .await?;
+        Found::read(picked, room.cursor, most)
+    }
+
+    /// Waits for one lane. Nothing is locked before, so that nobody waits for this transaction meanwhile.
+    async fn wait_for(&self, tx: &Tx<'_>, lane: LaneId) -> Result<Found, Fault> {
+        let mut lanes = lanes::lock(tx, &[lane]).await?;
+        lanes.retain(|lane| lane.ready && lane.is_enabled());
+        Ok(Found { lanes, busy: None, is_part: true })
+    }
+
+    /// The first deliveries of each lane, and those among them that have expired.
+    async fn offers(&self, tx: &Tx<'_>, lanes: &[Lane], now: i64) -> Result<(Vec<Offer>, Vec<i64>), Fault> {
+        let mut offers: Vec<Offer> = lanes.iter().map(Offer::of).collect();
+        if offers.is_empty() {
+            return Ok((offers, Vec::new()));
+        }
+        let numbers: HashMap<LaneId, usize> =
+            lanes.iter().enumerate().map(|(number, lane)| (lane.id, number)).collect();
+        let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
+        let epochs: Vec<i64> = lanes.iter().map(|lane| lane.epoch).collect();
+        let floors: Vec<i64> = lanes.iter().map(|lane| lane.floor.unwrap_or(i64::MIN)).collect();
+        let most = self.request.limit.min(self.request.quota.per_webhook()).min(MOST_HEADS);
+        let mut expired = Vec::new();
+        for row in tx.rows(HEADS, &[&ids, &epochs, &floors, &whole(most), &now]).await? {
+            if row.try_get::<_, i64>("expires")? <= now {
+                expired.push(row.try_get("id")?);
+            } else if let Some(number) = numbers.get(&row.try_get("lane")?) {
+                offers[*number].heads.push(Head::read(&row)?);
+            }
+        }
+        Ok((offers, expired))
+    }
+
+    /// Writes down what was chosen, and reads what goes with it. What its last holder has settled in the
+    /// meantime, although its lease was over, is left out.
+    async fn write(
+        &self,
+        tx: &Tx<'_>,
+        lanes: &[Lane],
+        choice: Choice,
+        now: i64,
+    ) -> Result<Vec<Claim>, Fault> {
+        if choice.taken.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (ids, fences): (Vec<i64>, Vec<i64>) =
+            choice.taken.iter().map(|(_, head)| (head.id, head.fence)).unzip();
+        let until = Timestamp::from_millis(now).plus(self.request.lease).as_millis();
+        let holder = holder_bytes(self.request.holder);
+        let written = tx.rows(TAKE, &[&ids, &fences, &holder, &until, &now]).await?;
+        let written =
+            written.iter().map(|row| Ok(row.try_get("id")?)).collect::<Result<Vec<i64>, Fault>>()?;
+        let lost = choice.taken.iter().filter(|(_, head)| !written.contains(&head.id));
+        self.hands.end(lost.map(|(_, head)| head.key()));
+        let mut taken = choice.taken;
+        taken.retain(|(_, head)| written.contains(&head.id));
+        let events = events(tx, &taken).await?;
+        claims(lanes, &taken, &events)
+    }
+
+    /// The next time at which a lane is ready or a lease ends by itself.
+    async fn next_in(&self, tx: &Tx<'_>, now: i64) -> Result<Option<Duration>, Fault> {
+        let row = tx.first(NEXT, &[]).await?.ok_or_else(|| Fault::corrupt("no answer"))?;
+        let next: Option<i64> = row.try_get("next")?;
+        let next = next.into_iter().chain(self.hands.next_end(self.request.holder)).min();
+        Ok(next.map(|at| Timestamp::from_millis(at).since(Timestamp::from_millis(now))))
+    }
+}
+
+/// Chooses from the offers of lanes, as far as the holder has room, and counts what is chosen.
+pub(crate) fn reserve(
+    hands: &Arc<Hands>,
+    request: &ClaimRequest,
+    offers: &[Offer],
+    now: i64,
+) -> (Choice, Reserved) {
+    let until = Timestamp::from_millis(now).plus(request.lease).as_millis();
+    hands.reserve(request.holder, now, |held| {
+        let choice = choose(offers, request, held);
+        let lease = |(number, head): &(usize, Head)| {
+            let offer = &offers[*number];
+            let (tenant, hook, class) = (offer.tenant.clone(), offer.hook, offer.class);
+            (head.key(), Lease { lane: offer.lane, tenant, hook, class, until })
+        };
+        let leases = choice.taken.iter().map(lease).collect();
+        (choice, leases)
+    })
+}
+
+/// What was taken from lanes, with all that sending it needs.
+pub(crate) fn claims(
+    lanes: &[Lane],
+    taken: &[(usize, Head)],
+    events: &HashMap<i64, Arc<PublishedEvent>>,
+) -> Result<Vec<Claim>, Fault> {
+    let mut hooks: HashMap<LaneId, Arc<Registered>> = HashMap::new();
+    let mut claim = |(number, head): &(usize, Head)| {
+        let lane = &lanes[*number];
+        let hook = match hooks.entry(lane.id) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(new) => Arc::clone(new.insert(Arc::new(lane.registered()?))),
+        };
+        let event = events.get(&head.event).map(Arc::clone);
+        Ok(Claim {
+            id: DeliveryId::new(head.id),
+            fence: fence_of(head.fence + 1),
+            tenant: lane.tenant.clone(),
+            hook,
+            event: event.ok_or_else(|| Fault::corrupt("a delivery without its event"))?,
+            attempts: head.attempts.unsigned_abs(),
+            health: lane.health,
+        })
+    };
+    taken.iter().map(&mut claim).collect()
+}
+
+/// Readies the lanes whose time has come.
+async fn fire(tx: &Tx<'_>, now: i64) -> Result<(), Fault> {
+    let fired = tx.rows(TIMERS, &[&now, &MOST_TIMERS]).await?;
+    let fired = fired.iter().map(|row| Ok(row.try_get("id")?)).collect::<Result<Vec<LaneId>, Fault>>()?;
+    lanes::refresh(tx, &fired, now, NOTHING).await
+}
+
+async fn expire(tx: &Tx<'_>, expired: &[i64], now: i64) -> Result<(), Fault> {
+    if !expired.is_empty() {
+        tx.run(EXPIRE, &[&expired, &now]).await?;
+    }
+    Ok(())
+}
+
+/// The events of what was taken, each once.
+async fn events(tx: &Tx<'_>, taken: &[(usize, Head)]) -> Result<HashMap<i64, Arc<PublishedEvent>>, Fault> {
+    let mut wanted: Vec<i64> = taken.iter().map(|(_, head)| head.event).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let rows = tx.rows(EVENTS, &[&wanted]).await?;
+    rows.iter().map(|row| Ok((row.try_get("seq")?, Arc::new(event(row)?)))).collect()
+}
+
+impl Found {
+    fn read(picked: Vec<Row>, cursor: LaneId, most: i64) -> Result<Self, Fault> {
+        let is_part = whole(picked.len()) >= most;
+        let (mut lanes, mut busy) = (Vec::new(), None);
+        for row in picked {
+            if row.try_get::<_, Option<LaneId>>("id")?.is_some() {
+                lanes.push(Lane::read(row)?);
+            } else if busy.is_none() {
+                busy = Some(row.try_get("picked")?);
+            }
+        }
+        lanes.sort_unstable_by_key(|lane| (lane.id <= cursor, lane.id));
+        Ok(Self { lanes, busy, is_part })
+    }
+}
+
+impl Offer {
+    /// An empty one.
+    pub(crate) fn of(lane: &Lane) -> Self {
+        let (tenant, class) = (lane.tenant.clone(), lane.health.class());
+        Self { lane: lane.id, tenant, hook: lane.hook, class, heads: Vec::new() }
+    }
+}
+
+impl Head {
+    fn read(row: &Row) -> Result<Self, Fault> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            event: row.try_get("event")?,
+            fence: row.try_get("fence")?,
+            attempts: row.try_get("attempts")?,
+            bytes: usize::try_from(row.try_get::<_, i32>("bytes")?)?,
+        })
+    }
+
+    /// The claim that this becomes.
+    const fn key(&self) -> Key {
+        (self.id, self.fence + 1)
+    }
+}
+
+const BEGIN: &str =
+    "SELECT clock_ms() AS now, EXISTS (SELECT FROM event WHERE routed_at IS NULL) AS unrouted";
+
+const TIMERS: &str = "SELECT id FROM lane WHERE wake_at <= $1 ORDER BY wake_at LIMIT $2 \
+    FOR UPDATE SKIP LOCKED";
+
+/// Ready lanes by turns: those after the cursor, then those up to it; of each class apart, so that a class
+/// without room (a limit of zero) is not looked at. Those that others have locked come without a row.
+static PICK: LazyLock<String> = LazyLock::new(|| {
+    let classes: Vec<String> = (0..CLASSES.len())
+        .flat_map(|class| ["id + 0 > $1", "id + 0 <= $1"].map(|part| pick_class(class, part)))
+        .collect();
+    format!(
+        "WITH picked AS MATERIALIZED (
+            SELECT id FROM ({}) AS ready ORDER BY id <= $1, id LIMIT $2
+        )
+        SELECT picked.id AS picked, lane.* FROM picked LEFT JOIN LATERAL (
+            SELECT {} FROM lane WHERE lane.id = picked.id AND ready FOR UPDATE SKIP LOCKED
+        ) AS lane ON true",
+        classes.join(" UNION ALL "),
+        lane_columns!()
+    )
+});
+
+fn pick_class(class: usize, part: &str) -> String {
+    let [limit, lanes, tenants] = [3, 4, 5].map(|parameter| parameter + 3 * class);
+    format!(
+        "(SELECT id FROM lane WHERE ready AND class = {class} AND {part} \
+            AND id <> ALL (${lanes}::bigint[]) AND tenant <> ALL (${tenants}::text[]) \
+            ORDER BY id + 0 LIMIT ${limit}::bigint)"
+    )
+}
+
+const HEADS: &str = "
+    SELECT head.* FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS wanted (id, epoch, floor)
+    CROSS JOIN LATERAL (
+        SELECT id, lane, event, bytes, fence, attempts, expires FROM delivery
+        WHERE lane = wanted.id AND epoch = wanted.epoch AND state = 0
+            AND due >= wanted.floor AND due <= $5
+        ORDER BY due, id LIMIT $4
+    ) AS head";
+
+const TAKE: &str = "
+    UPDATE delivery SET fence = delivery.fence + 1, holder = $3, due = $4
+    FROM unnest($1::bigint[], $2::bigint[]) AS chosen (id, fence)
+    WHERE delivery.id = chosen.id AND delivery.fence = chosen.fence AND state = 0 AND due <= $5
+    RETURNING delivery.id";
+
+const EXPIRE: &str = "UPDATE delivery SET state = 5, holder = NULL, ended_at = $2 \
+    WHERE id = ANY ($1) AND state = 0 AND due <= $2";
+
+const EVENTS: &str = concat!("SELECT event.seq, ", event_columns!(), " FROM event WHERE seq = ANY ($1)");
+
+const NEXT: &str = "SELECT least((SELECT min(wake_at) FROM lane WHERE wake_at IS NOT NULL), \
+    (SELECT min(router_until) FROM tenant WHERE router_until IS NOT NULL)) AS next";
+
+/// The statements of a claim, for a test to read their plans.
+#[doc(hidden)]
+pub fn claim_statements() -> Vec<(&'static str, String)> {
+    [
+        ("begin", BEGIN),
+        ("timers", TIMERS),
+        ("pick", PICK.as_str()),
+        ("heads", HEADS),
+        ("take", TAKE),
+        ("events", EVENTS),
+        ("refresh", lanes::REFRESH),
+        ("next", NEXT),
+    ]
+    .map(|(name, sql)| (name, sql.to_owned()))
+    .to_vec()
+}

@@ -1,0 +1,177 @@
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hookwire::delivery::LaneClass;
+use hookwire::model::{HookId, TenantId};
+use hookwire::store::{Held, HolderId, Quota};
+
+use crate::rows::{CLASSES, LaneId};
+
+/// A claim: the delivery and its fence.
+pub(crate) type Key = (i64, i64);
+
+/// What the dispatchers on this store have claimed, counted in memory: nobody else claims in their names.
+#[derive(Debug, Default)]
+pub(crate) struct Hands(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    hands: HashMap<HolderId, Hand>,
+    owners: HashMap<Key, HolderId>,
+}
+
+/// What one dispatcher has claimed.
+#[derive(Debug, Default)]
+struct Hand {
+    held: Held,
+    leases: HashMap<Key, Lease>,
+    /// The lane that was served last: the next turn begins after it.
+    cursor: LaneId,
+}
+
+/// One claim of a dispatcher.
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    pub(crate) lane: LaneId,
+    pub(crate) tenant: TenantId,
+    pub(crate) hook: HookId,
+    /// The lane's class when it was taken: the one under which it is counted.
+    pub(crate) class: LaneClass,
+    /// When it ends, by the clock of the database.
+    pub(crate) until: i64,
+}
+
+/// What a claim need not look at, because the holder has no room for it; by class.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) cursor: LaneId,
+    pub(crate) in_class: [usize; 3],
+    pub(crate) full_lanes: [Vec<LaneId>; 3],
+    pub(crate) full_tenants: [Vec<String>; 3],
+}
+
+/// Claims that are counted, and are not any more if this is dropped before they are known to be made.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    hands: Arc<Hands>,
+    keys: Vec<Key>,
+}
+
+/// A webhook that no tenant has: its room is what its tenant has left.
+const NO_HOOK: HookId = HookId::new(0);
+
+impl Hands {
+    /// What there is room for, once claims whose leases have ended no longer count.
+    pub(crate) fn room(&self, holder: HolderId, quota: &Quota, now: i64) -> Room {
+        let mut state = self.state();
+        state.end_leases(holder, now);
+        let hand = state.hands.entry(holder).or_default();
+        let lanes: HashMap<LaneId, (&TenantId, HookId)> =
+            hand.leases.values().map(|it| (it.lane, (&it.tenant, it.hook))).collect();
+        let tenants: BTreeSet<&TenantId> = hand.leases.values().map(|it| &it.tenant).collect();
+        let room = |tenant: &TenantId, hook, class| hand.held.room_in_lane(quota, tenant, hook, class);
+        let full_lanes = |class| {
+            let full = lanes.iter().filter(|(_, (tenant, hook))| room(tenant, *hook, class) == 0);
+            full.map(|(lane, _)| *lane).collect()
+        };
+        let full_tenants = |class| {
+            let full = tenants.iter().filter(|tenant| room(tenant, NO_HOOK, class) == 0);
+            full.map(ToString::to_string).collect()
+        };
+        Room {
+            cursor: hand.cursor,
+            in_class: CLASSES.map(|class| hand.held.room_in_class(quota, class)),
+            full_lanes: CLASSES.map(full_lanes),
+            full_tenants: CLASSES.map(full_tenants),
+        }
+    }
+
+    /// Lets `take` decide what is claimed, as far as there is room, and counts it with what it gives.
+    pub(crate) fn reserve<T>(
+        self: &Arc<Self>,
+        holder: HolderId,
+        now: i64,
+        take: impl FnOnce(&mut Held) -> (T, Vec<(Key, Lease)>),
+    ) -> (T, Reserved) {
+        let mut state = self.state();
+        state.end_leases(holder, now);
+        let hand = state.hands.entry(holder).or_default();
+        let (taken, leases) = take(&mut hand.held);
+        let keys: Vec<Key> = leases.iter().map(|(key, _)| *key).collect();
+        hand.leases.extend(leases);
+        state.owners.extend(keys.iter().map(|key| (*key, holder)));
+        (taken, Reserved { hands: Arc::clone(self), keys })
+    }
+
+    /// This lane was served last: the holder's next turn begins after it.
+    pub(crate) fn served(&self, holder: HolderId, lane: LaneId) {
+        self.state().hands.entry(holder).or_default().cursor = lane;
+    }
+
+    /// These claims are no longer held.
+    pub(crate) fn end(&self, keys: impl IntoIterator<Item = Key>) {
+        let mut state = self.state();
+        keys.into_iter().for_each(|key| state.end(key));
+    }
+
+    pub(crate) fn extend(&self, key: Key, until: i64) {
+        let mut state = self.state();
+        let State { hands, owners } = &mut *state;
+        let hand = owners.get(&key).and_then(|holder| hands.get_mut(holder));
+        if let Some(lease) = hand.and_then(|hand| hand.leases.get_mut(&key)) {
+            lease.until = until;
+        }
+    }
+
+    /// When the first of a holder's leases ends.
+    pub(crate) fn next_end(&self, holder: HolderId) -> Option<i64> {
+        self.state().hands.get(&holder)?.leases.values().map(|lease| lease.until).min()
+    }
+
+    /// The deliveries that a holder has claimed.
+    pub(crate) fn keys(&self, holder: HolderId) -> Vec<Key> {
+        let state = self.state();
+        state.hands.get(&holder).into_iter().flat_map(|hand| hand.leases.keys().copied()).collect()
+    }
+
+    /// Dispatchers that stopped leave nothing behind; those that only rest are known again when they claim.
+    pub(crate) fn forget_idle(&self) {
+        self.state().hands.retain(|_, hand| !hand.leases.is_empty());
+    }
+
+    /// Nothing is left half done when a holder of the lock panics, so a poisoned one is as good.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn end(&mut self, key: Key) {
+        let Some(hand) = self.owners.remove(&key).and_then(|holder| self.hands.get_mut(&holder)) else {
+            return;
+        };
+        if let Some(lease) = hand.leases.remove(&key) {
+            hand.held.give_back(&lease.tenant, lease.hook, lease.class);
+        }
+    }
+
+    fn end_leases(&mut self, holder: HolderId, now: i64) {
+        let Some(hand) = self.hands.get(&holder) else { return };
+        let ended = hand.leases.iter().filter(|(_, lease)| lease.until <= now).map(|(key, _)| *key);
+        let ended: Vec<_> = ended.collect();
+        ended.into_iter().for_each(|key| self.end(key));
+    }
+}
+
+impl Reserved {
+    /// They are made: only whoever ends them takes them out of the count.
+    pub(crate) fn keep(mut self) {
+        self.keys.clear();
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.hands.end(std::mem::take(&mut self.keys));
+    }
+}

@@ -1,0 +1,124 @@
+use tokio_postgres::Client;
+
+use crate::connect::ConnectError;
+
+/// The version of the schema that this code reads and writes.
+pub(crate) const VERSION: i32 = MIGRATIONS.len() as i32;
+
+/// Each step leads from the version of its index to the next; what has been released never changes.
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/001.sql")];
+
+/// The name of a schema: an identifier that needs no quotes, so that it reads the same everywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct SchemaName(String);
+
+impl SchemaName {
+    pub(crate) fn new(name: &str) -> Result<Self, ConnectError> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let is_valid = name.len() <= 63
+            && name.bytes().all(plain)
+            && name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
+            && !name.starts_with("pg_");
+        if is_valid {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(ConnectError::SchemaName { name: name.to_owned() })
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path under which the statements of this crate find their tables, and no others.
+    pub(crate) fn search_path(&self) -> String {
+        format!("\"{}\", pg_temp", self.0)
+    }
+}
+
+/// The SQL that [`migrate`](crate::PostgresStore::migrate) runs on a database that has nothing of hookwire
+/// yet, to be read, or run by other means: in one transaction that it opens and ends itself.
+///
+/// ```
+/// let sql = hookwire_postgres::migration_sql("hookwire")?;
+/// assert!(sql.contains("CREATE FUNCTION publish"));
+/// # Ok::<_, hookwire_postgres::ConnectError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`ConnectError::SchemaName`] when `schema` is none.
+pub fn migration_sql(schema: &str) -> Result<String, ConnectError> {
+    let schema = SchemaName::new(schema)?;
+    Ok(format!("BEGIN;\n{}{}COMMIT;\n", prelude(&schema), steps(0)))
+}
+
+fn prelude(schema: &SchemaName) -> String {
+    format!(
+        "CREATE SCHEMA IF NOT EXISTS \"{}\";\nSET LOCAL search_path TO {};\n",
+        schema.as_str(),
+        schema.search_path()
+    )
+}
+
+/// The steps from version `found` to the present one.
+fn steps(found: usize) -> String {
+    let mut sql = MIGRATIONS.iter().skip(found).copied().collect::<String>();
+    sql.push_str(&format!("UPDATE settings SET version = {VERSION};\n"));
+    sql
+}
+
+/// Brings the schema to the present version, whole or not at all. Others who migrate at once wait.
+pub(crate) async fn migrate(client: &mut Client, schema: &SchemaName) -> Result<(), ConnectError> {
+    let failed = |error| ConnectError::of(error, schema.as_str());
+    let transaction = client.transaction().await.map_err(failed)?;
+    match apply(transaction.client(), schema).await {
+        Ok(()) => transaction.commit().await.map_err(failed),
+        Err(error) => {
+            // What matters is what failed before.
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+async fn apply(client: &Client, schema: &SchemaName) -> Result<(), ConnectError> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('hookwire migrates ' || $1, 0))";
+    let name = schema.as_str();
+    let failed = |error| ConnectError::of(error, name);
+    client.execute(LOCK, &[&name]).await.map_err(failed)?;
+    let found = version(client, schema).await?.unwrap_or_default();
+    if found > VERSION {
+        return Err(ConnectError::Newer { schema: name.to_owned(), found, known: VERSION });
+    }
+    if found == VERSION {
+        return Ok(());
+    }
+    let sql = format!("{}{}", prelude(schema), steps(usize::try_from(found).unwrap_or_default()));
+    client.batch_execute(&sql).await.map_err(failed)
+}
+
+/// Refuses a database that this code cannot work with.
+pub(crate) async fn check(client: &Client, schema: &SchemaName) -> Result<(), ConnectError> {
+    let name = schema.as_str().to_owned();
+    match version(client, schema).await? {
+        None => Err(ConnectError::NotMigrated { schema: name }),
+        Some(found) if found > VERSION => Err(ConnectError::Newer { schema: name, found, known: VERSION }),
+        Some(found) if found < VERSION => Err(ConnectError::Older { schema: name, found, known: VERSION }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The version of the schema; `None` when it is not there.
+async fn version(client: &Client, schema: &SchemaName) -> Result<Option<i32>, ConnectError> {
+    let name = schema.as_str();
+    let failed = |error| ConnectError::of(error, name);
+    let known = "SELECT to_regclass($1) IS NOT NULL";
+    let table = format!("\"{name}\".settings");
+    let row = client.query_one(known, &[&table]).await.map_err(failed)?;
+    if !row.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    let row = client.query_one(&format!("SELECT version FROM {table}"), &[]).await.map_err(failed)?;
+    Ok(Some(row.get(0)))
+}

@@ -1,0 +1,9 @@
+//! The store on a real server. `scripts/with-postgres` starts one.
+
+mod conformance;
+mod connecting;
+mod cut;
+mod fleet;
+mod function;
+mod plans;
+mod support;
