@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeliveryOptions, DisableReason, EventId, HookId, SealedSecrets, Webhook};
+use crate::model::{DeliveryOptions, DisableReason, EventId, HookId, SealedSecrets, Status, Webhook};
 
 /// All that one tenant has registered.
 #[derive(Clone, Debug)]
@@ -56,6 +56,18 @@ impl Registered {
     pub fn starts_afresh_as(&self, new: &Self) -> bool {
         let enabled = !self.webhook.status().is_enabled() && new.webhook.status().is_enabled();
         enabled || self.webhook.url() != new.webhook.url()
+    }
+
+    /// The webhook as it is once hookwire has disabled it by itself, for stores to build on: another version,
+    /// with the reason.
+    #[must_use]
+    pub fn disabled_for(self, reason: DisableReason) -> Self {
+        Self {
+            webhook: self.webhook.with_status(Status::Disabled),
+            version: self.version.next(),
+            disabled: Some(reason),
+            ..self
+        }
     }
 }
 

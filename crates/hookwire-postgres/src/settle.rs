@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookwire::delivery::{Health, Next};
-use hookwire::model::{End, Status, Timestamp};
+use hookwire::model::{End, Timestamp};
 use hookwire::registry::Registered;
 use hookwire::store::{Disable, Settled, Settlement};
 use tokio_postgres::Row;
@@ -230,13 +230,7 @@ impl Learnt {
         if self.disabled.is_some() || !self.lane.is_enabled() || !is_judged {
             return Ok(());
         }
-        let hook = self.lane.registered()?;
-        self.disabled = Some(Registered {
-            webhook: hook.webhook.with_status(Status::Disabled),
-            version: hook.version.next(),
-            disabled: Some(disable.reason),
-            ..hook
-        });
+        self.disabled = Some(self.lane.registered()?.disabled_for(disable.reason));
         Ok(())
     }
 

@@ -65,11 +65,7 @@ impl State {
         if !(enabled && unchanged && lane.health.confirms(&disable.reason)) {
             return;
         }
-        let mut hook = lane.hook.as_ref().clone();
-        hook.webhook = hook.webhook.with_status(Status::Disabled);
-        hook.version = hook.version.next();
-        hook.disabled = Some(disable.reason);
-        lane.hook = Arc::new(hook);
+        lane.hook = Arc::new(lane.hook.as_ref().clone().disabled_for(disable.reason));
         if let Some(tenant) = self.tenants.get_mut(&key.0) {
             tenant.revision = tenant.revision.next();
         }

@@ -6,7 +6,7 @@ use super::desk::Desk;
 use super::rows::{Lane, LaneId, end_number, fence_number, holder_bytes};
 use super::sql::{Fault, Sql};
 use crate::delivery::{Next, Report};
-use crate::model::{Attempt, Status, Timestamp};
+use crate::model::{Attempt, Timestamp};
 
 impl Desk {
     pub(super) fn settle(&mut self, items: &[Settlement]) -> Result<Vec<Settled>, Fault> {
@@ -79,10 +79,7 @@ impl Desk {
         if !lane.is_enabled() || !is_judged {
             return Ok(false);
         }
-        let mut hook = self.hook(lane.id)?.as_ref().clone();
-        hook.webhook = hook.webhook.with_status(Status::Disabled);
-        hook.version = hook.version.next();
-        hook.disabled = Some(disable.reason);
+        let hook = self.hook(lane.id)?.as_ref().clone().disabled_for(disable.reason);
         self.write_hook(lane.id, &hook)?;
         self.revise(lane.tenant)?;
         Ok(true)
