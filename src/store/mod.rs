@@ -6,8 +6,8 @@
 //!    each number is a case of the conformance suite.
 //! 2. Run the suite: `hookwire::testing::store_conformance!` (feature `testing`) makes one test of each
 //!    point. There are no capability flags: every store passes every case.
-//! 3. Build on the pure parts: [`Health::after`](crate::delivery::Health::after) changes a lane's health,
-//!    [`Held`] counts what a holder has and tells how much room a lane has left.
+//! 3. Build on the pure parts: [`Settlement::lane_after`] and [`Disable::applied_to`] change a lane, [`Held`]
+//!    counts what a holder has and tells how much room a lane has left.
 //!
 //! Write the implementation under `#[async_trait]`, with plain `async fn`s:
 //!

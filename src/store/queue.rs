@@ -140,21 +140,18 @@ pub struct Disable {
 }
 
 impl Settlement {
-    /// What the settlement makes of its lane's health and of the time until which it is paused.
-    pub(crate) fn lane_after(
-        &self,
-        health: Health,
-        paused_until: Timestamp,
-        now: Timestamp,
-    ) -> (Health, Timestamp) {
+    /// What the settlement makes of its lane's health and of the time until which it is paused: for stores to
+    /// build on.
+    pub fn lane_after(&self, health: Health, paused_until: Timestamp, now: Timestamp) -> (Health, Timestamp) {
         let pause = self.pause.map_or(paused_until, |pause| paused_until.max(now.plus(pause)));
         (health.after(self.report, now), pause)
     }
 }
 
 impl Disable {
-    /// The webhook, disabled; `None` where that does not hold, or the webhook is disabled already.
-    pub(crate) fn applied_to(&self, hook: &Registered, health: &Health) -> Option<Registered> {
+    /// The webhook, disabled, at another version; `None` where it is not the one that was judged any more, its
+    /// health no longer confirms the reason, or it is disabled already. For stores to build on.
+    pub fn applied_to(&self, hook: &Registered, health: &Health) -> Option<Registered> {
         let is_judged = hook.version == self.version && health.confirms(&self.reason);
         (is_judged && hook.webhook.status().is_enabled()).then(|| Registered {
             webhook: hook.webhook.clone().with_status(Status::Disabled),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookwire::delivery::{Health, Next};
-use hookwire::model::{End, Status, Timestamp};
+use hookwire::model::{End, Timestamp};
 use hookwire::registry::Registered;
 use hookwire::store::{Disable, Settled, Settlement};
 use tokio_postgres::Row;
@@ -214,10 +214,9 @@ impl Learnt {
     }
 
     fn learn(&mut self, item: &Settlement, now: Timestamp) -> Result<(), Fault> {
-        self.health = self.health.after(item.report, now);
-        if let Some(pause) = item.pause {
-            self.paused_until = self.paused_until.max(now.plus(pause).as_millis());
-        }
+        let paused_until = Timestamp::from_millis(self.paused_until);
+        let (health, paused_until) = item.lane_after(self.health, paused_until, now);
+        (self.health, self.paused_until) = (health, paused_until.as_millis());
         if let Some(disable) = &item.disable {
             self.disable(disable)?;
         }
@@ -226,17 +225,9 @@ impl Learnt {
 
     /// Disables the webhook by hookwire's own decision, if it is still the one that was judged.
     fn disable(&mut self, disable: &Disable) -> Result<(), Fault> {
-        let is_judged = self.lane.version == disable.version && self.health.confirms(&disable.reason);
-        if self.disabled.is_some() || !self.lane.is_enabled() || !is_judged {
-            return Ok(());
+        if self.disabled.is_none() && self.lane.is_enabled() {
+            self.disabled = disable.applied_to(&self.lane.registered()?, &self.health);
         }
-        let hook = self.lane.registered()?;
-        self.disabled = Some(Registered {
-            webhook: hook.webhook.with_status(Status::Disabled),
-            version: hook.version.next(),
-            disabled: Some(disable.reason),
-            ..hook
-        });
         Ok(())
     }
 
