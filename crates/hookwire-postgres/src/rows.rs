@@ -93,7 +93,6 @@ pub(crate) struct Lane {
     pub(crate) floor: Option<i64>,
     pub(crate) paused_until: i64,
     pub(crate) epoch: i64,
-    pub(crate) version: Version,
     pub(crate) health: Health,
     row: Row,
 }
@@ -121,7 +120,6 @@ impl Lane {
             floor: row.try_get("floor")?,
             paused_until: row.try_get("paused_until")?,
             epoch: row.try_get("epoch")?,
-            version: version(&row)?,
             health: serde_json::from_str(row.try_get("health")?)?,
             row,
         })
