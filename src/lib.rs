@@ -75,6 +75,7 @@
 //! |---|---|---|
 //! | `dispatcher` | yes | [`dispatcher`]: delivery in the background, on tokio |
 //! | `http-transport` | yes | `transport::HttpTransport`: hyper, rustls and the address guard |
+//! | `seal` | | [`sealing`]'s keys: webhooks' secrets are encrypted before a store sees them |
 //! | `sqlite` | yes | `store::SqliteStore`: one file, safe against crashes and power cuts |
 //! | `testing` | | [`testing`]: doubles for your tests, the conformance suites of the seams |
 //!
@@ -98,8 +99,8 @@
 //! reads no proxy from the environment, and caps the time and size of every answer. Redirects are not
 //! followed because a checked address could lead to one that is not.
 //!
-//! Secrets print as `[redacted]` and leave through methods named `expose` alone. A store keeps them as the
-//! service hands them over, in clear today: protect its backups as you protect passwords.
+//! Secrets print as `[redacted]` and leave through methods named `expose` alone. A store gets them sealed if the
+//! host gives keys for it ([`sealing`]), and in clear if not: then protect its backups as you protect passwords.
 //!
 //! Details of failures may name addresses inside your network, and what receivers answer is not always
 //! theirs who registered them: a [`Tenant`](service::Tenant) handle shows the
@@ -123,6 +124,7 @@ pub mod policy;
 pub mod registry;
 pub mod retry;
 pub mod routing;
+pub mod sealing;
 pub mod service;
 pub mod signature;
 pub mod signer;

@@ -10,6 +10,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::model::{Catalog, TenantId};
 use crate::policy::Policy;
 use crate::registry::{Limits, UrlRule};
+use crate::sealing::SealingKeys;
 use crate::signer::Signer;
 use crate::store::Store;
 use crate::transport::Transport;
@@ -40,6 +41,7 @@ pub struct WebhooksBuilder {
     clock: Arc<dyn Clock>,
     audience: Audience,
     signer: Option<Arc<dyn Signer>>,
+    sealing: Option<SealingKeys>,
 }
 
 impl WebhooksBuilder {
@@ -54,6 +56,7 @@ impl WebhooksBuilder {
             clock: Arc::new(SystemClock),
             audience: Audience::Tenant,
             signer: None,
+            sealing: None,
         }
     }
 
@@ -102,6 +105,17 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Seals webhooks' secrets by these keys before the store sees them. Default: they are stored in clear.
+    ///
+    /// Secrets that are in clear by then still open; [`Webhooks::reseal`] seals them at once. From then on the
+    /// keys are needed: without the key that sealed it, a webhook can be neither signed for nor its secret
+    /// rotated. How to change keys is told at [`sealing`](crate::sealing).
+    #[cfg(feature = "seal")]
+    pub fn seal_with(mut self, keys: SealingKeys) -> Self {
+        self.sealing = Some(keys);
+        self
+    }
+
     /// Accepts `http` URLs to literally-loopback hosts, and lets the default transport dial loopback
     /// addresses. For development: with it, whoever registers webhooks can reach this machine.
     pub fn allow_loopback_http(mut self) -> Self {
@@ -131,8 +145,9 @@ impl WebhooksBuilder {
             Some(transport) => transport,
             None => default_transport(self.urls)?,
         };
-        let Self { catalog, limits, policy, urls, clock, audience, signer, .. } = self;
-        let parts = Parts { catalog, limits, policy, urls, store, transport, clock, audience, signer };
+        let Self { catalog, limits, policy, urls, clock, audience, signer, sealing, .. } = self;
+        let parts =
+            Parts { catalog, limits, policy, urls, store, transport, clock, audience, signer, sealing };
         Ok(Webhooks::new(Core::new(parts)))
     }
 }

@@ -1,3 +1,5 @@
+use tracing::info;
+
 use super::core::random_bytes;
 use super::error::Error;
 use super::tenant::Tenant;
@@ -66,9 +68,10 @@ impl Tenant {
         self.require(Scope::Create)?;
         let address = self.check_address(draft.url()).await;
         let secret = Secret::from_random(*random_bytes()?);
-        let sealed = KeyRing::new(secret.clone()).seal();
+        let ring = KeyRing::new(secret.clone());
         let decide = |registry: &Registry, terms: Terms<'_>| {
-            address.judge(registry::create(draft, sealed.clone(), registry, terms))
+            let sealed = self.core.seal(&ring.expose(), (&self.id, registry.next_hook_id))?;
+            address.judge(registry::create(draft, sealed, registry, terms))
         };
         let webhook = self.change(decide).await?;
         Ok(Created { webhook, secret, warnings: address.warnings })
@@ -175,22 +178,27 @@ impl Tenant {
     pub async fn set_options(&self, hook_id: HookId, options: DeliveryOptions) -> Result<(), Error> {
         self.require(Scope::Update)?;
         let random = random_bytes()?;
+        let mut rotates = false;
         let set = |registry: &Registry, _: Terms<'_>| {
             let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
-            let same_kind =
-                present.options.signature().is_asymmetric() == options.signature().is_asymmetric();
-            let secrets = if same_kind {
-                present.secrets.clone()
-            } else {
+            rotates = present.options.signature().is_asymmetric() != options.signature().is_asymmetric();
+            let secrets = if rotates {
                 self.rotated(present, SigningKey::from_random(options.signature(), *random))?
+            } else {
+                present.secrets.clone()
             };
             Ok(registry::set_options(hook_id, options.clone(), secrets, registry)?)
         };
-        self.change(set).await.map(|_| ())
+        self.change(set).await?;
+        if rotates {
+            self.note(hook_id, "the secret was rotated");
+        }
+        Ok(())
     }
 
     /// Gives a webhook a new key, and tells what its receiver needs: the secret, or with `V1a` the public key.
-    /// The old one signs along for a while, so that the receiver can change over: 24 h by default.
+    /// The old one signs along for a while, so that the receiver can change over: 24 h by default. The log tells
+    /// of it, without the key.
     ///
     /// # Errors
     ///
@@ -209,7 +217,9 @@ impl Tenant {
             let secrets = self.rotated(present, new_key(present))?;
             Ok(registry::set_secrets(hook_id, secrets, registry)?)
         };
-        match self.commit(rotate).await? {
+        let changed = self.commit(rotate).await?;
+        self.note(hook_id, "the secret was rotated");
+        match changed {
             RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new_key(&new).verifying_key()),
             RegistryChange::Delete(hook_id) => Err(Refusal::NotFound(hook_id).into()),
         }
@@ -218,10 +228,12 @@ impl Tenant {
     /// The webhook's keys with `key` as the present one, and the one so far signing along.
     fn rotated(&self, present: &Registered, key: SigningKey) -> Result<SealedSecrets, Error> {
         let overlap = self.core.policy().secret_overlap();
-        Ok(KeyRing::open(&present.secrets)?.rotate(key, overlap, self.core.now()).seal())
+        let ring = self.core.key_ring(&self.id, present)?.rotate(key, overlap, self.core.now());
+        self.core.seal(&ring.expose(), (&self.id, present.webhook.hook_id()))
     }
 
-    /// Reads what a webhook's receiver needs: the present secret, or with `V1a` the public key.
+    /// Reads what a webhook's receiver needs: the present secret, or with `V1a` the public key. The log tells of
+    /// it, without the key.
     ///
     /// # Errors
     ///
@@ -229,8 +241,14 @@ impl Tenant {
     /// [`Store`](crate::ErrorKind::Store).
     pub async fn reveal_secret(&self, hook_id: HookId) -> Result<VerifyingKey, Error> {
         self.require(Scope::Update)?;
-        let ring = KeyRing::open(&self.get_registered(hook_id).await?.secrets)?;
+        let ring = self.core.key_ring(&self.id, &self.get_registered(hook_id).await?)?;
+        self.note(hook_id, "the secret was revealed");
         Ok(ring.current().verifying_key())
+    }
+
+    /// Notes in the log what was done with a webhook's secret.
+    fn note(&self, hook_id: HookId, what: &str) {
+        info!(target: "hookwire", tenant = %self.id, webhook = %hook_id, "{what}");
     }
 
     /// Reads one webhook.
@@ -274,7 +292,7 @@ impl Tenant {
     /// Commits what `decide` makes of the registry, and gives the webhook that it leaves.
     async fn change(
         &self,
-        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
+        decide: impl FnMut(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
     ) -> Result<Webhook, Error> {
         match self.commit(decide).await? {
             RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new.webhook),
@@ -283,9 +301,9 @@ impl Tenant {
     }
 
     /// Decides again on the registry as it is by then, each time somebody else was faster.
-    async fn commit(
+    pub(super) async fn commit(
         &self,
-        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
+        mut decide: impl FnMut(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
     ) -> Result<RegistryChange, Error> {
         let mut last: Option<StoreError> = None;
         for _ in 0..MOST_CONFLICTS {

@@ -199,15 +199,14 @@ fn the_reasons_for_disabling() {
 }
 
 #[test]
-fn the_sealed_key_ring() {
+fn the_key_ring_in_clear() {
     let ring = KeyRing::new(Secret::from_random([1; 32]));
     let rotated = ring.clone().rotate(Secret::from_random([2; 32]), Duration::from_secs(86_400), NOW);
     let asymmetric = KeyRing::new(PrivateKey::from_random([3; 32]));
     for (name, ring) in [("key_ring", ring), ("key_ring_rotated", rotated), ("key_ring_v1a", asymmetric)] {
-        let sealed = ring.seal();
-        let text = golden(name, std::str::from_utf8(sealed.expose()).expect("JSON"));
-        let opened = KeyRing::open(&SealedSecrets::new(text.clone())).expect("its own form");
-        assert_eq!(opened.seal().expose(), text.as_bytes());
+        let text = golden(name, std::str::from_utf8(&ring.expose()).expect("JSON"));
+        let read = KeyRing::read(text.as_bytes()).expect("its own form");
+        assert_eq!(*read.expose(), text.as_bytes());
     }
 }
 
