@@ -1,10 +1,10 @@
 //! Sealing: webhooks' secrets are encrypted before a store sees them, if the host gives keys for it.
 //!
-//! With the feature `seal` and [`seal_with`], the service seals a webhook's secrets by XChaCha20-Poly1305 each
-//! time it writes them. What is sealed is bound to its tenant and webhook: copied into another row, it does not
+//! With the feature `seal` and [`seal_with`], the service seals a webhook's secrets by XChaCha20-Poly1305
+//! when it writes them. What is sealed is bound to its tenant and webhook: copied into another row, it does not
 //! open. Without keys, secrets are stored in clear.
 //!
-//! What was stored in clear before still opens, and is sealed when it is next written, or at once by
+//! What was stored in clear before still opens, and is sealed at the webhook's next change, or at once by
 //! [`reseal`].
 //!
 //! # Changing keys

@@ -68,10 +68,9 @@ impl Tenant {
         self.require(Scope::Create)?;
         let address = self.check_address(draft.url()).await;
         let secret = Secret::from_random(*random_bytes()?);
-        let ring = KeyRing::new(secret.clone());
+        let secrets = in_clear(&KeyRing::new(secret.clone()));
         let decide = |registry: &Registry, terms: Terms<'_>| {
-            let sealed = self.core.seal(&ring.expose(), (&self.id, registry.next_hook_id))?;
-            address.judge(registry::create(draft, sealed, registry, terms))
+            address.judge(registry::create(draft, secrets.clone(), registry, terms))
         };
         let webhook = self.change(decide).await?;
         Ok(Created { webhook, secret, warnings: address.warnings })
@@ -228,8 +227,8 @@ impl Tenant {
     /// The webhook's keys with `key` as the present one, and the one so far signing along.
     fn rotated(&self, present: &Registered, key: SigningKey) -> Result<SealedSecrets, Error> {
         let overlap = self.core.policy().secret_overlap();
-        let ring = self.core.key_ring(&self.id, present)?.rotate(key, overlap, self.core.now());
-        self.core.seal(&ring.expose(), (&self.id, present.webhook.hook_id()))
+        let ring = self.core.key_ring(&self.id, present)?;
+        Ok(in_clear(&ring.rotate(key, overlap, self.core.now())))
     }
 
     /// Reads what a webhook's receiver needs: the present secret, or with `V1a` the public key. The log tells of
@@ -300,7 +299,8 @@ impl Tenant {
         }
     }
 
-    /// Decides again on the registry as it is by then, each time somebody else was faster.
+    /// Decides again on the registry as it is by then, each time somebody else was faster. The one way to a
+    /// store's registry, so that no secret gets there unsealed.
     pub(super) async fn commit(
         &self,
         mut decide: impl FnMut(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
@@ -309,6 +309,7 @@ impl Tenant {
         for _ in 0..MOST_CONFLICTS {
             let registry = self.core.store().registry(&self.id).await?;
             let change = decide(&registry, self.core.terms(&self.id))?;
+            let change = self.core.sealed(&self.id, change)?;
             match self.core.store().commit(&self.id, registry.revision, &change).await {
                 Ok(_) => {
                     self.core.changed(&self.id, &change);
@@ -343,6 +344,11 @@ impl Tenant {
             Err(error) => AddressFinding { violation: None, warnings: vec![error.to_string()] },
         }
     }
+}
+
+/// The keys as the registry is told them: [`Core::sealed`](super::core::Core::sealed) has the last word.
+fn in_clear(ring: &KeyRing) -> SealedSecrets {
+    SealedSecrets::new(ring.expose().to_vec())
 }
 
 /// What the transport said of a URL.

@@ -1,12 +1,11 @@
 use bytes::Bytes;
 use http::HeaderMap;
-
 use zeroize::Zeroizing;
 
 use super::core::{Core, random_bytes};
 use super::error::Error;
 use crate::model::{HookId, MessageId, SealedSecrets, TenantId, Timestamp};
-use crate::registry::Registered;
+use crate::registry::{Registered, RegistryChange};
 use crate::sealing;
 use crate::signature::{KeyRing, Message};
 use crate::signer::SignError;
@@ -41,11 +40,24 @@ impl Core {
         sealing::open(self.sealing(), stored, of)
     }
 
-    /// What the store is to keep: sealed if the host gave keys for it, under a nonce of its own each time.
-    pub(super) fn seal(&self, clear: &[u8], of: (&TenantId, HookId)) -> Result<SealedSecrets, Error> {
-        Ok(match self.sealing() {
-            Some(keys) => keys.seal(clear, of, *random_bytes()?),
-            None => SealedSecrets::new(clear.to_vec()),
-        })
+    /// The change as the store is to keep it: with secrets sealed by the present key, under a nonce of its own
+    /// each time. Those that do not open stay as they are.
+    pub(super) fn sealed(
+        &self,
+        tenant: &TenantId,
+        mut change: RegistryChange,
+    ) -> Result<RegistryChange, Error> {
+        if let (Some(keys), RegistryChange::Create(new) | RegistryChange::Update(new, _)) =
+            (self.sealing(), &mut change)
+        {
+            let of = (tenant, new.webhook.hook_id());
+            match self.open(&new.secrets, of) {
+                Ok(clear) if !keys.is_present(&new.secrets) => {
+                    new.secrets = keys.seal(&clear, of, *random_bytes()?);
+                }
+                _ => {}
+            }
+        }
+        Ok(change)
     }
 }

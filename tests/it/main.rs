@@ -9,6 +9,7 @@ mod golden;
 mod guard;
 mod http_transport;
 mod layers;
+mod sealing;
 mod security_page;
 mod seed;
 mod signing;

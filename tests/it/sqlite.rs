@@ -23,10 +23,10 @@ use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::{TenantId, WebhookDraft, Webhooks, assist};
 
 /// A directory that goes with the value.
-struct Directory(PathBuf);
+pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static LAST: AtomicUsize = AtomicUsize::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("hookwire-{}-{number}", std::process::id()));
@@ -34,7 +34,11 @@ impl Directory {
         Self(path)
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
         self.0.join("hooks.db")
     }
 }

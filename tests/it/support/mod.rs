@@ -1,3 +1,5 @@
 pub(crate) mod answers;
 pub(crate) mod identity;
+pub(crate) mod material;
 pub(crate) mod receiver;
+pub(crate) mod store;
