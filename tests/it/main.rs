@@ -10,6 +10,7 @@ mod guard;
 mod http_transport;
 mod layers;
 mod sealing;
+mod secrets;
 mod security_page;
 mod seed;
 mod signing;
