@@ -75,6 +75,7 @@
 //! |---|---|---|
 //! | `dispatcher` | yes | [`dispatcher`]: delivery in the background, on tokio |
 //! | `http-transport` | yes | `transport::HttpTransport`: hyper, rustls and the address guard |
+//! | `seal` | | [`sealing`]'s keys: webhooks' secrets are encrypted before a store sees them |
 //! | `sqlite` | yes | `store::SqliteStore`: one file, safe against crashes and power cuts |
 //! | `testing` | | [`testing`]: doubles for your tests, the conformance suites of the seams |
 //!
@@ -99,8 +100,8 @@
 //! followed because a checked address could lead to one that is not. Networks of your own are opened and
 //! closed by its builder, which also takes your egress proxy; `reconfigure` changes them while it runs.
 //!
-//! Secrets print as `[redacted]` and leave through methods named `expose` alone. A store keeps them as the
-//! service hands them over, in clear today: protect its backups as you protect passwords.
+//! Secrets print as `[redacted]` and leave through methods named `expose` alone. A store gets them sealed if the
+//! host gives keys for it ([`sealing`]), and in clear if not: then protect its backups as you protect passwords.
 //!
 //! Details of failures may name addresses inside your network, and what receivers answer is not always
 //! theirs who registered them: a [`Tenant`](service::Tenant) handle shows the
@@ -125,6 +126,7 @@ pub mod policy;
 pub mod registry;
 pub mod retry;
 pub mod routing;
+pub mod sealing;
 pub mod service;
 pub mod signature;
 pub mod signer;

@@ -45,8 +45,41 @@
 //! memory when it is dropped. After a rotation the old one signs along for
 //! [24 hours](crate::policy::Policy::with_secret_overlap), so that receivers change over without a gap.
 //!
-//! Whoever has the store's file or a backup of the database has what is in it: payloads, URLs, extra headers.
-//! Keep them like passwords.
+//! Revealing and rotating are noted in the log (`tracing`, target `hookwire`, level info) with tenant and webhook.
+//!
+//! **Without keys of yours, secrets lie in the store in clear.** Whoever reads its file, its database or a backup
+//! can then sign as you. With the feature `seal` and
+//! [`seal_with`](crate::service::WebhooksBuilder#method.seal_with) the service encrypts them before the store sees
+//! them:
+//!
+//! ```
+//! # #[cfg(feature = "seal")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use hookwire::model::KeyId;
+//! use hookwire::sealing::{SealingKey, SealingKeys};
+//! use hookwire::store::MemoryStore;
+//! use hookwire::{Webhooks, assist};
+//!
+//! # let from_your_secret_manager = "Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8=";
+//! let key = SealingKey::from_base64(KeyId::new("2026-01")?, from_your_secret_manager)?;
+//! let builder = Webhooks::builder(assist::catalog()).store(MemoryStore::new());
+//! let builder = builder.seal_with(SealingKeys::new(key));
+//! # let _ = builder;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "seal"))]
+//! # fn main() {}
+//! ```
+//!
+//! - Make the key with `openssl rand -base64 32`, and keep it where the store's backups are not. Who loses it loses
+//!   the secrets: every webhook has to be registered anew.
+//! - A webhook whose secrets do not open is not delivered to: its attempts fail as `Prepare`, the operator's log names
+//!   the id of the key that is missing, and they are tried again by the schedule.
+//! - [`sealing`](crate::sealing) tells how to change keys, and what is done for secrets from before.
+//! - Who can write to the store can put a secret of his own in the place of a sealed one. Sealing hides; it does not
+//!   replace the store's own access control.
+//!
+//! Payloads, URLs and extra headers are in the store in clear, with keys or without. Keep it like a password.
 //!
 //! # What to show tenants
 //!

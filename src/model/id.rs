@@ -132,10 +132,26 @@ text_id! {
     MessageId,
     /// The text is no [`MessageId`].
     InvalidMessageId = "a message id is 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'",
-    |text| {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        (1..=64).contains(&text.len()) && text.bytes().all(allowed)
-    }
+    |text| text.len() <= 64 && is_word(text)
+}
+
+text_id! {
+    /// The id of a key that seals secrets: the host's own name for it, which every sealed secret carries.
+    ///
+    /// ```
+    /// use hookwire::model::KeyId;
+    ///
+    /// assert!(KeyId::new("2026-01").is_ok());
+    /// ```
+    KeyId,
+    /// The text is no [`KeyId`].
+    InvalidKeyId = "a key id is 1 to 32 characters of A-Z, a-z, 0-9, '_' and '-'",
+    |text| text.len() <= 32 && is_word(text)
+}
+
+fn is_word(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    !text.is_empty() && text.bytes().all(allowed)
 }
 
 fn is_short_plain_text(text: &str) -> bool {
@@ -153,6 +169,14 @@ mod tests {
         assert!(MessageId::new("a".repeat(65)).is_err());
         for bad in ["", "a b", "a.b", "é", "a\n"] {
             assert!(MessageId::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn key_ids_hold_at_the_edges_of_their_rule() {
+        assert!(KeyId::new("k").is_ok() && KeyId::new("k".repeat(32)).is_ok());
+        for bad in ["", "a b", "a.b", &"k".repeat(33)] {
+            assert!(KeyId::new(bad).is_err(), "{bad:?}");
         }
     }
 

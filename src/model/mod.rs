@@ -34,7 +34,9 @@ pub use delivery::{Delivery, DeliveryQuery, DeliveryState, End};
 pub use disable_reason::DisableReason;
 pub use draft::WebhookDraft;
 pub use event::{Event, InvalidEvent, Payload, PublishedEvent};
-pub use id::{InvalidMessageId, InvalidSourceId, InvalidTenantId, MessageId, SourceId, TenantId};
+pub use id::{
+    InvalidKeyId, InvalidMessageId, InvalidSourceId, InvalidTenantId, KeyId, MessageId, SourceId, TenantId,
+};
 pub use number::{DeliveryId, DeptId, EventId, HookId};
 pub use options::{DeliveryOptions, EnvelopeKind, InvalidHeader, SignatureScheme};
 pub use page::{Page, PageRequest};

@@ -2,7 +2,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// A webhook's signing keys as a store keeps them: opaque bytes that only the service can open.
+/// A webhook's signing keys as a store keeps them: opaque bytes, which only the service can open if the host
+/// gave it keys to seal by, and which are in clear if not (see [`sealing`](crate::sealing)).
 ///
 /// A store writes them down and gives them back unchanged. They never print.
 ///
@@ -21,8 +22,8 @@ impl SealedSecrets {
         Self(bytes.into())
     }
 
-    /// The bytes to write down. Whoever reads them may be able to sign as the host: keep them like a
-    /// password.
+    /// The bytes to write down. Where they are in clear, whoever reads them can sign as the host: keep them
+    /// like a password.
     pub const fn expose(&self) -> &Bytes {
         &self.0
     }

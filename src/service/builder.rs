@@ -11,6 +11,7 @@ use crate::handshake::Handshake;
 use crate::model::{Catalog, TenantId};
 use crate::policy::Policy;
 use crate::registry::{Limits, UrlRule};
+use crate::sealing::SealingKeys;
 use crate::signer::Signer;
 use crate::store::Store;
 use crate::transport::Transport;
@@ -42,6 +43,7 @@ pub struct WebhooksBuilder {
     audience: Audience,
     signer: Option<Arc<dyn Signer>>,
     handshake: Option<Handshake>,
+    sealing: Option<SealingKeys>,
 }
 
 impl WebhooksBuilder {
@@ -57,6 +59,7 @@ impl WebhooksBuilder {
             audience: Audience::Tenant,
             signer: None,
             handshake: None,
+            sealing: None,
         }
     }
 
@@ -112,6 +115,17 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Seals webhooks' secrets by these keys before the store sees them. Default: they are stored in clear.
+    ///
+    /// Secrets that are in clear by then still open; [`Webhooks::reseal`] seals them at once. From then on the
+    /// keys are needed: without the key that sealed it, a webhook can be neither signed for nor its secret
+    /// rotated. How to change keys is told at [`sealing`](crate::sealing).
+    #[cfg(feature = "seal")]
+    pub fn seal_with(mut self, keys: SealingKeys) -> Self {
+        self.sealing = Some(keys);
+        self
+    }
+
     /// Accepts `http` URLs to literally-loopback hosts, and lets the default transport dial loopback
     /// addresses. For development: with it, whoever registers webhooks can reach this machine.
     pub fn allow_loopback_http(mut self) -> Self {
@@ -141,9 +155,20 @@ impl WebhooksBuilder {
             Some(transport) => transport,
             None => default_transport(self.urls)?,
         };
-        let Self { catalog, limits, policy, urls, clock, audience, signer, handshake, .. } = self;
-        let parts =
-            Parts { catalog, limits, policy, urls, store, transport, clock, audience, signer, handshake };
+        let Self { catalog, limits, policy, urls, clock, audience, signer, handshake, sealing, .. } = self;
+        let parts = Parts {
+            catalog,
+            limits,
+            policy,
+            urls,
+            store,
+            transport,
+            clock,
+            audience,
+            signer,
+            handshake,
+            sealing,
+        };
         Ok(Webhooks::new(Core::new(parts)))
     }
 }

@@ -14,6 +14,7 @@ use crate::handshake::Handshake;
 use crate::model::{Catalog, DeliveryOptions, HookId, PublishedEvent, TenantId, Timestamp};
 use crate::policy::Policy;
 use crate::registry::{Limits, Registry, RegistryChange, Terms, UrlRule, Version};
+use crate::sealing::SealingKeys;
 use crate::signer::Signer;
 use crate::store::{Claim, ClaimRequest, Store};
 use crate::transport::Transport;
@@ -32,6 +33,7 @@ pub(super) struct Parts {
     pub(super) audience: Audience,
     pub(super) signer: Option<Arc<dyn Signer>>,
     pub(super) handshake: Option<Handshake>,
+    pub(super) sealing: Option<SealingKeys>,
 }
 
 /// What the handles of a service and its dispatcher share.
@@ -84,6 +86,11 @@ impl Core {
     /// What receivers are asked before they are registered.
     pub(super) fn handshake(&self) -> Option<&Handshake> {
         self.parts.handshake.as_ref()
+    }
+
+    /// What seals the webhooks' secrets.
+    pub(super) fn sealing(&self) -> Option<&SealingKeys> {
+        self.parts.sealing.as_ref()
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -188,9 +195,9 @@ impl Core {
     }
 }
 
-/// Random bytes for a new key.
-pub(super) fn random_bytes() -> Result<Zeroizing<[u8; 32]>, Error> {
-    let mut bytes = Zeroizing::new([0; 32]);
+/// Random bytes for a new key, or for the nonce of what is sealed.
+pub(super) fn random_bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
+    let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(&mut *bytes).map_err(Error::no_entropy)?;
     Ok(bytes)
 }

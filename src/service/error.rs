@@ -3,6 +3,7 @@ use std::fmt;
 
 use crate::model::Violation;
 use crate::registry::Refusal;
+use crate::sealing::UnsealError;
 use crate::signature::InvalidKeyRing;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -56,7 +57,8 @@ pub enum ErrorKind {
     Overloaded,
     /// The payload is larger than allowed.
     PayloadTooLarge,
-    /// The store failed. With the same message id, trying again is safe.
+    /// The store failed, or a webhook's secrets do not open: then the source is a
+    /// [`sealing::UnsealError`](crate::sealing::UnsealError). With the same message id, trying again is safe.
     Store,
     /// The event is not in the catalog.
     UnknownEvent,
@@ -70,6 +72,11 @@ impl Error {
     /// The operating system gave no random bytes.
     pub(super) fn no_entropy(source: getrandom::Error) -> Self {
         let message = "the operating system gave no random bytes for a secret";
+        Self { source: Some(Box::new(source)), ..Self::new(ErrorKind::Store, message) }
+    }
+
+    fn unopened(source: impl StdError + Send + Sync + 'static) -> Self {
+        let message = "the webhook's secrets do not open";
         Self { source: Some(Box::new(source)), ..Self::new(ErrorKind::Store, message) }
     }
 
@@ -132,7 +139,12 @@ impl From<StoreErrorKind> for Error {
 
 impl From<InvalidKeyRing> for Error {
     fn from(error: InvalidKeyRing) -> Self {
-        let message = "the webhook's secrets do not open";
-        Self { source: Some(Box::new(error)), ..Self::new(ErrorKind::Store, message) }
+        Self::unopened(error)
+    }
+}
+
+impl From<UnsealError> for Error {
+    fn from(error: UnsealError) -> Self {
+        Self::unopened(error)
     }
 }

@@ -11,6 +11,8 @@ mod log;
 mod ping;
 mod publishing;
 mod registering;
+#[cfg(feature = "seal")]
+mod resealing;
 mod signing;
 mod tenant;
 mod webhooks;
@@ -27,5 +29,7 @@ pub use explanation::{Explanation, Fate};
 pub use ping::{PingOutcome, PingReport, PingTarget};
 pub use publishing::Sent;
 pub use registering::{Created, Details, Updated};
+#[cfg(feature = "seal")]
+pub use resealing::{Resealed, Unopened};
 pub use tenant::Tenant;
 pub use webhooks::Webhooks;

@@ -1,3 +1,5 @@
+use tracing::info;
+
 use super::core::random_bytes;
 use super::error::Error;
 use super::tenant::Tenant;
@@ -88,9 +90,9 @@ impl Tenant {
         self.require(Scope::Create)?;
         let address = self.check_receiver(draft.url()).await;
         let secret = Secret::from_random(*random_bytes()?);
-        let sealed = KeyRing::new(secret.clone()).seal();
+        let secrets = in_clear(&KeyRing::new(secret.clone()));
         let decide = |registry: &Registry, terms: Terms<'_>| {
-            address.judge(registry::create(draft, sealed.clone(), registry, terms))
+            address.judge(registry::create(draft, secrets.clone(), registry, terms))
         };
         let webhook = self.change(decide).await?;
         Ok(Created { webhook, secret, warnings: address.warnings() })
@@ -205,22 +207,27 @@ impl Tenant {
     pub async fn set_options(&self, hook_id: HookId, options: DeliveryOptions) -> Result<(), Error> {
         self.require(Scope::Update)?;
         let random = random_bytes()?;
+        let mut rotates = false;
         let set = |registry: &Registry, _: Terms<'_>| {
             let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
-            let same_kind =
-                present.options.signature().is_asymmetric() == options.signature().is_asymmetric();
-            let secrets = if same_kind {
-                present.secrets.clone()
-            } else {
+            rotates = present.options.signature().is_asymmetric() != options.signature().is_asymmetric();
+            let secrets = if rotates {
                 self.rotated(present, SigningKey::from_random(options.signature(), *random))?
+            } else {
+                present.secrets.clone()
             };
             Ok(registry::set_options(hook_id, options.clone(), secrets, registry)?)
         };
-        self.change(set).await.map(|_| ())
+        self.change(set).await?;
+        if rotates {
+            self.note(hook_id, "the secret was rotated");
+        }
+        Ok(())
     }
 
     /// Gives a webhook a new key, and tells what its receiver needs: the secret, or with `V1a` the public key.
-    /// The old one signs along for a while, so that the receiver can change over: 24 h by default.
+    /// The old one signs along for a while, so that the receiver can change over: 24 h by default. The log tells
+    /// of it, without the key.
     ///
     /// # Errors
     ///
@@ -239,7 +246,9 @@ impl Tenant {
             let secrets = self.rotated(present, new_key(present))?;
             Ok(registry::set_secrets(hook_id, secrets, registry)?)
         };
-        match self.commit(rotate).await? {
+        let changed = self.commit(rotate).await?;
+        self.note(hook_id, "the secret was rotated");
+        match changed {
             RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new_key(&new).verifying_key()),
             RegistryChange::Delete(hook_id) => Err(Refusal::NotFound(hook_id).into()),
         }
@@ -248,10 +257,12 @@ impl Tenant {
     /// The webhook's keys with `key` as the present one, and the one so far signing along.
     fn rotated(&self, present: &Registered, key: SigningKey) -> Result<SealedSecrets, Error> {
         let overlap = self.core.policy().secret_overlap();
-        Ok(KeyRing::open(&present.secrets)?.rotate(key, overlap, self.core.now()).seal())
+        let ring = self.core.key_ring(&self.id, present)?;
+        Ok(in_clear(&ring.rotate(key, overlap, self.core.now())))
     }
 
-    /// Reads what a webhook's receiver needs: the present secret, or with `V1a` the public key.
+    /// Reads what a webhook's receiver needs: the present secret, or with `V1a` the public key. The log tells of
+    /// it, without the key.
     ///
     /// # Errors
     ///
@@ -259,8 +270,14 @@ impl Tenant {
     /// [`Store`](crate::ErrorKind::Store).
     pub async fn reveal_secret(&self, hook_id: HookId) -> Result<VerifyingKey, Error> {
         self.require(Scope::Update)?;
-        let ring = KeyRing::open(&self.get_registered(hook_id).await?.secrets)?;
+        let ring = self.core.key_ring(&self.id, &self.get_registered(hook_id).await?)?;
+        self.note(hook_id, "the secret was revealed");
         Ok(ring.current().verifying_key())
+    }
+
+    /// Notes in the log what was done with a webhook's secret.
+    fn note(&self, hook_id: HookId, what: &str) {
+        info!(target: "hookwire", tenant = %self.id, webhook = %hook_id, "{what}");
     }
 
     /// Reads one webhook.
@@ -304,7 +321,7 @@ impl Tenant {
     /// Commits what `decide` makes of the registry, and gives the webhook that it leaves.
     async fn change(
         &self,
-        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
+        decide: impl FnMut(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
     ) -> Result<Webhook, Error> {
         match self.commit(decide).await? {
             RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new.webhook),
@@ -312,15 +329,17 @@ impl Tenant {
         }
     }
 
-    /// Decides again on the registry as it is by then, each time somebody else was faster.
-    async fn commit(
+    /// Decides again on the registry as it is by then, each time somebody else was faster. The one way to a
+    /// store's registry, so that no secret gets there unsealed.
+    pub(super) async fn commit(
         &self,
-        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
+        mut decide: impl FnMut(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
     ) -> Result<RegistryChange, Error> {
         let mut last: Option<StoreError> = None;
         for _ in 0..MOST_CONFLICTS {
             let registry = self.core.store().registry(&self.id).await?;
             let change = decide(&registry, self.core.terms(&self.id))?;
+            let change = self.core.sealed(&self.id, change)?;
             match self.core.store().commit(&self.id, registry.revision, &change).await {
                 Ok(_) => {
                     self.core.changed(&self.id, &change);
@@ -368,6 +387,11 @@ impl Tenant {
             Err(error) => AddressFinding { failure: Some(error), ..AddressFinding::default() },
         }
     }
+}
+
+/// The keys as the registry is told them: [`Core::sealed`](super::core::Core::sealed) has the last word.
+fn in_clear(ring: &KeyRing) -> SealedSecrets {
+    SealedSecrets::new(ring.expose().to_vec())
 }
 
 /// What is known of a URL: that it is refused, why nothing could be told, how much its receiver allows.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::key::{InvalidKey, SigningKey};
 use super::message::{Message, Signature};
-use crate::model::{SealedSecrets, Timestamp};
+use crate::model::Timestamp;
 
 /// The keys of one webhook: the present one, and those before it that still sign along.
 ///
@@ -18,7 +18,7 @@ use crate::model::{SealedSecrets, Timestamp};
 /// let now = Timestamp::from_secs(1_700_000_000);
 /// let ring = KeyRing::new(Secret::from_random([1; 32]));
 /// let ring = ring.rotate(Secret::from_random([2; 32]), Duration::from_secs(86_400), now);
-/// assert_eq!(KeyRing::open(&ring.seal())?.current().expose(), ring.current().expose());
+/// assert_eq!(KeyRing::read(&ring.expose())?.current().expose(), ring.current().expose());
 /// # Ok::<_, hookwire::signature::InvalidKeyRing>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -67,28 +67,28 @@ impl KeyRing {
         live.chain([&self.current]).map(|key| key.sign(message.scheme, &content)).collect()
     }
 
-    /// The form in which a store keeps the ring.
+    /// The form in which the ring is kept, in clear: what is [sealed](crate::sealing) if the host has keys for
+    /// it. Whoever has it can sign as the host.
     ///
     /// # Panics
     ///
     /// Never: text and numbers always serialise.
-    pub fn seal(&self) -> SealedSecrets {
+    pub fn expose(&self) -> Zeroizing<Vec<u8>> {
         let previous = self.previous.iter();
         let stored = StoredRing {
             current: self.current.expose(),
             previous: previous.map(|key| (key.key.expose(), key.until)).collect(),
         };
-        let bytes = serde_json::to_vec(&stored).expect("text and numbers always serialise");
-        SealedSecrets::new(bytes)
+        Zeroizing::new(serde_json::to_vec(&stored).expect("text and numbers always serialise"))
     }
 
-    /// Opens what [`seal`](Self::seal) made.
+    /// Reads what [`expose`](Self::expose) made.
     ///
     /// # Errors
     ///
     /// [`InvalidKeyRing`] when the bytes are something else.
-    pub fn open(sealed: &SealedSecrets) -> Result<Self, InvalidKeyRing> {
-        let stored: StoredRing = serde_json::from_slice(sealed.expose()).map_err(|_| InvalidKeyRing::Form)?;
+    pub fn read(clear: &[u8]) -> Result<Self, InvalidKeyRing> {
+        let stored: StoredRing = serde_json::from_slice(clear).map_err(|_| InvalidKeyRing::Form)?;
         let previous = stored.previous.into_iter();
         let previous = previous.map(|(key, until)| Ok(Previous { key: key.parse()?, until }));
         Ok(Self { current: stored.current.parse()?, previous: previous.collect::<Result<_, InvalidKey>>()? })
@@ -159,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_ring_opens_with_every_key() {
+    fn a_ring_is_read_back_with_every_key() {
         let start = Timestamp::from_secs(1_000);
         let ring = KeyRing::new(secret(1)).rotate(PrivateKey::from_random([2; 32]), DAY, start);
-        let opened = KeyRing::open(&ring.seal()).expect("own form");
-        assert_eq!(entries(&opened, start), entries(&ring, start));
-        assert_eq!(KeyRing::open(&SealedSecrets::new("{}")).err(), Some(InvalidKeyRing::Form));
-        let broken = SealedSecrets::new(r#"{"current":"whsec_AA=="}"#);
-        assert_eq!(KeyRing::open(&broken).err(), Some(InvalidKeyRing::Key(InvalidKey::Length)));
+        let read = KeyRing::read(&ring.expose()).expect("own form");
+        assert_eq!(entries(&read, start), entries(&ring, start));
+        assert_eq!(KeyRing::read(b"{}").err(), Some(InvalidKeyRing::Form));
+        let broken = KeyRing::read(br#"{"current":"whsec_AA=="}"#);
+        assert_eq!(broken.err(), Some(InvalidKeyRing::Key(InvalidKey::Length)));
     }
 
     #[test]

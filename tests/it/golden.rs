@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hookwire::delivery::{Health, Report};
 use hookwire::model::{
     Attempt, DeliveryOptions, DeliveryState, Departments, DisableReason, End, EnvelopeKind, EventType,
-    FailureKind, MessageId, Outcome, PublishedEvent, SealedSecrets, SignatureScheme, Status, Subscription,
-    Timestamp, Webhook,
+    FailureKind, HookId, KeyId, MessageId, Outcome, PublishedEvent, SealedSecrets, SignatureScheme, Status,
+    Subscription, Timestamp, Webhook,
 };
 use hookwire::registry::{self, Registry, RegistryChange, Terms, UrlRule};
 use hookwire::routing::SkipReason;
+use hookwire::sealing::{SealingKey, SealingKeys};
 use hookwire::signature::{KeyRing, PrivateKey, Secret};
 use hookwire::{DeptId, Event, SourceId, TenantId, WebhookDraft, assist, envelope};
 use http::StatusCode;
@@ -204,16 +207,26 @@ fn the_reasons_for_disabling() {
 }
 
 #[test]
-fn the_sealed_key_ring() {
+fn the_key_ring_in_clear() {
     let ring = KeyRing::new(Secret::from_random([1; 32]));
     let rotated = ring.clone().rotate(Secret::from_random([2; 32]), Duration::from_secs(86_400), NOW);
     let asymmetric = KeyRing::new(PrivateKey::from_random([3; 32]));
     for (name, ring) in [("key_ring", ring), ("key_ring_rotated", rotated), ("key_ring_v1a", asymmetric)] {
-        let sealed = ring.seal();
-        let text = golden(name, std::str::from_utf8(sealed.expose()).expect("JSON"));
-        let opened = KeyRing::open(&SealedSecrets::new(text.clone())).expect("its own form");
-        assert_eq!(opened.seal().expose(), text.as_bytes());
+        let text = golden(name, std::str::from_utf8(&ring.expose()).expect("JSON"));
+        let read = KeyRing::read(text.as_bytes()).expect("its own form");
+        assert_eq!(*read.expose(), text.as_bytes());
     }
+}
+
+#[test]
+fn the_sealed_key_ring() {
+    let keys = SealingKeys::new(SealingKey::new(KeyId::new("2026-01").expect("short"), [4; 32]));
+    let (tenant, hook_id) = (TenantId::new("815262805").expect("valid"), HookId::new(1));
+    let clear = KeyRing::new(Secret::from_random([1; 32])).expose();
+    let sealed = keys.seal(&clear, (&tenant, hook_id), [5; 24]);
+    let text = golden("key_ring_sealed", &STANDARD.encode(sealed.expose()));
+    let stored = SealedSecrets::new(STANDARD.decode(text).expect("base64"));
+    assert_eq!(keys.open(&stored, (&tenant, hook_id)).as_ref(), Ok(&clear));
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod layers;
 mod load;
 mod outbox;
 mod proxy;
+mod sealing;
+mod secrets;
 mod security_page;
 mod seed;
 mod signing;

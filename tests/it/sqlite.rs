@@ -41,6 +41,10 @@ impl Directory {
         self.path("hooks.db")
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

@@ -16,7 +16,7 @@ pub(super) enum Layer {
 }
 
 /// The layers that have rules; those above them (`service`, `dispatcher`, ..) see everything.
-pub(super) const LAYERS: [(&str, Layer); 12] = [
+pub(super) const LAYERS: [(&str, Layer); 13] = [
     ("assist", Layer::Pure(&["model", "registry"])),
     ("delivery", Layer::Pure(&["model", "retry"])),
     ("envelope", Layer::Pure(&["model"])),
@@ -25,6 +25,7 @@ pub(super) const LAYERS: [(&str, Layer); 12] = [
     ("registry", Layer::Pure(&["model"])),
     ("retry", Layer::Pure(&["model"])),
     ("routing", Layer::Pure(&["model", "registry"])),
+    ("sealing", Layer::Pure(&["model"])),
     ("signature", Layer::Pure(&["model"])),
     ("signer", Layer::Seam(&["dispatcher", "service", "store", "transport"])),
     ("store", Layer::Seam(&["dispatcher", "service", "transport"])),

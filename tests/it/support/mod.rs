@@ -1,5 +1,7 @@
 pub(crate) mod answers;
 pub(crate) mod identity;
+pub(crate) mod material;
 pub(crate) mod raw;
 pub(crate) mod receiver;
+pub(crate) mod store;
 pub(crate) mod tunnels;

@@ -1,0 +1,105 @@
+use super::error::{Error, ErrorKind};
+use super::tenant::Tenant;
+use super::webhooks::Webhooks;
+use crate::model::{HookId, PageRequest, SealedSecrets, TenantId};
+use crate::registry::{self, Refusal, Registry, Terms};
+use crate::sealing::UnsealError;
+
+/// What one step of [`Webhooks::reseal`] did.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Resealed {
+    /// How many webhooks' secrets were sealed anew.
+    pub sealed: usize,
+    /// The webhooks whose secrets stay as they were, because they do not open.
+    pub unopened: Vec<Unopened>,
+    /// The cursor for the next step, by [`PageRequest::after`]; `None` when this was the last.
+    pub next: Option<String>,
+}
+
+/// A webhook whose secrets do not open by the keys that there are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Unopened {
+    /// Whose webhook it is.
+    pub tenant: TenantId,
+    /// The webhook.
+    pub hook_id: HookId,
+    /// Why they do not open.
+    pub error: UnsealError,
+}
+
+impl Webhooks {
+    /// Seals by the present key what is in clear or sealed by an older one: one page of tenants at a time.
+    /// After the last page, if nothing was left unopened, no older key is needed any more. A webhook counts as
+    /// changed by it, so attempts that are about to start are put off for a moment.
+    ///
+    /// Without [`seal_with`](crate::service::WebhooksBuilder::seal_with) it changes nothing, and tells what is
+    /// sealed.
+    ///
+    /// ```
+    /// # async fn run(hooks: hookwire::Webhooks) -> Result<(), hookwire::Error> {
+    /// use hookwire::model::PageRequest;
+    ///
+    /// let mut page = PageRequest::first();
+    /// loop {
+    ///     let step = hooks.reseal(&page).await?;
+    ///     step.unopened.iter().for_each(|it| println!("{} {}: {}", it.tenant, it.hook_id, it.error));
+    ///     match step.next {
+    ///         Some(cursor) => page = PageRequest::after(cursor),
+    ///         None => break,
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store). Try the same page again.
+    ///
+    /// # Cancellation
+    ///
+    /// Part of the page may be sealed; try it again.
+    pub async fn reseal(&self, page: &PageRequest) -> Result<Resealed, Error> {
+        let tenants = self.tenants(page).await?;
+        let mut done = Resealed { next: tenants.next, ..Resealed::default() };
+        for tenant in tenants.items {
+            self.tenant(tenant).reseal(&mut done).await?;
+        }
+        Ok(done)
+    }
+}
+
+impl Tenant {
+    async fn reseal(&self, done: &mut Resealed) -> Result<(), Error> {
+        let registry = self.core.store().registry(&self.id).await?;
+        for registered in &registry.webhooks {
+            let hook_id = registered.webhook.hook_id();
+            match self.core.open(&registered.secrets, (&self.id, hook_id)) {
+                Err(error) => done.unopened.push(Unopened { tenant: self.id.clone(), hook_id, error }),
+                Ok(_) if self.is_sealed(&registered.secrets) => {}
+                Ok(_) => done.sealed += usize::from(self.reseal_one(hook_id).await?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing to do for these.
+    fn is_sealed(&self, secrets: &SealedSecrets) -> bool {
+        self.core.sealing().is_none_or(|keys| keys.is_present(secrets))
+    }
+
+    /// Writes a webhook's secrets as they are, which seals them. Whether it was still there.
+    async fn reseal_one(&self, hook_id: HookId) -> Result<bool, Error> {
+        let reseal = |registry: &Registry, _: Terms<'_>| {
+            let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
+            Ok(registry::set_secrets(hook_id, present.secrets.clone(), registry)?)
+        };
+        match self.commit(reseal).await {
+            Ok(_) => Ok(true),
+            Err(error) if *error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A store that keeps what it was handed.
+
+use std::fmt::{self, Debug};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hookwire::model::{Attempt, Delivery, DeliveryId, MessageId, Page, PageRequest, SealedSecrets};
+use hookwire::registry::{Registered, Registry, RegistryChange, Revision};
+use hookwire::store::{
+    ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, Published, Redelivery,
+    RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind,
+    TendRequest, Tended, WakeMark,
+};
+use hookwire::{DeliveryQuery, TenantId};
+
+/// A memory store that keeps every byte it was handed. Clones are the same store.
+#[derive(Clone)]
+pub(crate) struct WatchedStore {
+    inner: Arc<MemoryStore>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    bytes: Vec<u8>,
+    secrets: Vec<SealedSecrets>,
+    /// How many of the next commits find that somebody else was faster.
+    conflicts: usize,
+}
+
+impl WatchedStore {
+    pub(crate) fn new(inner: MemoryStore) -> Self {
+        Self { inner: Arc::new(inner), seen: Arc::default() }
+    }
+
+    /// Everything it was handed so far, one after the other.
+    pub(crate) fn seen(&self) -> Vec<u8> {
+        self.with(|seen| seen.bytes.clone())
+    }
+
+    /// The secrets that it was handed, in order.
+    pub(crate) fn secrets(&self) -> Vec<SealedSecrets> {
+        self.with(|seen| seen.secrets.clone())
+    }
+
+    /// Lets another change come first, at each of the next commits.
+    pub(crate) fn conflict(&self, times: usize) {
+        self.with(|seen| seen.conflicts = times);
+    }
+
+    /// Writes a webhook past every service.
+    pub(crate) async fn overwrite(&self, tenant: &TenantId, edit: impl Fn(&mut Registered)) {
+        let registry = self.inner.registry(tenant).await.expect("in memory");
+        let mut revision = registry.revision;
+        for mut registered in registry.webhooks {
+            edit(&mut registered);
+            let change = RegistryChange::Update(registered, hookwire::Backlog::Resume);
+            revision = self.inner.commit(tenant, revision, &change).await.expect("nobody else writes");
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Seen) -> T) -> T {
+        act(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A webhook with its secrets in the bytes that a store would write down.
+    fn commits(&self, change: &RegistryChange) -> bool {
+        self.with(|seen| {
+            seen.bytes.extend(format!("{change:?}").bytes());
+            if let RegistryChange::Create(new) | RegistryChange::Update(new, _) = change {
+                seen.bytes.extend(serde_json::to_vec(&(&new.webhook, &new.options)).expect("JSON"));
+                seen.bytes.extend(new.secrets.expose());
+                seen.secrets.push(new.secrets.clone());
+            }
+            let conflicts = seen.conflicts > 0;
+            seen.conflicts = seen.conflicts.saturating_sub(1);
+            !conflicts
+        })
+    }
+
+    fn handed(&self, argument: &dyn Debug) {
+        self.with(|seen| seen.bytes.extend(format!("{argument:?}").bytes()));
+    }
+}
+
+impl Debug for WatchedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchedStore").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// Writes the methods that differ in their types alone.
+macro_rules! watch {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for WatchedStore {
+            $(
+                async fn $name(&self, $($arg: $type),*) -> Result<$answer, StoreError> {
+                    $(self.handed(&$arg);)*
+                    self.inner.$name($($arg),*).await
+                }
+            )*
+
+            async fn commit(
+                &self,
+                tenant: &TenantId,
+                expected: Revision,
+                change: &RegistryChange,
+            ) -> Result<Revision, StoreError> {
+                match self.commits(change) {
+                    true => self.inner.commit(tenant, expected, change).await,
+                    false => Err(StoreErrorKind::Conflict.into()),
+                }
+            }
+
+            async fn wake(&self, since: WakeMark) {
+                self.inner.wake(since).await;
+            }
+
+            fn poll_every(&self) -> Option<Duration> {
+                self.inner.poll_every()
+            }
+        }
+    };
+}
+
+watch! {
+    registry(tenant: &TenantId) -> Registry;
+    tenants(page: &PageRequest) -> Page<TenantId>;
+    publish(publications: &[Publication], hold: Option<&ClaimRequest>) -> Published;
+    route(routed: &[Routed]) -> Vec<RouteAnswer>;
+    redeliver(tenant: &TenantId, redeliveries: &[Redelivery]) -> Vec<Option<DeliveryId>>;
+    claim(request: &ClaimRequest) -> Claimed;
+    settle(settlements: &[Settlement]) -> Vec<Settled>;
+    release(holder: HolderId) -> ();
+    event(tenant: &TenantId, id: &MessageId) -> Option<EventRecord>;
+    deliveries(tenant: &TenantId, query: &DeliveryQuery) -> Page<Delivery>;
+    attempts(tenant: &TenantId, delivery: DeliveryId) -> Option<Vec<Attempt>>;
+    stats(scope: &StatsScope) -> Stats;
+    tend(request: &TendRequest) -> Tended;
+    erase(tenant: &TenantId, limit: usize) -> Erased;
+}
