@@ -38,8 +38,9 @@
 //!
 //! # Sizing
 //!
-//! - **Rows.** One for an event, one for its payload, one for each delivery, one for each attempt: for each
-//!   webhook that gets an event about 0.5 KiB, and for the event its payload and about 0.5 KiB, in SQLite.
+//! - **Bytes.** In SQLite an event takes its payload and about 200 bytes, each of its deliveries about 100 bytes with
+//!   one attempt, and each attempt what the receiver answered, up to
+//!   [16 KiB](crate::policy::Policy::with_response_bytes).
 //! - **Kept for** [30 days](crate::policy::Policy::with_keep) after the last delivery of an event ended. A
 //!   message id is remembered as long. Space that is freed is used again; the file does not shrink.
 //! - **Waiting.** A delivery waits at most [30 days](crate::policy::Policy::with_expires), at disabled webhooks
