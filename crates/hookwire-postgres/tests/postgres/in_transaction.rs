@@ -106,7 +106,7 @@ fn names(range: std::ops::Range<u32>) -> Vec<String> {
 async fn what_is_committed_is_delivered_in_order_once_the_dispatcher_is_woken() {
     let mut host = Host::new().await;
     let mut client = host.schema.client().await;
-    let _dispatcher = host.process.start();
+    let dispatcher = host.process.start();
     host.process.publish(&mut client, &event("first")).await;
     host.process.hooks.wake();
     assert_eq!(host.arrives().await, "first");
@@ -128,13 +128,14 @@ async fn what_is_committed_is_delivered_in_order_once_the_dispatcher_is_woken() 
     assert_eq!(arrived, names(0..20), "each once");
     let made = host.process.deliveries().await;
     assert_eq!(made[1..], names(0..20), "in the order of publishing");
+    dispatcher.shutdown_within(SOON).await;
 }
 
 #[tokio::test]
 async fn what_is_rolled_back_never_happened_and_what_is_known_is_passed_over() {
     let mut host = Host::new().await;
     let mut client = host.schema.client().await;
-    let _dispatcher = host.process.start();
+    let dispatcher = host.process.start();
     let store = Arc::clone(&host.process.store);
     let transaction = client.transaction().await.expect("a transaction");
     store.publish_in(&transaction, &acme(), &event("never")).await.expect("published");
@@ -154,13 +155,14 @@ async fn what_is_rolled_back_never_happened_and_what_is_known_is_passed_over() {
     assert_eq!(host.process.deliveries().await, ["once", "last"]);
     let never = MessageId::new("never").expect("an id");
     host.process.tenant().explain(&never).await.expect_err("nobody knows it");
+    dispatcher.shutdown_within(SOON).await;
 }
 
 #[tokio::test]
 async fn an_event_that_the_catalog_does_not_have_ends_in_the_log_with_the_reason() {
     let mut host = Host::new().await;
     let mut client = host.schema.client().await;
-    let _dispatcher = host.process.start();
+    let dispatcher = host.process.start();
     let unknown = Event::new(EventId::new(4711), &1).expect("JSON");
     let unknown = host.process.publish(&mut client, &unknown).await;
     host.process.publish(&mut client, &event("known")).await;
@@ -168,6 +170,7 @@ async fn an_event_that_the_catalog_does_not_have_ends_in_the_log_with_the_reason
     assert_eq!(host.arrives().await, "known", "it holds up no others");
     let told = host.process.tenant().explain(&unknown).await.expect("a log").to_string();
     assert!(told.contains("not routed: event 4711 is not in the catalog"), "{told}");
+    dispatcher.shutdown_within(SOON).await;
 }
 
 #[tokio::test]
@@ -175,7 +178,7 @@ async fn an_event_that_is_refused_names_field_and_rule_and_a_savepoint_saves_the
     let mut host = Host::new().await;
     let mut client = host.schema.client().await;
     client.batch_execute("CREATE TABLE device (name text)").await.expect("the host's own");
-    let _dispatcher = host.process.start();
+    let dispatcher = host.process.start();
     let large = Event::new(assist::DEVICE_ONLINE, &"x".repeat(300_000)).expect("JSON");
     let nul = Event::new(assist::DEVICE_ONLINE, &"\0").expect("JSON");
     let cases = [(large, "payload", "is larger than 262144 bytes"), (nul, "document", "\\u0000")];
@@ -195,6 +198,7 @@ async fn an_event_that_is_refused_names_field_and_rule_and_a_savepoint_saves_the
     host.process.hooks.wake();
     assert_eq!(host.arrives().await, "sound");
     assert_eq!(client.query("SELECT FROM device", &[]).await.expect("rows").len(), 1);
+    dispatcher.shutdown_within(SOON).await;
 }
 
 #[tokio::test]
@@ -241,7 +245,7 @@ async fn several_dispatchers_route_each_event_once_and_in_order() {
     for _ in 0..3 {
         others.push(Process::new(options(), &host.arrivals).await);
     }
-    let _dispatchers: Vec<_> = others.iter().map(Process::start).collect();
+    let dispatchers: Vec<_> = others.iter().map(Process::start).collect();
     for (id, process) in names(0..60).iter().zip(others.iter().cycle()) {
         process.publish(&mut client, &event(id)).await;
         process.hooks.wake();
@@ -253,6 +257,9 @@ async fn several_dispatchers_route_each_event_once_and_in_order() {
     arrived.sort();
     assert_eq!(arrived, names(0..60), "each once");
     assert_eq!(host.process.deliveries().await, names(0..60), "in the order of publishing");
+    for dispatcher in dispatchers {
+        dispatcher.shutdown_within(SOON).await;
+    }
 }
 
 #[tokio::test]
@@ -261,7 +268,7 @@ async fn other_processes_hear_of_a_commit_by_a_notification_after_it() {
     let mut client = host.schema.client().await;
     let options = host.schema.options().poll_every(NEVER).listen(true);
     let listening = Process::new(options, &host.arrivals).await;
-    let _dispatcher = listening.start();
+    let dispatcher = listening.start();
     // It listens once it hears of this, and sleeps once this is delivered.
     listening.tenant().publish(event("first")).await.expect("published");
     assert_eq!(host.arrives().await, "first");
@@ -272,6 +279,7 @@ async fn other_processes_hear_of_a_commit_by_a_notification_after_it() {
     let notify = format!("NOTIFY \"hookwire_{}\"", host.schema.0);
     client.batch_execute(&notify).await.expect("told");
     assert_eq!(host.arrives().await, "second");
+    dispatcher.shutdown_within(SOON).await;
 }
 
 #[tokio::test]
