@@ -5,7 +5,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::id::{MessageId, SourceId};
+use super::id::{MessageId, SourceId, TenantId};
 use super::number::{DeptId, EventId};
 use super::time::Timestamp;
 
@@ -132,6 +132,21 @@ impl Event {
         (self.department, self.source.as_ref())
     }
 
+    /// The event of `tenant` as the text that `hookwire.publish(text)` takes, with `id` where it names none.
+    pub(crate) fn document(&self, tenant: &TenantId, id: impl FnOnce() -> MessageId) -> String {
+        let document = Document {
+            tenant,
+            message_id: self.message_id.clone().unwrap_or_else(id),
+            event_id: self.event_id,
+            time: self.time,
+            department: self.department,
+            source: self.source.as_ref(),
+            actor: self.actor.as_deref(),
+            payload: &self.payload,
+        };
+        serde_json::to_string(&document).expect("numbers, strings and JSON serialise")
+    }
+
     /// The event as it is published, with `id` and `now` where it names none itself.
     pub fn published(self, id: impl FnOnce() -> MessageId, now: Timestamp) -> PublishedEvent {
         PublishedEvent {
@@ -144,6 +159,23 @@ impl Event {
             payload: self.payload,
         }
     }
+}
+
+/// What a store's function reads that publishes by SQL. Times and ids stay numbers; the payload its bytes.
+#[derive(Serialize)]
+struct Document<'a> {
+    tenant: &'a TenantId,
+    message_id: MessageId,
+    event_id: EventId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    department: Option<DeptId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a SourceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a str>,
+    payload: &'a RawValue,
 }
 
 /// An event with its identity and time: what stores keep and receivers get.
@@ -243,6 +275,22 @@ mod tests {
         let loaded: PublishedEvent = serde_json::from_str(&stored).expect("deserialises");
         assert_eq!(loaded.payload.get(), r#"{"b" : 1.10, "a":1e2}"#);
         assert_eq!(loaded.digest(), event.digest());
+    }
+
+    #[test]
+    fn the_document_leaves_out_what_is_open_and_keeps_the_bytes_of_the_payload() {
+        let id = || MessageId::new("generated").expect("valid");
+        let acme = TenantId::new("a \"b\"").expect("valid");
+        let raw = RawValue::from_string(r#"{"b" : 1.10, "a":1e2}"#.into()).expect("json");
+        let event = Event::new(EventId::new(1), &raw).expect("serialises");
+        let open =
+            r#"{"tenant":"a \"b\"","message_id":"generated","event_id":1,"payload":{"b" : 1.10, "a":1e2}}"#;
+        assert_eq!(event.document(&acme, id), open);
+        let (mine, source) = (MessageId::new("mine").expect("valid"), SourceId::new("crm").expect("valid"));
+        let named = event.message_id(mine).at(Timestamp::from_millis(3)).department(DeptId::new(7));
+        let named = named.source(source).actor("m\u{e4}x\n").document(&acme, id);
+        let rest = "\"time\":3,\"department\":7,\"source\":\"crm\",\"actor\":\"m\u{e4}x\\n\",\"payload\"";
+        assert!(named.contains(rest) && named.contains(r#""message_id":"mine""#), "{named}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod error;
 mod explanation;
 mod log;
 mod ping;
+mod publication;
 mod publishing;
 mod registering;
 #[cfg(feature = "seal")]

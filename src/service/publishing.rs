@@ -209,7 +209,7 @@ fn fail_all(events: Vec<(usize, PublishedEvent)>, error: Error) -> Vec<(usize, O
 }
 
 /// Ids that grow with time, so that stores write them side by side.
-fn new_message_id(millis: i64) -> MessageId {
+pub(super) fn new_message_id(millis: i64) -> MessageId {
     let millis = millis.max(0).unsigned_abs();
     let nanos = u32::try_from(millis % 1000 * 1_000_000).unwrap_or_default();
     let time = uuid::Timestamp::from_unix(ContextV7::new(), millis / 1000, nanos);

@@ -82,6 +82,7 @@ mod connect;
 mod deliver;
 mod fault;
 mod hands;
+mod host;
 mod lanes;
 mod log;
 mod news;
@@ -100,6 +101,8 @@ mod upkeep;
 #[doc(hidden)]
 pub use claim::claim_statements;
 pub use connect::ConnectError;
+pub use host::PublishError;
 pub use options::PostgresOptions;
 pub use schema::migration_sql;
 pub use store::PostgresStore;
+pub use tokio_postgres;

@@ -25,6 +25,7 @@ use crate::publish::{Publish, Redeliver};
 use crate::registry::{self, Commit};
 use crate::route::{Route, TakeUnrouted};
 use crate::rows::{fence_number, holder_bytes};
+use crate::schema::SchemaName;
 use crate::session::{Sessions, Work};
 use crate::settle::{Release, Settle};
 use crate::upkeep::{Erase, Expire, Remove, Repair, Sweep};
@@ -69,6 +70,8 @@ const MOST_WAITS: usize = 4;
 pub struct PostgresStore {
     inner: Arc<Inner>,
     poll_every: Duration,
+    pub(crate) schema: SchemaName,
+    pub(crate) publish_statement: String,
 }
 
 struct Inner {
@@ -105,10 +108,12 @@ impl PostgresStore {
 
     pub(crate) fn new(target: Target, options: &PostgresOptions) -> Result<Self, ConnectError> {
         let sessions = target.pool(options)?;
+        let schema = target.schema.clone();
+        let publish_statement = format!("SELECT \"{}\".publish($1)", schema.as_str());
         let news = if options.listen { News::shared(target, sessions.clone()) } else { News::local() };
         let (hands, repaired) = (Arc::default(), AtomicI64::new(0));
         let inner = Arc::new(Inner { sessions, hands, news, repaired });
-        Ok(Self { inner, poll_every: options.poll_every })
+        Ok(Self { inner, poll_every: options.poll_every, schema, publish_statement })
     }
 
     /// Runs on a task of its own what must not be left half done when the caller goes away.
