@@ -5,5 +5,6 @@ mod connecting;
 mod cut;
 mod fleet;
 mod function;
+mod outage;
 mod plans;
 mod support;
