@@ -1,15 +1,12 @@
 //! Planted faults: a test that never fails proves nothing.
 
-use std::time::Duration;
-
 use crate::harness::host::Bug;
-use crate::harness::{Delivery, Ledger, judge};
-use crate::rounds::run;
+use crate::harness::{Delivery, Ledger, Rounds, Scratch, judge};
 
 /// A few rounds with a host that has this bug must complain in these words.
 fn catches(bug: Bug, words: &str) {
-    let (faults, tally) = run(bug, 5, 1, Duration::from_secs(5));
-    assert!(faults.iter().any(|fault| fault.contains(words)), "{bug:?} went unseen: {faults:?}, {tally}");
+    let scratch = Scratch::new("catches");
+    Rounds::planted(bug, 1).must_complain(&scratch.place(), words);
 }
 
 pub(crate) fn a_message_that_is_confirmed_too_early() {

@@ -13,7 +13,6 @@ mod harness;
 #[allow(dead_code, reason = "simulated worlds draw more than kills do")]
 #[path = "../simulation/prng.rs"]
 mod prng;
-mod program;
 mod quickstart;
 mod rounds;
 
@@ -27,21 +26,11 @@ const CASES: [(&str, fn()); 6] = [
 ];
 
 fn main() {
-    let Ok(program) = std::env::var("HOOKWIRE_PROGRAM") else { return run_cases() };
+    let Ok(program) = std::env::var("HOOKWIRE_PROGRAM") else { return harness::run_cases(&CASES) };
     harness::end_with_parent();
     match &*program {
-        "host" => program::main(),
+        "host" => harness::host::main(rounds::open),
         "quickstart" => quickstart::example::main().expect("it runs to its end"),
         other => panic!("there is no program {other}"),
-    }
-}
-
-/// Runs the cases whose names hold the first argument that is no option, as the usual harness does. The
-/// first that fails ends the process.
-fn run_cases() {
-    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    for (name, case) in CASES.into_iter().filter(|(name, _)| name.contains(&wanted)) {
-        case();
-        println!("test {name} ... ok");
     }
 }

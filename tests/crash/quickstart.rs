@@ -10,7 +10,7 @@ pub(crate) mod example;
 
 pub(crate) fn what_was_pending_is_delivered_at_once() {
     let scratch = Scratch::new("quickstart");
-    let file = [scratch.file().to_str().expect("UTF-8").to_owned()];
+    let file = [scratch.place()];
     let run_until = |last: &str| -> Vec<String> {
         let (says, said) = channel();
         let process = Process::start("quickstart", &file, move |line| drop(says.send(line)));

@@ -1,4 +1,4 @@
-//! A host as a process: it registers, publishes, and delivers, and tells what it knows.
+//! A host as a process: it registers, or publishes and delivers, and tells what it knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use hookwire::model::{CallbackUrl, DeliveryState, End, HookId, MessageId};
 use hookwire::policy::Policy;
 use hookwire::retry::RetryPolicy;
 use hookwire::service::Tenant;
-use hookwire::store::Store;
+use hookwire::store::{Stats, Store};
 use hookwire::transport::{HttpTransport, SendLimits, Transport, TransportError};
 use hookwire::{DeliveryQuery, Event, EventId, TenantId, WebhookDraft, Webhooks, assist};
 use http::{HeaderValue, Request, Response};
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -29,17 +30,27 @@ const EVENTS: [EventId; 2] = [assist::DEVICE_ONLINE, assist::DEVICE_OFFLINE];
 /// How many publish at once.
 const PUBLISHERS: u32 = 4;
 
-/// How many deliveries may wait before publishers do.
-const MOST_PENDING: u64 = 100;
+/// How many deliveries may wait before publishers do, beside those that are held, perhaps by the dead.
+const MOST_WAITING: u64 = 100;
 
 /// What a process is told to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
     pub(crate) bug: Bug,
-    /// Whether it only delivers what is left, and ends.
-    pub(crate) drains: bool,
+    pub(crate) part: Part,
     pub(crate) process: u32,
     pub(crate) url: String,
+}
+
+/// What it does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part {
+    /// Delivers what is left, and ends.
+    Drains,
+    /// Publishes and delivers until it is killed.
+    Lives,
+    /// Registers the webhooks, and ends.
+    Registers,
 }
 
 /// What is wrong with it.
@@ -51,20 +62,50 @@ pub(crate) enum Bug {
     SleepsAtTheEnd,
 }
 
+impl Task {
+    /// What is told to the program by its arguments: the task, and where the store is.
+    pub(crate) fn arguments(&self, place: &str) -> [String; 5] {
+        let Self { bug, part, process, url } = self;
+        [place.to_owned(), format!("{bug:?}"), format!("{part:?}"), process.to_string(), url.clone()]
+    }
+
+    /// The place and the task that this process was given.
+    fn given() -> (String, Self) {
+        let given: Vec<String> = std::env::args().skip(1).collect();
+        let [place, bug, part, process, url] = given.try_into().expect("the five arguments");
+        let bugs = [Bug::ConfirmsEarly, Bug::DeliversAgain, Bug::None, Bug::SleepsAtTheEnd];
+        let bug = bugs.into_iter().find(|it| format!("{it:?}") == bug).expect("a bug");
+        let parts = [Part::Drains, Part::Lives, Part::Registers];
+        let part = parts.into_iter().find(|it| format!("{it:?}") == part).expect("a part");
+        (place, Self { bug, part, process: process.parse().expect("a number"), url })
+    }
+}
+
+/// The program that is killed: a host on the store that `open` finds at the place.
+pub(crate) fn main<S: Store>(open: impl AsyncFnOnce(String) -> S) {
+    let (place, task) = Task::given();
+    Runtime::new().expect("a runtime").block_on(async { live(open(place).await, task).await });
+}
+
 /// Lives until it is killed, or until nothing is left, as it is told.
-pub(crate) async fn live(store: impl Store, task: Task) {
+async fn live(store: impl Store, task: Task) {
     let transport = HttpTransport::builder().allow_loopback().build().expect("a transport");
     let transport = Numbered(transport, HeaderValue::from(task.process));
     let hooks = Webhooks::builder(assist::catalog()).store(store).transport(transport).policy(policy());
     let hooks = hooks.allow_loopback_http().build().expect("a service");
     let acme = hooks.tenant(TenantId::new("acme").expect("valid"));
-    let names = register(&acme, &task.url).await;
-    let sleeps = task.bug == Bug::SleepsAtTheEnd && task.drains;
+    if task.part == Part::Registers {
+        return register(&acme, &task.url).await;
+    }
+    let hooks_of = acme.list().await.expect("a list");
+    let names = hooks_of.iter().map(|hook| (hook.hook_id(), hook.name().to_owned())).collect();
+    let drains = task.part == Part::Drains;
+    let sleeps = task.bug == Bug::SleepsAtTheEnd && drains;
     let _dispatcher = (!sleeps).then(|| hooks.start().expect("inside tokio"));
     let teller = Teller { acme: acme.clone(), names, told: BTreeSet::new(), bug: task.bug };
     tokio::spawn(teller.run());
-    if task.drains {
-        wait_for_pending(&hooks, 0).await;
+    if drains {
+        wait_until(&hooks, |stats| stats.pending == 0).await;
         return say(&Word::Drained);
     }
     let mut publishers = JoinSet::new();
@@ -75,32 +116,27 @@ pub(crate) async fn live(store: impl Store, task: Task) {
     publishers.join_all().await;
 }
 
-/// Retries come within the life of a process, and as often as it takes.
+/// Retries come within the life of a process, and as often as it takes. What the dead held comes back soon,
+/// and no receiver is so slow that an attempt reaches its deadline.
 fn policy() -> Policy {
     let retry = RetryPolicy::default().with_delays([Duration::from_millis(15); 1000]);
     Policy::default()
         .with_retry(retry)
-        .with_deadline(Duration::from_secs(10))
-        .with_lease(Duration::from_secs(15))
+        .with_deadline(Duration::from_secs(4))
+        .with_lease(Duration::from_secs(9))
 }
 
-/// Registers what an earlier process did not come to, and gives the names of all webhooks.
-async fn register(acme: &Tenant, url: &str) -> BTreeMap<HookId, String> {
+async fn register(acme: &Tenant, url: &str) {
     for (name, events) in HOOKS {
-        let known = acme.list().await.expect("a list");
-        if known.iter().all(|hook| hook.name() != name) {
-            let draft = WebhookDraft::new(name, format!("{url}/{name}"));
-            let draft = events.iter().fold(draft, |draft, event| draft.subscribe(*event));
-            acme.create(&draft).await.expect("registered");
-        }
+        let draft = WebhookDraft::new(name, format!("{url}/{name}"));
+        let draft = events.iter().fold(draft, |draft, event| draft.subscribe(*event));
+        acme.create(&draft).await.expect("registered");
     }
-    let hooks = acme.list().await.expect("a list");
-    hooks.iter().map(|hook| (hook.hook_id(), hook.name().to_owned())).collect()
 }
 
 async fn publish(hooks: Webhooks, acme: Tenant, task: Task, number: Arc<AtomicU32>) {
     loop {
-        wait_for_pending(&hooks, MOST_PENDING).await;
+        wait_until(&hooks, |stats| stats.pending <= stats.held + MOST_WAITING).await;
         let number = number.fetch_add(1, Ordering::SeqCst);
         let event = EVENTS[number as usize % EVENTS.len()];
         let message = format!("p{}-{number}", task.process);
@@ -118,8 +154,8 @@ async fn publish(hooks: Webhooks, acme: Tenant, task: Task, number: Arc<AtomicU3
     }
 }
 
-async fn wait_for_pending(hooks: &Webhooks, most: u64) {
-    while hooks.stats().await.expect("counted").pending > most {
+async fn wait_until(hooks: &Webhooks, is_so: impl Fn(&Stats) -> bool + Sync) {
+    while !is_so(&hooks.stats().await.expect("counted")) {
         sleep(Duration::from_millis(5)).await;
     }
 }

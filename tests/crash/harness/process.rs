@@ -69,8 +69,9 @@ impl Scratch {
         Self(path)
     }
 
-    pub(crate) fn file(&self) -> PathBuf {
-        self.0.join("hooks.db")
+    /// The file of a store.
+    pub(crate) fn place(&self) -> String {
+        self.0.join("hooks.db").to_str().expect("UTF-8").to_owned()
     }
 }
 

@@ -6,5 +6,6 @@ mod cut;
 mod fleet;
 mod function;
 mod in_transaction;
+mod outage;
 mod plans;
 mod support;
