@@ -21,6 +21,7 @@
 //! | [`MemoryStore`](crate::store::MemoryStore) | nothing: it ends with the process | |
 //! | `SqliteStore`, `Durability::PowerLoss` (the default) | `kill -9`, a crash of the system, a power cut | a disk that loses what it said it had synced |
 //! | `SqliteStore`, `Durability::ProcessCrash` | `kill -9` | after a power cut the last moments may be missing |
+//! | `PostgresStore`, of the crate `hookwire-postgres` | `kill -9` of any process; whatever the server survives with `fsync` on: its crash, a power cut | the loss of the server's disk; a failover to a standby that is behind |
 //!
 //! A claim is held for a [lease](crate::policy::Policy::with_lease), 35 s unless set. After a crash the
 //! deliveries that were in flight are due again when a `SqliteStore` is opened; in a store that several
@@ -28,13 +29,45 @@
 //!
 //! # The event and your own data
 //!
-//! Publishing after your own commit leaves a gap: the process may die in between. Close it by publishing
-//! inside your transaction, so that both are there or neither.
+//! Publishing after your own commit leaves a gap: the process may die in between. Close it by writing the
+//! event in your own transaction, with your own driver, so that both are there or neither. Rolled back, it
+//! never happened; committed, it is delivered.
+//!
+//! - **Your data is in SQLite**: `store::sqlite` has an outbox, a table in your own file. Insert a row, commit,
+//!   and have `SqliteStore::drain_outbox` fetch it.
+//! - **Your data is in PostgreSQL**: `hookwire-postgres` installs the function `hookwire.publish(text)`. Its
+//!   parameter is made by [`Event::to_publication`](crate::Event::to_publication); then commit, and call
+//!   [`wake`](crate::Webhooks::wake).
+//!
+//! In both, the message id makes it once: run a transaction whose commit had no answer again with the same
+//! id. Events written so are routed after the commit, by the webhooks that there are then. What the catalog
+//! does not have is not refused, but ends in the log with the reason.
 //!
 //! # Backup
 //!
 //! A backup of the store holds the webhooks, their secrets, and what waited then. Restoring it repeats what
-//! was delivered since, with the same message ids, and forgets what was published since.
+//! was delivered since, with the same message ids, and forgets what was published since. Have no
+//! dispatcher run on a copy that is only to be looked at: it would deliver.
+//!
+//! - **`SqliteStore`**: `sqlite3 hooks.db ".backup copy.db"`, while it runs. A plain copy of the file lacks
+//!   what is in `hooks.db-wal`.
+//! - **`PostgresStore`**: with the database, by whatever backs that up; `pg_dump --schema=hookwire` for it alone.
+//!   Data and events that were committed together come back together only from one and the same snapshot.
+//!
+//! # Looking at the queue
+//!
+//! [`Tenant::explain`](crate::service::Tenant::explain) and
+//! [`deliveries`](crate::service::Tenant::deliveries) tell what became of an event. In PostgreSQL the tables are
+//! an interface to read, described by comments (`\d+ hookwire.delivery`):
+//!
+//! ```sql
+//! -- What waits, by webhook.
+//! SELECT tenant, hook, count(*) AS waiting, to_timestamp(min(due) / 1000.0) AS first
+//! FROM hookwire.delivery JOIN hookwire.lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch
+//! WHERE state = 0 GROUP BY tenant, hook;
+//! -- What was committed, and waits for routing.
+//! SELECT tenant, count(*) FROM hookwire.event WHERE routed_at IS NULL GROUP BY tenant;
+//! ```
 //!
 //! # Sizing
 //!

@@ -86,8 +86,10 @@ impl Webhooks {
         Ok(self.core.store().stats(&StatsScope::All).await?)
     }
 
-    /// Tells the dispatcher that work has come past this service: after the commit of a transaction that
-    /// wrote events by SQL, say.
+    /// Tells the dispatcher of this service that work has come past it: after the commit of a transaction
+    /// that wrote events by SQL, say.
+    ///
+    /// Without it the dispatcher finds the work when it next looks. Those of other processes are not told.
     pub fn wake(&self) {
         self.core.bell.ring();
     }

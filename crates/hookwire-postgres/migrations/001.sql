@@ -149,8 +149,11 @@ BEGIN
         END IF;
     END LOOP;
     FOREACH field IN ARRAY ARRAY['event_id', 'time', 'department'] LOOP
-        IF json_typeof(document -> field) <> 'null' AND (document ->> field) !~ '^-?[0-9]{1,18}$' THEN
+        IF json_typeof(document -> field) <> 'null' AND (document ->> field) !~ '^-?[0-9]{1,19}$' THEN
             PERFORM refuse(field, 'is to be a whole number');
+        END IF;
+        IF (document ->> field)::numeric NOT BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
+            PERFORM refuse(field, 'is to be a whole number of 64 bits');
         END IF;
     END LOOP;
     FOREACH field IN ARRAY ARRAY['tenant', 'source'] LOOP

@@ -20,8 +20,12 @@
 //! # Publishing within a transaction of your own
 //!
 //! The schema has a function that writes an event where your own data is written. Roll back, and it never
-//! happened; commit, and it is delivered. Whatever can run one statement can call it: any driver, a
-//! trigger, `psql`:
+//! happened; commit, and it is delivered. Whatever can run one statement can call it:
+//!
+//! - **`tokio_postgres`**, and pools of it: [`PostgresStore::publish_in`] is the typed form.
+//! - **Any other driver** (sqlx, diesel, SeaORM): [`PostgresStore::publish_statement`] with the text of
+//!   [`Event::to_publication`](hookwire::Event::to_publication) as its parameter.
+//! - **A trigger, `psql`, another language**: the function itself.
 //!
 //! ```sql
 //! BEGIN;
@@ -30,19 +34,36 @@
 //! COMMIT;
 //! ```
 //!
-//! Its parameter is a JSON object with `tenant`, `event_id` and `payload`, and perhaps `message_id`, `time`
-//! (milliseconds since 1970), `department`, `source` and `actor`. It gives the message id. What is
-//! malformed raises `invalid_parameter_value`, with the field in the message and as the error's column. An
-//! id that the tenant has already is no error, and keeps what it was first used for; a kind of event that
-//! the catalog does not have ends in the log with that reason. The payload is kept byte for byte; only the
-//! escape `\u0000` is beyond PostgreSQL, and refused. One larger than `settings.payload_bytes` is refused
-//! too.
+//! `examples/transactions` in the repository has a program for each.
+//!
+//! ## The document
+//!
+//! The parameter is a JSON object with `tenant`, `event_id` and `payload`, and perhaps `message_id`, `time`
+//! (milliseconds since 1970), `department`, `source` and `actor`. The function gives the message id.
+//!
+//! - What is malformed raises `invalid_parameter_value`, with field and rule in the message and the field as
+//!   the error's column. A text that is no JSON, or that holds the escape `\u0000`, is refused by PostgreSQL
+//!   itself. As after any error, the transaction can then only be rolled back, to a savepoint at least.
+//! - A payload larger than `settings.payload_bytes` is refused in the same way. That is 262144 unless you
+//!   change it, as in [`Policy`](hookwire::policy::Policy::with_payload_bytes): change both.
+//! - The payload is kept byte for byte.
+//! - A message id that the tenant has already is no error, and keeps what it was first used for. So run a
+//!   transaction whose commit had no answer again with the same id: it is published once.
+//! - A kind of event that the catalog does not have ends in the log with that reason.
 //!
 //! The function reads and locks nothing that others write. Transactions wait for each other only where
 //! they publish the same message id: the second until the first has ended.
 //!
-//! Dispatchers route such events in the order of their publishing, within each tenant. They find them when
-//! they next [look](PostgresOptions::poll_every).
+//! ## From the commit to the dispatcher
+//!
+//! Dispatchers route such events, each once, in the order of their publishing within each tenant. How soon:
+//!
+//! - A dispatcher in the same process at once, if [`Webhooks::wake`](hookwire::Webhooks::wake) is called
+//!   after the commit; before it, there is nothing to be found.
+//! - Dispatchers of other processes that [listen](PostgresOptions::listen) at once, if somebody runs
+//!   `NOTIFY hookwire_hookwire` (`hookwire_` and the name of the schema) after the commit. Within the
+//!   transaction it would have all commits of the database wait for each other.
+//! - Otherwise when they next [look](PostgresOptions::poll_every), within half a second.
 //!
 //! The user of the transaction needs the rights that go with it: `USAGE` on the schema, `SELECT` on
 //! `settings`, `INSERT` and `SELECT` on `event`.

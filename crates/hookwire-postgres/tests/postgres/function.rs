@@ -91,6 +91,7 @@ async fn what_is_malformed_is_refused_by_field() {
         (r#"{"tenant":"a","event_id":1,"payload":1,"actor":{}}"#, "actor"),
         (r#"{"tenant":"a","event_id":1,"payload":1,"time":"yesterday"}"#, "time"),
         (r#"{"tenant":"a","event_id":1,"payload":1,"department":[7]}"#, "department"),
+        (r#"{"tenant":"a","event_id":1,"payload":1,"department":9223372036854775808}"#, "department"),
         (r#"{"tenant":"a","event_id":1,"payload":1,"deptid":7}"#, "deptid"),
     ];
     for (document, field) in cases {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookwire::dispatcher::Dispatcher;
-use hookwire::model::{DeliveryQuery, MessageId, PageRequest};
+use hookwire::model::{DeliveryQuery, MessageId, PageRequest, Timestamp};
 use hookwire::service::Tenant;
 use hookwire::store::{Stats, Store};
 use hookwire::testing::{Answer, RecordingTransport};
-use hookwire::{Event, EventId, TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::{DeptId, Event, EventId, SourceId, TenantId, WebhookDraft, Webhooks, assist};
 use hookwire_postgres::{PostgresOptions, PostgresStore, PublishError};
+use serde_json::value::RawValue;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_postgres::Client;
 
@@ -199,6 +200,23 @@ async fn an_event_that_is_refused_names_field_and_rule_and_a_savepoint_saves_the
     assert_eq!(host.arrives().await, "sound");
     assert_eq!(client.query("SELECT FROM device", &[]).await.expect("rows").len(), 1);
     dispatcher.shutdown_within(SOON).await;
+}
+
+#[tokio::test]
+async fn everything_of_an_event_survives_the_way_through_the_function() {
+    let host = Host::new().await;
+    let client = host.schema.client().await;
+    let odd = "{\"b\": 1.10,\t\"a\":1e2, \"\\u00e9\":\"é\u{1F600}\", \"a\":[ ]}";
+    let payload = RawValue::from_string(odd.to_owned()).expect("JSON");
+    let whole = Event::new(EventId::new(u32::MAX), &payload).expect("JSON").at(Timestamp::from_millis(-1));
+    let whole = whole.department(DeptId::new(i64::MIN)).source(SourceId::new("'crm\"").expect("valid"));
+    let id = host.process.store.publish_in(&client, &acme(), &whole.actor("m\u{e4}x\n\\")).await;
+    let id = id.expect("published");
+    let kept = host.process.store.event(&acme(), &id).await.expect("a log").expect("it is there").event;
+    assert_eq!((kept.payload.get(), kept.event_id.get()), (odd, u32::MAX));
+    assert_eq!((kept.time.as_millis(), kept.department), (-1, Some(DeptId::new(i64::MIN))));
+    let source = kept.source.as_ref().map(SourceId::as_str);
+    assert_eq!((source, kept.actor.as_deref()), (Some("'crm\""), Some("m\u{e4}x\n\\")));
 }
 
 #[tokio::test]
