@@ -20,6 +20,7 @@ mod security_page;
 mod seed;
 mod signing;
 mod sqlite;
+mod streams;
 mod support;
 mod tenants;
 mod tls;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use thiserror::Error;
@@ -20,6 +20,7 @@ use super::failure::gate_or_tls;
 use super::guard::{CheckedAddr, Forbidden, Policy};
 use super::proxy::Proxy;
 use super::resolve::Resolve;
+use super::stream::Followed;
 use crate::model::FailureKind;
 
 /// Time for a look-up, so that it leaves room for the rest of the deadline.
@@ -114,7 +115,7 @@ impl Service<Uri> for Gate {
     }
 }
 
-/// TLS over the [`Gate`], in bounded time.
+/// TLS over the [`Gate`], in bounded time, and with an eye on the receiver's HTTP/2 settings.
 #[derive(Clone, Debug)]
 pub(super) struct Connector(HttpsConnector<Gate>);
 
@@ -126,7 +127,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = TokioIo<Followed>;
     type Error = TransportError;
     type Future = Connecting<Self::Response>;
 
@@ -138,7 +139,7 @@ impl Service<Uri> for Connector {
         let connecting = self.0.call(target);
         Box::pin(async move {
             match timeout(SETUP, connecting).await {
-                Ok(connected) => connected.map_err(gate_or_tls),
+                Ok(connected) => connected.map(|it| TokioIo::new(Followed::new(it))).map_err(gate_or_tls),
                 Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
             }
         })

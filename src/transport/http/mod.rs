@@ -5,7 +5,9 @@ mod failure;
 mod guard;
 mod proxy;
 mod resolve;
+mod settings;
 mod special;
+mod stream;
 mod tls;
 
 use std::sync::{Arc, PoisonError, RwLock};

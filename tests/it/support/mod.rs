@@ -1,4 +1,5 @@
 pub(crate) mod answers;
+pub(crate) mod frames;
 pub(crate) mod identity;
 pub(crate) mod material;
 pub(crate) mod raw;
