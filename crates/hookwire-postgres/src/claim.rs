@@ -8,6 +8,7 @@ use hookwire::model::{DeliveryId, PublishedEvent, Timestamp};
 use hookwire::registry::Registered;
 use hookwire::store::{Claim, ClaimRequest};
 use tokio_postgres::Row;
+use tracing::warn;
 
 use crate::choose::{Choice, Head, Offer, choose};
 use crate::fault::Fault;
@@ -22,6 +23,8 @@ const MOST_LANES: usize = 64;
 const MOST_TIMERS: i64 = 256;
 /// The most deliveries of one lane that one claim looks at.
 const MOST_HEADS: usize = 256;
+/// After this long a lane is looked at again that others had locked when its time came.
+const WHILE_LOCKED: Duration = Duration::from_millis(100);
 
 /// Takes what is due. Locks lanes, and waits for none of them but [`only`](Self::only).
 pub(crate) struct Take {
@@ -79,7 +82,7 @@ impl Work for Take {
 impl Take {
     /// Locks ready lanes that others are not at, in the order of their turns.
     async fn find(&self, tx: &Tx<'_>, now: i64) -> Result<Found, Fault> {
-        fire(tx, now).await?;
+        let is_part = fire(tx, now).await?;
         let room = self.hands.room(self.request.holder, &self.request.quota, now);
         let most = whole(self.request.limit.clamp(1, MOST_LANES));
         let limits = room.in_class.map(|in_class| if in_class == 0 { 0 } else { most });
@@ -104,7 +107,8 @@ impl Take {
                 ],
             )
             .await?;
-        Found::read(picked, room.cursor, most)
+        let found = Found::read(picked, room.cursor, most)?;
+        Ok(Found { is_part: found.is_part || is_part, ..found })
     }
 
     /// Waits for one lane. Nothing is locked before, so that nobody waits for this transaction meanwhile.
@@ -166,8 +170,10 @@ impl Take {
 
     /// The next time at which a lane is ready or a lease ends by itself.
     async fn next_in(&self, tx: &Tx<'_>, now: i64) -> Result<Option<Duration>, Fault> {
-        let row = tx.first(NEXT, &[]).await?.ok_or_else(|| Fault::corrupt("no answer"))?;
-        let next: Option<i64> = row.try_get("next")?;
+        let row = tx.first(NEXT, &[&now]).await?.ok_or_else(|| Fault::corrupt("no answer"))?;
+        // A lane whose time has come, and which is left all the same, is locked by somebody.
+        let later = Timestamp::from_millis(now).plus(WHILE_LOCKED).as_millis();
+        let next = row.try_get::<_, Option<i64>>("next")?.map(|at| if at <= now { later } else { at });
         let next = next.into_iter().chain(self.hands.next_end(self.request.holder)).min();
         Ok(next.map(|at| Timestamp::from_millis(at).since(Timestamp::from_millis(now))))
     }
@@ -220,11 +226,12 @@ pub(crate) fn claims(
     taken.iter().map(&mut claim).collect()
 }
 
-/// Readies the lanes whose time has come.
-async fn fire(tx: &Tx<'_>, now: i64) -> Result<(), Fault> {
+/// Readies lanes whose time has come, and tells whether there may be more.
+async fn fire(tx: &Tx<'_>, now: i64) -> Result<bool, Fault> {
     let fired = tx.rows(TIMERS, &[&now, &MOST_TIMERS]).await?;
     let fired = fired.iter().map(|row| Ok(row.try_get("id")?)).collect::<Result<Vec<LaneId>, Fault>>()?;
-    lanes::refresh(tx, &fired, now, NOTHING).await
+    lanes::refresh(tx, &fired, now, NOTHING).await?;
+    Ok(whole(fired.len()) >= MOST_TIMERS)
 }
 
 async fn expire(tx: &Tx<'_>, expired: &[i64], now: i64) -> Result<(), Fault> {
@@ -249,7 +256,7 @@ impl Found {
         let (mut lanes, mut busy) = (Vec::new(), None);
         for row in picked {
             if row.try_get::<_, Option<LaneId>>("id")?.is_some() {
-                lanes.push(Lane::read(row)?);
+                lanes.extend(read_whole(row));
             } else if busy.is_none() {
                 busy = Some(row.try_get("picked")?);
             }
@@ -257,6 +264,17 @@ impl Found {
         lanes.sort_unstable_by_key(|lane| (lane.id <= cursor, lane.id));
         Ok(Self { lanes, busy, is_part })
     }
+}
+
+/// A lane with a webhook that can be read too. One that cannot gives nothing, and stops no others.
+fn read_whole(row: Row) -> Option<Lane> {
+    let id: Option<LaneId> = row.try_get("id").ok();
+    let lane = Lane::read(row).and_then(|lane| lane.registered().map(|_| lane));
+    if lane.is_err() {
+        // Not why: the cause might quote what is not for logs.
+        warn!(lane = id, "the row of a lane cannot be read: nothing of it is delivered");
+    }
+    lane.ok()
 }
 
 impl Offer {
@@ -337,8 +355,9 @@ const EXPIRE: &str = "UPDATE delivery SET state = 5, holder = NULL, ended_at = $
 
 const EVENTS: &str = concat!("SELECT event.seq, ", event_columns!(), " FROM event WHERE seq = ANY ($1)");
 
+/// A tenant whose router has gone is either taken by this claim or has nothing to route.
 const NEXT: &str = "SELECT least((SELECT min(wake_at) FROM lane WHERE wake_at IS NOT NULL), \
-    (SELECT min(router_until) FROM tenant WHERE router_until IS NOT NULL)) AS next";
+    (SELECT min(router_until) FROM tenant WHERE router_until > $1)) AS next";
 
 /// The statements of a claim, for a test to read their plans.
 #[doc(hidden)]

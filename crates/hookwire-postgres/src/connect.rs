@@ -19,6 +19,9 @@ use crate::tls::Tls;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this long without an answer of its machine a connection counts as broken.
 const SILENCE: Duration = Duration::from_secs(30);
+/// The machine is asked after half of it, and then so often that the rest suffices for all tries.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+const ASK_TIMES: u32 = 3;
 
 /// The database cannot be used as a store.
 ///
@@ -224,7 +227,8 @@ fn with_patience(config: &mut Config) {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
     }
-    config.keepalives_idle(SILENCE).tcp_user_timeout(SILENCE);
+    config.keepalives_idle(SILENCE / 2).keepalives_interval(ASK_EVERY).keepalives_retries(ASK_TIMES);
+    config.tcp_user_timeout(SILENCE);
     if config.get_application_name().is_none() {
         config.application_name("hookwire");
     }

@@ -17,7 +17,9 @@ pub(crate) struct Hands(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     hands: HashMap<HolderId, Hand>,
-    owners: HashMap<Key, HolderId>,
+    /// Whose each claim is, and the number of the reservation that counted it.
+    owners: HashMap<Key, (HolderId, u64)>,
+    reservations: u64,
 }
 
 /// What one dispatcher has claimed.
@@ -54,6 +56,7 @@ pub(crate) struct Room {
 #[derive(Debug)]
 pub(crate) struct Reserved {
     hands: Arc<Hands>,
+    number: u64,
     keys: Vec<Key>,
 }
 
@@ -95,12 +98,15 @@ impl Hands {
     ) -> (T, Reserved) {
         let mut state = self.state();
         state.end_leases(holder, now);
-        let hand = state.hands.entry(holder).or_default();
-        let (taken, leases) = take(&mut hand.held);
+        let (taken, leases) = take(&mut state.hands.entry(holder).or_default().held);
         let keys: Vec<Key> = leases.iter().map(|(key, _)| *key).collect();
-        hand.leases.extend(leases);
-        state.owners.extend(keys.iter().map(|key| (*key, holder)));
-        (taken, Reserved { hands: Arc::clone(self), keys })
+        // What was claimed under the same fence before came to nothing: the database knows of no such claim.
+        keys.iter().for_each(|key| state.end(*key));
+        state.hands.entry(holder).or_default().leases.extend(leases);
+        state.reservations += 1;
+        let number = state.reservations;
+        state.owners.extend(keys.iter().map(|key| (*key, (holder, number))));
+        (taken, Reserved { hands: Arc::clone(self), number, keys })
     }
 
     /// This lane was served last: the holder's next turn begins after it.
@@ -116,8 +122,8 @@ impl Hands {
 
     pub(crate) fn extend(&self, key: Key, until: i64) {
         let mut state = self.state();
-        let State { hands, owners } = &mut *state;
-        let hand = owners.get(&key).and_then(|holder| hands.get_mut(holder));
+        let State { hands, owners, .. } = &mut *state;
+        let hand = owners.get(&key).and_then(|(holder, _)| hands.get_mut(holder));
         if let Some(lease) = hand.and_then(|hand| hand.leases.get_mut(&key)) {
             lease.until = until;
         }
@@ -147,7 +153,7 @@ impl Hands {
 
 impl State {
     fn end(&mut self, key: Key) {
-        let Some(hand) = self.owners.remove(&key).and_then(|holder| self.hands.get_mut(&holder)) else {
+        let Some(hand) = self.owners.remove(&key).and_then(|(holder, _)| self.hands.get_mut(&holder)) else {
             return;
         };
         if let Some(lease) = hand.leases.remove(&key) {
@@ -172,6 +178,60 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.hands.end(std::mem::take(&mut self.keys));
+        let mut state = self.hands.state();
+        for key in &self.keys {
+            // Another reservation may have counted the same anew meanwhile.
+            if state.owners.get(key).is_some_and(|(_, number)| *number == self.number) {
+                state.end(*key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = (1, 1);
+
+    fn reserve(hands: &Arc<Hands>, holder: u128) -> Reserved {
+        let (tenant, hook, class) = (TenantId::new("acme").unwrap(), HookId::new(1), LaneClass::Open);
+        let take = |held: &mut Held| {
+            held.take(&tenant, hook, class);
+            ((), vec![(KEY, Lease { lane: 1, tenant: tenant.clone(), hook, class, until: 100 })])
+        };
+        hands.reserve(HolderId::new(holder), 0, take).1
+    }
+
+    /// Whether the one thing that a holder has room for is free.
+    fn has_room(hands: &Hands, holder: u128) -> bool {
+        let quota = Quota::default().with_per_webhook(1);
+        hands.room(HolderId::new(holder), &quota, 0).full_lanes[0].is_empty()
+    }
+
+    #[test]
+    fn what_is_claimed_again_under_the_same_fence_counts_once() {
+        let hands = Arc::default();
+        reserve(&hands, 1).keep();
+        reserve(&hands, 2).keep();
+        assert!(hands.keys(HolderId::new(1)).is_empty() && hands.keys(HolderId::new(2)) == [KEY]);
+        reserve(&hands, 2).keep();
+        hands.end([KEY]);
+        assert!([1, 2].into_iter().all(|holder| has_room(&hands, holder)));
+        let state = hands.state();
+        let mut held = state.hands.values().map(|hand| &hand.held);
+        assert!(held.all(|held| format!("{held:?}") == format!("{:?}", Held::default())), "{state:?}");
+    }
+
+    #[test]
+    fn a_reservation_that_comes_to_nothing_ends_only_its_own() {
+        let hands = Arc::default();
+        let first = reserve(&hands, 1);
+        reserve(&hands, 1).keep();
+        drop(first);
+        assert_eq!(hands.keys(HolderId::new(1)), [KEY]);
+        assert!(!has_room(&hands, 1));
+        drop(reserve(&hands, 1));
+        assert!(hands.keys(HolderId::new(1)).is_empty() && has_room(&hands, 1));
     }
 }

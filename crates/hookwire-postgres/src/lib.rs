@@ -127,3 +127,5 @@ pub use options::PostgresOptions;
 pub use schema::migration_sql;
 pub use store::PostgresStore;
 pub use tokio_postgres;
+#[doc(hidden)]
+pub use upkeep::upkeep_statements;

@@ -6,6 +6,9 @@ use crate::store::PostgresStore;
 
 /// How a [`PostgresStore`] is connected.
 ///
+/// It keeps connections of its own, with settings for as long as each lives. A pooler in between that shares
+/// connections between transactions is not supported: it mixes up the settings of those who share them.
+///
 /// ```
 /// use std::time::Duration;
 /// use hookwire_postgres::PostgresStore;
@@ -61,8 +64,7 @@ impl PostgresOptions {
     }
 
     /// Sets whether dispatchers of other processes are told of work at once, by `LISTEN` and `NOTIFY`, and
-    /// not only when they next look. Off by default: it costs a connection, and does not work through a
-    /// pooler that shares connections between transactions.
+    /// not only when they next look. Off by default: it costs a connection.
     #[must_use]
     pub fn listen(self, listen: bool) -> Self {
         Self { listen, ..self }

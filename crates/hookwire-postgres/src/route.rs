@@ -1,9 +1,10 @@
+use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookwire::model::{TenantId, Timestamp};
 use hookwire::registry::Revision;
-use hookwire::store::{ClaimRequest, RouteAnswer, Routed, Routing, Unrouted};
+use hookwire::store::{ClaimRequest, RouteAnswer, Routed, Routing, StoreError, Unrouted};
 use tokio_postgres::Row;
 
 use crate::deliver::{self, Fresh};
@@ -34,8 +35,11 @@ impl Work for TakeUnrouted {
             if room == 0 {
                 break;
             }
-            let tenant = TenantId::new(row.try_get::<_, &str>("tenant")?)?;
-            given.extend(self.take_of(tx, &tenant, room, now).await?);
+            let name: &str = row.try_get("tenant")?;
+            match TenantId::new(name) {
+                Ok(tenant) => given.extend(self.take_of(tx, &tenant, room, now).await?),
+                Err(error) => refuse_all(tx, name, &error.to_string(), now, request.limit).await?,
+            }
         }
         Ok(given)
     }
@@ -62,7 +66,7 @@ impl TakeUnrouted {
             match event(&row) {
                 Ok(event) => given.push(Unrouted { tenant: tenant.clone(), event, fence }),
                 // Whoever wrote it did not go through the function. It must not stop those behind it.
-                Err(fault) => refuse(tx, &row, &fault, now).await?,
+                Err(fault) => refuse(tx, &row, fault, now).await?,
             }
         }
         if given.is_empty() {
@@ -78,10 +82,18 @@ pub(crate) async fn enter(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), Fault> {
     tx.run(enter, &[&tenant.as_str()]).await.map(drop)
 }
 
-async fn refuse(tx: &Tx<'_>, row: &Row, fault: &Fault, now: i64) -> Result<(), Fault> {
-    let reason = format!("its row cannot be read: {fault:?}");
+async fn refuse(tx: &Tx<'_>, row: &Row, fault: Fault, now: i64) -> Result<(), Fault> {
+    let fault = StoreError::from(fault);
+    let cause = fault.source().map_or_else(|| fault.to_string(), ToString::to_string);
+    let reason = format!("its row cannot be read: {cause}");
     let seq: i64 = row.try_get("seq")?;
     tx.run(UNROUTABLE, &[&seq, &reason, &now]).await.map(drop)
+}
+
+/// Puts aside events of a tenant that there cannot be: whoever wrote them did not go through the function.
+async fn refuse_all(tx: &Tx<'_>, tenant: &str, rule: &str, now: i64, limit: usize) -> Result<(), Fault> {
+    let reason = format!("its tenant cannot be read: {rule}");
+    tx.run(UNROUTABLE_ALL, &[&tenant, &reason, &now, &whole(limit)]).await.map(drop)
 }
 
 #[async_trait]
@@ -92,7 +104,9 @@ impl Work for Route {
         lanes::hold_registry(tx, &self.tenant).await?;
         let mut answers = vec![RouteAnswer::Fenced; self.items.len()];
         let Some(router) = tx.first(ROUTER, &[&self.tenant.as_str()]).await? else { return Ok(answers) };
-        let waiting = tx.rows(QUEUE, &[&self.tenant.as_str(), &whole(self.items.len())]).await?;
+        let messages: Vec<_> =
+            self.items.iter().map(|item| item.unrouted.event.message_id.as_str()).collect();
+        let waiting = tx.rows(QUEUE, &[&self.tenant.as_str(), &messages]).await?;
         let revision = Revision::new(router.try_get::<_, i64>("revision")?.unsigned_abs());
         let fence = router.try_get::<_, Option<i64>>("fence")?;
         let now = tx.now().await?;
@@ -115,7 +129,10 @@ impl Work for Route {
             fresh.extend(self.settle(tx, row.try_get("seq")?, item, now).await?);
         }
         deliver::to_lanes(tx, &self.tenant, &fresh, now).await?;
-        self.resign(tx, &answers).await?;
+        if self.items.iter().any(|item| fence == Some(fence_number(item.unrouted.fence))) {
+            // Whatever is left of what was handed out has to be given again.
+            tx.run(RESIGN, &[&self.tenant.as_str()]).await?;
+        }
         Ok(answers)
     }
 }
@@ -141,16 +158,6 @@ impl Route {
         let expires = Timestamp::from_millis(now).plus(item.expires).as_millis();
         let bytes = item.unrouted.event.payload.get().len();
         Fresh { event: seq, bytes, targets: routing.targets.clone(), expires }
-    }
-
-    /// Gives up the right to route once all is done, or something has to be given again.
-    async fn resign(&self, tx: &Tx<'_>, answers: &[RouteAnswer]) -> Result<(), Fault> {
-        let has_stale = answers.iter().any(|answer| matches!(answer, RouteAnswer::Stale(_)));
-        let all = answers.iter().all(|answer| *answer == RouteAnswer::Routed);
-        if has_stale || all {
-            tx.run(RESIGN, &[&self.tenant.as_str()]).await?;
-        }
-        Ok(())
     }
 }
 
@@ -181,12 +188,18 @@ const OLDEST: &str = concat!(
 const ROUTER: &str = "SELECT revision, CASE WHEN router IS NOT NULL THEN router_fence END AS fence \
     FROM tenant WHERE name = $1 FOR UPDATE";
 
-const QUEUE: &str =
-    "SELECT seq, message FROM event WHERE tenant = $1 AND routed_at IS NULL ORDER BY seq LIMIT $2";
+/// Only what was handed out: an event with a lower number may have been committed since, and comes next.
+const QUEUE: &str = "SELECT seq, message FROM event WHERE tenant = $1 AND message = ANY ($2) \
+    AND routed_at IS NULL ORDER BY seq";
 
 const ROUTED: &str = "UPDATE event SET routed_at = $2, alive_at = $2, targets = $3, \
     skipped = $4::text::json, digest = $5 WHERE seq = $1";
 
 const UNROUTABLE: &str = "UPDATE event SET routed_at = $3, alive_at = $3, unroutable = $2 WHERE seq = $1";
+
+const UNROUTABLE_ALL: &str = "
+    UPDATE event SET routed_at = $3, alive_at = $3, unroutable = $2 WHERE seq IN (
+        SELECT seq FROM event WHERE tenant = $1 AND routed_at IS NULL
+        ORDER BY seq LIMIT $4 FOR UPDATE SKIP LOCKED)";
 
 const RESIGN: &str = "UPDATE tenant SET router = NULL, router_until = NULL WHERE name = $1";

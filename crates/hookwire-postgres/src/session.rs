@@ -28,6 +28,18 @@ pub(crate) trait Work: Sync {
 /// An open transaction.
 pub(crate) struct Tx<'a>(&'a Client);
 
+/// A connection that goes back to the pool only where its transaction is known to have ended: not if the
+/// work panics, nor if the end fails.
+struct Lent(Option<Client>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
 impl Sessions {
     pub(crate) const fn new(pool: Pool) -> Self {
         Self(pool)
@@ -45,15 +57,15 @@ impl Sessions {
     }
 
     async fn once<W: Work>(&self, work: &W) -> Result<W::Done, Fault> {
-        let client = self.0.get().await?;
+        let mut lent = Lent(Some(self.0.get().await?));
+        let client = lent.0.as_ref().expect("it is taken out below only");
         client.batch_execute("BEGIN").await?;
-        let done = work.on(&Tx(&client)).await;
+        let done = work.on(&Tx(client)).await;
         let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
         if let Err(error) = client.batch_execute(end).await {
-            // Nobody knows what state the connection is in: it does not go back to the pool.
-            drop(Object::take(client));
             return done.and(Err(error.into()));
         }
+        drop(lent.0.take());
         done
     }
 

@@ -17,7 +17,7 @@ use crate::session::{Tx, Work};
 
 /// Records what came of claims.
 ///
-/// A settlement that makes nothing wait, and from which the lane learns nothing, leaves its lane alone:
+/// A settlement that makes nothing due at another time, and from which the lane learns nothing, leaves its lane alone:
 /// that is most of them. For the others the lanes are locked first.
 pub(crate) struct Settle(pub(crate) Vec<Arc<Settlement>>);
 
@@ -107,7 +107,8 @@ impl Settle {
 }
 
 fn needs_lane(item: &Settlement, health: Health) -> bool {
-    let waits = matches!(item.next, Next::Again(_) | Next::Release);
+    // One that is extended may be due earlier than before.
+    let waits = matches!(item.next, Next::Again(_) | Next::Release | Next::Extend(_));
     // Where it fails already, the time of another failure makes no difference.
     let at = health.failing_since().unwrap_or_default();
     let learns = health.after(item.report, at) != health;
@@ -151,7 +152,7 @@ impl Desk {
             lane.write(tx).await?;
         }
         let touched: Vec<LaneId> = self.lanes.keys().copied().collect();
-        let lowest = self.held.values().filter(|it| it.waits()).map(|it| it.due).min();
+        let lowest = self.held.values().filter(|it| it.state == PENDING).map(|it| it.due).min();
         lanes::refresh(tx, &touched, self.now, lowest.unwrap_or(NOTHING)).await
     }
 
@@ -256,13 +257,14 @@ impl Work for Release {
     type Done = ();
 
     async fn on(&self, tx: &Tx<'_>) -> Result<(), Fault> {
+        // Tenants before lanes, as everybody locks them.
+        tx.run(RESIGN, &[&self.holder]).await?;
         let ids: Vec<i64> = self.keys.iter().map(|(id, _)| *id).collect();
         let rows = tx.rows(LANES, &[&ids]).await?;
         let wanted = rows.iter().map(|row| Ok(row.try_get("lane")?)).collect::<Result<Vec<_>, Fault>>()?;
         let touched: Vec<LaneId> = lanes::lock(tx, &wanted).await?.iter().map(|lane| lane.id).collect();
         let now = tx.now().await?;
         tx.run(RELEASE, &[&ids, &self.holder, &now]).await?;
-        tx.run(RESIGN, &[&self.holder]).await?;
         lanes::refresh(tx, &touched, now, now).await
     }
 }

@@ -13,6 +13,7 @@ use hookwire::store::{
     Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
     StoreErrorKind, TendRequest, Tended, WakeMark,
 };
+use tokio::time::Instant;
 
 use crate::claim::{Take, Taken};
 use crate::connect::{ConnectError, Target};
@@ -33,6 +34,8 @@ use crate::upkeep::{Erase, Expire, Remove, Repair, Sweep};
 /// The most rows, and the most bytes of payload, that are published in one transaction.
 const MOST_ROWS: usize = 512;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// How long items are published each by itself: every one may have to wait for a lock that somebody keeps.
+const MOST_APART: Duration = Duration::from_secs(5);
 /// The most settlements of one transaction.
 const MOST_SETTLED: usize = 512;
 /// How often a claim that finds all lanes busy waits for one of them before it gives up for now.
@@ -59,7 +62,12 @@ const MOST_WAITS: usize = 4;
 ///
 /// What a call has written is committed when the call returns, with everything that belongs to it or not at
 /// all; where the server is set to lose commits (`synchronous_commit = off`), this store's connections are
-/// not. What a process had claimed when it was killed is due again when its leases end.
+/// not. What a process had claimed when it was killed is due again when its leases end: `release` gives back
+/// only what was claimed through the same store.
+///
+/// A standby that is not synchronous may take over without the latest commits. What they told is lost then,
+/// and a fence may be given twice, so that a claim of before passes for one of after: let standbys be
+/// synchronous where that matters.
 ///
 /// # The connection
 ///
@@ -150,11 +158,17 @@ impl Inner {
     ) -> Result<Published, Fault> {
         let mut published = Published { answers: Vec::new(), held: Vec::new() };
         for chunk in chunks(&items) {
-            let part = self.publish_chunk(&tenant, chunk, *hold).await?;
+            let part = match self.publish_chunk(&tenant, chunk, *hold).await {
+                // What is done is done, and what is held is held: the rest has no answer.
+                Err(_) if !published.answers.is_empty() => break,
+                part => part?,
+            };
             if let Some(request) = hold {
                 request.limit = request.limit.saturating_sub(part.held.len());
                 request.max_bytes = request.max_bytes.saturating_sub(bytes_of(&part.held));
             }
+            // Even the first of a claim may be larger than all its bytes: once some are held, that is over.
+            *hold = hold.filter(|it| part.held.is_empty() || (it.limit > 0 && it.max_bytes > 0));
             published.answers.extend(part.answers);
             published.held.extend(part.held);
         }
@@ -169,11 +183,17 @@ impl Inner {
         hold: Option<ClaimRequest>,
     ) -> Result<Published, Fault> {
         match self.publish_together(tenant, items, hold).await {
-            Err(fault) if items.len() > 1 && fault.may_be_of_one_item() => {}
+            Err(fault) if items.len() == 1 && fault.may_be_of_one_item() => return Ok(failed(fault)),
+            Err(fault) if fault.may_be_of_one_item() => {}
             done => return done,
         }
         let mut answers = Vec::with_capacity(items.len());
+        let began = Instant::now();
         for item in items {
+            if began.elapsed() >= MOST_APART {
+                answers.push(unanswered());
+                continue;
+            }
             match self.publish_together(tenant, std::slice::from_ref(item), None).await {
                 Ok(published) => answers.extend(published.answers),
                 Err(fault) => answers.push(PublishAnswer::Failed(fault.into())),
@@ -210,11 +230,16 @@ impl Inner {
             taken = if waited.claims.is_empty() { self.take(request, None).await? } else { waited };
         }
         taken.reserved.keep();
-        let unrouted = match taken.has_unrouted {
-            true => self.sessions.whole(&TakeUnrouted(request)).await?,
-            false => Vec::new(),
-        };
         let (deliveries, next_in) = (taken.claims, taken.next_in);
+        let unrouted = match taken.has_unrouted {
+            true => self.sessions.whole(&TakeUnrouted(request)).await,
+            false => Ok(Vec::new()),
+        };
+        let unrouted = match unrouted {
+            // The deliveries are claimed already. The fault comes again, by itself, with the next claim.
+            Err(_) if !deliveries.is_empty() => Vec::new(),
+            unrouted => unrouted?,
+        };
         Ok(Claimed { deliveries, unrouted, next_in, ..Claimed::default() })
     }
 
@@ -325,7 +350,10 @@ impl Store for PostgresStore {
             let mut held = Vec::new();
             for (tenant, numbers) in by_tenant(items.iter().map(|item| &item.tenant)) {
                 let some = numbers.iter().map(|number| Arc::clone(&items[*number])).collect();
-                let part = inner.publish(tenant, some, &mut hold).await?;
+                let part = match inner.publish(tenant, some, &mut hold).await {
+                    Err(_) if answers.iter().any(Option::is_some) => break,
+                    part => part?,
+                };
                 numbers.into_iter().zip(part.answers).for_each(|(number, it)| answers[number] = Some(it));
                 held.extend(part.held);
             }
@@ -417,7 +445,12 @@ impl Store for PostgresStore {
     }
 }
 
-/// Of an item that was left out, which none is.
+/// One item, by itself.
+fn failed(fault: Fault) -> Published {
+    Published { answers: vec![PublishAnswer::Failed(fault.into())], held: Vec::new() }
+}
+
+/// Of an item to which it did not come, because the database or too much time was lost before.
 fn unanswered() -> PublishAnswer {
     StoreErrorKind::Unavailable.into()
 }

@@ -129,11 +129,10 @@ async fn remove_events(tx: &Tx<'_>, events: &[i64]) -> Result<(), Fault> {
     if events.is_empty() {
         return Ok(());
     }
-    let rows = tx.rows(DELIVERIES, &[&events]).await?;
-    let deliveries = ids(&rows, "id")?;
-    let mut lanes: Vec<LaneId> = ids(&rows, "lane")?;
-    lanes.sort_unstable();
-    lanes.dedup();
+    let lanes: Vec<LaneId> = ids(&tx.rows(LANES, &[&events]).await?, "lane")?;
+    // Of two that remove the last deliveries of a deleted lane, the later has to see that it is empty.
+    tx.run(LOCK_DELETED, &[&lanes]).await?;
+    let deliveries = ids(&tx.rows(DELIVERIES, &[&events]).await?, "id")?;
     tx.run("DELETE FROM attempt WHERE delivery = ANY ($1)", &[&deliveries]).await?;
     tx.run("DELETE FROM delivery WHERE id = ANY ($1)", &[&deliveries]).await?;
     tx.run("DELETE FROM event WHERE seq = ANY ($1)", &[&events]).await?;
@@ -179,18 +178,33 @@ const ALIVE: &str = "
 
 const ENDED: &str = "SELECT seq FROM event WHERE seq = ANY ($1) AND alive_at < $2";
 
-/// Lanes of which something waits that they do not tell of, or tell of too late. Those that are ready are
-/// looked at anyway, but for what lies under their floor.
+/// Lanes of which something waits that they do not tell of, or tell of too late: the first that is due
+/// decides, however much waits behind it. Those that are ready are looked at anyway, but for what lies under
+/// their floor.
 const LOOK: &str = "
-    SELECT lane.id, EXISTS (SELECT FROM delivery WHERE delivery.lane = lane.id
-        AND delivery.epoch = lane.epoch AND state = 0
-        AND greatest(due, paused_until) < coalesce(lane.wake_at, 9223372036854775807)) AS is_wrong
-    FROM lane WHERE lane.id > $1 AND status = 1 AND NOT ready ORDER BY lane.id LIMIT $2";
+    SELECT lane.id, coalesce(head.due < coalesce(wake_at, 9223372036854775807)
+        AND paused_until < coalesce(wake_at, 9223372036854775807), false) AS is_wrong
+    FROM lane LEFT JOIN LATERAL (
+        SELECT due FROM delivery
+        WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0
+        ORDER BY due, delivery.id LIMIT 1
+    ) AS head ON true
+    WHERE lane.id > $1 AND status = 1 AND NOT ready ORDER BY lane.id LIMIT $2";
 
 const LIVE: &str = "SELECT id FROM lane WHERE tenant = $1 AND status < 2 ORDER BY id";
 
 const SOME: &str = "SELECT seq FROM event WHERE tenant = $1 ORDER BY seq LIMIT $2 FOR UPDATE";
 
-const DELIVERIES: &str = "SELECT id, lane FROM delivery WHERE event = ANY ($1) ORDER BY id FOR UPDATE";
+const LANES: &str = "SELECT DISTINCT lane FROM delivery WHERE event = ANY ($1)";
+
+const LOCK_DELETED: &str = "SELECT FROM lane WHERE id = ANY ($1) AND status = 2 ORDER BY id FOR UPDATE";
+
+const DELIVERIES: &str = "SELECT id FROM delivery WHERE event = ANY ($1) ORDER BY id FOR UPDATE";
 
 const RESIGN: &str = "UPDATE tenant SET router = NULL, router_until = NULL WHERE name = $1";
+
+/// The statements of upkeep that go through backlogs, for a test to read their plans.
+#[doc(hidden)]
+pub fn upkeep_statements() -> Vec<(&'static str, String)> {
+    [("look", LOOK), ("sweep", SWEEP), ("swept", SWEPT)].map(|(name, sql)| (name, sql.to_owned())).to_vec()
+}

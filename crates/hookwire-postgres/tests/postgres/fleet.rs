@@ -16,7 +16,7 @@ use hookwire::store::{
 };
 use tokio::task::JoinSet;
 
-use crate::support::Schema;
+use crate::support::{Schema, fresh_name};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -206,8 +206,10 @@ async fn several_processes_share_the_work_without_getting_in_each_others_way() {
 
 #[tokio::test]
 async fn others_hear_of_work_when_they_listen() {
-    let schema = Schema::migrated().await;
-    let options = || schema.options().listen(true);
+    // A name as long as there can be: the channel's cannot be longer.
+    let schema = Schema(format!("{:x<63}", fresh_name()));
+    schema.options().migrate(&crate::support::url()).await.expect("a schema");
+    let options = || schema.options().listen(true).poll_every(DAY);
     let here: Arc<dyn Store> = Arc::new(options().connect(&crate::support::url()).await.expect("a store"));
     let there = options().connect(&crate::support::url()).await.expect("a store");
     let world = World::new(here, "acme", 1).await;

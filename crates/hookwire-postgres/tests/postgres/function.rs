@@ -193,3 +193,34 @@ async fn a_row_that_nobody_can_read_stops_no_others() {
         .expect("one");
     assert_eq!(names(&unrouted(&store, 1).await), ["whole"]);
 }
+
+#[tokio::test]
+async fn one_that_commits_while_others_are_being_routed_stops_nothing() {
+    let schema = Schema::migrated().await;
+    let (client, mut late, store) = (schema.client().await, schema.client().await, schema.store().await);
+    let document =
+        |id: usize| format!(r#"{{"tenant":"acme","event_id":1,"payload":1,"message_id":"m{id}"}}"#);
+    let open = late.transaction().await.expect("a transaction");
+    publish_in(&open, &document(0)).await;
+    publish(&client, &document(1)).await.expect("published");
+    let given = unrouted(&store, 1).await;
+    open.commit().await.expect("committed");
+    route(&store, &given).await;
+    assert_eq!(names(&unrouted(&store, 2).await), ["m0"], "it comes next");
+}
+
+#[tokio::test]
+async fn a_tenant_that_nobody_can_read_stops_no_others() {
+    let schema = Schema::migrated().await;
+    let (client, store) = (schema.client().await, schema.store().await);
+    let by_hand = "INSERT INTO event (tenant, message, event_id, time, payload, published_at, alive_at)
+        VALUES ('', 'none', 1, 0, '1', 0, 0), (E'\\u0007', 'control', 1, 0, '1', 0, 0)";
+    client.batch_execute(by_hand).await.expect("rows");
+    publish(&client, r#"{"tenant":"acme","event_id":1,"payload":1,"message_id":"whole"}"#)
+        .await
+        .expect("one");
+    assert_eq!(store.tenants(&PageRequest::first()).await.expect("tenants").items, [acme()]);
+    assert_eq!(names(&unrouted(&store, 1).await), ["whole"]);
+    let waiting = client.query("SELECT FROM event WHERE unroutable IS NULL", &[]).await.expect("rows");
+    assert_eq!(waiting.len(), 1, "the others are put aside");
+}

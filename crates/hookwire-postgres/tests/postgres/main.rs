@@ -6,6 +6,8 @@ mod cut;
 mod fleet;
 mod function;
 mod in_transaction;
+mod leases;
 mod outage;
+mod partly;
 mod plans;
 mod support;

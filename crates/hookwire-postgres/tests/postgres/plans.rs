@@ -1,6 +1,6 @@
 //! How PostgreSQL goes about a claim when there is much to go through.
 
-use hookwire_postgres::claim_statements;
+use hookwire_postgres::{claim_statements, upkeep_statements};
 use tokio_postgres::Client;
 
 use crate::support::Schema;
@@ -48,6 +48,35 @@ async fn a_claim_scans_no_table_whatever_the_backlog() {
         }
         if name == "pick" {
             assert!(plan.contains("lane_ring"), "{name}:\n{plan}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn upkeep_goes_through_no_backlog() {
+    let schema = Schema::migrated().await;
+    let client = schema.client().await;
+    fill(&client).await;
+    let as_the_store = "SET plan_cache_mode TO force_generic_plan; SET enable_seqscan TO off";
+    client.batch_execute(as_the_store).await.expect("settings");
+    for (name, sql) in upkeep_statements() {
+        let plan = plan(&client, name, &sql).await;
+        assert!(
+            !plan.contains("Seq Scan on delivery"),
+            "{name}:
+{plan}"
+        );
+        if name == "look" {
+            assert!(
+                plan.contains("delivery_due"),
+                "{name}:
+{plan}"
+            );
+            assert!(
+                plan.matches("Limit").count() == 2,
+                "one delivery of each lane:
+{plan}"
+            );
         }
     }
 }
