@@ -1,9 +1,11 @@
 //! What benchmarks share: measuring in turns, and telling of it in ratios.
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
+#![allow(clippy::future_not_send, reason = "the main task of a benchmark awaits them")]
 #![allow(clippy::print_stdout)]
 
 pub(crate) mod backlog;
+pub(crate) mod throughput;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -33,6 +33,7 @@ CREATE TABLE lane (
     status smallint NOT NULL,
     class smallint NOT NULL,
     ready boolean NOT NULL DEFAULT false,
+    readied bigint NOT NULL DEFAULT 0,
     wake_at bigint,
     floor bigint,
     paused_until bigint NOT NULL,
@@ -49,11 +50,13 @@ CREATE TABLE lane (
 COMMENT ON TABLE lane IS 'One webhook and its queue. A deleted one stays while the log tells of it.';
 COMMENT ON COLUMN lane.class IS 'How much of a dispatcher it may take: 0 open, 1 probing, 2 unproven.';
 COMMENT ON COLUMN lane.ready IS 'Whether something of it is due: no due delivery waits in a lane that is not ready and has no wake_at before.';
+COMMENT ON COLUMN lane.readied IS 'The transaction in which it last became ready, or of another class.';
 COMMENT ON COLUMN lane.wake_at IS 'When a lane that is not ready has to be looked at again; never late, perhaps early.';
 COMMENT ON COLUMN lane.floor IS 'No pending delivery of the present epoch has an earlier due.';
 -- The sum makes it the only index in which the lanes are in this order: the planner would go along the
 -- primary key, past all that are not ready.
 CREATE INDEX lane_ring ON lane (class, (id + 0)) WHERE ready;
+CREATE INDEX lane_fresh ON lane (class, readied, id) WHERE ready;
 CREATE INDEX lane_timer ON lane (wake_at) WHERE wake_at IS NOT NULL;
 
 CREATE TABLE event (

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,21 +8,22 @@ use hookwire::model::{DeliveryId, PublishedEvent, Timestamp};
 use hookwire::registry::Registered;
 use hookwire::store::{Claim, ClaimRequest};
 use tokio_postgres::Row;
-use tracing::warn;
 
 use crate::choose::{Choice, Head, Offer, choose};
 use crate::fault::Fault;
 use crate::hands::{Hands, Key, Lease, Reserved};
 use crate::lanes::{self, NOTHING};
-use crate::rows::{CLASSES, Lane, LaneId, event, event_columns, fence_of, holder_bytes, lane_columns, whole};
+use crate::rows::{Lane, LaneId, event, event_columns, fence_of, holder_bytes, whole};
 use crate::session::{Tx, Work};
+use crate::turns::alternate;
+use crate::walk::{PICK, SEE, Walk, lock_free, see};
 
 /// The most lanes that one claim looks at.
 const MOST_LANES: usize = 64;
 /// The most lanes that one claim looks at because their time has come.
 const MOST_TIMERS: i64 = 256;
 /// The most deliveries of one lane that one claim looks at.
-const MOST_HEADS: usize = 256;
+pub(crate) const MOST_HEADS: usize = 256;
 /// After this long a lane is looked at again that others had locked when its time came.
 const WHILE_LOCKED: Duration = Duration::from_millis(100);
 
@@ -44,11 +45,14 @@ pub(crate) struct Taken {
     pub(crate) has_unrouted: bool,
 }
 
-/// The lanes that a claim has locked, and what kept it from others.
+/// The lanes that a claim has locked.
 struct Found {
     lanes: Vec<Lane>,
-    busy: Option<LaneId>,
-    /// Whether there are more lanes than it looked at.
+    /// Those that others were at.
+    busy: Vec<LaneId>,
+    /// How the holder came to them.
+    walk: Option<Walk>,
+    /// Whether there are more lanes whose time has come.
     is_part: bool,
 }
 
@@ -61,61 +65,63 @@ impl Work for Take {
         let (now, has_unrouted) = (row.try_get("now")?, row.try_get("unrouted")?);
         let found = match self.only {
             Some(lane) => self.wait_for(tx, lane).await?,
-            None => self.find(tx, now).await?,
+            None => self.find(tx, now, row.try_get("oldest")?).await?,
         };
         let now = if self.only.is_some() { tx.now().await? } else { now };
         let (offers, expired) = self.offers(tx, &found.lanes, now).await?;
         expire(tx, &expired, now).await?;
         let (choice, reserved) = reserve(&self.hands, &self.request, &offers, now);
-        if let Some((number, _)) = choice.taken.last() {
-            self.hands.served(self.request.holder, offers[*number].lane);
-        }
-        let is_cut = choice.is_cut || found.is_part || !expired.is_empty() || found.busy.is_some();
+        let is_cut = choice.is_cut || found.is_part || !expired.is_empty();
+        let is_cut = self.walked(&found, &offers, &choice) || is_cut;
         let claims = self.write(tx, &found.lanes, choice, now).await?;
         let touched: Vec<LaneId> = found.lanes.iter().map(|lane| lane.id).collect();
         lanes::refresh(tx, &touched, now, NOTHING).await?;
         let next_in = if is_cut { Some(Duration::ZERO) } else { self.next_in(tx, now).await? };
-        Ok(Taken { claims, reserved, next_in, busy: found.busy, has_unrouted })
+        Ok(Taken { claims, reserved, next_in, busy: found.busy.first().copied(), has_unrouted })
     }
 }
 
 impl Take {
     /// Locks ready lanes that others are not at, in the order of their turns.
-    async fn find(&self, tx: &Tx<'_>, now: i64) -> Result<Found, Fault> {
+    async fn find(&self, tx: &Tx<'_>, now: i64, oldest: i64) -> Result<Found, Fault> {
         let is_part = fire(tx, now).await?;
-        let room = self.hands.room(self.request.holder, &self.request.quota, now);
-        let most = whole(self.request.limit.clamp(1, MOST_LANES));
-        let limits = room.in_class.map(|in_class| if in_class == 0 { 0 } else { most });
-        let [open, probing, unproven] = limits;
-        let [open_lanes, probing_lanes, unproven_lanes] = &room.full_lanes;
-        let [open_tenants, probing_tenants, unproven_tenants] = &room.full_tenants;
-        let picked = tx
-            .rows(
-                &PICK,
-                &[
-                    &room.cursor,
-                    &most,
-                    &open,
-                    open_lanes,
-                    open_tenants,
-                    &probing,
-                    probing_lanes,
-                    probing_tenants,
-                    &unproven,
-                    unproven_lanes,
-                    unproven_tenants,
-                ],
-            )
-            .await?;
-        let found = Found::read(picked, room.cursor, most)?;
-        Ok(Found { is_part: found.is_part || is_part, ..found })
+        let (holder, quota) = (self.request.holder, &self.request.quota);
+        let plan = self.hands.plan(holder, quota, now, oldest);
+        let seen = see(tx, &plan).await?;
+        let with_room = self.hands.with_room(holder, quota, &seen);
+        let in_turn = alternate(seen.iter().map(|seen| seen.in_order().map(|it| it.id).collect()).collect());
+        let mut wanted = Vec::new();
+        for id in in_turn.filter(|id| with_room.contains(id)) {
+            if wanted.len() < self.request.limit.clamp(1, MOST_LANES) && !wanted.contains(&id) {
+                wanted.push(id);
+            }
+        }
+        let (lanes, busy) = lock_free(tx, &wanted).await?;
+        Ok(Found { lanes, busy, walk: Some(Walk { plan, seen, with_room, wanted, oldest }), is_part })
+    }
+
+    /// Settles whose turn it is next, and tells whether there may be more to take at once.
+    fn walked(&self, found: &Found, offers: &[Offer], choice: &Choice) -> bool {
+        let Some(walk) = &found.walk else { return true };
+        let fate = |id| walk.fate(id, &found.busy, offers, choice);
+        let mut has_more = false;
+        let mut turns = walk.plan.turns;
+        for ((turn, seen), has_room) in turns.iter_mut().zip(&walk.seen).zip(walk.plan.has_room) {
+            if has_room {
+                let more;
+                (*turn, more) = turn.after(seen, fate, walk.oldest);
+                has_more |= more;
+            }
+        }
+        self.hands.walked(self.request.holder, &walk.plan, turns);
+        has_more
     }
 
     /// Waits for one lane. Nothing is locked before, so that nobody waits for this transaction meanwhile.
     async fn wait_for(&self, tx: &Tx<'_>, lane: LaneId) -> Result<Found, Fault> {
         let mut lanes = lanes::lock(tx, &[lane]).await?;
         lanes.retain(|lane| lane.ready && lane.is_enabled());
-        Ok(Found { lanes, busy: None, is_part: true })
+        Ok(Found { lanes, busy: Vec::new(), walk: None, is_part: true })
     }
 
     /// The first deliveries of each lane, and those among them that have expired.
@@ -192,7 +198,7 @@ pub(crate) fn reserve(
         let lease = |(number, head): &(usize, Head)| {
             let offer = &offers[*number];
             let (tenant, hook, class) = (offer.tenant.clone(), offer.hook, offer.class);
-            (head.key(), Lease { lane: offer.lane, tenant, hook, class, until })
+            (head.key(), Lease { tenant, hook, class, until })
         };
         let leases = choice.taken.iter().map(lease).collect();
         (choice, leases)
@@ -250,33 +256,6 @@ async fn events(tx: &Tx<'_>, taken: &[(usize, Head)]) -> Result<HashMap<i64, Arc
     rows.iter().map(|row| Ok((row.try_get("seq")?, Arc::new(event(row)?)))).collect()
 }
 
-impl Found {
-    fn read(picked: Vec<Row>, cursor: LaneId, most: i64) -> Result<Self, Fault> {
-        let is_part = whole(picked.len()) >= most;
-        let (mut lanes, mut busy) = (Vec::new(), None);
-        for row in picked {
-            if row.try_get::<_, Option<LaneId>>("id")?.is_some() {
-                lanes.extend(read_whole(row));
-            } else if busy.is_none() {
-                busy = Some(row.try_get("picked")?);
-            }
-        }
-        lanes.sort_unstable_by_key(|lane| (lane.id <= cursor, lane.id));
-        Ok(Self { lanes, busy, is_part })
-    }
-}
-
-/// A lane with a webhook that can be read too. One that cannot gives nothing, and stops no others.
-fn read_whole(row: Row) -> Option<Lane> {
-    let id: Option<LaneId> = row.try_get("id").ok();
-    let lane = Lane::read(row).and_then(|lane| lane.registered().map(|_| lane));
-    if lane.is_err() {
-        // Not why: the cause might quote what is not for logs.
-        warn!(lane = id, "the row of a lane cannot be read: nothing of it is delivered");
-    }
-    lane.ok()
-}
-
 impl Offer {
     /// An empty one.
     pub(crate) fn of(lane: &Lane) -> Self {
@@ -302,38 +281,12 @@ impl Head {
     }
 }
 
-const BEGIN: &str =
-    "SELECT clock_ms() AS now, EXISTS (SELECT FROM event WHERE routed_at IS NULL) AS unrouted";
+/// Every transaction before `oldest` has ended, and can be seen by all that follows.
+const BEGIN: &str = "SELECT clock_ms() AS now, EXISTS (SELECT FROM event WHERE routed_at IS NULL) AS unrouted, \
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest";
 
 const TIMERS: &str = "SELECT id FROM lane WHERE wake_at <= $1 ORDER BY wake_at LIMIT $2 \
     FOR UPDATE SKIP LOCKED";
-
-/// Ready lanes by turns: those after the cursor, then those up to it; of each class apart, so that a class
-/// without room (a limit of zero) is not looked at. Those that others have locked come without a row.
-static PICK: LazyLock<String> = LazyLock::new(|| {
-    let classes: Vec<String> = (0..CLASSES.len())
-        .flat_map(|class| ["id + 0 > $1", "id + 0 <= $1"].map(|part| pick_class(class, part)))
-        .collect();
-    format!(
-        "WITH picked AS MATERIALIZED (
-            SELECT id FROM ({}) AS ready ORDER BY id <= $1, id LIMIT $2
-        )
-        SELECT picked.id AS picked, lane.* FROM picked LEFT JOIN LATERAL (
-            SELECT {} FROM lane WHERE lane.id = picked.id AND ready FOR UPDATE SKIP LOCKED
-        ) AS lane ON true",
-        classes.join(" UNION ALL "),
-        lane_columns!()
-    )
-});
-
-fn pick_class(class: usize, part: &str) -> String {
-    let [limit, lanes, tenants] = [3, 4, 5].map(|parameter| parameter + 3 * class);
-    format!(
-        "(SELECT id FROM lane WHERE ready AND class = {class} AND {part} \
-            AND id <> ALL (${lanes}::bigint[]) AND tenant <> ALL (${tenants}::text[]) \
-            ORDER BY id + 0 LIMIT ${limit}::bigint)"
-    )
-}
 
 const HEADS: &str = "
     SELECT head.* FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS wanted (id, epoch, floor)
@@ -347,7 +300,8 @@ const HEADS: &str = "
 const TAKE: &str = "
     UPDATE delivery SET fence = delivery.fence + 1, holder = $3, due = $4
     FROM unnest($1::bigint[], $2::bigint[]) AS chosen (id, fence)
-    WHERE delivery.id = chosen.id AND delivery.fence = chosen.fence AND state = 0 AND due <= $5
+    WHERE delivery.id = ANY ($1) AND delivery.id = chosen.id AND delivery.fence = chosen.fence
+        AND state = 0 AND due <= $5
     RETURNING delivery.id";
 
 const EXPIRE: &str = "UPDATE delivery SET state = 5, holder = NULL, ended_at = $2 \
@@ -365,7 +319,8 @@ pub fn claim_statements() -> Vec<(&'static str, String)> {
     [
         ("begin", BEGIN),
         ("timers", TIMERS),
-        ("pick", PICK.as_str()),
+        ("see", SEE.as_str()),
+        ("pick", PICK),
         ("heads", HEADS),
         ("take", TAKE),
         ("events", EVENTS),

@@ -22,6 +22,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// The machine is asked after half of it, and then so often that the rest suffices for all tries.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 const ASK_TIMES: u32 = 3;
+/// A connection plans its statements anew after so many uses, and sooner while it is young.
+const PLAN_EVERY: usize = 256;
 
 /// The database cannot be used as a store.
 ///
@@ -212,6 +214,14 @@ impl Target {
             .create_timeout(Some(CONNECT_TIMEOUT * 2))
             .runtime(Runtime::Tokio1)
             .post_create(prepare)
+            .post_recycle(Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, metrics| {
+                Box::pin(async move {
+                    if is_time_to_plan(metrics.recycle_count) {
+                        client.batch_execute("DISCARD PLANS").await.map_err(HookError::Backend)?;
+                    }
+                    Ok(())
+                })
+            }))
             .build()
             .map_err(|error| ConnectError::Other(error.into()))?;
         Ok(Sessions::new(pool))
@@ -220,6 +230,12 @@ impl Target {
     pub(crate) async fn check(&self) -> Result<(), ConnectError> {
         schema::check(&self.client().await?, &self.schema).await
     }
+}
+
+/// Whether a connection that was used so often is to plan its statements anew: what was planned when a table
+/// was empty may go through all of it when it is full, and the server does not notice by itself for minutes.
+const fn is_time_to_plan(uses: usize) -> bool {
+    uses.is_power_of_two() || uses.is_multiple_of(PLAN_EVERY)
 }
 
 /// Has a machine that vanished noticed within half a minute, instead of two hours.
@@ -238,7 +254,7 @@ fn with_patience(config: &mut Config) {
 ///
 /// Nobody waits for ever for a lock, nor holds one for ever because its process stands still. A server that
 /// may lose commits is told not to lose these. Every statement goes along an index whatever its parameters,
-/// so that one plan serves all; and none is to be left with a plan from when a table was empty.
+/// so that one plan serves all.
 fn setup(schema: &SchemaName) -> String {
     format!(
         "SET search_path TO {};
@@ -247,6 +263,7 @@ fn setup(schema: &SchemaName) -> String {
         SET jit TO off;
         SET plan_cache_mode TO force_generic_plan;
         SET enable_seqscan TO off;
+        SET enable_bitmapscan TO off;
         SELECT set_config('synchronous_commit', 'on', false)
             WHERE current_setting('synchronous_commit') = 'off';",
         schema.search_path()

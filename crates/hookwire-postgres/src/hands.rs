@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hookwire::delivery::LaneClass;
@@ -6,6 +6,7 @@ use hookwire::model::{HookId, TenantId};
 use hookwire::store::{Held, HolderId, Quota};
 
 use crate::rows::{CLASSES, LaneId};
+use crate::turns::{Seen, Turn};
 
 /// A claim: the delivery and its fence.
 pub(crate) type Key = (i64, i64);
@@ -27,14 +28,17 @@ struct State {
 struct Hand {
     held: Held,
     leases: HashMap<Key, Lease>,
-    /// The lane that was served last: the next turn begins after it.
-    cursor: LaneId,
+    /// By class, once it has claimed.
+    turns: Option<[Turn; 3]>,
+    /// How often it got room back.
+    returns: u64,
+    /// By which it knows what it has no room for.
+    quota: Quota,
 }
 
 /// One claim of a dispatcher.
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
-    pub(crate) lane: LaneId,
     pub(crate) tenant: TenantId,
     pub(crate) hook: HookId,
     /// The lane's class when it was taken: the one under which it is counted.
@@ -43,13 +47,13 @@ pub(crate) struct Lease {
     pub(crate) until: i64,
 }
 
-/// What a claim need not look at, because the holder has no room for it; by class.
-#[derive(Debug)]
-pub(crate) struct Room {
-    pub(crate) cursor: LaneId,
-    pub(crate) in_class: [usize; 3],
-    pub(crate) full_lanes: [Vec<LaneId>; 3],
-    pub(crate) full_tenants: [Vec<String>; 3],
+/// What a claim is to look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) turns: [Turn; 3],
+    /// Whether there is room in each class.
+    pub(crate) has_room: [bool; 3],
+    returns: u64,
 }
 
 /// Claims that are counted, and are not any more if this is dropped before they are known to be made.
@@ -60,33 +64,40 @@ pub(crate) struct Reserved {
     keys: Vec<Key>,
 }
 
-/// A webhook that no tenant has: its room is what its tenant has left.
-const NO_HOOK: HookId = HookId::new(0);
-
 impl Hands {
-    /// What there is room for, once claims whose leases have ended no longer count.
-    pub(crate) fn room(&self, holder: HolderId, quota: &Quota, now: i64) -> Room {
+    /// Where the holder has room, once claims whose leases have ended no longer count, and whose turn it is. Of
+    /// transactions before `oldest` everything can be seen.
+    pub(crate) fn plan(&self, holder: HolderId, quota: &Quota, now: i64, oldest: i64) -> Plan {
         let mut state = self.state();
         state.end_leases(holder, now);
         let hand = state.hands.entry(holder).or_default();
-        let lanes: HashMap<LaneId, (&TenantId, HookId)> =
-            hand.leases.values().map(|it| (it.lane, (&it.tenant, it.hook))).collect();
-        let tenants: BTreeSet<&TenantId> = hand.leases.values().map(|it| &it.tenant).collect();
-        let room = |tenant: &TenantId, hook, class| hand.held.room_in_lane(quota, tenant, hook, class);
-        let full_lanes = |class| {
-            let full = lanes.iter().filter(|(_, (tenant, hook))| room(tenant, *hook, class) == 0);
-            full.map(|(lane, _)| *lane).collect()
-        };
-        let full_tenants = |class| {
-            let full = tenants.iter().filter(|tenant| room(tenant, NO_HOOK, class) == 0);
-            full.map(ToString::to_string).collect()
-        };
-        Room {
-            cursor: hand.cursor,
-            in_class: CLASSES.map(|class| hand.held.room_in_class(quota, class)),
-            full_lanes: CLASSES.map(full_lanes),
-            full_tenants: CLASSES.map(full_tenants),
+        let turns = hand.turns.get_or_insert_with(|| [Turn::first(oldest); 3]);
+        if hand.quota != *quota {
+            hand.quota = *quota;
+            *turns = turns.map(Turn::anew);
         }
+        let has_room = CLASSES.map(|class| hand.held.room_in_class(quota, class) > 0);
+        Plan { turns: *turns, has_room, returns: hand.returns }
+    }
+
+    /// Those of the lanes for which the holder has room.
+    pub(crate) fn with_room(&self, holder: HolderId, quota: &Quota, seen: &[Seen; 3]) -> HashSet<LaneId> {
+        let state = self.state();
+        let nothing = Held::default();
+        let held = state.hands.get(&holder).map_or(&nothing, |hand| &hand.held);
+        let lanes = CLASSES.into_iter().zip(seen).flat_map(|(class, seen)| {
+            let lanes = seen.fresh.iter().chain(&seen.ring);
+            lanes.filter(move |it| held.room(quota, &it.tenant, it.hook, class) > 0)
+        });
+        lanes.map(|it| it.id).collect()
+    }
+
+    /// The next turns. What came back meanwhile may be of lanes that had no room.
+    pub(crate) fn walked(&self, holder: HolderId, plan: &Plan, turns: [Turn; 3]) {
+        let mut state = self.state();
+        let hand = state.hands.entry(holder).or_default();
+        let is_same = hand.returns == plan.returns;
+        hand.turns = Some(if is_same { turns } else { turns.map(Turn::anew) });
     }
 
     /// Lets `take` decide what is claimed, as far as there is room, and counts it with what it gives.
@@ -107,11 +118,6 @@ impl Hands {
         let number = state.reservations;
         state.owners.extend(keys.iter().map(|key| (*key, (holder, number))));
         (taken, Reserved { hands: Arc::clone(self), number, keys })
-    }
-
-    /// This lane was served last: the holder's next turn begins after it.
-    pub(crate) fn served(&self, holder: HolderId, lane: LaneId) {
-        self.state().hands.entry(holder).or_default().cursor = lane;
     }
 
     /// These claims are no longer held.
@@ -158,6 +164,8 @@ impl State {
         };
         if let Some(lease) = hand.leases.remove(&key) {
             hand.held.give_back(&lease.tenant, lease.hook, lease.class);
+            hand.returns += 1;
+            hand.turns = hand.turns.map(|turns| turns.map(Turn::anew));
         }
     }
 
@@ -191,6 +199,7 @@ impl Drop for Reserved {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::turns::{Candidate, Fate};
 
     const KEY: Key = (1, 1);
 
@@ -198,15 +207,23 @@ mod tests {
         let (tenant, hook, class) = (TenantId::new("acme").unwrap(), HookId::new(1), LaneClass::Open);
         let take = |held: &mut Held| {
             held.take(&tenant, hook, class);
-            ((), vec![(KEY, Lease { lane: 1, tenant: tenant.clone(), hook, class, until: 100 })])
+            ((), vec![(KEY, Lease { tenant: tenant.clone(), hook, class, until: 100 })])
         };
         hands.reserve(HolderId::new(holder), 0, take).1
     }
 
     /// Whether the one thing that a holder has room for is free.
     fn has_room(hands: &Hands, holder: u128) -> bool {
+        let (tenant, hook) = (TenantId::new("acme").unwrap(), HookId::new(1));
+        let ring = vec![Candidate { id: 1, tenant, hook, readied: 0 }];
+        let seen = [Seen { ring, ..Seen::default() }, Seen::default(), Seen::default()];
         let quota = Quota::default().with_per_webhook(1);
-        hands.room(HolderId::new(holder), &quota, 0).full_lanes[0].is_empty()
+        !hands.with_room(HolderId::new(holder), &quota, &seen).is_empty()
+    }
+
+    /// The lanes that are to be seen in turn.
+    fn window(hands: &Hands, quota: &Quota) -> usize {
+        hands.plan(HolderId::new(1), quota, 0, 0).turns[0].window()
     }
 
     #[test]
@@ -233,5 +250,27 @@ mod tests {
         assert!(!has_room(&hands, 1));
         drop(reserve(&hands, 1));
         assert!(hands.keys(HolderId::new(1)).is_empty() && has_room(&hands, 1));
+    }
+
+    #[test]
+    fn lanes_without_room_are_looked_at_again_once_there_may_be_room() {
+        let (hands, quota) = (Arc::default(), Quota::default());
+        reserve(&hands, 1).keep();
+        let walk = |meanwhile: &dyn Fn()| {
+            let plan = hands.plan(HolderId::new(1), &quota, 0, 0);
+            let nothing = Seen { is_whole: true, ..Seen::default() };
+            meanwhile();
+            let turns = plan.turns.map(|turn| turn.after(&nothing, |_| Fate::NoRoom, 0).0);
+            hands.walked(HolderId::new(1), &plan, turns);
+        };
+        walk(&|| ());
+        assert_eq!(window(&hands, &quota), 0);
+        assert!(window(&hands, &quota.with_per_webhook(2)) > 0, "by another quota");
+        walk(&|| hands.end([KEY]));
+        assert!(window(&hands, &quota.with_per_webhook(2)) > 0, "what came back during the walk");
+        reserve(&hands, 1).keep();
+        walk(&|| ());
+        hands.end([KEY]);
+        assert!(window(&hands, &quota) > 0, "what came back");
     }
 }

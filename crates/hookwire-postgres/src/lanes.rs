@@ -65,6 +65,8 @@ pub(crate) const NOTHING: i64 = i64::MAX;
 /// The earliest due where nobody knows what was written.
 pub(crate) const ANYTHING: i64 = i64::MIN;
 
+/// Dispatchers find out by `readied` which lanes became ready since they last looked.
+///
 /// The floor spares the scan what lies before it in the index: the dead entries of all that was delivered.
 pub(crate) const REFRESH: &str = "
     WITH fresh AS MATERIALIZED (
@@ -79,6 +81,7 @@ pub(crate) const REFRESH: &str = "
         WHERE lane.id = ANY ($1)
     )
     UPDATE lane SET ready = coalesce(at <= $2, false), wake_at = CASE WHEN at > $2 THEN at END,
-        floor = fresh.due
+        floor = fresh.due,
+        readied = CASE WHEN at <= $2 AND NOT ready THEN pg_current_xact_id()::text::bigint ELSE readied END
     FROM fresh WHERE lane.id = fresh.id AND (ready, wake_at, floor) IS DISTINCT FROM
         (coalesce(at <= $2, false), CASE WHEN at > $2 THEN at END, fresh.due)";

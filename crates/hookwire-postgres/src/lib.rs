@@ -117,7 +117,9 @@ mod session;
 mod settle;
 mod store;
 mod tls;
+mod turns;
 mod upkeep;
+mod walk;
 
 #[doc(hidden)]
 pub use claim::claim_statements;

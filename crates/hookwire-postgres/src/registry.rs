@@ -71,7 +71,8 @@ impl Commit {
         let Some(lane) = self.lane(tx, new.webhook.hook_id()).await? else { return Ok(false) };
         if lane.registered()?.starts_afresh_as(new) {
             let (health, class) = fresh()?;
-            let forget = "UPDATE lane SET health = $2::text::json, class = $3 WHERE id = $1";
+            let forget = "UPDATE lane SET health = $2::text::json, class = $3, \
+                readied = pg_current_xact_id()::text::bigint WHERE id = $1";
             tx.run(forget, &[&lane.id, &health, &class]).await?;
         }
         write_hook(tx, lane.id, new).await?;

@@ -277,7 +277,7 @@ const HELD: &str = "
         delivery.epoch <> (SELECT epoch FROM lane WHERE lane.id = delivery.lane) AS is_dropped
     FROM delivery JOIN unnest($1::bigint[], $2::bigint[]) AS claimed (id, fence)
         ON delivery.id = claimed.id AND delivery.fence = claimed.fence
-    WHERE state = 0 AND holder IS NOT NULL
+    WHERE delivery.id = ANY ($1) AND state = 0 AND holder IS NOT NULL
     ORDER BY delivery.id FOR UPDATE OF delivery";
 
 const SETTLE: &str = "
@@ -286,13 +286,14 @@ const SETTLE: &str = "
         ended_at = CASE WHEN settled.state <> 0 THEN $6::bigint END
     FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::integer[], $5::boolean[])
         AS settled (id, state, due, attempts, is_held)
-    WHERE delivery.id = settled.id";
+    WHERE delivery.id = ANY ($1) AND delivery.id = settled.id";
 
 const ATTEMPTS: &str = "INSERT INTO attempt (delivery, number, doc) \
     SELECT id, number, doc::json FROM unnest($1::bigint[], $2::integer[], $3::text[]) \
     AS made (id, number, doc)";
 
-const LEARN: &str = "UPDATE lane SET health = $2::text::json, class = $3, paused_until = $4 WHERE id = $1";
+const LEARN: &str = "UPDATE lane SET health = $2::text::json, class = $3, paused_until = $4, \
+    readied = CASE WHEN class = $3 THEN readied ELSE pg_current_xact_id()::text::bigint END WHERE id = $1";
 
 /// One of a backlog that was dropped is due in its old epoch, where it counts as cancelled.
 const RELEASE: &str = "UPDATE delivery SET holder = NULL, due = $3 \

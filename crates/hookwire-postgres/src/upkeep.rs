@@ -174,7 +174,7 @@ const ALIVE: &str = "
     UPDATE event SET alive_at = greatest(event.alive_at, last.alive_at)
     FROM (SELECT event, CASE WHEN min(state) = 0 THEN $2 ELSE max(ended_at) END AS alive_at
         FROM delivery WHERE event = ANY ($1) GROUP BY event) AS last
-    WHERE seq = last.event";
+    WHERE seq = ANY ($1) AND seq = last.event";
 
 const ENDED: &str = "SELECT seq FROM event WHERE seq = ANY ($1) AND alive_at < $2";
 

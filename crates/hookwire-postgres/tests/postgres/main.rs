@@ -11,3 +11,4 @@ mod outage;
 mod partly;
 mod plans;
 mod support;
+mod turns;
