@@ -102,6 +102,7 @@ mod claim;
 mod connect;
 mod deliver;
 mod fault;
+mod gather;
 mod hands;
 mod host;
 mod lanes;

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::claim::{Take, Taken};
 use crate::connect::{ConnectError, Target};
 use crate::fault::Fault;
+use crate::gather::{self, Call, Gather, Turn};
 use crate::hands::Hands;
 use crate::log;
 use crate::news::News;
@@ -85,6 +86,7 @@ pub struct PostgresStore {
 struct Inner {
     sessions: Sessions,
     hands: Arc<Hands>,
+    gather: Arc<Gather>,
     news: News,
     /// The lane that upkeep looked at last.
     repaired: AtomicI64,
@@ -119,9 +121,25 @@ impl PostgresStore {
         let schema = target.schema.clone();
         let publish_statement = format!("SELECT \"{}\".publish($1)", schema.as_str());
         let news = if options.listen { News::shared(target, sessions.clone()) } else { News::local() };
-        let (hands, repaired) = (Arc::default(), AtomicI64::new(0));
-        let inner = Arc::new(Inner { sessions, hands, news, repaired });
+        let (hands, gather, repaired) = (Arc::default(), Arc::default(), AtomicI64::new(0));
+        let inner = Arc::new(Inner { sessions, hands, gather, news, repaired });
         Ok(Self { inner, poll_every: options.poll_every, schema, publish_statement })
+    }
+
+    /// Publishes items of one tenant, together with what others publish of it at the same time.
+    async fn publish_of(
+        &self,
+        tenant: TenantId,
+        items: Vec<Arc<Publication>>,
+        hold: Option<ClaimRequest>,
+    ) -> Result<Published, StoreError> {
+        let (call, answered) = Call::new(items, hold);
+        if let Some(turn) = self.inner.gather.add(tenant, call) {
+            let inner = Arc::clone(&self.inner);
+            // On a task of its own, as all that must not be left half done when a caller goes away.
+            tokio::spawn(async move { inner.publish_gathered(turn).await });
+        }
+        answered.await.unwrap_or_else(|error| Err(Fault::lost(error).into()))
     }
 
     /// Runs on a task of its own what must not be left half done when the caller goes away.
@@ -149,26 +167,30 @@ impl Inner {
         Ok(done)
     }
 
+    /// Publishes what gathers of a tenant, until nothing does.
+    async fn publish_gathered(&self, mut turn: Turn) {
+        while let Some(calls) = turn.next(MOST_ROWS) {
+            let items: Vec<_> = calls.iter().flat_map(|call| call.items.iter().cloned()).collect();
+            let done = self.publish(turn.tenant(), &items, gather::hold_of(&calls)).await;
+            gather::answer(calls, done.map_err(StoreError::from));
+        }
+    }
+
     /// Publishes one tenant's items in transactions of bounded size.
     async fn publish(
         &self,
-        tenant: TenantId,
-        items: Vec<Arc<Publication>>,
-        hold: &mut Option<ClaimRequest>,
+        tenant: &TenantId,
+        items: &[Arc<Publication>],
+        mut hold: Option<ClaimRequest>,
     ) -> Result<Published, Fault> {
         let mut published = Published { answers: Vec::new(), held: Vec::new() };
-        for chunk in chunks(&items) {
-            let part = match self.publish_chunk(&tenant, chunk, *hold).await {
+        for chunk in chunks(items) {
+            let part = match self.publish_chunk(tenant, chunk, hold).await {
                 // What is done is done, and what is held is held: the rest has no answer.
                 Err(_) if !published.answers.is_empty() => break,
                 part => part?,
             };
-            if let Some(request) = hold {
-                request.limit = request.limit.saturating_sub(part.held.len());
-                request.max_bytes = request.max_bytes.saturating_sub(bytes_of(&part.held));
-            }
-            // Even the first of a claim may be larger than all its bytes: once some are held, that is over.
-            *hold = hold.filter(|it| part.held.is_empty() || (it.limit > 0 && it.max_bytes > 0));
+            hold = less(hold, &part.held);
             published.answers.extend(part.answers);
             published.held.extend(part.held);
         }
@@ -298,6 +320,17 @@ fn by_tenant<'a>(tenants: impl Iterator<Item = &'a TenantId>) -> BTreeMap<Tenant
     numbers
 }
 
+/// What may still be held once this is.
+fn less(hold: Option<ClaimRequest>, held: &[Claim]) -> Option<ClaimRequest> {
+    let hold = hold.map(|it| ClaimRequest {
+        limit: it.limit.saturating_sub(held.len()),
+        max_bytes: it.max_bytes.saturating_sub(bytes_of(held)),
+        ..it
+    });
+    // Even the first of a claim may be larger than all its bytes: once some are held, that is over.
+    hold.filter(|it| held.is_empty() || (it.limit > 0 && it.max_bytes > 0))
+}
+
 fn bytes_of(claims: &[Claim]) -> usize {
     claims.iter().map(|claim| claim.event.payload.get().len()).sum()
 }
@@ -343,24 +376,21 @@ impl Store for PostgresStore {
         publications: &[Publication],
         hold: Option<&ClaimRequest>,
     ) -> Result<Published, StoreError> {
-        let items: Vec<_> = publications.iter().cloned().map(Arc::new).collect();
         let mut hold = hold.copied();
-        self.apart(|inner| async move {
-            let mut answers: Vec<Option<PublishAnswer>> = items.iter().map(|_| None).collect();
-            let mut held = Vec::new();
-            for (tenant, numbers) in by_tenant(items.iter().map(|item| &item.tenant)) {
-                let some = numbers.iter().map(|number| Arc::clone(&items[*number])).collect();
-                let part = match inner.publish(tenant, some, &mut hold).await {
-                    Err(_) if answers.iter().any(Option::is_some) => break,
-                    part => part?,
-                };
-                numbers.into_iter().zip(part.answers).for_each(|(number, it)| answers[number] = Some(it));
-                held.extend(part.held);
-            }
-            let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect();
-            Ok(Published { answers, held })
-        })
-        .await
+        let mut answers: Vec<Option<PublishAnswer>> = publications.iter().map(|_| None).collect();
+        let mut held = Vec::new();
+        for (tenant, numbers) in by_tenant(publications.iter().map(|item| &item.tenant)) {
+            let items = numbers.iter().map(|number| Arc::new(publications[*number].clone())).collect();
+            let part = match self.publish_of(tenant, items, hold).await {
+                Err(_) if answers.iter().any(Option::is_some) => break,
+                part => part?,
+            };
+            hold = less(hold, &part.held);
+            numbers.into_iter().zip(part.answers).for_each(|(number, it)| answers[number] = Some(it));
+            held.extend(part.held);
+        }
+        let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect();
+        Ok(Published { answers, held })
     }
 
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {

@@ -7,6 +7,8 @@ use hookwire::store::{
     ClaimRequest, Claimed, HolderId, PublishAnswer, Quota, Store, StoreError, StoreErrorKind,
 };
 
+use tokio::task::JoinSet;
+
 use crate::fleet::{World, publication};
 use crate::support::{Schema, stop_clock};
 
@@ -68,4 +70,37 @@ async fn a_lane_that_nobody_can_read_stops_no_others() {
     let spoil = "UPDATE lane SET health = '7' WHERE hook = 1; UPDATE lane SET webhook = '7' WHERE hook = 2";
     client.batch_execute(spoil).await.expect("broken rows");
     assert_eq!(claim(&world.store, 1).await.expect("a claim").deliveries.len(), 1);
+}
+
+#[tokio::test]
+async fn what_gathers_while_another_is_written_is_written_together_and_each_by_its_own_right() {
+    let schema = Schema::migrated().await;
+    let (mut client, world) = (schema.client().await, world(&schema).await);
+    let locking = client.transaction().await.expect("a transaction");
+    locking.batch_execute("SELECT FROM lane FOR UPDATE").await.expect("a lock");
+    let mut calls = JoinSet::new();
+    for n in 0..20 {
+        let mut item = publication(&world, &format!("m{n}"), &world.hooks);
+        item.event.actor = (n == 7).then(|| "nobody\0".to_owned());
+        item.digest = item.event.digest();
+        let store = Arc::clone(&world.store);
+        calls.spawn(async move { (n, store.publish(&[item], None).await.expect("an answer").answers) });
+    }
+    tokio::task::yield_now().await;
+    locking.rollback().await.expect("the lock is given up");
+    while let Some(done) = calls.join_next().await {
+        let (n, answers) = done.expect("no panic");
+        let is_stored = matches!(answers[..], [PublishAnswer::Stored(_)]);
+        assert!(answers.len() == 1 && is_stored == (n != 7), "{n}: {answers:?}");
+    }
+    for n in 20..40 {
+        let (store, item) = (Arc::clone(&world.store), publication(&world, &format!("m{n}"), &world.hooks));
+        calls.spawn(async move { (n, store.publish(&[item], None).await.expect("an answer").answers) });
+    }
+    calls.join_all().await;
+    let transactions =
+        "SELECT count(DISTINCT xmin::text) FROM event WHERE length(message) = 3 AND message >= 'm20'";
+    let client = schema.client().await;
+    let transactions: i64 = client.query_one(transactions, &[]).await.expect("a count").get(0);
+    assert!(transactions < 20, "{transactions} transactions for 20 calls");
 }

@@ -1,0 +1,236 @@
+use std::collections::HashMap;
+use std::error::Error;
+use std::iter::successors;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hookwire::model::TenantId;
+use hookwire::store::{Claim, ClaimRequest, Publication, Published, StoreError};
+use tokio::sync::oneshot::{self, Receiver, Sender};
+
+/// Calls to publish that gather, tenant by tenant, while one before them is being written: they go into the next
+/// transaction together. So the more callers there are, the more of them share one, and a single one waits for
+/// nobody.
+#[derive(Debug, Default)]
+pub(crate) struct Gather(Mutex<HashMap<TenantId, Vec<Call>>>);
+
+/// One call: what it publishes, and for whom it may be held.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) items: Vec<Arc<Publication>>,
+    pub(crate) hold: Option<ClaimRequest>,
+    answer: Sender<Result<Published, StoreError>>,
+}
+
+/// The right to write what gathers of a tenant. Whatever waits when it goes is told that nobody will.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    gather: Arc<Gather>,
+    tenant: TenantId,
+    is_over: bool,
+}
+
+impl Call {
+    /// A call, and where its answer will come.
+    pub(crate) fn new(
+        items: Vec<Arc<Publication>>,
+        hold: Option<ClaimRequest>,
+    ) -> (Self, Receiver<Result<Published, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        (Self { items, hold, answer }, answered)
+    }
+
+    /// Whether both may be held for the same dispatcher, or neither is.
+    fn goes_with(&self, other: &Self) -> bool {
+        let terms = |hold: Option<ClaimRequest>| hold.map(|it| (it.holder, it.lease, it.quota));
+        terms(self.hold) == terms(other.hold)
+    }
+}
+
+impl Gather {
+    /// Adds a call, and gives the right to write if nobody has it.
+    pub(crate) fn add(self: &Arc<Self>, tenant: TenantId, call: Call) -> Option<Turn> {
+        let mut waiting = self.waiting();
+        if let Some(calls) = waiting.get_mut(&tenant) {
+            calls.push(call);
+            return None;
+        }
+        waiting.insert(tenant.clone(), vec![call]);
+        Some(Turn { gather: Arc::clone(self), tenant, is_over: false })
+    }
+
+    /// Whole at every point, so a poisoned lock is as good.
+    fn waiting(&self) -> MutexGuard<'_, HashMap<TenantId, Vec<Call>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    pub(crate) const fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The first of the calls that wait, with those that go with it, as many as come to so many rows; `None` once
+    /// nothing waits, with which the right ends. Calls whose callers have gone are left out.
+    pub(crate) fn next(&mut self, most_rows: usize) -> Option<Vec<Call>> {
+        let mut waiting = self.gather.waiting();
+        let calls = waiting.get_mut(&self.tenant)?;
+        calls.retain(|call| !call.answer.is_closed());
+        if calls.is_empty() {
+            waiting.remove(&self.tenant);
+            self.is_over = true;
+            return None;
+        }
+        let mut rows = 0;
+        let group = calls.iter().take_while(|call| {
+            let fits = rows < most_rows && call.goes_with(&calls[0]);
+            rows += call.items.iter().map(|item| 1 + item.routing.targets.len()).sum::<usize>();
+            fits
+        });
+        let count = group.count();
+        Some(calls.drain(..count).collect())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.gather.waiting().remove(&self.tenant);
+        }
+    }
+}
+
+/// For whom the deliveries of a group may be held: as much as the one that offers least.
+pub(crate) fn hold_of(calls: &[Call]) -> Option<ClaimRequest> {
+    let holds = calls.iter().filter_map(|call| call.hold);
+    holds.reduce(|least, it| ClaimRequest {
+        limit: least.limit.min(it.limit),
+        max_bytes: least.max_bytes.min(it.max_bytes),
+        ..least
+    })
+}
+
+/// Gives each call its part of what came of all.
+pub(crate) fn answer(calls: Vec<Call>, done: Result<Published, StoreError>) {
+    let published = match done {
+        Ok(published) => published,
+        Err(error) => return refuse(calls, error),
+    };
+    let mut answers = published.answers.into_iter();
+    let mut held = published.held;
+    for call in calls {
+        let is_its =
+            |claim: &mut Claim| call.items.iter().any(|it| it.event.message_id == claim.event.message_id);
+        let held = held.extract_if(.., is_its).collect();
+        let answers = answers.by_ref().take(call.items.len()).collect();
+        // Whoever has gone finds out by publishing again; what is held for it is due when the lease ends.
+        let _ = call.answer.send(Ok(Published { answers, held }));
+    }
+}
+
+/// The first call gets the error itself, the others one of its kind.
+fn refuse(calls: Vec<Call>, error: StoreError) {
+    let (kind, text) = (error.kind(), chain(&error));
+    let mut error = Some(error);
+    for call in calls {
+        let error = error.take().unwrap_or_else(|| StoreError::new(kind, text.clone()));
+        let _ = call.answer.send(Err(error));
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hookwire::model::{Event, EventId, MessageId, Timestamp};
+    use hookwire::registry::Revision;
+    use hookwire::store::{HolderId, PublishAnswer, Quota, Routing, StoreErrorKind};
+
+    use super::*;
+
+    type Answered = Receiver<Result<Published, StoreError>>;
+
+    fn acme() -> TenantId {
+        TenantId::new("acme").unwrap()
+    }
+
+    fn call(ids: &[&str], holder: u128) -> (Call, Answered) {
+        let items = ids.iter().map(|id| {
+            let event = Event::new(EventId::new(1), id).unwrap();
+            let event = event.published(|| MessageId::new(*id).unwrap(), Timestamp::from_secs(1));
+            let routing = Routing { targets: Vec::new(), skipped: Vec::new() };
+            let (digest, routed_at, expires) = (event.digest(), Revision::default(), Duration::ZERO);
+            Arc::new(Publication { tenant: acme(), event, digest, routed_at, routing, expires })
+        });
+        let (holder, lease, quota) = (HolderId::new(holder), Duration::ZERO, Quota::default());
+        let hold = ClaimRequest { holder, lease, limit: ids.len(), max_bytes: 10, quota };
+        Call::new(items.collect(), Some(hold))
+    }
+
+    fn add(gather: &Arc<Gather>, ids: &[&str], holder: u128) -> (Option<Turn>, Answered) {
+        let (call, answered) = call(ids, holder);
+        (gather.add(acme(), call), answered)
+    }
+
+    /// How many items each call of a group has.
+    fn sizes(group: Option<Vec<Call>>) -> Vec<usize> {
+        group.unwrap_or_default().iter().map(|call| call.items.len()).collect()
+    }
+
+    #[test]
+    fn calls_that_go_together_make_a_group_of_bounded_size() {
+        let gather = Arc::default();
+        let (turn, _first) = add(&gather, &["a"], 1);
+        let mut turn = turn.expect("nobody else writes");
+        let others = [(["b", "c"], 1), (["d", "e"], 1), (["f", "g"], 2)];
+        let others = others.map(|(ids, holder)| add(&gather, &ids, holder));
+        assert!(others.iter().all(|(turn, _)| turn.is_none()), "one writes at a time");
+        assert_eq!(sizes(turn.next(3)), [1, 2]);
+        assert_eq!(sizes(turn.next(3)), [2], "the next is for another dispatcher");
+        assert_eq!(sizes(turn.next(1)), [2], "a large one comes alone");
+        assert!(turn.next(3).is_none());
+        let (next, _later) = add(&gather, &["h"], 1);
+        drop(turn);
+        assert_eq!(sizes(next.expect("the right has ended").next(3)), [1], "and its end takes nothing along");
+    }
+
+    #[test]
+    fn a_call_whose_caller_has_gone_is_left_out() {
+        let gather = Arc::default();
+        let (turn, first) = add(&gather, &["a"], 1);
+        drop(first);
+        assert!(turn.expect("the right to write").next(3).is_none());
+    }
+
+    #[test]
+    fn whoever_waits_is_told_if_nobody_writes_any_more() {
+        let gather = Arc::default();
+        let (turn, mut first) = add(&gather, &["a"], 1);
+        drop(turn);
+        assert_eq!(first.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
+        assert!(add(&gather, &["b"], 1).0.is_some());
+    }
+
+    #[test]
+    fn each_call_gets_its_own_part() {
+        let ((one, mut to_one), (two, mut to_two)) = (call(&["a", "b"], 1), call(&["c"], 1));
+        assert_eq!(hold_of(&[call(&["a", "b"], 1).0, call(&["c"], 1).0]).map(|it| it.limit), Some(1));
+        let answers = vec![PublishAnswer::IdReused, PublishAnswer::IdReused];
+        answer(vec![one, two], Ok(Published { answers, held: Vec::new() }));
+        assert_eq!(to_one.try_recv().unwrap().unwrap().answers.len(), 2);
+        assert!(to_two.try_recv().unwrap().unwrap().answers.is_empty(), "it did not come to this one");
+    }
+
+    #[test]
+    fn an_error_is_everybodys() {
+        let ((one, mut to_one), (two, mut to_two)) = (call(&["a"], 1), call(&["b"], 1));
+        answer(vec![one, two], Err(StoreError::new(StoreErrorKind::Unavailable, "gone")));
+        let texts = [&mut to_one, &mut to_two].map(|it| chain(&it.try_recv().unwrap().unwrap_err()));
+        assert!(texts.iter().all(|text| text.contains("gone")), "{texts:?}");
+    }
+}
