@@ -74,6 +74,7 @@ mod log;
 pub(super) mod open;
 pub(super) mod options;
 mod outbox;
+mod pace;
 mod patience;
 mod publish;
 mod reader;

@@ -83,7 +83,7 @@ const CLAIM_ROWS: usize = 64;
 /// # Looking at the queue
 ///
 /// Reading along with the `sqlite3` tool does no harm. While a transaction of it is left open, nothing waits
-/// for it, but the log `-wal` grows with everything that is written, instead of about 4 MB at most; once it has
+/// for it, but the log `-wal` grows with everything that is written, instead of about 10 MB at most; once it has
 /// ended the log is used anew, and cut to 64 MiB if it had grown longer. Writing does harm: a store knows only
 /// of its own writes.
 ///

@@ -1,11 +1,13 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use rusqlite::Row;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
 use super::super::{StoreError, StoreErrorKind};
 use super::desk::Desk;
+use super::pace::Pace;
 use super::sql::{Fault, Sql};
 use crate::bell::Bell;
 use crate::error_chain::chain;
@@ -90,11 +92,12 @@ pub(super) struct Writer {
     desk: Desk,
     jobs: Receiver<Job>,
     bell: Arc<Bell>,
+    pace: Pace,
 }
 
 impl Writer {
     pub(super) const fn new(desk: Desk, jobs: Receiver<Job>, bell: Arc<Bell>) -> Self {
-        Self { desk, jobs, bell }
+        Self { desk, jobs, bell, pace: Pace::new() }
     }
 
     /// Writes until nobody can ask for more.
@@ -134,7 +137,20 @@ impl Writer {
         if std::mem::take(&mut self.desk.has_news) {
             self.bell.ring();
         }
+        let rows = group.iter().map(|job| job.rows).sum();
         group.into_iter().for_each(|job| job.work.answer(committed.clone()));
+        if self.pace.wrote(rows) {
+            self.copy_log();
+        }
+    }
+
+    /// Copies the log into the file, as far as nobody still reads what was there before. Not SQLite's own doing:
+    /// it would try at every commit, while those who wait for it wait.
+    fn copy_log(&mut self) {
+        let pages = |row: &Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
+        let left = self.desk.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], pages);
+        // What fails is in the log all the same, and is tried again.
+        self.pace.copied(left.ok().and_then(|left| usize::try_from(left).ok()).unwrap_or_default());
     }
 
     /// Leaves no transaction open, and nothing in memory that tells of it.
