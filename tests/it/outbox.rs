@@ -162,6 +162,8 @@ async fn a_malformed_row_is_put_aside_with_the_reason_and_holds_up_nobody() {
         ("'acme', 13, '{}', 'm', 1, 'it', NULL, NULL", "department: it must be an integer"),
         ("'acme', 13, '{}', 'm', 1, NULL, '', NULL", "source: a source id is 1 to 128"),
         ("'acme', 13, '{}', 'm', 1, NULL, NULL, x'00'", "actor: it must be text"),
+        ("'acme', 13, '{}', 'm', 1, NULL, NULL, char(10)", "actor: holds control characters"),
+        ("'acme', 13, '{}', 'm', 1, NULL, NULL, printf('%257s', '')", "actor: has 257 characters"),
     ];
     for (values, _) in &bad {
         let columns = "tenant, event_id, payload, message_id, time, department, source, actor";

@@ -244,7 +244,10 @@ fn parse(row: &Row<'_>) -> Result<(TenantId, PublishedEvent), Refusal> {
         actor: text(row, "actor")?,
         payload: payload(required("payload", text(row, "payload")?)?)?,
     };
-    Ok((tenant, event))
+    match &event.violations()[..] {
+        [] => Ok((tenant, event)),
+        broken => Err(Refusal(broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
+    }
 }
 
 fn event_id(row: &Row<'_>) -> Result<u32, Refusal> {
