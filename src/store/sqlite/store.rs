@@ -38,7 +38,8 @@ const CLAIM_ROWS: usize = 64;
 
 /// A store in one file, on the SQLite that is built in: the default for one process.
 ///
-/// One store has the file at a time; several dispatchers of one process may share it behind an [`Arc`].
+/// One store has the file at a time, by whichever path or symbolic link (not by a hard link: give it none); several
+/// dispatchers of one process may share it behind an [`Arc`].
 /// All writes go through one thread, and those that come while the disk syncs share the next sync, so
 /// that throughput grows with the number of callers. The async runtime's threads do not block, but for
 /// the drop of the store, which finishes and closes the file: a moment.
