@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tracing::warn;
 
 use super::super::{
     ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, Published, Redelivery, RouteAnswer,
@@ -14,6 +15,7 @@ use super::super::{
 use super::desk::Desk;
 use super::open::{self, OpenError};
 use super::options::SqliteOptions;
+use super::outbox::ID_REUSED;
 use super::patience::Patience;
 use super::reader::{self, Question};
 use super::sql::Fault;
@@ -184,7 +186,7 @@ impl SqliteStore {
     }
 
     /// Writes an event without routing it; a dispatcher routes it. Nothing happens when the tenant has a
-    /// message of that id already.
+    /// message of that id already; if that has other content, the log tells of it as a warning.
     ///
     /// # Errors
     ///
@@ -194,19 +196,24 @@ impl SqliteStore {
     ///
     /// The event is written or not.
     pub async fn publish_unrouted(&self, tenant: &TenantId, event: PublishedEvent) -> Result<(), StoreError> {
-        let bytes = event.payload.get().len();
-        self.publish_all_unrouted(vec![(tenant.clone(), event)], bytes).await
+        let (bytes, id) = (event.payload.get().len(), event.message_id.clone());
+        let written = self.publish_all_unrouted(vec![(tenant.clone(), event)], bytes).await?;
+        if written != [true] {
+            warn!(target: "hookwire", %tenant, message = %id, "not published: {ID_REUSED}");
+        }
+        Ok(())
     }
 
-    /// Writes events in this order, all of them or none.
+    /// Writes events in this order, all of them or none; tells of each whether it is what the tenant has under its
+    /// message id, and not something else that was published before.
     pub(super) async fn publish_all_unrouted(
         &self,
         events: Vec<(TenantId, PublishedEvent)>,
         bytes: usize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<bool>, StoreError> {
         let rows = events.len();
         let write = move |desk: &mut Desk| {
-            events.iter().try_for_each(|(tenant, event)| desk.publish_unrouted(tenant, event))
+            events.iter().map(|(tenant, event)| desk.publish_unrouted(tenant, event)).collect()
         };
         self.write_weighty(rows, bytes, write).await
     }
