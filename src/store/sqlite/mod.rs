@@ -81,6 +81,7 @@ mod reader;
 mod registry;
 mod rota;
 mod route;
+mod routers;
 mod rows;
 mod schema;
 mod settle;
