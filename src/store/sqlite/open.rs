@@ -100,7 +100,8 @@ fn real_name(path: &Path) -> io::Result<PathBuf> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             found => return found,
         }
-        let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory =
+            path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let Ok(target) = std::fs::read_link(&path) else {
             return Ok(std::fs::canonicalize(directory)?.join(path.file_name().unwrap_or_default()));
         };
