@@ -1,4 +1,4 @@
-use tracing::info;
+use tracing::{info, warn};
 
 use super::core::random_bytes;
 use super::error::Error;
@@ -393,6 +393,9 @@ impl Tenant {
         match self.core.transport().check(&url).await {
             Ok(()) => AddressFinding::default(),
             Err(error) if error.kind() == FailureKind::Refused => {
+                // Somebody may be trying what can be reached; the address is for the operator alone.
+                let detail = error.detail();
+                warn!(target: "hookwire", tenant = %self.id, detail, "a URL was refused by its address");
                 let message = "leads to an address that is not allowed; use a public one";
                 let violation = Violation::new("url", Rule::AddressRefused, message);
                 AddressFinding { violation: Some(violation), ..AddressFinding::default() }
