@@ -3,7 +3,8 @@
 //! Without it anybody can register somebody else's URL and have events sent there. With a [`Handshake`] set at the
 //! [builder](crate::service::WebhooksBuilder::handshake), registering a URL sends it one `OPTIONS` with the header
 //! `WebHook-Request-Origin`, and the registration fails unless the answer allows that origin. From then on each
-//! request names its origin.
+//! request names its origin. Only a webhook that could be registered otherwise has its receiver asked, and only if
+//! its host has an address: one without is refused, since nobody there can have agreed.
 //!
 //! The form is that of section 4 of CloudEvents' "HTTP 1.1 Web Hooks for Event Delivery", without the callback by
 //! which a receiver may consent later.
@@ -97,6 +98,8 @@ pub(crate) enum Consent {
     Denied,
     /// Yes.
     Given,
+    /// There is no address at which to ask.
+    Unasked,
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

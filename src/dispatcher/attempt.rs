@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::{Instant, timeout};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::caught::caught;
 use super::shared::Leased;
@@ -34,11 +34,20 @@ pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
     let (at, started) = (core.now(), Instant::now());
     let outcome = send(&core, &claim, at).await;
     let number = claim.attempts.saturating_add(1);
-    debug!(
-        tenant = %claim.tenant, webhook = %claim.hook.webhook.hook_id(), message = %claim.event.message_id,
-        number, %outcome, "attempt"
-    );
+    tell(&claim, number, &outcome);
     settlement(&core, &claim, Attempt { number, at, took: started.elapsed(), outcome })
+}
+
+/// Tells the log, and of a name that leads inside by now with the address, which no tenant is shown.
+fn tell(claim: &Claim, number: u32, outcome: &Outcome) {
+    let (tenant, webhook) = (&claim.tenant, claim.hook.webhook.hook_id());
+    let message = &claim.event.message_id;
+    match outcome {
+        Outcome::Failed { kind: FailureKind::Refused, detail } => {
+            warn!(%tenant, %webhook, %message, number, detail, "an attempt was refused by its address");
+        }
+        outcome => debug!(%tenant, %webhook, %message, number, %outcome, "attempt"),
+    }
 }
 
 /// Signs and sends, both within the one deadline of an attempt.

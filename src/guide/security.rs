@@ -46,6 +46,7 @@
 //! [24 hours](crate::policy::Policy::with_secret_overlap), so that receivers change over without a gap.
 //!
 //! Revealing and rotating are noted in the log (`tracing`, target `hookwire`, level info) with tenant and webhook.
+//! So is, as a warning, each URL and each attempt that the address guard refused, with the address.
 //!
 //! **Without keys of yours, secrets lie in the store in clear.** Whoever reads its file, its database or a backup
 //! can then sign as you. With the feature `seal` and

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::id::{MessageId, SourceId, TenantId};
 use super::number::{DeptId, EventId};
 use super::time::Timestamp;
+use super::violation::{Rule, Violation};
 
 /// A Rust type that is the payload of one kind of event.
 ///
@@ -60,6 +61,9 @@ pub struct Event {
 }
 
 impl Event {
+    /// The most characters that an actor may have: an e-mail address has 254 at most (RFC 5321, section 4.5.3.1).
+    pub const MAX_ACTOR_CHARS: usize = 256;
+
     /// An event of this kind whose payload is the JSON of `payload`.
     ///
     /// # Errors
@@ -111,7 +115,8 @@ impl Event {
         Self { source: Some(source), ..self }
     }
 
-    /// Sets who did it: `eventBy` in Assist's envelope.
+    /// Sets who did it: `eventBy` in Assist's envelope. At most [`MAX_ACTOR_CHARS`](Self::MAX_ACTOR_CHARS)
+    /// characters, none of them a control character, or publishing refuses the event.
     #[must_use]
     pub fn actor(self, actor: impl Into<String>) -> Self {
         Self { actor: Some(actor.into()), ..self }
@@ -202,6 +207,20 @@ pub struct PublishedEvent {
 }
 
 impl PublishedEvent {
+    /// Every rule that the texts break which no type of their own holds to one: the actor's.
+    pub(crate) fn violations(&self) -> Vec<Violation> {
+        let actor = self.actor.as_deref().unwrap_or_default();
+        let (length, most) = (actor.chars().count(), Event::MAX_ACTOR_CHARS);
+        let too_long = (length > most).then(|| {
+            let message = format!("has {length} characters; shorten it to {most}");
+            Violation::new("actor", Rule::TooLong, message)
+        });
+        let controls = actor
+            .contains(char::is_control)
+            .then(|| Violation::new("actor", Rule::Format, "holds control characters; remove them"));
+        too_long.into_iter().chain(controls).collect()
+    }
+
     /// SHA-256 over the content: what tells a repeated publish from a message id used for something else.
     ///
     /// The time is left out: a publish that is repeated after a lost answer may carry another one.
@@ -265,6 +284,22 @@ mod tests {
         assert_ne!(digest(event()), digest(event().department(DeptId::new(1))));
         assert_ne!(digest(event().source(source)), digest(event().actor("x")));
         assert_ne!(digest(event()), digest(event().actor("")));
+    }
+
+    #[test]
+    fn an_actor_is_short_and_plain_and_all_that_is_wrong_is_told_at_once() {
+        let rules = |actor: &str| -> Vec<Rule> {
+            published(event().actor(actor)).violations().iter().map(Violation::rule).collect()
+        };
+        assert_eq!(published(event()).violations(), []);
+        for sound in ["", "maria@example.com", "M\u{e4}x", &"\u{e9}".repeat(256)] {
+            assert_eq!(rules(sound), [], "{sound}");
+        }
+        assert_eq!(rules(&"\u{e9}".repeat(257)), [Rule::TooLong]);
+        for control in ["\0", "a\r\nb", "\t", "\u{7f}", "\u{85}"] {
+            assert_eq!(rules(control), [Rule::Format], "{control:?}");
+        }
+        assert_eq!(rules(&"\n".repeat(257)), [Rule::TooLong, Rule::Format]);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::violation::{Rule, Violation};
+
 /// The form of the body in which an event is sent.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,8 +65,13 @@ pub struct DeliveryOptions {
 }
 
 impl DeliveryOptions {
-    /// The most headers that a webhook may add.
+    /// The most headers that a webhook may add. Ours.
     pub const MAX_HEADERS: usize = 20;
+    /// The most bytes that all of them may have together, names and values: half of the 16 KiB head that Node.js
+    /// servers take, the least of those in wide use.
+    pub const MAX_HEADERS_BYTES: usize = 8192;
+    /// The most bytes that one header name may have. Ours.
+    pub const MAX_HEADER_NAME_BYTES: usize = 128;
     /// The most bytes that one header value may have; Svix has the same limit.
     pub const MAX_HEADER_BYTES: usize = 4096;
 
@@ -94,20 +101,39 @@ impl DeliveryOptions {
     /// `accept-encoding`, `content-*`, `webhook-*`, headers of a single hop (`connection`, `proxy-*`, ..),
     /// and those that metadata services of clouds listen for (`metadata-flavor`, `x-aws-*`, ..).
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, InvalidHeader> {
-        let key = HeaderName::try_from(name).map_err(|_| InvalidHeader::NotName(name.to_owned()))?;
-        if is_reserved(&key) {
-            return Err(InvalidHeader::Reserved(key));
+        let (name, value) = header(name, value)?;
+        self.headers.insert(name, value);
+        self.check_room().map(|()| self)
+    }
+
+    /// Sends these headers with each request, as [`with_header`](Self::with_header) does with one.
+    ///
+    /// # Errors
+    ///
+    /// Every violation, of fields like `headers.x-team`. Of more than [`MAX_HEADERS`](Self::MAX_HEADERS) those
+    /// beyond are not looked at.
+    pub fn with_headers<N: AsRef<str>, V: AsRef<str>>(
+        mut self,
+        headers: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, Vec<Violation>> {
+        let mut broken = Vec::new();
+        for (name, value) in headers.into_iter().take(Self::MAX_HEADERS + 1) {
+            match header(name.as_ref(), value.as_ref()) {
+                Ok((name, value)) => drop(self.headers.insert(name, value)),
+                Err(error) => broken.push(error.violation()),
+            }
         }
-        let mut value = match HeaderValue::try_from(value) {
-            Ok(value) if value.len() <= Self::MAX_HEADER_BYTES => value,
-            _ => return Err(InvalidHeader::BadValue(key)),
-        };
-        value.set_sensitive(true);
-        self.headers.insert(key, value);
-        if self.headers.len() > Self::MAX_HEADERS {
-            return Err(InvalidHeader::TooMany);
+        broken.extend(self.check_room().err().map(|error| error.violation()));
+        if broken.is_empty() { Ok(self) } else { Err(broken) }
+    }
+
+    fn check_room(&self) -> Result<(), InvalidHeader> {
+        let bytes: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        match self.headers.len() {
+            more if more > Self::MAX_HEADERS => Err(InvalidHeader::TooMany),
+            _ if bytes > Self::MAX_HEADERS_BYTES => Err(InvalidHeader::TooMuch),
+            _ => Ok(()),
         }
-        Ok(self)
     }
 
     /// The envelope that was asked for.
@@ -123,6 +149,24 @@ impl DeliveryOptions {
     /// The headers that are added to each request.
     pub const fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+}
+
+/// A header that a webhook may add, by itself.
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), InvalidHeader> {
+    if name.len() > DeliveryOptions::MAX_HEADER_NAME_BYTES {
+        return Err(InvalidHeader::LongName);
+    }
+    let key = HeaderName::try_from(name).map_err(|_| InvalidHeader::NotName(name.to_owned()))?;
+    if is_reserved(&key) {
+        return Err(InvalidHeader::Reserved(key));
+    }
+    match HeaderValue::try_from(value) {
+        Ok(mut value) if value.len() <= DeliveryOptions::MAX_HEADER_BYTES => {
+            value.set_sensitive(true);
+            Ok((key, value))
+        }
+        _ => Err(InvalidHeader::BadValue(key)),
     }
 }
 
@@ -187,13 +231,13 @@ fn is_default(signature: &SignatureScheme) -> bool {
 }
 
 impl TryFrom<OptionsParts> for DeliveryOptions {
-    type Error = InvalidHeader;
+    type Error = String;
 
-    fn try_from(parts: OptionsParts) -> Result<Self, InvalidHeader> {
-        let OptionsParts { envelope, signature, .. } = parts;
+    fn try_from(parts: OptionsParts) -> Result<Self, String> {
+        let OptionsParts { envelope, signature, headers } = parts;
         let options = Self { envelope, signature, headers: HeaderMap::new() };
-        let add = |options: Self, (name, value): (&String, &String)| options.with_header(name, value);
-        parts.headers.iter().try_fold(options, add)
+        let join = |all: Vec<Violation>| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        options.with_headers(headers).map_err(join)
     }
 }
 
@@ -213,6 +257,9 @@ pub enum InvalidHeader {
     /// [`DeliveryOptions::MAX_HEADER_BYTES`].
     #[error("the value of header `{0}` must be visible text of at most 4096 bytes")]
     BadValue(HeaderName),
+    /// The name is longer than [`DeliveryOptions::MAX_HEADER_NAME_BYTES`].
+    #[error("a header name has at most 128 bytes")]
+    LongName,
     /// The name is no header name.
     #[error("{0:?} is no header name")]
     NotName(String),
@@ -222,6 +269,24 @@ pub enum InvalidHeader {
     /// More than [`DeliveryOptions::MAX_HEADERS`].
     #[error("a webhook may add at most 20 headers")]
     TooMany,
+    /// All together have more than [`DeliveryOptions::MAX_HEADERS_BYTES`].
+    #[error("the headers that a webhook adds have at most 8192 bytes together, names and values")]
+    TooMuch,
+}
+
+impl InvalidHeader {
+    /// The same as a violation, of a field like `headers.x-team`.
+    pub fn violation(&self) -> Violation {
+        let (name, rule) = match self {
+            Self::BadValue(name) => (name.as_str(), Rule::Format),
+            Self::Reserved(name) => (name.as_str(), Rule::Reserved),
+            Self::NotName(_) => ("", Rule::Format),
+            Self::LongName | Self::TooMuch => ("", Rule::TooLong),
+            Self::TooMany => ("", Rule::TooMany),
+        };
+        let field = if name.is_empty() { "headers".to_owned() } else { format!("headers.{name}") };
+        Violation::new(field, rule, self.to_string())
+    }
 }
 
 #[cfg(test)]
@@ -292,6 +357,49 @@ mod tests {
             |n| (0..n).try_fold(DeliveryOptions::new(), |it, i| it.with_header(&format!("x-{i}"), "v"));
         assert!(many(20).is_ok());
         assert_eq!(many(21), Err(InvalidHeader::TooMany));
+    }
+
+    #[test]
+    fn names_and_all_together_are_bounded() {
+        let with = |name: usize, value: usize| {
+            DeliveryOptions::new().with_header(&"x".repeat(name), &"v".repeat(value))
+        };
+        assert!(with(128, 1).is_ok());
+        assert_eq!(with(129, 1), Err(InvalidHeader::LongName));
+        let full = with(100, 4000).and_then(|it| it.with_header("y", &"v".repeat(4091))).expect("8192 bytes");
+        assert_eq!(full.clone().with_header("z", ""), Err(InvalidHeader::TooMuch));
+        assert!(full.with_header("y", "v").is_ok(), "one takes the place of another");
+    }
+
+    #[test]
+    fn every_violation_of_headers_is_told_at_once() {
+        let broken = |headers: &[(&str, &str)]| -> Vec<(String, Rule)> {
+            let violations =
+                DeliveryOptions::new().with_headers(headers.iter().copied()).expect_err("broken");
+            violations.iter().map(|it| (it.field().to_owned(), it.rule())).collect()
+        };
+        let long = "v".repeat(3000);
+        let found = broken(&[
+            ("Host", "inside"),
+            ("x-a", "a\r\nb: c"),
+            ("x b", "v"),
+            (&"n".repeat(129), "v"),
+            ("x-1", &long),
+            ("x-2", &long),
+            ("x-3", &long),
+        ]);
+        let expected = [
+            ("headers.host", Rule::Reserved),
+            ("headers.x-a", Rule::Format),
+            ("headers", Rule::Format),
+            ("headers", Rule::TooLong),
+            ("headers", Rule::TooLong),
+        ];
+        assert_eq!(found, expected.map(|(field, rule)| (field.to_owned(), rule)));
+        let names: Vec<_> = (0..1_000).map(|n| format!("x-{n}")).collect();
+        let many: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
+        assert_eq!(broken(&many), [("headers".to_owned(), Rule::TooMany)]);
+        assert!(DeliveryOptions::new().with_headers(many.into_iter().take(20)).is_ok());
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The rules that a webhook is checked against.
+/// The rules that a webhook, its options and the texts of an event are checked against.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -74,8 +74,12 @@ pub enum Rule {
     OutOfRange,
     /// The attribute is missing.
     Required,
+    /// The header is set by hookwire or the HTTP layer, or a metadata service listens for it.
+    Reserved,
     /// The text is longer than allowed.
     TooLong,
+    /// The list holds more than allowed.
+    TooMany,
     /// The event is not in the catalog.
     UnknownEvent,
     /// The receiver did not allow that this service sends to it: see [`handshake`](crate::handshake).

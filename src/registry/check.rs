@@ -51,9 +51,7 @@ pub(super) fn check_draft(
     let url = found.required_url(draft, urls, limits);
     let ignore_src = found.ignore_src(draft);
     let status = found.status(draft, present.map_or(Status::Enabled, Webhook::status));
-    // What the webhook has may stay, even where the event left the catalog since.
-    let had = |id| present.is_some_and(|webhook| webhook.subscription(id).is_some());
-    let subscriptions = found.subscriptions(draft, &|id| catalog.get(id).is_some() || had(id));
+    let subscriptions = found.subscriptions(draft, &Known { catalog, limits, present });
     let readable = subscriptions.clone();
     let webhook = match (name, url, status) {
         (Some(name), Some(url), Some(status)) if found.0.is_empty() => {
@@ -65,8 +63,34 @@ pub(super) fn check_draft(
     Checked { webhook, subscriptions: readable }
 }
 
-/// Whether an event may be subscribed to.
-type Known<'a> = dyn Fn(EventId) -> bool + 'a;
+/// What may be subscribed to. What the webhook has may stay, even where the event left the catalog since, or the
+/// limits were lowered.
+struct Known<'a> {
+    catalog: &'a Catalog,
+    limits: &'a Limits,
+    present: Option<&'a Webhook>,
+}
+
+impl Known<'_> {
+    fn had(&self, event: EventId) -> Option<&Subscription> {
+        self.present?.subscription(event)
+    }
+
+    fn has(&self, event: EventId) -> bool {
+        self.catalog.get(event).is_some() || self.had(event).is_some()
+    }
+
+    fn most_subscriptions(&self) -> usize {
+        let present = self.present.map_or(0, |webhook| webhook.subscriptions().len());
+        self.limits.subscriptions().max(present)
+    }
+
+    fn most_departments(&self, event: Option<EventId>) -> usize {
+        let present = event.and_then(|event| self.had(event)).map(Subscription::departments);
+        let present = if let Some(Departments::Only(set)) = present { set.iter().count() } else { 0 };
+        self.limits.departments().max(present)
+    }
+}
 
 /// The violations found so far; each check adds its own and gives what it could read.
 #[derive(Default)]
@@ -169,6 +193,15 @@ impl Findings {
         status.map_err(|error| self.add("status", Rule::OutOfRange, error.to_string())).ok()
     }
 
+    /// As much of a list as may be looked at: a longer one costs no more, and has no more violations than that.
+    fn some<'a, T>(&mut self, field: &str, list: &'a [T], most: usize) -> &'a [T] {
+        if list.len() > most {
+            let message = format!("has {} entries, and at most {most} are allowed; shorten it", list.len());
+            self.add(field, Rule::TooMany, message);
+        }
+        &list[..list.len().min(most)]
+    }
+
     fn subscriptions(&mut self, draft: &WebhookDraft, known: &Known<'_>) -> Vec<Subscription> {
         let field = "subscriptions";
         let list = match &draft.subscriptions {
@@ -183,8 +216,9 @@ impl Findings {
             self.add(field, Rule::Empty, "is empty; subscribe to at least one event");
         }
         let mut seen = BTreeSet::new();
+        let some = self.some(field, list, known.most_subscriptions());
         let read = |(index, given)| self.subscription(index, given, known, &mut seen);
-        list.iter().enumerate().filter_map(read).collect()
+        some.iter().enumerate().filter_map(read).collect()
     }
 
     fn subscription(
@@ -197,7 +231,8 @@ impl Findings {
         let field = format!("subscriptions[{index}]");
         let draft = self.typed(&field, "an object with `event_id`", given)?;
         let event = self.event(&format!("{field}.event_id"), draft, known);
-        let departments = self.departments(&format!("{field}.dept_ids"), draft);
+        let most = known.most_departments(event);
+        let departments = self.departments(&format!("{field}.dept_ids"), draft, most);
         let event = event?;
         if !seen.insert(event) {
             let message = format!("event {event} stands in an earlier subscription; join the two");
@@ -212,7 +247,7 @@ impl Findings {
             return None;
         };
         let number = *self.typed(field, "a whole number", given)?;
-        let event = u32::try_from(number).ok().map(EventId::new).filter(|id| known(*id));
+        let event = u32::try_from(number).ok().map(EventId::new).filter(|id| known.has(*id));
         if event.is_none() {
             let message = format!("there is no event {number}; choose one of the catalog");
             self.add(field, Rule::UnknownEvent, message);
@@ -220,9 +255,10 @@ impl Findings {
         event
     }
 
-    fn departments(&mut self, field: &str, draft: &SubscriptionDraft) -> Option<Departments> {
+    fn departments(&mut self, field: &str, draft: &SubscriptionDraft, most: usize) -> Option<Departments> {
         let Some(given) = &draft.dept_ids else { return Some(Departments::All) };
         let list = self.typed(field, "an array of department ids", given)?;
+        let list = self.some(field, list, most);
         let mut read = |(index, id)| {
             let field = format!("{field}[{index}]");
             self.typed(&field, "a whole number", id).copied().map(DeptId::new)
@@ -361,6 +397,47 @@ mod tests {
         assert_eq!(with(json!([])), [Rule::Empty]);
         assert_eq!(with(json!({})), [Rule::WrongType]);
         assert_eq!(with(json!([[7], null, 7])), [Rule::WrongType, Rule::WrongType]);
+    }
+
+    /// At most two subscriptions, and three departments in each.
+    fn short(draft: Value, present: Option<&Webhook>) -> Vec<(String, Rule)> {
+        let draft: WebhookDraft = serde_json::from_value(draft).expect("every object is a draft");
+        let limits = Limits::default().with_subscriptions(2).with_departments(3);
+        let terms = (&assist::catalog(), &limits, UrlRule::HttpsOnly);
+        let violations =
+            check_draft(&draft, HookId::new(1), present, terms).webhook.err().unwrap_or_default();
+        violations.iter().map(|it| (it.field().to_owned(), it.rule())).collect()
+    }
+
+    fn webhook_of(subscriptions: &Value) -> Value {
+        json!({"hook_id": 1, "name": "a", "url": "https://a.example/", "status": 1,
+            "subscriptions": subscriptions})
+    }
+
+    #[test]
+    fn lists_are_bounded_and_nothing_beyond_is_looked_at() {
+        let at_the_edge = json!([{"event_id": 1, "dept_ids": [1, 2, 3]}, {"event_id": 2}]);
+        assert_eq!(short(webhook_of(&at_the_edge), None), []);
+        let beyond = json!([{"event_id": 1, "dept_ids": [1, 2, 3, "x"]}, {"event_id": 99}, 5, {}, {}]);
+        let expected = [
+            ("subscriptions", Rule::TooMany),
+            ("subscriptions[0].dept_ids", Rule::TooMany),
+            ("subscriptions[1].event_id", Rule::UnknownEvent),
+        ];
+        assert_eq!(short(webhook_of(&beyond), None), expected.map(|(field, rule)| (field.to_owned(), rule)));
+        let endless = json!(vec![Value::Null; 100_000]);
+        assert_eq!(short(webhook_of(&endless), None).len(), 3, "violations do not grow with what is sent");
+        let departments = json!([{"event_id": 1, "dept_ids": endless}]);
+        assert_eq!(short(webhook_of(&departments), None).len(), 4);
+    }
+
+    #[test]
+    fn what_a_webhook_has_may_stay_when_limits_are_lowered() {
+        let many = json!([{"event_id": 1, "dept_ids": [1, 2, 3, 4]}, {"event_id": 2}, {"event_id": 3}]);
+        let present = serde_json::from_value(webhook_of(&many)).expect("a webhook");
+        assert_eq!(short(webhook_of(&many), Some(&present)), []);
+        let more = json!([{"event_id": 1, "dept_ids": [1, 2, 3, 4, 5]}, {"event_id": 2}, {"event_id": 3}]);
+        assert_eq!(short(webhook_of(&more), Some(&present)).len(), 1);
     }
 
     #[test]

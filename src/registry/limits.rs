@@ -13,6 +13,8 @@ pub struct Limits {
     name_chars: usize,
     desc_chars: usize,
     url_chars: usize,
+    subscriptions: usize,
+    departments: usize,
 }
 
 impl Limits {
@@ -47,6 +49,20 @@ impl Limits {
         Self { url_chars, ..self }
     }
 
+    /// Sets the subscriptions of a webhook. Default 100, ours: Zoho Assist has 18 events, and each is subscribed to
+    /// once. Of a draft with more, those beyond are not looked at.
+    #[must_use]
+    pub fn with_subscriptions(self, subscriptions: usize) -> Self {
+        Self { subscriptions, ..self }
+    }
+
+    /// Sets the departments of a subscription, each time that one is named. Default 250, ours: who wants most
+    /// departments can want all. Of a subscription with more, those beyond are not looked at.
+    #[must_use]
+    pub fn with_departments(self, departments: usize) -> Self {
+        Self { departments, ..self }
+    }
+
     /// The webhooks that a tenant may have.
     pub const fn webhooks(&self) -> usize {
         self.webhooks
@@ -71,10 +87,28 @@ impl Limits {
     pub const fn url_chars(&self) -> usize {
         self.url_chars
     }
+
+    /// The subscriptions that a webhook may have.
+    pub const fn subscriptions(&self) -> usize {
+        self.subscriptions
+    }
+
+    /// The departments that a subscription may name.
+    pub const fn departments(&self) -> usize {
+        self.departments
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { webhooks: 20, webhooks_per_event: 10, name_chars: 100, desc_chars: 250, url_chars: 2048 }
+        Self {
+            webhooks: 20,
+            webhooks_per_event: 10,
+            name_chars: 100,
+            desc_chars: 250,
+            url_chars: 2048,
+            subscriptions: 100,
+            departments: 250,
+        }
     }
 }

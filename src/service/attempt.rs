@@ -11,6 +11,9 @@ use crate::request::post;
 use crate::retry::parse_retry_after;
 use crate::transport::{SendLimits, TransportError};
 
+/// The bytes of a failure's detail that are kept: room for a few causes, and for an operator to read.
+const MOST_DETAIL: usize = 1024;
+
 impl Core {
     /// Makes one request within `deadline`, and tells what came of it.
     pub(crate) async fn attempt(
@@ -50,7 +53,29 @@ pub(super) fn failed_by(error: &TransportError) -> Outcome {
     failed(error.kind(), error.detail())
 }
 
-/// The outcome of a request that got no complete answer.
+/// The outcome of a request that got no complete answer. A detail may hold what the receiver sent, the names of its
+/// certificate say, and is kept with every attempt: so it is cut.
 pub(crate) fn failed(kind: FailureKind, detail: impl Into<String>) -> Outcome {
-    Outcome::Failed { kind, detail: detail.into() }
+    let mut detail = detail.into();
+    let fits = |end: &usize| detail.is_char_boundary(*end);
+    let end = (0..=detail.len().min(MOST_DETAIL)).rev().find(fits);
+    detail.truncate(end.unwrap_or_default());
+    Outcome::Failed { kind, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_is_cut_however_much_a_receiver_puts_into_it() {
+        let kept = |detail: &str| match failed(FailureKind::TlsWrongHost, detail) {
+            Outcome::Failed { detail, .. } => detail,
+            Outcome::Answered { .. } => panic!("it failed"),
+        };
+        let (short, long) = ("e".repeat(1024), "\u{e9}".repeat(1_000_000));
+        assert_eq!(kept(&short), short);
+        assert_eq!(kept(&long), long[..1024]);
+        assert_eq!(kept(&format!("e{long}")).len(), 1023, "no character is cut in two");
+    }
 }

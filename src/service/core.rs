@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -42,14 +43,39 @@ pub(crate) struct Core {
     /// Rung when work has come that the store may not tell of.
     pub(crate) bell: Bell,
     registries: Mutex<HashMap<TenantId, Arc<Registry>>>,
-    changes: Mutex<HashMap<(TenantId, HookId), Change>>,
+    changes: Mutex<Changes>,
     intake: RwLock<Option<Arc<dyn Intake>>>,
 }
 
-/// The last change of a webhook through this service, until no claim from before it can live.
-struct Change {
-    version: Version,
+/// What was changed through this service, until no claim from before it can live.
+#[derive(Default)]
+struct Changes {
+    webhooks: HashMap<(TenantId, HookId), Change<Version>>,
+    /// The id below which each webhook of a tenant was erased.
+    erased: HashMap<TenantId, Change<HookId>>,
+}
+
+struct Change<T> {
+    to: T,
     until: Timestamp,
+}
+
+impl<T> Change<T> {
+    /// Of changes that were committed one after the other, the later may be noted first.
+    fn note<K: Eq + Hash>(changes: &mut HashMap<K, Self>, key: K, new: Self)
+    where
+        T: Copy + Ord,
+    {
+        let change = changes.entry(key).or_insert(Self { ..new });
+        *change = Self { to: change.to.max(new.to), until: new.until };
+    }
+}
+
+impl Changes {
+    fn forget(&mut self, now: Timestamp) {
+        self.webhooks.retain(|_, change| change.until > now);
+        self.erased.retain(|_, change| change.until > now);
+    }
 }
 
 /// A dispatcher of this process that stands ready to take deliveries as they are published.
@@ -150,13 +176,24 @@ impl Core {
             RegistryChange::Delete(hook_id) => (*hook_id, Version::new(u64::MAX)),
             RegistryChange::Update(new, _) => (new.webhook.hook_id(), new.version),
         };
+        self.note(|changes, until| {
+            Change::note(&mut changes.webhooks, (tenant.clone(), hook_id), Change { to: version, until });
+        });
+    }
+
+    /// Notes that the tenant's webhooks of smaller ids are gone, so that claims from before start no attempt.
+    pub(super) fn erased(&self, tenant: &TenantId, below: HookId) {
+        self.registries().remove(tenant);
+        self.note(|changes, until| {
+            Change::note(&mut changes.erased, tenant.clone(), Change { to: below, until });
+        });
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Changes, Timestamp)) {
         let now = self.now();
-        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        changes.retain(|_, change| change.until > now);
-        let until = now.plus(self.policy().lease());
-        let change = changes.entry((tenant.clone(), hook_id)).or_insert(Change { version, until });
-        // Of changes that were committed one after the other, the later may be noted first.
-        *change = Change { version: change.version.max(version), until };
+        let mut changes = self.changes();
+        changes.forget(now);
+        note(&mut changes, now.plus(self.policy().lease()));
         drop(changes);
         self.bell.ring();
     }
@@ -166,6 +203,10 @@ impl Core {
     }
 
     /// A map and an option are whole at every point, so poisoned locks are as good.
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn registries(&self) -> MutexGuard<'_, HashMap<TenantId, Arc<Registry>>> {
         self.registries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,9 +226,11 @@ impl Core {
 
     /// Whether the webhook was changed in this process after the claim was made.
     pub(crate) fn is_outdated(&self, claim: &Claim) -> bool {
-        let key = (claim.tenant.clone(), claim.hook.webhook.hook_id());
-        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        changes.get(&key).is_some_and(|change| claim.hook.version < change.version)
+        let (tenant, hook_id) = (&claim.tenant, claim.hook.webhook.hook_id());
+        let changes = self.changes();
+        let change = changes.webhooks.get(&(tenant.clone(), hook_id));
+        change.is_some_and(|change| claim.hook.version < change.to)
+            || changes.erased.get(tenant).is_some_and(|change| hook_id < change.to)
     }
 
     pub(crate) fn clear_intake(&self) {

@@ -7,7 +7,7 @@ use super::error::{Error, ErrorKind};
 use super::tenant::Tenant;
 use crate::delivery::{Next, Report};
 use crate::model::{Event, EventId, MessageId, PublishedEvent, Scope, TenantId};
-use crate::registry::Registry;
+use crate::registry::{Refusal, Registry};
 use crate::routing::{self, Route};
 use crate::store::{
     Claim, ClaimRequest, Publication, PublishAnswer, Receipt, Routing, Settlement, StoreErrorKind,
@@ -53,9 +53,9 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`UnknownEvent`](ErrorKind::UnknownEvent), [`PayloadTooLarge`](ErrorKind::PayloadTooLarge),
-    /// [`MessageIdReused`](ErrorKind::MessageIdReused), [`Overloaded`](ErrorKind::Overloaded),
-    /// [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store).
+    /// [`UnknownEvent`](ErrorKind::UnknownEvent), [`Invalid`](ErrorKind::Invalid) by its actor,
+    /// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge), [`MessageIdReused`](ErrorKind::MessageIdReused),
+    /// [`Overloaded`](ErrorKind::Overloaded), [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store).
     ///
     /// # Cancellation
     ///
@@ -221,6 +221,10 @@ impl Core {
     /// Whether the event may be published at all.
     pub(crate) fn check_event(&self, event: &PublishedEvent) -> Result<(), Error> {
         self.check_known(event.event_id)?;
+        let violations = event.violations();
+        if !violations.is_empty() {
+            return Err(Refusal::Invalid(violations).into());
+        }
         let (size, most) = (event.payload.get().len(), self.policy().payload_bytes());
         if size > most {
             let message =

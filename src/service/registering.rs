@@ -1,4 +1,4 @@
-use tracing::info;
+use tracing::{info, warn};
 
 use super::core::random_bytes;
 use super::error::Error;
@@ -88,13 +88,12 @@ impl Tenant {
     /// The webhook is registered or not; list to find out.
     pub async fn create(&self, draft: &WebhookDraft) -> Result<Created, Error> {
         self.require(Scope::Create)?;
-        let address = self.check_receiver(draft.url()).await;
         let secret = Secret::from_random(*random_bytes()?);
         let secrets = in_clear(&KeyRing::new(secret.clone()));
-        let decide = |registry: &Registry, terms: Terms<'_>| {
-            address.judge(registry::create(draft, secrets.clone(), registry, terms))
-        };
-        let webhook = self.change(decide).await?;
+        let decide =
+            |registry: &Registry, terms: Terms<'_>| registry::create(draft, secrets.clone(), registry, terms);
+        let address = self.check_receiver(draft.url(), decide).await?;
+        let webhook = self.change(|registry, terms| address.judge(decide(registry, terms))).await?;
         Ok(Created { webhook, secret, warnings: address.warnings() })
     }
 
@@ -111,11 +110,10 @@ impl Tenant {
     pub async fn replace(&self, hook_id: HookId, draft: &WebhookDraft) -> Result<Updated, Error> {
         self.require(Scope::Update)?;
         let present = self.get_registered(hook_id).await?;
-        let address = self.check_new_address(&present, draft.url()).await;
-        let decide = |registry: &Registry, terms: Terms<'_>| {
-            address.judge(registry::replace(hook_id, draft, registry, terms))
-        };
-        let webhook = self.change(decide).await?;
+        let decide =
+            |registry: &Registry, terms: Terms<'_>| registry::replace(hook_id, draft, registry, terms);
+        let address = self.check_new_address(&present, draft.url(), decide).await?;
+        let webhook = self.change(|registry, terms| address.judge(decide(registry, terms))).await?;
         Ok(Updated { webhook, warnings: address.warnings() })
     }
 
@@ -131,11 +129,10 @@ impl Tenant {
     pub async fn patch(&self, hook_id: HookId, patch: &WebhookPatch) -> Result<Updated, Error> {
         self.require(Scope::Update)?;
         let present = self.get_registered(hook_id).await?;
-        let address = self.check_new_address(&present, patch.apply(&present.webhook).url()).await;
-        let decide = |registry: &Registry, terms: Terms<'_>| {
-            address.judge(registry::patch(hook_id, patch, registry, terms))
-        };
-        let webhook = self.change(decide).await?;
+        let decide = |registry: &Registry, terms: Terms<'_>| registry::patch(hook_id, patch, registry, terms);
+        let url = patch.apply(&present.webhook);
+        let address = self.check_new_address(&present, url.url(), decide).await?;
+        let webhook = self.change(|registry, terms| address.judge(decide(registry, terms))).await?;
         Ok(Updated { webhook, warnings: address.warnings() })
     }
 
@@ -352,23 +349,39 @@ impl Tenant {
         Err(last.unwrap_or_else(|| StoreErrorKind::Conflict.into()).into())
     }
 
-    async fn check_new_address(&self, present: &Registered, url: &str) -> AddressFinding {
+    async fn check_new_address(
+        &self,
+        present: &Registered,
+        url: &str,
+        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Refusal> + Send,
+    ) -> Result<AddressFinding, Error> {
         if present.webhook.url().as_str() == url {
-            return AddressFinding::default();
+            return Ok(AddressFinding::default());
         }
-        self.check_receiver(url).await
+        self.check_receiver(url, decide).await
     }
 
-    /// Whether a URL could be dialled, and whether its receiver wants to be sent to where that is asked.
-    async fn check_receiver(&self, url: &str) -> AddressFinding {
+    /// Whether a URL could be dialled, and whether its receiver wants to be sent to where that is asked. It is
+    /// asked once all that can be told without it is in order: otherwise anybody could have requests sent to
+    /// strangers by drafts that nobody would register.
+    async fn check_receiver(
+        &self,
+        url: &str,
+        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Refusal> + Send,
+    ) -> Result<AddressFinding, Error> {
         let finding = self.check_address(url).await;
-        let terms = self.core.terms(&self.id);
-        let url = check_url(url, terms.urls, &terms.limits.unwrap_or_default());
-        match (self.core.handshake(), url) {
-            (Some(handshake), Ok(url)) if finding.violation.is_none() => {
-                finding.with_consent(self.core.ask(handshake, &url).await)
+        let Some(handshake) = self.core.handshake() else { return Ok(finding) };
+        let registry = self.core.store().registry(&self.id).await?;
+        let change = finding.judge(decide(&registry, self.core.terms(&self.id)))?;
+        match change {
+            RegistryChange::Create(new) | RegistryChange::Update(new, _) => {
+                let consent = match &finding.failure {
+                    None => self.core.ask(handshake, new.webhook.url()).await,
+                    Some(_) => Consent::Unasked,
+                };
+                Ok(finding.with_consent(consent))
             }
-            _ => finding,
+            RegistryChange::Delete(_) => Ok(finding),
         }
     }
 
@@ -380,6 +393,9 @@ impl Tenant {
         match self.core.transport().check(&url).await {
             Ok(()) => AddressFinding::default(),
             Err(error) if error.kind() == FailureKind::Refused => {
+                // Somebody may be trying what can be reached; the address is for the operator alone.
+                let detail = error.detail();
+                warn!(target: "hookwire", tenant = %self.id, detail, "a URL was refused by its address");
                 let message = "leads to an address that is not allowed; use a public one";
                 let violation = Violation::new("url", Rule::AddressRefused, message);
                 AddressFinding { violation: Some(violation), ..AddressFinding::default() }
@@ -407,13 +423,18 @@ impl AddressFinding {
         match consent {
             Consent::Given => {}
             Consent::AtMost(rate) => self.allowed_rate = Some(rate),
-            Consent::Denied => {
-                let message =
-                    "the receiver did not allow it; let it answer OPTIONS with WebHook-Allowed-Origin";
-                self.violation = Some(Violation::new("url", Rule::Unwanted, message));
-            }
+            Consent::Denied => self.unwanted(
+                "the receiver did not allow it; let it answer OPTIONS with WebHook-Allowed-Origin",
+            ),
+            Consent::Unasked => self.unwanted(
+                "no address was found for the host, so the receiver could not be asked; try again once it has one",
+            ),
         }
         self
+    }
+
+    fn unwanted(&mut self, message: &str) {
+        self.violation = Some(Violation::new("url", Rule::Unwanted, message));
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -5,7 +5,6 @@ use super::audience::Audience;
 use super::core::Core;
 use super::error::{Error, ErrorKind};
 use crate::model::{HookId, Scope, Scopes, TenantId};
-use crate::registry::RegistryChange;
 use crate::store::{Stats, StatsScope};
 
 /// One tenant's webhooks. Clones are the same handle.
@@ -85,23 +84,30 @@ impl Tenant {
         Ok(self.core.store().stats(&StatsScope::Webhook(self.id.clone(), hook_id)).await?)
     }
 
-    /// Removes all that the tenant has: webhooks, secrets, events and log. Ids are not used again.
+    /// Removes all that the tenant has: webhooks, secrets, events and log. Ids are not used again. When it has
+    /// returned, no attempt to a webhook that was there starts in this process.
     ///
     /// # Errors
     ///
-    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store): then part of it may be gone, as when it
+    /// is cancelled.
     ///
     /// # Cancellation
     ///
-    /// Part of it may be gone, the webhooks first; call it again.
+    /// Part of it may be gone, the webhooks first. Call it again: it goes on from there, however often it was broken
+    /// off, and does nothing where nothing is left.
     pub async fn delete_everything(&self) -> Result<(), Error> {
         const STEP: usize = 500;
         self.require(Scope::Delete)?;
-        let registry = self.core.store().registry(&self.id).await?;
-        while self.core.store().erase(&self.id, STEP).await?.more {}
-        let deleted = registry.webhooks.iter().map(|registered| registered.webhook.hook_id());
-        deleted.for_each(|hook_id| self.core.changed(&self.id, &RegistryChange::Delete(hook_id)));
-        Ok(())
+        loop {
+            // Not the webhooks, which an earlier call may have deleted that came no further.
+            let below = self.core.store().registry(&self.id).await?.next_hook_id;
+            let erased = self.core.store().erase(&self.id, STEP).await?;
+            self.core.erased(&self.id, below);
+            if !erased.more {
+                return Ok(());
+            }
+        }
     }
 
     pub(super) fn require(&self, scope: Scope) -> Result<(), Error> {

@@ -5,10 +5,13 @@ use thiserror::Error;
 use super::verify::Verified;
 use crate::model::Timestamp;
 
-/// Remembers which messages were verified, for as long as the same request would be verified again.
+/// Remembers which messages were verified, for as long as any request that brought them would be verified again.
 ///
-/// It tells a replay from a first arrival within one process. A sender tries again under the same message id
-/// for days: what must happen once belongs beside what it changes, in the receiver's own database.
+/// It tells a replay from a first arrival within one process. A message is known until the last of its requests
+/// that were shown to [`admit`](Self::admit) is too old to be verified: one that is tried again shortly before it
+/// would be forgotten is known for the whole tolerance more, or else that second request could be replayed. A
+/// sender tries again under the same message id for days: what must happen once belongs beside what it changes, in
+/// the receiver's own database.
 ///
 /// ```
 /// use hookwire::model::{MessageId, SignatureScheme, Timestamp};
@@ -42,14 +45,16 @@ impl ReplayMemory {
         Self { capacity, until: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 
-    /// Remembers a message that is new.
+    /// Remembers a message that is new, and one that is known for longer if this request can be replayed longer.
     ///
     /// # Errors
     ///
     /// [`Replayed`] when it is known: answer with 2xx and do nothing.
     pub fn admit(&mut self, verified: &Verified, now: impl Into<Timestamp>) -> Result<(), Replayed> {
         self.forget_before(Timestamp::from_secs(now.into().as_secs()));
-        if self.until.contains_key(verified.message_id()) {
+        let (id, until) = (verified.message_id(), verified.valid_until());
+        if let Some(known) = self.until.get(id).copied() {
+            self.remember(id, until.max(known));
             return Err(Replayed);
         }
         if self.until.len() >= self.capacity
@@ -57,10 +62,14 @@ impl ReplayMemory {
         {
             self.until.remove(&oldest);
         }
-        let (id, until) = (verified.message_id().to_owned(), verified.valid_until());
-        self.until.insert(id.clone(), until);
-        self.by_time.insert((until, id));
+        self.remember(id, until);
         Ok(())
+    }
+
+    fn remember(&mut self, id: &str, until: Timestamp) {
+        self.forget(id);
+        self.until.insert(id.to_owned(), until);
+        self.by_time.insert((until, id.to_owned()));
     }
 
     /// Forgets a message that could not be handled, so that it is admitted when it comes again.
@@ -120,6 +129,23 @@ mod tests {
                 assert_eq!(memory.admit(&again, now), Err(Replayed), "sent {sent_at}, now {millis}");
             }
         }
+    }
+
+    /// The second request of a message is refused as well, for as long as it would be verified.
+    #[test]
+    fn a_message_that_is_tried_again_is_known_until_its_last_request_is_too_old() {
+        let mut memory = ReplayMemory::new(10);
+        admit(&mut memory, "a", 1_000).expect("new");
+        assert_eq!(admit(&mut memory, "a", 1_300), Err(Replayed), "a retry, at the last moment");
+        let early = arrives("a", 1_010, 1_300).expect("in time");
+        let now = Timestamp::from_secs(1_300);
+        assert_eq!(memory.admit(&early, now), Err(Replayed), "an older request makes it known no shorter");
+        for now in 1_300..=1_600 {
+            let replayed = arrives("a", 1_300, now).expect("in time");
+            assert_eq!(memory.admit(&replayed, Timestamp::from_secs(now)), Err(Replayed), "at {now}");
+        }
+        assert_eq!((memory.until.len(), memory.by_time.len()), (1, 1));
+        assert_eq!(admit(&mut memory, "a", 1_601), Ok(()), "nothing that was seen would be verified now");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hookwire::model::{CallbackUrl, DeliveryState, End, FailureKind, MessageId, Outcome};
+use hookwire::model::{CallbackUrl, DeliveryState, End, FailureKind, MessageId, Outcome, PageRequest};
 use hookwire::policy::Policy;
 use hookwire::service::Tenant;
 use hookwire::store::{MemoryStore, Store};
@@ -149,6 +149,60 @@ async fn every_failing_call_is_a_typed_error() {
         assert_eq!(*error.kind(), ErrorKind::Store);
         assert!(std::error::Error::source(&error).is_some(), "the cause is kept");
     }
+}
+
+/// Deletes everything of a tenant whose due deliveries a dispatcher is about to get: the first call is broken off.
+async fn delete_while_claimed(fault: Fault) -> (Webhooks, RecordingTransport) {
+    let store = FaultyStore::new(memory(), move |call, nth| match (call, nth) {
+        (Call::Claim, 0) => Fault::Late(Duration::from_secs(10)),
+        (Call::Erase, 0) => fault,
+        _ => Fault::None,
+    });
+    let transport = RecordingTransport::new();
+    let hooks = service(store, transport.clone());
+    let acme = acme(&hooks);
+    register(&acme).await;
+    publish(&acme, 1).await;
+    let dispatcher = hooks.start().expect("inside tokio");
+    sleep(Duration::from_secs(1)).await;
+    let first = tokio::time::timeout(Duration::from_secs(1), acme.delete_everything()).await;
+    assert!(!matches!(first, Ok(Ok(()))), "it is broken off");
+    acme.delete_everything().await.expect("the rest");
+    acme.delete_everything().await.expect("there is no rest");
+    sleep(Duration::from_secs(60)).await;
+    dispatcher.shutdown_within(Duration::from_secs(60)).await;
+    (hooks, transport)
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_everything_goes_on_where_it_was_broken_off_and_nothing_is_sent_after_it() {
+    for fault in [Fault::After, Fault::Before, Fault::Late(Duration::from_secs(5))] {
+        let (hooks, transport) = delete_while_claimed(fault).await;
+        assert!(transport.requests().is_empty(), "a claim from before started an attempt: {fault:?}");
+        assert!(hooks.tenants(&PageRequest::first()).await.expect("listed").items.is_empty());
+        register(&acme(&hooks)).await;
+        publish(&acme(&hooks), 1).await;
+        assert_eq!(hooks.deliver_due().await.expect("delivered"), 1, "what comes later is not held up");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleting_everything_goes_on_between_its_steps() {
+    let store = FaultyStore::new(memory(), |call, nth| match (call, nth) {
+        (Call::Erase, 1) => Fault::Before,
+        _ => Fault::None,
+    });
+    let hooks = service(store, RecordingTransport::new());
+    let acme = acme(&hooks);
+    register(&acme).await;
+    acme.publish_all((0..600).map(event)).await.into_iter().for_each(|sent| drop(sent.expect("sent")));
+    assert_eq!(*acme.delete_everything().await.expect_err("planned").kind(), ErrorKind::Store);
+    assert!(acme.list().await.expect("listed").is_empty(), "the webhooks go first");
+    assert!(!acme.deliveries(&DeliveryQuery::new()).await.expect("listed").items.is_empty());
+    assert_eq!(hooks.deliver_due().await.expect("nothing"), 0, "and what is left goes nowhere");
+    acme.delete_everything().await.expect("the rest");
+    assert!(acme.deliveries(&DeliveryQuery::new()).await.expect("listed").items.is_empty());
+    assert!(hooks.tenants(&PageRequest::first()).await.expect("listed").items.is_empty());
 }
 
 /// A transport that keeps no contract.

@@ -1,11 +1,15 @@
 //! Registering asks the receiver, where the host says so.
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use hookwire::handshake::Handshake;
-use hookwire::model::{FailureKind, Rule, WebhookPatch};
-use hookwire::service::Tenant;
+use hookwire::model::{CallbackUrl, FailureKind, HookId, Rule, WebhookPatch};
+use hookwire::service::{Tenant, WebhooksBuilder};
 use hookwire::store::MemoryStore;
 use hookwire::testing::{Answer, RecordingTransport};
-use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::transport::{SendLimits, Transport, TransportError};
+use hookwire::{ErrorKind, Event, EventId, TenantId, WebhookDraft, Webhooks, assist};
+use http::{Request, Response};
 
 const ALLOWED: &str = "webhook-allowed-origin";
 
@@ -18,12 +22,16 @@ fn service() -> (Webhooks, Tenant, RecordingTransport) {
         Some("gone.example") => Answer::fail(FailureKind::Connect),
         _ => Answer::status(200),
     });
-    let handshake = Handshake::new("events.example.com").expect("a name");
-    let handshake = handshake.with_rate(100.try_into().expect("not zero"));
-    let builder = Webhooks::builder(assist::catalog()).store(MemoryStore::new()).handshake(handshake);
-    let hooks = builder.transport(transport.clone()).build().expect("sound");
+    let hooks = builder(transport.clone()).build().expect("sound");
     let acme = hooks.tenant(TenantId::new("acme").expect("short"));
     (hooks, acme, transport)
+}
+
+fn builder(transport: impl Transport) -> WebhooksBuilder {
+    let handshake = Handshake::new("events.example.com").expect("a name");
+    let handshake = handshake.with_rate(100.try_into().expect("not zero"));
+    let builder = Webhooks::builder(assist::catalog()).store(MemoryStore::new());
+    builder.handshake(handshake).transport(transport)
 }
 
 fn draft(host: &str) -> WebhookDraft {
@@ -79,10 +87,78 @@ async fn a_receiver_that_wants_less_is_registered_with_a_warning() {
     assert!(created.warnings()[0].contains("50 requests a minute"), "{:?}", created.warnings());
 }
 
+fn rules(error: &hookwire::Error) -> Vec<(&str, Rule)> {
+    error.violations().iter().map(|it| (it.field(), it.rule())).collect()
+}
+
 #[tokio::test]
-async fn a_url_that_breaks_a_rule_is_not_asked() {
+async fn what_breaks_a_rule_is_refused_whole_and_its_receiver_not_asked() {
     let (_, acme, transport) = service();
-    let draft = WebhookDraft::new("a", "http://yes.example/").subscribe(assist::DEVICE_ADD);
-    assert!(acme.create(&draft).await.is_err());
+    let plain = WebhookDraft::new("a", "http://yes.example/").subscribe(assist::DEVICE_ADD);
+    let nameless = WebhookDraft::new("", "https://yes.example/").subscribe(EventId::new(99));
+    for (draft, broken) in [
+        (plain, vec![("url", Rule::NotHttps)]),
+        (nameless, vec![("name", Rule::Required), ("subscriptions[0].event_id", Rule::UnknownEvent)]),
+    ] {
+        let error = acme.create(&draft).await.expect_err("refused");
+        assert_eq!(rules(&error), broken);
+    }
     assert!(transport.requests().is_empty());
+    let hook_id = acme.create(&draft("yes")).await.expect("allowed").webhook().hook_id();
+    let nameless = WebhookPatch::new().name("").url("https://slow.example/");
+    assert!(acme.patch(hook_id, &nameless).await.is_err());
+    assert!(acme.replace(hook_id, &WebhookDraft::new("", "https://slow.example/")).await.is_err());
+    assert!(acme.replace(HookId::new(99), &draft("slow")).await.is_err());
+    assert_eq!(transport.requests().len(), 1, "of what could be registered alone");
+}
+
+#[tokio::test]
+async fn what_no_limit_leaves_room_for_has_nobody_asked() {
+    let (_, acme, transport) = service();
+    for _ in 0..10 {
+        acme.create(&draft("yes")).await.expect("allowed");
+    }
+    let error = acme.create(&draft("slow")).await.expect_err("ten have the event");
+    assert_eq!(*error.kind(), ErrorKind::LimitReached);
+    assert!(transport.requests().iter().all(|it| it.uri().host() == Some("yes.example")));
+    let builder = builder(transport.clone()).limits_for(|_| None);
+    let none = builder.build().expect("sound").tenant(TenantId::new("acme").expect("short"));
+    assert_eq!(*none.create(&draft("slow")).await.expect_err("no webhooks").kind(), ErrorKind::NotInEdition);
+    assert_eq!(transport.requests().len(), 10);
+}
+
+/// A look-up that answers for each host what `RecordingTransport` never does.
+#[derive(Debug)]
+struct Checked(RecordingTransport);
+
+#[async_trait]
+impl Transport for Checked {
+    async fn send(&self, it: Request<Bytes>, limits: &SendLimits) -> Result<Response<Bytes>, TransportError> {
+        self.0.send(it, limits).await
+    }
+
+    async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {
+        match url.as_str() {
+            url if url.contains("inside") => Err(TransportError::new(FailureKind::Refused, "it is inside")),
+            url if url.contains("nowhere") => Err(TransportError::new(FailureKind::Dns, "it is nowhere")),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_without_an_allowed_address_is_not_asked() {
+    let transport = RecordingTransport::answering(|_, _| Answer::status(200).header(ALLOWED, "*"));
+    let hooks = builder(Checked(transport.clone())).build().expect("sound");
+    let acme = hooks.tenant(TenantId::new("acme").expect("short"));
+    for (host, rule) in [("inside", Rule::AddressRefused), ("nowhere", Rule::Unwanted)] {
+        let error = acme.create(&draft(host)).await.expect_err("nobody can have agreed");
+        assert_eq!(rules(&error), [("url", rule)], "{host}");
+        let nameless =
+            WebhookDraft::new("", format!("https://{host}.example/")).subscribe(assist::DEVICE_ADD);
+        assert_eq!(rules(&acme.create(&nameless).await.expect_err("refused"))[0], ("name", Rule::Required));
+    }
+    assert!(transport.requests().is_empty());
+    acme.create(&draft("somewhere")).await.expect("allowed");
+    assert_eq!(transport.requests().len(), 1);
 }

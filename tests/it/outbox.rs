@@ -14,6 +14,7 @@ use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
 use rusqlite::Connection;
 
 use crate::sqlite::Directory;
+use crate::support::log::Log;
 
 /// A host with its own file, and hookwire with another.
 struct Host {
@@ -162,6 +163,8 @@ async fn a_malformed_row_is_put_aside_with_the_reason_and_holds_up_nobody() {
         ("'acme', 13, '{}', 'm', 1, 'it', NULL, NULL", "department: it must be an integer"),
         ("'acme', 13, '{}', 'm', 1, NULL, '', NULL", "source: a source id is 1 to 128"),
         ("'acme', 13, '{}', 'm', 1, NULL, NULL, x'00'", "actor: it must be text"),
+        ("'acme', 13, '{}', 'm', 1, NULL, NULL, char(10)", "actor: holds control characters"),
+        ("'acme', 13, '{}', 'm', 1, NULL, NULL, printf('%257s', '')", "actor: has 257 characters"),
     ];
     for (values, _) in &bad {
         let columns = "tenant, event_id, payload, message_id, time, department, source, actor";
@@ -181,6 +184,34 @@ async fn a_malformed_row_is_put_aside_with_the_reason_and_holds_up_nobody() {
     let mend = "UPDATE hookwire_outbox SET payload = '{}', refused = NULL WHERE refused LIKE 'payload: it must be JSON%'";
     assert_eq!(host.app.execute(mend, []).expect("mended"), 1);
     assert_eq!(host.drained().await, (1, 0, false));
+}
+
+/// The same again is a repetition, and passed over; something else under the same id must not be lost.
+#[tokio::test]
+async fn a_message_id_that_is_reused_for_something_else_is_put_aside_and_told() {
+    let host = Host::new().await;
+    host.insert("acme", "m-1", "1");
+    host.insert("acme", "m-1", "1");
+    host.insert("acme", "m-1", "2");
+    host.insert("globex", "m-1", "2");
+    assert_eq!((host.drained().await, host.left()), ((3, 1, false), 1));
+    host.insert("acme", "m-1", "3");
+    host.insert("acme", "m-1", "1");
+    let log = Log::default();
+    let guard = tracing::subscriber::set_default(log.clone());
+    assert_eq!((host.drained().await, host.left()), ((1, 1, false), 2));
+    drop(guard);
+    for told in ["WARN", "app.db", "message_id: it was published before with other content"] {
+        assert!(log.text().contains(told), "{}", log.text());
+    }
+    let refused = "SELECT group_concat(payload || refused) FROM hookwire_outbox";
+    let refused: String = host.app.query_row(refused, [], |row| row.get(0)).expect("two reasons");
+    let why = "message_id: it was published before with other content; choose another";
+    assert_eq!(refused, format!("2{why},3{why}"));
+    let mend = "UPDATE hookwire_outbox SET message_id = 'm-' || payload, refused = NULL";
+    assert_eq!(host.app.execute(mend, []).expect("mended"), 2);
+    assert_eq!(host.drained().await, (2, 0, false));
+    assert_eq!(host.messages().await, ["m-1", "m-2", "m-3", "m-1"], "by tenant");
 }
 
 #[tokio::test]

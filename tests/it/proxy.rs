@@ -91,6 +91,27 @@ async fn a_proxy_that_opens_no_tunnel_is_a_connect_failure() {
     }
 }
 
+/// What comes with a refusal is not waited for: the deadline here is longer than any test may take.
+#[tokio::test]
+async fn a_refusal_of_the_proxy_fails_at_once_whatever_comes_with_it() {
+    for answer in [
+        "HTTP/1.1 403 Forbidden\r\ncontent-length: 9\r\n\r\nForbidden",
+        "HTTP/1.1 403 Forbidden\r\ncontent-length: 1000000\r\n\r\nF",
+        "HTTP/1.1 403 Forbidden\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n403 Forbidden",
+    ] {
+        let proxy = Tunnels::open(Leads::Open(answer)).await;
+        let transport = HttpTransport::builder().proxy(&proxy.url()).build().expect("valid");
+        let request = Request::post("https://8.8.8.8/").body(Bytes::new()).expect("a request");
+        let limits = LIMITS.with_deadline(Duration::from_secs(60 * 60));
+        let sent = tokio::time::timeout(Duration::from_secs(5), transport.send(request, &limits));
+        let error = sent.await.expect("at once").expect_err("no tunnel");
+        assert_eq!(error.kind(), FailureKind::Connect, "{answer:?}");
+        let told = if answer.contains("200") { "spoke before" } else { "403 Forbidden" };
+        assert!(error.detail().contains(told), "{}", error.detail());
+    }
+}
+
 #[tokio::test]
 async fn a_proxy_that_hangs_is_left_at_the_deadline() {
     let proxy = Tunnels::open(Leads::Hang).await;

@@ -1,6 +1,7 @@
 //! The embedded store: the whole contract, and what only a store with a file can do wrong.
 
 mod bounded;
+mod opening;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,8 @@
 //! What one tenant has is nothing to another, and what the operator sees is not for either.
 
+use std::fs;
+use std::path::Path;
+
 use hookwire::model::{FailureKind, Outcome, Scopes};
 use hookwire::service::{PingOutcome, Tenant};
 use hookwire::store::Stats;
@@ -12,6 +15,29 @@ use crate::seed::support::{Answer, RecordingTransport, Service, create, event, n
 /// The calls that name nothing that somebody may have.
 const NAMELESS: [&str; 8] =
     ["create", "delete_everything", "deliveries", "list", "ping_url", "route", "stats", "webhook_stats"];
+
+/// The async methods of `Tenant` in a source.
+fn methods(source: &str) -> Vec<String> {
+    let blocks = source.split("\nimpl Tenant {\n").skip(1).filter_map(|rest| rest.split("\n}\n").next());
+    let names = blocks.flat_map(|block| block.split("\n    pub async fn ").skip(1));
+    names.filter_map(|rest| rest.split(['(', '<']).next()).map(str::to_owned).collect()
+}
+
+/// Those that publish are the host's own acts: they name nothing that somebody may have.
+#[test]
+fn the_table_has_every_method_that_a_handle_has() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/service");
+    let sources =
+        fs::read_dir(folder).expect("a folder").flatten().map(|entry| fs::read_to_string(entry.path()));
+    let mut found: Vec<_> = sources.flat_map(|source| methods(&source.expect("a source"))).collect();
+    found.sort_unstable();
+    let mut known: Vec<_> =
+        TABLE.iter().map(|(method, ..)| *method).chain(["publish", "publish_all"]).collect();
+    known.sort_unstable();
+    assert_eq!(found, known);
+    let planted = "\nimpl Tenant {\n    fn a() {}\n\n    pub async fn b<T>(&self) {}\n}\n\nimpl X {\n    pub async fn c() {}\n}\n";
+    assert_eq!(methods(planted), ["b"]);
+}
 
 #[tokio::test]
 async fn no_id_of_one_tenant_does_anything_in_anothers_hands() {

@@ -133,8 +133,7 @@ impl Desk {
     /// The next time at which a lane is ready or a lease ends by itself.
     fn next_in(&self, now: Timestamp) -> Result<Option<Duration>, Fault> {
         let lease = self.connection.one(NEXT_LEASE, [], |row| optional_time(row, "until"))?.flatten();
-        let router = self.routers.values().map(|router| router.until).min();
-        let next = [self.rota.next_timer(), lease, router].into_iter().flatten().min();
+        let next = [self.rota.next_timer(), lease, self.routers.next_end()].into_iter().flatten().min();
         Ok(next.map(|at| at.since(now)))
     }
 }

@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, named_params, params};
 
-use super::super::{Fence, HolderId};
+use super::super::HolderId;
 use super::rota::{Rota, Waiting};
+use super::routers::Routers;
 use super::rows::{
     ENABLED, HELD, Lane, LaneId, Open, SELECT_LANE, WAITING, class_of, end_number, holder_of, registered,
 };
@@ -23,8 +24,7 @@ const MOST_HOOKS: usize = 4096;
 pub(super) struct Desk {
     pub(super) connection: Connection,
     pub(super) rota: Rota,
-    /// Who routes a tenant's oldest unrouted events.
-    pub(super) routers: HashMap<TenantId, Router>,
+    pub(super) routers: Routers,
     /// Whether work has come that a dispatcher should hear of once it is committed.
     pub(super) has_news: bool,
     clock: Arc<dyn Clock>,
@@ -32,14 +32,6 @@ pub(super) struct Desk {
     hooks: HashMap<LaneId, Arc<Registered>>,
     /// Whether the memory may tell of what was rolled back.
     is_stale: bool,
-}
-
-/// The right to route a tenant's oldest unrouted events, in order.
-pub(super) struct Router {
-    pub(super) holder: HolderId,
-    pub(super) fence: Fence,
-    pub(super) until: Timestamp,
-    pub(super) left: usize,
 }
 
 /// A tenant as its row tells.
@@ -51,7 +43,7 @@ pub(super) struct TenantRow {
 
 impl Desk {
     pub(super) fn new(connection: Connection, clock: Arc<dyn Clock>) -> Self {
-        let (rota, routers, hooks) = (Rota::default(), HashMap::new(), HashMap::new());
+        let (rota, routers, hooks) = (Rota::default(), Routers::default(), HashMap::new());
         Self { connection, rota, routers, has_news: false, clock, hooks, is_stale: true }
     }
 
@@ -66,13 +58,15 @@ impl Desk {
             self.reload()?;
         }
         self.connection.run("SAVEPOINT item", [])?;
+        let mark = self.routers.mark();
         let done = work(self);
         if done.is_err() {
-            self.distrust();
             // An error like a full disk may have ended the transaction, and the savepoint with it.
             if self.connection.is_autocommit() {
+                self.distrust(0);
                 return done;
             }
+            self.distrust(mark);
             self.connection.run("ROLLBACK TO item", [])?;
         }
         self.connection.run("RELEASE item", [])?;
@@ -84,16 +78,18 @@ impl Desk {
         if self.connection.is_autocommit() { Err(Fault::lost("there is no transaction")) } else { Ok(()) }
     }
 
-    /// Has the memory read anew before it is next used: something was rolled back.
-    pub(super) fn distrust(&mut self) {
+    /// Has the memory read anew before it is next used, as something was rolled back, and takes back what the file
+    /// does not tell of: the routers' changes since `mark`.
+    pub(super) fn distrust(&mut self, mark: usize) {
+        self.routers.undo(mark);
         self.is_stale = true;
     }
 
-    /// Reads the rota from the file: one look at each lane in which deliveries wait, and at each claim.
+    /// Reads the rota from the file: one look at each lane in which deliveries wait, and at each claim. The routers
+    /// stay: nothing but memory tells of them.
     fn reload(&mut self) -> Result<(), Fault> {
         let now = self.now();
         self.rota = Rota::default();
-        self.routers.clear();
         self.hooks.clear();
         for (holder, lane, class) in self.claims()? {
             if let Some(lane) = self.lane(lane)? {

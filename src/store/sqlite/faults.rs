@@ -6,8 +6,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::super::{
-    Claim, ClaimRequest, Durability, HolderId, Publication, PublishAnswer, Published, Quota, Routing,
-    Settlement, SqliteStore, Stats, StatsScope, Store, StoreError, StoreErrorKind, TendRequest,
+    Claim, ClaimRequest, Durability, HolderId, Publication, PublishAnswer, Published, Quota, RouteAnswer,
+    Routed, Routing, Settlement, SqliteStore, Stats, StatsScope, Store, StoreError, StoreErrorKind,
+    TendRequest, Unrouted,
 };
 use super::desk::Desk;
 use super::sql::{Fault, Sql, number};
@@ -81,11 +82,7 @@ impl Scene {
     }
 
     async fn claim(&self) -> Vec<Claim> {
-        let holder = HolderId::new(1);
-        let quota = Quota::default().with_in_all(1_000).with_per_tenant(1_000).with_per_webhook(1_000);
-        let lease = Duration::from_secs(60);
-        let request = ClaimRequest { holder, lease, limit: 1_000, max_bytes: usize::MAX, quota };
-        self.store.claim(&request).await.expect("claimed").deliveries
+        self.store.claim(&request(HolderId::new(1))).await.expect("claimed").deliveries
     }
 
     async fn settle(&self, claims: &[Claim]) -> Result<(), StoreError> {
@@ -109,11 +106,43 @@ impl Scene {
         assert!(self.store.write(1, wait).await.expect("waited"));
     }
 
+    /// Has the writer fail after this work.
+    async fn fail_with(&self, work: impl Fn(&mut Desk) + Send + 'static) {
+        let fails = move |desk: &mut Desk| {
+            work(desk);
+            Err::<(), _>(Fault::corrupt("planted"))
+        };
+        self.store.write(1, fails).await.expect_err("planted");
+    }
+
+    /// What a claim finds unrouted, whether it can be kept or not.
+    async fn claim_unrouted(&self, holder: u128, fate: Fate) -> Vec<Unrouted> {
+        let request = request(HolderId::new(holder));
+        let (found, seen) = channel();
+        let claim = move |desk: &mut Desk| {
+            let _ = found.send(desk.claim(&request)?.unrouted);
+            matches!(fate, Fate::Holds).then_some(()).ok_or_else(|| Fault::corrupt("planted"))
+        };
+        assert_eq!(self.store.write(1, claim).await.is_ok(), matches!(fate, Fate::Holds));
+        seen.recv().expect("it was run")
+    }
+
+    async fn routed(&self, unrouted: &[Unrouted]) -> Vec<Routed> {
+        let routed_at = self.store.registry(&acme()).await.expect("registry").revision;
+        let route = |it: &Unrouted| Routed {
+            unrouted: it.clone(),
+            routed_at,
+            routing: Ok(Routing { targets: vec![HOOK], skipped: Vec::new() }),
+            expires: Duration::from_secs(60 * 60),
+        };
+        unrouted.iter().map(route).collect()
+    }
+
     /// Compares what the writer keeps in memory with what the file tells.
     async fn memory_equals_the_file(&self) {
         let compare = |desk: &mut Desk| {
             let in_memory = desk.rota.summary();
-            desk.distrust();
+            desk.distrust(desk.routers.mark());
             Ok(in_memory)
         };
         let in_memory = self.store.write(1, compare).await.expect("told");
@@ -126,6 +155,19 @@ impl Drop for Scene {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Whether work that is done is kept.
+#[derive(Clone, Copy)]
+enum Fate {
+    Fails,
+    Holds,
+}
+
+fn request(holder: HolderId) -> ClaimRequest {
+    let quota = Quota::default().with_in_all(1_000).with_per_tenant(1_000).with_per_webhook(1_000);
+    let lease = Duration::from_secs(60);
+    ClaimRequest { holder, lease, limit: 1_000, max_bytes: usize::MAX, quota }
 }
 
 fn acme() -> TenantId {
@@ -212,6 +254,29 @@ async fn what_does_not_fit_harms_nobody_else_of_its_group() {
     assert_eq!((scene.stats().await.pending, scene.stats().await.held), (2, 1));
     scene.memory_equals_the_file().await;
     assert_eq!(scene.claim().await.len(), 1, "the small one");
+}
+
+/// What others have undone is nothing to a router; what it has undone itself never happened.
+#[tokio::test]
+async fn a_tenants_router_stays_whatever_is_rolled_back() {
+    let scene = Scene::new("router").await;
+    for id in ["a", "b"] {
+        let event = scene.publication(id, 100).await.event;
+        scene.store.publish_unrouted(&acme(), event).await.expect("written");
+    }
+    let none = scene.claim_unrouted(1, Fate::Fails).await;
+    assert_eq!(none.len(), 2, "given and taken back");
+    let unrouted = scene.claim_unrouted(2, Fate::Holds).await;
+    assert_eq!(unrouted.len(), 2, "so another may have them at once");
+    scene.fail_with(|_| ()).await;
+    assert_eq!(scene.claim_unrouted(3, Fate::Holds).await.len(), 0, "and keeps them, whoever fails");
+    let first = scene.routed(&unrouted[..1]).await;
+    scene.fail_with(move |desk| assert_eq!(desk.route(&first).expect("routed"), [RouteAnswer::Routed])).await;
+    scene.fail_with(|desk| desk.release(HolderId::new(2)).expect("released")).await;
+    let both = scene.routed(&unrouted).await;
+    let answers = scene.store.route(&both).await.expect("routed");
+    assert_eq!(answers, [RouteAnswer::Routed, RouteAnswer::Routed]);
+    assert_eq!(scene.claim().await.len(), 2);
 }
 
 #[tokio::test]

@@ -64,7 +64,8 @@
 //! with the field and the rule that it breaks, and does not hold up the others. Correct it and set `refused`
 //! to null, or delete it. Events that the catalog does not have, and payloads that are too large, are copied
 //! and end in the log with the reason, as does everything that is decided when an event is routed. A message
-//! id that the tenant has used before is passed over.
+//! id that the tenant has used before for the same event is passed over; one that it used for another is put
+//! aside like a malformed row. Each row that is put aside is told to the log as a warning.
 
 mod claim;
 mod desk;
@@ -81,6 +82,7 @@ mod reader;
 mod registry;
 mod rota;
 mod route;
+mod routers;
 mod rows;
 mod schema;
 mod settle;

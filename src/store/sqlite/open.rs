@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use thiserror::Error;
 
 use super::options::SqliteOptions;
@@ -12,6 +12,9 @@ use super::schema::{self, APPLICATION_ID, VERSION};
 
 /// Files up to this size are read through on open; faults of larger ones show when they are read.
 const MOST_CHECKED: u64 = 64 * 1024 * 1024;
+
+/// How many symbolic links are followed from one to the next: as many as Linux does.
+const MOST_LINKS: usize = 40;
 
 /// The file cannot be opened as a store. Nothing in it was changed.
 ///
@@ -73,11 +76,12 @@ pub enum OpenError {
     },
 }
 
-/// Takes the file for this store alone. The lock ends with the handle, also when the process is killed.
+/// Takes the file for this store alone, by whichever name it goes. The lock ends with the handle, also when the
+/// process is killed.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
     let not_writable = |source| OpenError::NotWritable { path: path.to_path_buf(), source };
+    let mut name = real_name(path).map_err(not_writable)?.into_os_string();
+    name.push(".lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
     let file = file.map_err(not_writable)?;
     match file.try_lock() {
@@ -87,13 +91,36 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Opens the connection that writes, on a file that is sound and of the present version.
+/// The name that every path to the file leads to, also while the file is yet to be made. SQLite finds its log by
+/// this name as well.
+fn real_name(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match std::fs::canonicalize(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            found => return found,
+        }
+        let directory =
+            path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let Ok(target) = std::fs::read_link(&path) else {
+            return Ok(std::fs::canonicalize(directory)?.join(path.file_name().unwrap_or_default()));
+        };
+        path = directory.join(target);
+    }
+    Err(io::Error::other("its symbolic links lead to too many others"))
+}
+
+/// Opens the connection that writes, on a file that is sound and of the present version. By SQLite alone: the file
+/// may be another database that this process has open, and to close any other handle on it would end the locks that
+/// its connections hold (POSIX drops those of the whole process).
 pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
-    check_access(path)?;
     let tell = |error| tell(path, error);
-    let mut connection = Connection::open(path).map_err(tell)?;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(tell)?;
     let found = check(&connection, path)?;
     set_up(&connection, options).map_err(tell)?;
+    check_writable(&mut connection, found).map_err(tell)?;
     if found < VERSION {
         schema::migrate(&mut connection, found).map_err(tell)?;
     }
@@ -110,14 +137,11 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// SQLite would open what it cannot write for reading, and tell so much later.
-fn check_access(path: &Path) -> Result<(), OpenError> {
-    match OpenOptions::new().read(true).write(true).open(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(OpenError::NotWritable { path: path.to_path_buf(), source })
-        }
-        _ => Ok(()),
-    }
+/// SQLite opens what it cannot write for reading, and tells so when something is written: nothing, here.
+fn check_writable(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.pragma_update(None, "user_version", version)?;
+    transaction.rollback()
 }
 
 /// Looks at the file without changing it, and gives its version.
@@ -169,6 +193,9 @@ fn tell(path: &Path, error: rusqlite::Error) -> OpenError {
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path, found: error.to_string() },
         Some(ErrorCode::NotADatabase) => OpenError::NotDatabase { path },
         Some(ErrorCode::DatabaseBusy) => OpenError::InUse { path },
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+            OpenError::NotWritable { path, source: io::Error::other(error) }
+        }
         _ => OpenError::Other { path, source: Box::new(error) },
     }
 }
@@ -179,6 +206,23 @@ mod tests {
 
     use super::super::claim::HELD_UNDER;
     use super::*;
+
+    #[test]
+    fn what_can_only_be_read_is_told_before_something_is_to_be_written() {
+        let directory = std::env::temp_dir().join(format!("hookwire-{}-read-only", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let file = directory.join("hooks.db");
+        let mut connection = Connection::open(&file).expect("a new file");
+        set_up(&connection, &SqliteOptions::default()).expect("set up");
+        schema::migrate(&mut connection, 0).expect("schema");
+        check_writable(&mut connection, VERSION).expect("it can be written");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let mut reader = Connection::open_with_flags(&file, flags).expect("it can be read");
+        let error = tell(&file, check_writable(&mut reader, VERSION).expect_err("but not written"));
+        drop((connection, reader));
+        std::fs::remove_dir_all(&directory).expect("removed");
+        assert!(matches!(error, OpenError::NotWritable { .. }), "{error:?}");
+    }
 
     #[test]
     fn a_statement_is_planned_once_whatever_is_bound() {

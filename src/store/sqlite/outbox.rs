@@ -8,6 +8,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior};
 use serde_json::value::RawValue;
 use thiserror::Error;
+use tracing::warn;
 
 use super::super::StoreError;
 use super::store::SqliteStore;
@@ -34,6 +35,9 @@ CREATE TABLE IF NOT EXISTS hookwire_outbox (
 CREATE INDEX IF NOT EXISTS hookwire_outbox_open ON hookwire_outbox (seq) WHERE refused IS NULL;
 ";
 
+/// Why an event is not written: nothing of what is there may be lost by it, and it not silently either.
+pub(super) const ID_REUSED: &str = "it was published before with other content; choose another";
+
 /// The most rows that one step copies.
 const MOST_ROWS: usize = 256;
 
@@ -46,7 +50,8 @@ const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
 pub struct Drained {
     /// Events that were copied and deleted from the outbox, those that were known before included.
     pub copied: usize,
-    /// Rows that were put aside: their column `refused` tells why.
+    /// Rows that were put aside, for what is wrong with them or because the tenant used their message id before, for
+    /// something else: their column `refused` tells why, and so does the log.
     pub refused: usize,
     /// Whether another step would find more.
     pub more: bool,
@@ -123,13 +128,19 @@ impl SqliteStore {
     /// The events are copied or not, and what is copied and not deleted is passed over by the next step.
     pub async fn drain_outbox(&self, path: impl AsRef<Path>) -> Result<Drained, OutboxError> {
         let outbox = Outbox { path: path.as_ref().to_path_buf(), patience: self.publish_timeout };
-        let Batch { events, bytes, copied, refused, more } = outbox.clone().apart(Outbox::read).await?;
+        let mut batch = outbox.clone().apart(Outbox::read).await?;
+        let (events, bytes) = (std::mem::take(&mut batch.events), batch.bytes);
         if !events.is_empty() {
-            self.publish_all_unrouted(events, bytes).await?;
+            batch.refuse_others(&self.publish_all_unrouted(events, bytes).await?);
         }
+        let Batch { copied, refused, more, .. } = batch;
         let drained = Drained { copied: copied.len(), refused: refused.len(), more };
         if !copied.is_empty() || !refused.is_empty() {
-            outbox.apart(move |outbox| outbox.clear(&copied, &refused)).await?;
+            let refused =
+                outbox.apart(move |outbox| outbox.clear(&copied, &refused).map(|()| refused)).await?;
+            refused.iter().for_each(|(seq, why)| {
+                warn!(target: "hookwire", file = ?path.as_ref(), seq, why, "a row of the outbox was put aside");
+            });
         }
         Ok(drained)
     }
@@ -219,6 +230,16 @@ impl Batch {
             Err(Refusal(why)) => self.refused.push((seq, why)),
         }
     }
+
+    /// Puts aside the rows whose message ids turned out to be those of other events.
+    fn refuse_others(&mut self, are_taken: &[bool]) {
+        for (seq, is_taken) in std::mem::take(&mut self.copied).into_iter().zip(are_taken) {
+            match is_taken {
+                true => self.copied.push(seq),
+                false => self.refused.push((seq, format!("message_id: {ID_REUSED}"))),
+            }
+        }
+    }
 }
 
 /// Why a row cannot be published: the field, and the rule that it breaks.
@@ -244,7 +265,10 @@ fn parse(row: &Row<'_>) -> Result<(TenantId, PublishedEvent), Refusal> {
         actor: text(row, "actor")?,
         payload: payload(required("payload", text(row, "payload")?)?)?,
     };
-    Ok((tenant, event))
+    match &event.violations()[..] {
+        [] => Ok((tenant, event)),
+        broken => Err(Refusal(broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
+    }
 }
 
 fn event_id(row: &Row<'_>) -> Result<u32, Refusal> {

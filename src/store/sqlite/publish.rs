@@ -224,13 +224,19 @@ impl Desk {
         Ok(self.connection.last_insert_rowid())
     }
 
-    pub(super) fn publish_unrouted(&mut self, name: &TenantId, event: &PublishedEvent) -> Result<(), Fault> {
-        let (tenant, now) = (self.enter(name)?, self.now());
-        if self.published_before(tenant.id, event)?.is_none() {
-            self.insert_event(tenant.id, event, event.digest(), None, now)?;
+    /// Tells whether what the tenant has under this message id is this event.
+    pub(super) fn publish_unrouted(
+        &mut self,
+        name: &TenantId,
+        event: &PublishedEvent,
+    ) -> Result<bool, Fault> {
+        let (tenant, now, digest) = (self.enter(name)?, self.now(), event.digest());
+        let before = self.published_before(tenant.id, event)?;
+        if before.is_none() {
+            self.insert_event(tenant.id, event, digest, None, now)?;
             self.has_news = true;
         }
-        Ok(())
+        Ok(before.is_none_or(|(other, _)| other == digest))
     }
 
     pub(super) fn redeliver(

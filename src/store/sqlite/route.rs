@@ -1,7 +1,8 @@
 use rusqlite::{named_params, params};
 
 use super::super::{ClaimRequest, Fence, RouteAnswer, Routed, Routing, Unrouted};
-use super::desk::{Desk, Router, TenantRow};
+use super::desk::{Desk, TenantRow};
+use super::routers::Router;
 use super::rows::{Lane, event, fence_of, message, skipped_doc, unroutable_doc};
 use super::sql::{Fault, Sql, whole};
 use crate::model::{TenantId, Timestamp};
@@ -21,7 +22,7 @@ impl Desk {
             if room == 0 {
                 break;
             }
-            if self.routers.get(&name).is_none_or(|router| router.until <= now) {
+            if self.routers.of(&name).is_none_or(|router| router.until <= now) {
                 claimed.extend(self.claim_unrouted_of((id, &name), room, request, now)?);
             }
         }
@@ -50,7 +51,7 @@ impl Desk {
         let events = self.connection.all(OLDEST, [tenant, whole(room)], event)?;
         let until = now.plus(request.lease);
         let router = Router { holder: request.holder, fence, until, left: events.len() };
-        self.routers.insert(name.clone(), router);
+        self.routers.set(name, router);
         let give = |event: std::sync::Arc<_>| {
             let event = std::sync::Arc::unwrap_or_clone(event);
             Unrouted { tenant: name.clone(), event, fence }
@@ -72,7 +73,7 @@ impl Desk {
     fn route_one(&mut self, item: &Routed) -> Result<RouteAnswer, Fault> {
         let name = &item.unrouted.tenant;
         let Some(tenant) = self.tenant(name)? else { return Ok(RouteAnswer::Fenced) };
-        let is_router = self.routers.get(name).is_some_and(|router| router.fence == item.unrouted.fence);
+        let is_router = self.routers.of(name).is_some_and(|router| router.fence == item.unrouted.fence);
         let Some(seq) = self.oldest_unrouted(&tenant, item)?.filter(|_| is_router) else {
             return Ok(RouteAnswer::Fenced);
         };
@@ -99,10 +100,10 @@ impl Desk {
     }
 
     fn count_routed(&mut self, name: &TenantId) {
-        let Some(router) = self.routers.get_mut(name) else { return };
-        router.left = router.left.saturating_sub(1);
-        if router.left == 0 {
-            self.routers.remove(name);
+        let Some(router) = self.routers.of(name) else { return };
+        match router.left.saturating_sub(1) {
+            0 => self.routers.remove(name),
+            left => self.routers.set(name, Router { left, ..router }),
         }
     }
 

@@ -83,7 +83,7 @@ impl Desk {
         for held in self.connection.all(HELD_BY, [holder_bytes(holder)], Held::read)? {
             self.requeue(&held, now, now)?;
         }
-        self.routers.retain(|_, router| router.holder != holder);
+        self.routers.leave(holder);
         self.rota.leave(holder);
         self.has_news = true;
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tracing::warn;
 
 use super::super::{
     ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, Published, Redelivery, RouteAnswer,
@@ -14,6 +15,7 @@ use super::super::{
 use super::desk::Desk;
 use super::open::{self, OpenError};
 use super::options::SqliteOptions;
+use super::outbox::ID_REUSED;
 use super::patience::Patience;
 use super::reader::{self, Question};
 use super::sql::Fault;
@@ -38,7 +40,8 @@ const CLAIM_ROWS: usize = 64;
 
 /// A store in one file, on the SQLite that is built in: the default for one process.
 ///
-/// One store has the file at a time; several dispatchers of one process may share it behind an [`Arc`].
+/// One store has the file at a time, by whichever path or symbolic link (not by a hard link: give it none); several
+/// dispatchers of one process may share it behind an [`Arc`].
 /// All writes go through one thread, and those that come while the disk syncs share the next sync, so
 /// that throughput grows with the number of callers. The async runtime's threads do not block, but for
 /// the drop of the store, which finishes and closes the file: a moment.
@@ -183,7 +186,7 @@ impl SqliteStore {
     }
 
     /// Writes an event without routing it; a dispatcher routes it. Nothing happens when the tenant has a
-    /// message of that id already.
+    /// message of that id already; if that has other content, the log tells of it as a warning.
     ///
     /// # Errors
     ///
@@ -193,19 +196,24 @@ impl SqliteStore {
     ///
     /// The event is written or not.
     pub async fn publish_unrouted(&self, tenant: &TenantId, event: PublishedEvent) -> Result<(), StoreError> {
-        let bytes = event.payload.get().len();
-        self.publish_all_unrouted(vec![(tenant.clone(), event)], bytes).await
+        let (bytes, id) = (event.payload.get().len(), event.message_id.clone());
+        let written = self.publish_all_unrouted(vec![(tenant.clone(), event)], bytes).await?;
+        if written != [true] {
+            warn!(target: "hookwire", %tenant, message = %id, "not published: {ID_REUSED}");
+        }
+        Ok(())
     }
 
-    /// Writes events in this order, all of them or none.
+    /// Writes events in this order, all of them or none; tells of each whether it is what the tenant has under its
+    /// message id, and not something else that was published before.
     pub(super) async fn publish_all_unrouted(
         &self,
         events: Vec<(TenantId, PublishedEvent)>,
         bytes: usize,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<bool>, StoreError> {
         let rows = events.len();
         let write = move |desk: &mut Desk| {
-            events.iter().try_for_each(|(tenant, event)| desk.publish_unrouted(tenant, event))
+            events.iter().map(|(tenant, event)| desk.publish_unrouted(tenant, event)).collect()
         };
         self.write_weighty(rows, bytes, write).await
     }

@@ -130,7 +130,9 @@ impl Writer {
                 group.extend(self.jobs.try_recv().ok());
             }
         }
-        self.command("COMMIT").inspect_err(|_| self.undo())
+        self.command("COMMIT").inspect_err(|_| self.undo())?;
+        self.desk.routers.commit();
+        Ok(())
     }
 
     fn answer(&mut self, group: Vec<Job>, committed: &Result<(), Refusal>) {
@@ -159,7 +161,7 @@ impl Writer {
             // It is reported by the next group, which cannot begin.
             let _ = self.command("ROLLBACK");
         }
-        self.desk.distrust();
+        self.desk.distrust(0);
     }
 
     fn command(&self, sql: &str) -> Result<(), Refusal> {

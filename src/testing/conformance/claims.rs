@@ -55,7 +55,21 @@ pub async fn leases_end(fixture: &dyn StoreFixture) {
     fixture.advance(LEASE).await;
     assert!(scene.claim(BEN).await.is_empty(), "an extended lease holds");
     fixture.advance(LEASE).await;
-    scene.claim_one(BEN).await;
+    let claim = scene.claim_one(BEN).await;
+    a_lease_is_shortened(&scene, &claim).await;
+}
+
+/// Extending counts from now, so a lease that has longer to go ends sooner by it.
+async fn a_lease_is_shortened(scene: &Scene<'_>, claim: &Claim) {
+    let short = LEASE / 4;
+    scene.finish(claim, Next::Extend(short)).await;
+    scene.fixture.advance(short - MOMENT).await;
+    let early = scene.claim_with(&greedy(ANA)).await;
+    assert!(early.deliveries.is_empty(), "a shortened lease holds until it ends");
+    assert!(early.next_in.is_some_and(|next_in| next_in <= MOMENT), "its new end is foretold");
+    scene.fixture.advance(MOMENT).await;
+    let again = scene.claim(ANA).await;
+    assert_eq!(ids(&again), [claim.id].into(), "a shortened lease ends when it says");
 }
 
 /// Point 5: a settlement with a stale fence does nothing of its item.

@@ -47,7 +47,7 @@ impl Proxy {
         let mut stream = TcpStream::connect(&*self.addresses(resolver).await?).await?;
         stream.set_nodelay(true)?;
         stream.write_all(self.request(to).as_bytes()).await?;
-        accepted(&answer(&mut stream).await?)?;
+        answer(&mut stream).await?;
         Ok(stream)
     }
 
@@ -82,25 +82,40 @@ fn authorization(url: &Url) -> Option<String> {
     named.then(|| format!("Basic {}", STANDARD.encode([&user[..], b":", &password].concat())))
 }
 
-/// The head of the proxy's answer. Nothing may follow it: at the other end nobody speaks before us.
-async fn answer(stream: &mut TcpStream) -> io::Result<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let read = stream.read_buf(&mut head).await?;
-        if read == 0 || head.len() > ANSWER_BYTES {
-            return Err(io::Error::other("the proxy broke off, or gave no short answer"));
+/// Reads the proxy's answer up to the end of its head, or until it is a refusal: whatever comes with one is not
+/// waited for. Nothing may follow a yes: at the other end nobody speaks before us.
+async fn answer(stream: &mut TcpStream) -> io::Result<()> {
+    let mut got = Vec::new();
+    loop {
+        let read = stream.read_buf(&mut got).await?;
+        match judge(&got) {
+            Some(judged) => return judged,
+            None if read == 0 || got.len() > ANSWER_BYTES => {
+                return Err(broken("broke off, or gave no short answer"));
+            }
+            None => {}
         }
     }
-    Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-fn accepted(head: &str) -> io::Result<()> {
-    let line = head.lines().next().unwrap_or_default();
-    let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
-    match status {
-        Some(code) if code.len() == 3 && code.starts_with('2') => Ok(()),
-        _ => Err(io::Error::other(format!("the proxy answered {line:?}"))),
+/// What so much of an answer says; nothing while it may still say either.
+fn judge(got: &[u8]) -> Option<io::Result<()>> {
+    let line = got.split(|byte| *byte == b'\n').next().filter(|line| line.len() < got.len())?;
+    let line = String::from_utf8_lossy(line).trim_end().to_owned();
+    if !is_success(&line) {
+        return Some(Err(broken(&format!("answered {line:?}"))));
     }
+    let end = got.windows(4).position(|it| it == b"\r\n\r\n")? + 4;
+    Some(if end == got.len() { Ok(()) } else { Err(broken("spoke before the receiver was asked anything")) })
+}
+
+fn is_success(line: &str) -> bool {
+    let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
+    status.is_some_and(|code| code.len() == 3 && code.starts_with('2'))
+}
+
+fn broken(what: &str) -> io::Error {
+    io::Error::other(format!("the proxy {what}"))
 }
 
 #[cfg(test)]
@@ -146,14 +161,29 @@ mod tests {
         assert_eq!(header("http://proxy"), None);
     }
 
+    /// What is judged of an answer, and after how many bytes.
+    fn judged(answer: &str) -> (usize, Option<bool>) {
+        let first = (0..=answer.len()).find_map(|end| Some((end, judge(&answer.as_bytes()[..end])?.is_ok())));
+        first.map_or((answer.len(), None), |(end, is_ok)| (end, Some(is_ok)))
+    }
+
     #[test]
-    fn only_2xx_opens_a_tunnel() {
-        assert!(accepted("HTTP/1.1 200 Connection established\r\n\r\n").is_ok());
-        assert!(accepted("HTTP/1.0 200\r\n\r\n").is_ok());
-        for head in
-            ["HTTP/1.1 407 Who?\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1\r\n\r\n", "220 mail\r\n\r\n"]
-        {
-            assert!(accepted(head).is_err(), "{head}");
+    fn only_2xx_opens_a_tunnel_and_its_whole_head_is_read() {
+        for head in ["HTTP/1.1 200 Connection established\r\n\r\n", "HTTP/1.0 200\r\nvia: us\r\n\r\n"] {
+            assert_eq!(judged(head), (head.len(), Some(true)), "{head}");
+        }
+        for more in ["S", "\r\n\r\n"] {
+            let answer = format!("HTTP/1.1 200 OK\r\n\r\n{more}");
+            assert!(judge(answer.as_bytes()).is_some_and(|judged| judged.is_err()), "{answer:?}");
+        }
+        assert_eq!(judged("HTTP/1.1 200 OK\r\nvia: us\r\n"), (26, None), "it is not at its end");
+    }
+
+    #[test]
+    fn a_refusal_is_known_by_its_first_line() {
+        for line in ["HTTP/1.1 407 Who?\r\n", "HTTP/1.1 2000 OK\r\n", "HTTP/1.1\r\n", "220 mail\r\n", "\n"] {
+            let answer = format!("{line}content-length: 9\r\n\r\nForbidden");
+            assert_eq!(judged(&answer), (line.len(), Some(false)), "{answer:?}");
         }
     }
 }

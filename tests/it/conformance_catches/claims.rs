@@ -66,6 +66,16 @@ catches! { leases_end:
         Next::Extend(by) => Settlement { next: Next::Extend(by / 4), ..it },
         _ => it,
     }) => "an extended lease holds",
+    a_lease_that_cannot_be_shortened_is_found = SettleAs(|it| match it.next {
+        Next::Extend(by) => Settlement { next: Next::Extend(by.max(Duration::from_secs(60))), ..it },
+        _ => it,
+    }) => "its new end is foretold",
+    a_shortened_lease_that_ends_at_once_is_found = SettleAs(|it| match it.next {
+        Next::Extend(by) if by < Duration::from_secs(60) => Settlement { next: Next::Release, ..it },
+        _ => it,
+    }) => "a shortened lease holds until it ends",
+    a_shortened_lease_that_only_promises_its_end_is_found = PromisesTheEnd
+        => "a shortened lease ends when it says",
     an_extension_without_end_is_found = SettleAs(|it| match it.next {
         Next::Extend(by) => Settlement { next: Next::Extend(by * 100), ..it },
         _ => it,
@@ -102,6 +112,27 @@ impl Fault for NeverEnds {
     async fn claim(&self, inner: &MemoryStore, request: &ClaimRequest) -> Answer<Claimed> {
         let claimed = inner.claim(&ClaimRequest { lease: request.lease * 100, ..*request }).await?;
         Ok(Claimed { next_in: Some(Duration::ZERO), ..claimed })
+    }
+}
+
+/// Shortens no lease, though it foretells an end at any time.
+struct PromisesTheEnd;
+
+#[async_trait]
+impl Fault for PromisesTheEnd {
+    async fn claim(&self, inner: &MemoryStore, request: &ClaimRequest) -> Answer<Claimed> {
+        let claimed = inner.claim(request).await?;
+        Ok(Claimed { next_in: claimed.next_in.map(|_| Duration::ZERO), ..claimed })
+    }
+
+    async fn settle(&self, inner: &MemoryStore, items: &[Settlement]) -> Answer<Vec<Settled>> {
+        let lengthen = |next| match next {
+            Next::Extend(by) => Next::Extend(by.max(Duration::from_secs(60))),
+            next => next,
+        };
+        let items: Vec<_> =
+            items.iter().map(|it| Settlement { next: lengthen(it.next), ..it.clone() }).collect();
+        inner.settle(&items).await
     }
 }
 

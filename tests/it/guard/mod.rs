@@ -3,6 +3,7 @@
 mod changes;
 mod edges;
 mod property;
+mod told;
 
 use std::time::Duration;
 

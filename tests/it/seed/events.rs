@@ -116,3 +116,17 @@ async fn the_payload_arrives_byte_for_byte_in_assists_envelope() {
         r#"{"payload":{"b" : 1.10, "a":1e2},"eventType":"DEVICE_ONLINE","eventTime":"1767225600000","eventBy":"maria@zylker.com","orgId":"acme"}"#,
     );
 }
+
+#[tokio::test]
+async fn an_actor_that_breaks_its_rules_publishes_nothing_and_every_violation_is_told() {
+    let service = Service::new();
+    let acme = service.acme();
+    create(&acme, &named("hook").subscribe(assist::DEVICE_ADD)).await;
+    let error = acme.publish(event(assist::DEVICE_ADD).actor("\n".repeat(257))).await.expect_err("too much");
+    assert!(matches!(error.kind(), ErrorKind::Invalid(_)), "{error:?}");
+    let broken: Vec<_> = error.violations().iter().map(|it| (it.field(), it.rule())).collect();
+    assert_eq!(broken, [("actor", Rule::TooLong), ("actor", Rule::Format)]);
+    let outcomes = acme.publish_all([event(assist::DEVICE_ADD).actor("\0"), event(assist::DEVICE_ADD)]).await;
+    assert!(outcomes[0].is_err() && outcomes[1].is_ok(), "{outcomes:?}");
+    assert_eq!(service.deliver().await.len(), 1);
+}

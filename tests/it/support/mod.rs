@@ -1,6 +1,7 @@
 pub(crate) mod answers;
 pub(crate) mod frames;
 pub(crate) mod identity;
+pub(crate) mod log;
 pub(crate) mod material;
 pub(crate) mod raw;
 pub(crate) mod receiver;

@@ -11,6 +11,8 @@ pub(crate) enum Leads {
     To(u16),
     /// The proxy answers this and closes.
     Nowhere(&'static str),
+    /// The proxy answers this and keeps the connection open.
+    Open(&'static str),
     /// The proxy never answers.
     Hang,
 }
@@ -62,6 +64,11 @@ async fn serve(mut stream: TcpStream, leads: Leads, asked: Arc<Mutex<Vec<String>
     let _ = match leads {
         Leads::Hang => return std::future::pending().await,
         Leads::Nowhere(answer) => stream.write_all(answer.as_bytes()).await,
+        Leads::Open(answer) => {
+            // It waits for the client to close.
+            let written = stream.write_all(answer.as_bytes()).await;
+            written.and(stream.read_buf(&mut Vec::new()).await.map(drop))
+        }
         Leads::To(port) => lead(stream, port).await,
     };
 }

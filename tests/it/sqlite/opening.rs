@@ -1,0 +1,85 @@
+//! What opening does to files, by all their names.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use hookwire::store::OpenError;
+use rusqlite::Connection;
+
+use super::{Directory, create, open};
+
+/// Names the file of the test below, in the process that [`locked_for_others`] starts.
+const FILE: &str = "HOOKWIRE_TEST_LOCKED_FILE";
+
+#[test]
+fn a_file_that_nobody_has_locked_can_be_locked() {
+    let own = Directory::new();
+    let file = env::var_os(FILE).map_or_else(|| own.file(), PathBuf::from);
+    let connection = Connection::open(file).expect("a database");
+    connection.busy_timeout(Duration::ZERO).expect("no patience");
+    connection.execute_batch("BEGIN IMMEDIATE").expect("it is free");
+}
+
+/// Whether another process finds the file locked: to the process that has them its own locks are none.
+fn locked_for_others(file: &PathBuf) -> bool {
+    let mut other = Command::new(env::current_exe().expect("this binary"));
+    other.args(["--exact", "sqlite::opening::a_file_that_nobody_has_locked_can_be_locked"]);
+    let ran = other.env(FILE, file).output().expect("it runs");
+    let printed = String::from_utf8_lossy(&ran.stdout);
+    assert!(printed.contains("1 passed") || printed.contains("database is locked"), "{printed}");
+    !ran.status.success()
+}
+
+#[tokio::test]
+async fn a_database_of_the_host_that_is_tried_by_mistake_keeps_its_locks() {
+    let directory = Directory::new();
+    let file = directory.path("app.db");
+    let app = Connection::open(&file).expect("a new file");
+    app.execute_batch("CREATE TABLE device (name TEXT); BEGIN IMMEDIATE").expect("the host's own");
+    assert!(locked_for_others(&file));
+    let refused = open(&file).await.expect_err("somebody else's");
+    assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+    assert!(locked_for_others(&file), "the host's lock is gone");
+    app.execute_batch("INSERT INTO device VALUES ('LAB-4'); COMMIT").expect("committed");
+    assert!(!locked_for_others(&file));
+}
+
+#[tokio::test]
+async fn a_file_has_one_owner_by_whichever_path() {
+    let directory = Directory::new();
+    let other = directory.path("inner");
+    fs::create_dir(&other).expect("made");
+    let detours = [directory.path("inner/../hooks.db"), directory.path("./hooks.db")];
+    let (first, second) = (open(&detours[0]).await.expect("a new file"), directory.file());
+    for path in detours.iter().chain([&second]) {
+        let refused = open(path).await.expect_err("it has an owner");
+        assert!(matches!(refused, OpenError::InUse { .. }), "{refused:?}");
+        assert!(refused.to_string().contains(&format!("{path:?}")), "by the name that was given: {refused}");
+    }
+    drop(first);
+    open(&second).await.expect("free again");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_has_one_owner_by_whichever_symbolic_link() {
+    use std::os::unix::fs::symlink;
+
+    let directory = Directory::new();
+    let (link, of_link, circle) =
+        (directory.path("link"), directory.path("of-link"), directory.path("circle"));
+    symlink("hooks.db", &link).expect("a link to what is not there yet");
+    symlink(&link, &of_link).expect("a link to a link");
+    symlink(&circle, &circle).expect("a link to itself");
+    for (first, second) in [(&of_link, directory.file()), (&link, of_link.clone())] {
+        let store = open(first).await.expect("by one name");
+        create(&store).await;
+        let refused = open(&second).await.expect_err("by another");
+        assert!(matches!(refused, OpenError::InUse { .. }), "{refused:?}");
+    }
+    let refused = open(&circle).await.expect_err("no file");
+    assert!(matches!(refused, OpenError::NotWritable { .. }), "{refused:?}");
+}
