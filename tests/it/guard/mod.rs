@@ -2,7 +2,6 @@
 
 mod changes;
 mod edges;
-mod property;
 
 use std::time::Duration;
 
