@@ -203,6 +203,14 @@ mod tests {
     }
 
     #[test]
+    fn each_reason_is_told_in_words_of_its_own() {
+        use SkipReason::{Disabled, NotSubscribed, OtherDepartment, OwnSource};
+        let words = [Disabled, NotSubscribed, OtherDepartment, OwnSource].map(|it| it.to_string());
+        let marks = ["disabled", "subscribe to", "other departments", "ignores"];
+        assert!(words.iter().zip(marks).all(|(words, mark)| words.contains(mark)), "{words:?}");
+    }
+
+    #[test]
     fn events_are_routed_alike_before_and_after_they_are_published() {
         let source = SourceId::new("crm").expect("valid");
         let event = Event::new(EventId::new(13), &json!({})).expect("serialises");

@@ -323,6 +323,15 @@ mod tests {
     }
 
     #[test]
+    fn what_has_the_wrong_type_is_named() {
+        let named = [(json!(true), "a boolean"), (json!(7), "this number"), (json!([]), "an array")];
+        for (value, kind) in named.into_iter().chain([(json!({}), "an object")]) {
+            assert_eq!(kind_of(&value), kind);
+        }
+        assert_eq!((kind_of(&json!("a")), kind_of(&Value::Null)), ("this string", "null"));
+    }
+
+    #[test]
     fn a_url_is_measured_in_the_form_that_is_stored() {
         assert_eq!(rules("url", json!("https://a.example/é")), [Rule::TooLong]);
         assert_eq!(rules("url", json!("https://a.example:443/a")), []);

@@ -127,3 +127,41 @@ impl Version {
         Self(self.0 + 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn registered(status: u8, url: &str) -> Registered {
+        let webhook = json!({"hook_id": 1, "name": "a", "url": url, "status": status,
+            "subscriptions": [{"event_id": 1}]});
+        let webhook = serde_json::from_value(webhook).expect("a webhook");
+        let (options, secrets) = (DeliveryOptions::default(), SealedSecrets::default());
+        Registered { webhook, options, secrets, version: Version::default(), disabled: None }
+    }
+
+    #[test]
+    fn a_webhook_starts_afresh_when_it_is_enabled_or_has_another_url() {
+        let (here, there) = ("https://a.example/", "https://b.example/");
+        for (old, new, afresh) in [
+            ((1, here), (1, here), false),
+            ((0, here), (0, here), false),
+            ((1, here), (0, here), false),
+            ((0, here), (1, here), true),
+            ((1, here), (1, there), true),
+            ((1, here), (0, there), true),
+            ((0, here), (0, there), true),
+        ] {
+            let of = |(status, url)| registered(status, url);
+            assert_eq!(of(old).starts_afresh_as(&of(new)), afresh, "{old:?} as {new:?}");
+        }
+    }
+
+    #[test]
+    fn revisions_and_versions_count_by_one() {
+        assert_eq!((Revision::new(7).get(), Revision::new(7).next()), (7, Revision::new(8)));
+        assert_eq!((Version::new(7).get(), Version::new(7).next()), (7, Version::new(8)));
+    }
+}

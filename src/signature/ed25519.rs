@@ -161,6 +161,13 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_the_public_half_alone() {
+        let key = PrivateKey::from_random([7; 32]);
+        assert_eq!(format!("{key:?}"), "PrivateKey([redacted])");
+        assert_eq!(format!("{:?}", key.public()), format!("PublicKey({})", key.public()));
+    }
+
+    #[test]
     fn halves_that_do_not_belong_together_and_weak_keys_are_refused() {
         let key = PrivateKey::from_random([7; 32]);
         let mut pair = key.0.to_keypair_bytes();

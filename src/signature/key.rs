@@ -168,3 +168,18 @@ pub enum InvalidKey {
     #[error("the key does not start with `{0}`")]
     Prefix(&'static str),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_for_the_receiver_is_read_back_as_the_key_that_verifies() {
+        for (scheme, prefix) in [(SignatureScheme::V1, "whsec_"), (SignatureScheme::V1a, "whpk_")] {
+            let text = SigningKey::from_random(scheme, [7; 32]).verifying_key().expose();
+            let read: VerifyingKey = text.parse().expect("own text");
+            assert!(text.starts_with(prefix), "a {scheme:?} key begins otherwise");
+            assert_eq!(*read.expose(), *text);
+        }
+    }
+}

@@ -170,6 +170,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_whose_overlap_is_over_is_not_kept() {
+        let start = Timestamp::from_secs(1_000);
+        let ring = KeyRing::new(secret(1)).rotate(secret(2), DAY, start);
+        let ring = ring.rotate(secret(3), DAY, start.plus(DAY));
+        let kept = String::from_utf8(ring.expose().to_vec()).expect("JSON");
+        assert!(kept.contains(&*secret(2).expose()) && !kept.contains(&*secret(1).expose()));
+    }
+
+    #[test]
     fn rotating_for_ever_keeps_a_bounded_number_of_keys() {
         let start = Timestamp::from_secs(1_000);
         let ring = (0..30).fold(KeyRing::new(secret(0)), |ring, n| ring.rotate(secret(n), DAY, start));

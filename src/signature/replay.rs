@@ -164,6 +164,7 @@ mod tests {
             admit(&mut memory, id, 1_000).expect("new");
             assert!(memory.until.len() <= 2 && memory.by_time.len() <= 2);
         }
+        assert_eq!(admit(&mut memory, "b", 1_000), Err(Replayed));
         assert_eq!(admit(&mut memory, "c", 1_000), Err(Replayed));
         assert_eq!(admit(&mut memory, "a", 1_000), Ok(()));
         let mut none = ReplayMemory::new(0);

@@ -83,6 +83,11 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_that_there_is_a_secret_and_not_which() {
+        assert_eq!(format!("{:?}", Secret::from_random([7; 32])), "Secret([redacted])");
+    }
+
+    #[test]
     fn prefix_base64_and_length_are_checked() {
         let parse = |text: &str| text.parse::<Secret>().err();
         let of_length = |bytes| format!("whsec_{}", STANDARD.encode(vec![1; bytes]));

@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn a_receiver_sets_the_tolerance() {
+        let value = HeaderValue::from_str(&format!("t=1636936200,v1={TAG}")).expect("a header value");
+        let headers = HeaderMap::from_iter([(STRIPE_SIGNATURE, value)]);
+        let verifier = StripeVerifier::new(["secret"]).with_tolerance(Duration::from_secs(10));
+        let at = |now: Timestamp| verifier.verify(&headers, b"hello !", now).err();
+        assert_eq!(at(NOW.plus(Duration::from_secs(10))), None);
+        assert_eq!(at(NOW.plus(Duration::from_secs(11))), Some(VerifyError::TooOld));
+    }
+
+    #[test]
     fn what_was_signed_verifies_by_the_text_of_either_secret_of_a_rotation() {
         let (old, new) = (Secret::from_random([7; 32]), Secret::from_random([8; 32]));
         let ring = KeyRing::new(old.clone()).rotate(new.clone(), Duration::from_secs(60), NOW);

@@ -251,6 +251,19 @@ mod tests {
     }
 
     #[test]
+    fn a_receiver_sets_the_tolerance() {
+        let [key, id, timestamp, body, signature] = VECTORS[0];
+        let key: SigningKey = key.parse().expect("key");
+        let verifier = Verifier::new([key.verifying_key()]).with_tolerance(Duration::from_secs(10));
+        let sent_at: i64 = timestamp.parse().expect("number");
+        let at = |off_by: i64| {
+            let now = Timestamp::from_secs(sent_at + off_by);
+            verifier.verify(&headers(id, timestamp, signature), body.as_bytes(), now).err()
+        };
+        assert_eq!((at(10), at(11), at(-11)), (None, Some(VerifyError::TooOld), Some(VerifyError::TooNew)));
+    }
+
+    #[test]
     fn any_matching_entry_of_the_list_is_enough_and_others_are_passed_over() {
         let vector = VECTORS[0];
         for list in [

@@ -5,6 +5,7 @@ mod conformance;
 mod conformance_catches;
 mod dispatcher;
 mod faults;
+mod fuzzed;
 mod golden;
 mod guard;
 mod handshake;

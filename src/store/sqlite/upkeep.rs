@@ -23,9 +23,11 @@ impl Desk {
         Ok(Tended { expired, swept, removed, more })
     }
 
-    /// Ends waiting deliveries whose time is up; held ones are ended by whoever holds them.
+    /// Ends waiting deliveries whose time is up. Held ones are ended by whoever holds them, and those of a
+    /// dropped backlog are swept: they read as cancelled before, and stay so.
     fn expire(&mut self, limit: usize, now: Timestamp) -> Result<usize, Fault> {
-        const OVER: &str = "SELECT id AS delivery, event, attempts, lane FROM delivery \
+        const OVER: &str = "SELECT delivery.id AS delivery, event, attempts, lane \
+            FROM delivery JOIN lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch \
             WHERE state < 2 AND state = 0 AND expires <= ? ORDER BY expires LIMIT ?";
         let over = self.connection.all(OVER, [now.as_millis(), whole(limit)], Over::read)?;
         for over in &over {

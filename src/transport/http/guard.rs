@@ -188,6 +188,15 @@ mod tests {
     }
 
     #[test]
+    fn a_checked_address_is_told_with_its_port_and_knows_loopback() {
+        let policy = Policy { loopback: true, ..Policy::default() };
+        let check = |text: &str| policy.check(text.parse().expect(text), 443).expect(text);
+        assert!(check("127.0.0.1").is_loopback() && check("::1").is_loopback());
+        assert!(!check("8.8.8.8").is_loopback());
+        assert_eq!(check("2606:4700::1111").to_string(), "[2606:4700::1111]:443");
+    }
+
+    #[test]
     fn ports_are_open_until_some_are_named() {
         let policy = Policy { ports: Some([443, 8443].into()), ..Policy::default() };
         assert!(Policy::default().check_port(22).is_ok() && policy.check_port(8443).is_ok());

@@ -2,7 +2,6 @@
 
 mod changes;
 mod edges;
-mod property;
 mod told;
 
 use std::time::Duration;
