@@ -76,16 +76,27 @@ pub enum OpenError {
     },
 }
 
-/// Takes the file for this store alone, by whichever name it goes. The lock ends with the handle, also when the
-/// process is killed.
-pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+/// The right to a file, which ends with this value, also when the process is killed.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would not do: a program that is being started meanwhile has the handle for a moment, too.
+        // What fails here ends with the last handle.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the file for this store alone, by whichever name it goes.
+pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
     let not_writable = |source| OpenError::NotWritable { path: path.to_path_buf(), source };
     let mut name = real_name(path).map_err(not_writable)?.into_os_string();
     name.push(".lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
     let file = file.map_err(not_writable)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_path_buf() }),
         Err(TryLockError::Error(source)) => Err(not_writable(source)),
     }
@@ -206,6 +217,17 @@ mod tests {
 
     use super::super::claim::HELD_UNDER;
     use super::*;
+
+    #[test]
+    fn a_file_is_free_although_somebody_else_still_has_the_handle() {
+        let name = std::env::temp_dir().join(format!("hookwire-{}-locked", std::process::id()));
+        let first = lock(&name).expect("a new file");
+        let inherited = first.0.try_clone().expect("a handle");
+        drop(first);
+        drop(lock(&name).expect("it is free"));
+        drop(inherited);
+        std::fs::remove_file(name.with_extension("lock")).expect("removed");
+    }
 
     #[test]
     fn what_can_only_be_read_is_told_before_something_is_to_be_written() {

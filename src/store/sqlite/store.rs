@@ -1,5 +1,4 @@
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,7 +158,7 @@ impl SqliteStore {
     fn start(
         &mut self,
         writer: Writer,
-        lock: File,
+        lock: open::Lock,
         questions: tokio::sync::mpsc::Receiver<Question>,
     ) -> Result<(), OpenError> {
         let failed = |source| OpenError::NotWritable { path: self.path.clone(), source };
