@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookwire::store::SqliteStore;
 use hookwire::store::sqlite::OUTBOX_SCHEMA;
-use hookwire::store::{SqliteStore, Store};
 use hookwire::transport::HttpTransport;
 use hookwire::{TenantId, WebhookDraft, Webhooks, assist};
 use http::StatusCode;
@@ -42,7 +42,7 @@ async fn run(directory: &Path) -> Result<(), support::Error> {
     // Your service: hookwire in a file of its own, your data in another. They are never attached.
     let store = Arc::new(SqliteStore::open(directory.join("hooks.db")).await?);
     let hooks = Webhooks::builder(assist::catalog())
-        .store(Arc::clone(&store) as Arc<dyn Store>)
+        .store(Arc::clone(&store))
         .transport(HttpTransport::builder().allow_loopback().build()?)
         .allow_loopback_http()
         .build()?;

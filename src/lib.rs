@@ -38,6 +38,24 @@
 //!
 //! `cargo run --example quickstart` in the repository tells the whole story with a real HTTPS receiver.
 //!
+//! What goes on is told by `tracing`, under the target `hookwire`.
+//!
+//! # Finding your way
+//!
+//! | to | see |
+//! |---|---|
+//! | register what a user posted as JSON, and answer with all that is wrong | [`WebhookDraft`], [`Error::violations`] |
+//! | publish events of your own | [`model::Catalog`], [`Payload`] |
+//! | show what became of an event, send it again | [`explain`](service::Tenant::explain), [`deliveries`](service::Tenant::deliveries), [`redeliver`](service::Tenant::redeliver) |
+//! | have an event commit with your own data | [durability](guide::durability#the-event-and-your-own-data) |
+//! | limit tenants by their plans | [`limits_for`](service::WebhooksBuilder::limits_for) |
+//! | change retries, quotas, deadlines, the size of payloads | [`policy`] |
+//! | open or close networks, use an egress proxy | `transport::HttpTransport` |
+//! | let a webhook send headers of its own, in another envelope or signature | [`model::DeliveryOptions`] |
+//! | change a webhook's secret without a gap | [`rotate_secret`](service::Tenant::rotate_secret) |
+//! | receive, verify and know replays | [`signature`](signature#receiving) |
+//! | test your own code, with time that is passed over | [`testing`](testing#testing-a-host) |
+//!
 //! # How it fits together
 //!
 //! ```text

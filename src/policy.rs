@@ -3,10 +3,22 @@
 //! ```
 //! use std::time::Duration;
 //! use hookwire::policy::Policy;
+//! use hookwire::retry::RetryPolicy;
+//! use hookwire::store::Quota;
 //!
-//! let policy = Policy::default().with_deadline(Duration::from_secs(10));
-//! assert_eq!(policy.lease(), Duration::from_secs(35));
+//! let policy = Policy::default()
+//!     .with_retry(RetryPolicy::default().with_delays([10, 60, 600].map(Duration::from_secs)))
+//!     .with_quota(Quota::default().with_in_all(1024).with_per_tenant(128))
+//!     .with_payload_bytes(20_000)
+//!     .with_deadline(Duration::from_secs(30)) // a longer lease goes with a longer deadline
+//!     .with_lease(Duration::from_secs(65));
+//! assert_eq!(policy.rules().retry.attempts(), 4);
 //! ```
+//!
+//! It is given to [`WebhooksBuilder::policy`](crate::service::WebhooksBuilder::policy). How much a tenant may
+//! register is in [`Limits`](crate::registry::Limits), what requests may reach in
+//! `HttpTransport::builder()`, and what one webhook adds to its requests in
+//! [`DeliveryOptions`](crate::model::DeliveryOptions).
 
 use std::time::Duration;
 

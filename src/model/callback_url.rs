@@ -144,7 +144,7 @@ const fn message(rule: Rule) -> &'static str {
         Rule::NoFragment => "must not have a #fragment; leave it out",
         Rule::NoUserInfo => "must not carry a user name or password; use a header or the signature",
         Rule::NotHttps => "must start with https://",
-        _ => "must be an absolute URL with a host, like https://hooks.example.com/path",
+        _ => "must be a valid, absolute URL with a host, like https://hooks.example.com/path",
     }
 }
 

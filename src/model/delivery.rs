@@ -23,7 +23,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When the next attempt is due; `None` once it has ended.
+    /// When the next attempt is due; `None` once it has ended. While an attempt is under way, which is what a
+    /// delivery shows that has just been published, this is when its lease ends and another may be made.
     pub due_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,

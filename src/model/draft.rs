@@ -14,6 +14,20 @@ use super::webhook::Webhook;
 /// reported beside every other violation when the draft is checked. `hook_id` and unknown keys are passed
 /// over, so a webhook that was read can be edited and sent back.
 ///
+/// | attribute in JSON | what it is | |
+/// |---|---|---|
+/// | `name` | text | required |
+/// | `url` | text | required |
+/// | `subscriptions` | an array of objects, one at least | required |
+/// | `subscriptions[].event_id` | the number of an event of the [catalog](super::Catalog::iter), not its key | required |
+/// | `subscriptions[].dept_ids` | an array of numbers | left out: every department |
+/// | `desc` | text | optional |
+/// | `ignore_src` | text: the source whose events it shall not get | optional |
+/// | `status` | 1: enabled, 0: disabled | left out: 1 |
+///
+/// [`Tenant::create`](crate::service::Tenant::create) checks it, and [`Error::violations`](crate::Error::violations)
+/// holds all that is wrong with it.
+///
 /// ```
 /// use hookwire::{assist, DeptId, WebhookDraft};
 ///

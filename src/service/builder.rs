@@ -70,6 +70,17 @@ impl WebhooksBuilder {
 
     /// Sets the limits of each tenant by its plan; `None` where its edition has no webhooks. Asked at each
     /// registration, so it must answer from memory.
+    ///
+    /// ```
+    /// # use hookwire::{assist, Webhooks};
+    /// use hookwire::registry::Limits;
+    ///
+    /// let builder = Webhooks::builder(assist::catalog()).limits_for(|tenant| match tenant.as_str() {
+    ///     "on-the-free-plan" => None,
+    ///     "on-the-large-plan" => Some(Limits::default().with_webhooks(100)),
+    ///     _ => Some(Limits::default()),
+    /// });
+    /// ```
     pub fn limits_for(
         mut self,
         limits: impl Fn(&TenantId) -> Option<Limits> + Send + Sync + 'static,
@@ -85,6 +96,24 @@ impl WebhooksBuilder {
     }
 
     /// Sets where state lives. Required.
+    ///
+    /// To call methods of the store itself too, an outbox of `SqliteStore` say, share it: an `Arc` of a store is
+    /// a store.
+    ///
+    /// ```
+    /// # #[cfg(feature = "http-transport")]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    /// use hookwire::store::MemoryStore;
+    /// use hookwire::{assist, Webhooks};
+    ///
+    /// let store = Arc::new(MemoryStore::new());
+    /// let hooks = Webhooks::builder(assist::catalog()).store(Arc::clone(&store)).build()?;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "http-transport"))]
+    /// # fn main() {}
+    /// ```
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
         self
@@ -97,6 +126,10 @@ impl WebhooksBuilder {
     }
 
     /// Sets what time it is, for tests. Default: the system's clock.
+    ///
+    /// A store reads a clock of its own: give it the same one, as by
+    /// [`MemoryStore::with_clock`](crate::store::MemoryStore::with_clock), or nothing falls due when this one
+    /// moves.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -128,6 +161,8 @@ impl WebhooksBuilder {
 
     /// Accepts `http` URLs to literally-loopback hosts, and lets the default transport dial loopback
     /// addresses. For development: with it, whoever registers webhooks can reach this machine.
+    ///
+    /// A transport of your own has to be told as well: `HttpTransport::builder().allow_loopback()`.
     pub fn allow_loopback_http(mut self) -> Self {
         self.urls = UrlRule::LoopbackHttp;
         self

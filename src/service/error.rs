@@ -85,7 +85,31 @@ impl Error {
         &self.kind
     }
 
-    /// The violations, with [`Invalid`](ErrorKind::Invalid) and [`LimitReached`](ErrorKind::LimitReached).
+    /// The violations, with [`Invalid`](ErrorKind::Invalid) and [`LimitReached`](ErrorKind::LimitReached). They
+    /// serialise, to be the answer to whoever filled in a form.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "dispatcher", feature = "http-transport"))]
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use hookwire::store::MemoryStore;
+    /// # use hookwire::{assist, TenantId, WebhookDraft, Webhooks};
+    /// # let hooks = Webhooks::builder(assist::catalog()).store(MemoryStore::new()).build()?;
+    /// # let acme = hooks.tenant(TenantId::new("acme")?);
+    /// let posted = r#"{"name": "CRM", "url": "crm", "subscriptions": [{"event_id": 13}]}"#;
+    /// let draft: WebhookDraft = serde_json::from_str(posted)?; // fails where it is no JSON object
+    /// let refused = acme.create(&draft).await.expect_err("a rule is broken");
+    /// assert_eq!(
+    ///     serde_json::to_value(refused.violations())?,
+    ///     serde_json::json!([{
+    ///         "field": "url",
+    ///         "rule": "not_url",
+    ///         "message": "must be a valid, absolute URL with a host, like https://hooks.example.com/path",
+    ///     }]),
+    /// );
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn violations(&self) -> &[Violation] {
         match &self.kind {
             ErrorKind::Invalid(violations) => violations,

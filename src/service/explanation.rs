@@ -68,7 +68,10 @@ impl fmt::Display for Fate {
         };
         match (delivery.state, delivery.due_at) {
             (DeliveryState::Ended(end), _) => write!(f, "{} after {attempts}", ended(end)),
-            (DeliveryState::Pending, Some(due)) => write!(f, "pending after {attempts}, next due {due}"),
+            (DeliveryState::Pending, Some(due)) => {
+                // A claim moves the time to the end of its lease, so an attempt may be under way until then.
+                write!(f, "pending after {attempts}; the next is under way, or due {due}")
+            }
             (DeliveryState::Pending, None) => write!(f, "pending after {attempts}"),
         }
     }
@@ -80,5 +83,31 @@ const fn ended(end: End) -> &'static str {
         End::Delivered => "delivered",
         End::Exhausted => "given up",
         End::Expired => "expired",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DeliveryId, EventId, MessageId, Timestamp};
+
+    #[test]
+    fn a_delivery_that_may_be_under_way_is_not_said_to_wait_for_the_end_of_its_lease() {
+        let delivery = Delivery {
+            id: DeliveryId::new(1),
+            message_id: MessageId::new("msg_1").expect("valid"),
+            event_id: EventId::new(1),
+            hook_id: HookId::new(1),
+            state: DeliveryState::Pending,
+            attempts: 0,
+            created_at: Timestamp::default(),
+            due_at: Some(Timestamp::from_secs(35)),
+            ended_at: None,
+            origin: None,
+        };
+        assert_eq!(
+            Fate::Delivery(delivery).to_string(),
+            "pending after 0 attempts; the next is under way, or due 1970-01-01T00:00:35.000Z"
+        );
     }
 }

@@ -41,6 +41,49 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Where a dispatcher of its own shall run through hours of retries, let tokio's paused time be the time of both the
+//! service and the store. That takes tokio's feature `test-util`; in your `Cargo.toml`:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! hookwire = { version = "0.1", features = ["testing"] }
+//! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
+//! ```
+//!
+//! and `#[tokio::test(start_paused = true)]` above a test like this:
+//!
+//! ```
+//! use std::time::Duration;
+//! use hookwire::store::MemoryStore;
+//! use hookwire::testing::{Answer, RecordingTransport, TokioClock};
+//! use hookwire::{assist, Event, TenantId, WebhookDraft, Webhooks};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+//! // The receiver is down for the first five requests: more than two hours.
+//! let transport = RecordingTransport::answering(|_, nth| Answer::status(if nth < 5 { 503 } else { 204 }));
+//! let clock = TokioClock::new();
+//! let hooks = Webhooks::builder(assist::catalog())
+//!     .store(MemoryStore::with_clock(clock)) // the same clock, or no retry ever falls due
+//!     .transport(transport.clone())
+//!     .clock(clock)
+//!     .build()?;
+//! let dispatcher = hooks.start()?;
+//! let acme = hooks.tenant(TenantId::new("acme")?);
+//! let draft = WebhookDraft::new("Device log", "https://hooks.example.com/")
+//!     .subscribe(assist::DEVICE_ONLINE);
+//! acme.create(&draft).await?;
+//! let sent = acme.publish(Event::new(assist::DEVICE_ONLINE, &serde_json::json!({}))?).await?;
+//!
+//! tokio::time::sleep(Duration::from_secs(24 * 60 * 60)).await; // returns at once
+//! assert_eq!(transport.requests().len(), 6);
+//! let told = acme.explain(sent.message_id()).await?.to_string();
+//! assert!(told.contains("delivered after 6 attempts"), "{told}");
+//! dispatcher.shutdown_within(Duration::from_secs(20)).await;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! - [`RecordingTransport`] keeps every request and answers as told: statuses, failures, silence.
 //! - [`ManualClock`](crate::clock::ManualClock) moves when told; [`TokioClock`] follows tokio's paused
 //!   time, for tests that let a dispatcher run through days in a moment.

@@ -91,6 +91,20 @@ async fn a_proxy_that_opens_no_tunnel_is_a_connect_failure() {
     }
 }
 
+#[tokio::test]
+async fn a_proxy_that_is_not_reached_is_named_beside_the_address() {
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let proxy = closed.local_addr().expect("bound");
+    drop(closed);
+    let transport =
+        HttpTransport::builder().proxy(&format!("http://ada:s3cret@{proxy}")).build().expect("valid");
+    let error = send(&transport, "https://8.8.8.8/").await.expect_err("no proxy");
+    assert_eq!(error.kind(), FailureKind::Connect);
+    let told = error.detail();
+    assert!(told.contains("8.8.8.8:443") && told.contains(&format!("the egress proxy {proxy}")), "{told}");
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
 /// What comes with a refusal is not waited for: the deadline here is longer than any test may take.
 #[tokio::test]
 async fn a_refusal_of_the_proxy_fails_at_once_whatever_comes_with_it() {

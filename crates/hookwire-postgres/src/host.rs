@@ -146,7 +146,8 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`PublishError::Refused`] names field and rule of what is malformed or too large; the others tell what
-    /// is wrong with the database. A duplicate is no error, and neither is a kind of event that the catalog
+    /// is wrong with the database. Roll back then, and do not commit: PostgreSQL answers `COMMIT` of such a
+    /// transaction without an error, and has rolled back. A duplicate is no error, and neither is a kind of event that the catalog
     /// does not have: that ends in the log with the reason.
     ///
     /// # Cancellation

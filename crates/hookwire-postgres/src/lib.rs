@@ -4,14 +4,16 @@
 //! is decided by locks in the database, and what time it is by its clock.
 //!
 //! ```no_run
+//! use std::sync::Arc;
+//!
 //! use hookwire::{Webhooks, assist};
 //! use hookwire_postgres::PostgresStore;
 //!
 //! # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
 //! let url = "postgres://hooks:password@db.internal/app?sslmode=require";
 //! PostgresStore::migrate(url).await?; // when deployed, by a user who may create a schema
-//! let store = PostgresStore::connect(url).await?; // in each process
-//! let builder = Webhooks::builder(assist::catalog()).store(store);
+//! let store = Arc::new(PostgresStore::connect(url).await?); // in each process
+//! let builder = Webhooks::builder(assist::catalog()).store(Arc::clone(&store)); // `store` remains, to publish with
 //! # let _ = builder;
 //! # Ok(())
 //! # }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookwire::dispatcher::Dispatcher;
-use hookwire::store::Store;
 use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::{TenantId, WebhookDraft, Webhooks, assist};
 use hookwire_postgres::PostgresStore;
@@ -36,7 +35,7 @@ impl Service {
             let _ = arrivals.send(String::from_utf8_lossy(request.body()).into_owned());
             Answer::status(200)
         });
-        let builder = Webhooks::builder(assist::catalog()).store(Arc::clone(&store) as Arc<dyn Store>);
+        let builder = Webhooks::builder(assist::catalog()).store(Arc::clone(&store));
         let hooks = builder.transport(transport).build()?;
         let (dispatcher, acme) = (hooks.start()?, TenantId::new("acme")?);
         let draft =

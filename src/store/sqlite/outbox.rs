@@ -77,7 +77,7 @@ pub enum OutboxError {
         found: String,
     },
     /// Something else failed: the source tells what.
-    #[error("{path:?} cannot be drained; it must be a sound SQLite file that can be written")]
+    #[error("{path:?} cannot be drained; it must be there, and a sound SQLite file that can be written")]
     Other {
         /// The host's file.
         path: PathBuf,

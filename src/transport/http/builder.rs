@@ -33,7 +33,8 @@ pub struct HttpTransportBuilder {
 }
 
 impl HttpTransportBuilder {
-    /// Opens loopback addresses, for development and tests.
+    /// Opens loopback addresses, for development and tests. `http` URLs are still refused at registration until
+    /// the service [allows them too](crate::service::WebhooksBuilder::allow_loopback_http).
     #[must_use]
     pub fn allow_loopback(mut self) -> Self {
         self.policy.loopback = true;

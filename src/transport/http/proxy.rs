@@ -44,11 +44,21 @@ impl Proxy {
 
     /// Opens a connection to exactly this address, by way of the proxy.
     pub(super) async fn tunnel(&self, to: &CheckedAddr, resolver: &dyn Resolve) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect(&*self.addresses(resolver).await?).await?;
+        let mut stream = self.dial(resolver).await.map_err(|error| self.not_reached(&error))?;
         stream.set_nodelay(true)?;
         stream.write_all(self.request(to).as_bytes()).await?;
         answer(&mut stream).await?;
         Ok(stream)
+    }
+
+    async fn dial(&self, resolver: &dyn Resolve) -> io::Result<TcpStream> {
+        TcpStream::connect(&*self.addresses(resolver).await?).await
+    }
+
+    /// Tells that it is the proxy which is not reached: the failure is told of the receiver's address.
+    fn not_reached(&self, error: &io::Error) -> io::Error {
+        let told = format!("the egress proxy {}:{} is not reached: {error}", self.host, self.port);
+        io::Error::new(error.kind(), told)
     }
 
     /// Where the proxy is: the host's own choice, so nobody judges it.
