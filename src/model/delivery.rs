@@ -5,8 +5,9 @@ use super::number::{DeliveryId, EventId, HookId};
 use super::page::PageRequest;
 use super::time::Timestamp;
 
-/// One event for one webhook: the durable unit of work, as the log shows it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// One event for one webhook: the durable unit of work, as the log shows it. As JSON it has these names; times
+/// are milliseconds since 1970.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
 pub struct Delivery {
     /// Its id.

@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hookwire::delivery::{Health, Report};
 use hookwire::model::{
-    Attempt, DeliveryOptions, DeliveryState, Departments, DisableReason, End, EnvelopeKind, EventType,
-    FailureKind, HookId, KeyId, MessageId, Outcome, PublishedEvent, SealedSecrets, SignatureScheme, Status,
-    Subscription, Timestamp, Webhook,
+    Attempt, Delivery, DeliveryId, DeliveryOptions, DeliveryState, Departments, DisableReason, End,
+    EnvelopeKind, EventType, FailureKind, HookId, KeyId, MessageId, Outcome, PublishedEvent, SealedSecrets,
+    SignatureScheme, Status, Subscription, Timestamp, Webhook,
 };
 use hookwire::registry::{self, Registry, RegistryChange, Terms, UrlRule};
 use hookwire::routing::SkipReason;
@@ -164,6 +164,26 @@ fn each_state_of_a_delivery() {
     let ended = ends.into_iter().map(DeliveryState::Ended);
     let every: Vec<_> = [DeliveryState::Pending].into_iter().chain(ended).collect();
     assert_eq!(stored("delivery_states", &every), every);
+}
+
+#[test]
+fn a_delivery_that_waits_and_one_that_repeats_it() {
+    let waits = Delivery {
+        id: DeliveryId::new(7),
+        message_id: MessageId::new("msg_1").expect("short"),
+        event_id: assist::DEVICE_ONLINE,
+        hook_id: HookId::new(1),
+        state: DeliveryState::Pending,
+        attempts: 2,
+        created_at: NOW,
+        due_at: Some(NOW),
+        ended_at: None,
+        origin: None,
+    };
+    let (state, origin) = (DeliveryState::Ended(End::Delivered), Some(waits.id));
+    let id = DeliveryId::new(8);
+    let again = Delivery { id, state, due_at: None, ended_at: Some(NOW), origin, ..waits.clone() };
+    written("deliveries", &[waits, again]);
 }
 
 #[test]
