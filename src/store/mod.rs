@@ -120,7 +120,9 @@ pub use sqlite::store::SqliteStore;
 ///     pending again: [`redeliver`](Self::redeliver) makes a new delivery with the old one as its origin.
 /// 14. One tenant's ids are nothing to another.
 /// 15. Absence is `None`. Payload bytes come back identical.
-/// 16. Paging shows each item that was visible at the first page once, while others write.
+/// 16. Paging shows each item that was visible at the first page once, while others write. A cursor that the
+///     listing cannot have given is [`InvalidCursor`](StoreErrorKind::InvalidCursor), never the first page; take
+///     it by [`PageRequest::cursor_as`].
 /// 17. An unrouted event is routed once, in order of publishing within its tenant; one that cannot be
 ///     routed ends in the log with the reason. They are given under the lease of the claim, at most `limit`
 ///     of them, and a tenant's later ones wait while an earlier one is out; [`release`](Self::release)

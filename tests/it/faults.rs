@@ -151,6 +151,18 @@ async fn every_failing_call_is_a_typed_error() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_cursor_that_no_page_gave_is_the_callers_fault() {
+    let hooks = service(memory(), RecordingTransport::new());
+    let page = PageRequest::after("\u{0}");
+    let deliveries = acme(&hooks).deliveries(&DeliveryQuery::new().page(page.clone())).await;
+    for refused in [deliveries.map(|_| ()), hooks.tenants(&page).await.map(|_| ())] {
+        let error = refused.expect_err("no page gave it");
+        assert!(matches!(error.kind(), ErrorKind::Invalid(_)), "{error:?}");
+        assert!(error.to_string().contains("begin with the first page"), "{error}");
+    }
+}
+
 /// Deletes everything of a tenant whose due deliveries a dispatcher is about to get: the first call is broken off.
 async fn delete_while_claimed(fault: Fault) -> (Webhooks, RecordingTransport) {
     let store = FaultyStore::new(memory(), move |call, nth| match (call, nth) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tracing::warn;
 
+use super::super::publication::tell_reused;
 use super::super::{
     ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, Published, Redelivery, RouteAnswer,
     Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind, TendRequest, Tended,
@@ -15,7 +15,6 @@ use super::super::{
 use super::desk::Desk;
 use super::open::{self, OpenError};
 use super::options::SqliteOptions;
-use super::outbox::ID_REUSED;
 use super::patience::Patience;
 use super::reader::{self, Question};
 use super::sql::Fault;
@@ -199,7 +198,7 @@ impl SqliteStore {
         let (bytes, id) = (event.payload.get().len(), event.message_id.clone());
         let written = self.publish_all_unrouted(vec![(tenant.clone(), event)], bytes).await?;
         if written != [true] {
-            warn!(target: "hookwire", %tenant, message = %id, "not published: {ID_REUSED}");
+            tell_reused(tenant, &id);
         }
         Ok(())
     }

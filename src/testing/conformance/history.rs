@@ -5,7 +5,7 @@ use super::scene::{ANA, DAY, HOUR, Scene, greedy, settlement};
 use crate::delivery::Next;
 use crate::model::{Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, PageRequest, Status};
 use crate::registry::{Backlog, RegistryChange};
-use crate::store::{Redelivery, Settled, StatsScope};
+use crate::store::{Redelivery, Settled, StatsScope, StoreErrorKind};
 
 /// Point 13: everything ends, and what has ended stays so.
 ///
@@ -94,6 +94,20 @@ pub async fn paging_is_stable(fixture: &dyn StoreFixture) {
     assert!(visible.is_subset(&shown), "and none left out");
     assert!(seen.is_sorted_by(|newer, older| newer > older), "newest first");
     tenants_are_listed(&scene).await;
+    other_cursors_are_refused(&scene).await;
+}
+
+/// The first page in their stead would be read over and over.
+async fn other_cursors_are_refused(scene: &Scene<'_>) {
+    let query = DeliveryQuery::new().page(PageRequest::after("no cursor"));
+    for tenant in [&scene.tenant, &super::scene::tenant("nobody")] {
+        let refused = scene.store.deliveries(tenant, &query).await;
+        let kind = refused.expect_err("no listing of deliveries gave this cursor").kind();
+        assert_eq!(kind, StoreErrorKind::InvalidCursor);
+    }
+    let refused = scene.store.tenants(&PageRequest::after("")).await;
+    let kind = refused.expect_err("no listing of tenants gave this cursor").kind();
+    assert_eq!(kind, StoreErrorKind::InvalidCursor);
 }
 
 async fn tenants_are_listed(scene: &Scene<'_>) {

@@ -128,6 +128,35 @@ catches! { paging_is_stable:
     }) => "newest first",
     a_page_that_is_too_long_is_found = PagesTooLong => "no page is longer than asked for",
     tenants_paged_by_offset_are_found = PagesTenantsByOffset => "each tenant once",
+    any_cursor_for_the_first_page_is_found = ShowsTheFirstPage
+        => "no listing of deliveries gave this cursor",
+    any_cursor_for_the_first_page_of_tenants_is_found = ShowsTheFirstTenants
+        => "no listing of tenants gave this cursor",
+}
+
+/// Takes a cursor that it cannot read for none.
+struct ShowsTheFirstPage;
+
+#[async_trait]
+impl Fault for ShowsTheFirstPage {
+    async fn deliveries(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        query: &DeliveryQuery,
+    ) -> Answer<Page<Delivery>> {
+        let first = query.clone().page(PageRequest::first());
+        inner.deliveries(tenant, query).await.or(inner.deliveries(tenant, &first).await)
+    }
+}
+
+struct ShowsTheFirstTenants;
+
+#[async_trait]
+impl Fault for ShowsTheFirstTenants {
+    async fn tenants(&self, inner: &MemoryStore, page: &PageRequest) -> Answer<Page<TenantId>> {
+        inner.tenants(page).await.or(inner.tenants(&PageRequest::first()).await)
+    }
 }
 
 fn by_offset<T>(mut all: Vec<T>, page: &PageRequest) -> Page<T> {
