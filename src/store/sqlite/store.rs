@@ -85,9 +85,9 @@ const CLAIM_ROWS: usize = 64;
 /// # Looking at the queue
 ///
 /// Reading along with the `sqlite3` tool does no harm. While a transaction of it is left open, nothing waits
-/// for it, but the log `-wal` grows with everything that is written, instead of about 10 MB at most; once it has
-/// ended the log is used anew, and cut to 64 MiB if it had grown longer. Writing does harm: a store knows only
-/// of its own writes.
+/// for it for more than a tenth of a second now and then, but the log `-wal` grows with everything that is written,
+/// instead of about 10 MB at most, or 32 MB while many read; once it has ended the log is used anew, and cut to
+/// 64 MiB if it had grown longer. Writing does harm: a store knows only of its own writes.
 ///
 /// ```sql
 /// -- What waits, by webhook; times are milliseconds since 1970.
@@ -146,7 +146,7 @@ impl SqliteStore {
         let (writer, jobs) = Worker::new(QUEUE, Arc::clone(&patience));
         let (reader, questions) = Worker::new(QUEUE, patience);
         let desk = Desk::new(connection, Arc::clone(&options.clock));
-        let group_writer = Writer::new(desk, jobs, Arc::clone(&bell));
+        let group_writer = Writer::new(desk, jobs, Arc::clone(&bell), options.publish_timeout);
         let (clock, publish_timeout) = (options.clock, options.publish_timeout);
         let mut store = Self { reader, writer, bell, clock, path, publish_timeout };
         let other = |path: &Path, source: Box<_>| OpenError::Other { path: path.to_path_buf(), source };
