@@ -26,10 +26,7 @@ impl Desk {
     /// Ends waiting deliveries whose time is up. Held ones are ended by whoever holds them, and those of a
     /// dropped backlog are swept: they read as cancelled before, and stay so.
     fn expire(&mut self, limit: usize, now: Timestamp) -> Result<usize, Fault> {
-        const OVER: &str = "SELECT delivery.id AS delivery, event, attempts, lane \
-            FROM delivery JOIN lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch \
-            WHERE state < 2 AND state = 0 AND expires <= ? ORDER BY expires LIMIT ?";
-        let over = self.connection.all(OVER, [now.as_millis(), whole(limit)], Over::read)?;
+        let over = self.connection.all(EXPIRED, [now.as_millis(), whole(limit)], Over::read)?;
         for over in &over {
             self.end(&over.open, End::Expired, now)?;
             self.refresh(over.lane, now)?;
@@ -39,13 +36,10 @@ impl Desk {
 
     /// Ends what waits in backlogs that were dropped: they ended when the new epoch began, as they read before.
     fn sweep(&self, limit: usize) -> Result<usize, Fault> {
-        const OVER: &str = "SELECT delivery.id AS delivery, event, attempts, epoch_at \
-            FROM delivery JOIN lane ON lane.id = delivery.lane \
-            WHERE state = 0 AND lane = ? AND delivery.epoch < ? LIMIT ?";
         let read = |row: &Row<'_>| Ok((Open::read(row)?, time(row, "epoch_at")?));
         let mut swept = 0;
         while let Some((lane, below)) = self.next_dropped()?.filter(|_| swept < limit) {
-            let over = self.connection.all(OVER, [lane, below, whole(limit - swept)], read)?;
+            let over = self.connection.all(DROPPED, [lane, below, whole(limit - swept)], read)?;
             for (open, dropped_at) in &over {
                 self.end(open, End::Cancelled, *dropped_at)?;
                 self.connection.run(DATE_EVENT, [open.event])?;
@@ -64,7 +58,6 @@ impl Desk {
     }
 
     fn remove_ended(&mut self, request: &TendRequest, now: Timestamp) -> Result<usize, Fault> {
-        const OLD: &str = "SELECT seq FROM event WHERE ended_at < ? ORDER BY ended_at LIMIT ?";
         let before = now.minus(request.keep).as_millis();
         let old = self.connection.all(OLD, [before, whole(request.limit)], number)?;
         for event in &old {
@@ -120,8 +113,18 @@ impl Over {
     }
 }
 
+pub(super) const EXPIRED: &str = "SELECT delivery.id AS delivery, event, attempts, lane \
+    FROM delivery JOIN lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch \
+    WHERE state < 2 AND state = 0 AND expires <= ? ORDER BY expires LIMIT ?";
+
+pub(super) const DROPPED: &str = "SELECT delivery.id AS delivery, event, attempts, epoch_at \
+    FROM delivery JOIN lane ON lane.id = delivery.lane \
+    WHERE state = 0 AND lane = ? AND delivery.epoch < ? LIMIT ?";
+
+pub(super) const OLD: &str = "SELECT seq FROM event WHERE ended_at < ? ORDER BY ended_at LIMIT ?";
+
 /// Others of an event may have ended after one that was dropped: the last end counts.
-const DATE_EVENT: &str = "UPDATE event SET ended_at = \
+pub(super) const DATE_EVENT: &str = "UPDATE event SET ended_at = \
     (SELECT max(ended_at) FROM delivery WHERE delivery.event = event.seq) WHERE seq = ? AND ended_at IS NOT NULL";
 
 const REMOVE_EVENT: [&str; 4] = [
