@@ -27,7 +27,8 @@ pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
     if core.is_outdated(&claim) {
         return release(&claim);
     }
-    if until.saturating_duration_since(Instant::now()) < core.policy().deadline() {
+    // Beyond its lease it might be sent a second time at once.
+    if until.saturating_duration_since(Instant::now()) < core.policy().deadline() + PATIENCE {
         // The store is slow: claiming it again at once would only make it slower.
         return Settlement { next: Next::Again(LATER), ..release(&claim) };
     }

@@ -39,7 +39,7 @@ pub use id::{
 };
 pub use number::{DeliveryId, DeptId, EventId, HookId};
 pub use options::{DeliveryOptions, EnvelopeKind, InvalidHeader, SignatureScheme};
-pub use page::{Page, PageRequest};
+pub use page::{InvalidCursor, Page, PageRequest};
 pub use patch::WebhookPatch;
 pub use scope::{InvalidScope, Scope, ScopePrefix, Scopes};
 pub use secrets::SealedSecrets;

@@ -1,3 +1,7 @@
+use std::str::FromStr;
+
+use thiserror::Error;
+
 /// Which page of a listing is asked for.
 ///
 /// ```
@@ -39,6 +43,23 @@ impl PageRequest {
         self.after.as_deref()
     }
 
+    /// The cursor as the value of which a listing makes its cursors; `None` for the first page.
+    ///
+    /// ```
+    /// use hookwire::model::PageRequest;
+    ///
+    /// assert_eq!(PageRequest::after("7").cursor_as::<i64>(), Ok(Some(7)));
+    /// assert!(PageRequest::after("seven").cursor_as::<i64>().is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCursor`] when no such value was written: the first page in its stead would be shown over and over
+    /// to whoever follows the listing.
+    pub fn cursor_as<T: FromStr>(&self) -> Result<Option<T>, InvalidCursor> {
+        self.cursor().map(|cursor| cursor.parse().map_err(|_| InvalidCursor {})).transpose()
+    }
+
     /// The most items wanted.
     pub const fn limit(&self) -> usize {
         self.limit as usize
@@ -50,6 +71,14 @@ impl Default for PageRequest {
         Self::first()
     }
 }
+
+/// The cursor is none that this listing gave.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error(
+    "the cursor is none that this listing gave; pass on `Page::next` as it is, or begin with the first page"
+)]
+#[non_exhaustive]
+pub struct InvalidCursor {}
 
 /// One page of a listing.
 ///

@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::model::Violation;
+use crate::model::{Rule, Violation};
 use crate::registry::Refusal;
 use crate::sealing::UnsealError;
 use crate::signature::InvalidKeyRing;
@@ -80,6 +80,13 @@ impl Error {
         Self { source: Some(Box::new(source)), ..Self::new(ErrorKind::Store, message) }
     }
 
+    fn invalid_cursor(source: StoreError) -> Self {
+        let advice = "pass on the cursor that the page before gave, or begin with the first page";
+        let violation = Violation::new("page", Rule::Format, advice);
+        let message = violation.to_string();
+        Self { source: Some(Box::new(source)), ..Self::new(ErrorKind::Invalid(vec![violation]), message) }
+    }
+
     /// What kind of error this is.
     pub const fn kind(&self) -> &ErrorKind {
         &self.kind
@@ -147,6 +154,7 @@ impl From<Refusal> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let kind = match error.kind() {
+            StoreErrorKind::InvalidCursor => return Self::invalid_cursor(error),
             StoreErrorKind::Conflict => ErrorKind::Conflict,
             StoreErrorKind::Overloaded => ErrorKind::Overloaded,
             StoreErrorKind::Corrupt | StoreErrorKind::Full | StoreErrorKind::Unavailable => ErrorKind::Store,

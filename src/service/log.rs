@@ -29,6 +29,7 @@ impl Tenant {
     ///
     /// # Errors
     ///
+    /// [`Invalid`](ErrorKind::Invalid) when the query begins after a cursor that no page gave,
     /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
     pub async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<Delivery>, Error> {
         self.require(Scope::Read)?;

@@ -56,7 +56,8 @@ impl Webhooks {
     ///
     /// # Errors
     ///
-    /// [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store). Try the same page again.
+    /// [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store): try the same page again. [`Invalid`](ErrorKind::Invalid)
+    /// when it begins after a cursor that no step gave.
     ///
     /// # Cancellation
     ///

@@ -72,6 +72,7 @@ impl Webhooks {
     ///
     /// # Errors
     ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the page begins after a cursor that no page gave,
     /// [`Store`](crate::ErrorKind::Store).
     pub async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, Error> {
         Ok(self.core.store().tenants(page).await?)

@@ -1,6 +1,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::model::InvalidCursor;
+
 /// A store could not do what was asked.
 ///
 /// `Display` speaks for the store; the cause, if there is one, is [`source`](Error::source).
@@ -36,12 +38,19 @@ impl From<StoreErrorKind> for StoreError {
     }
 }
 
+impl From<InvalidCursor> for StoreError {
+    fn from(error: InvalidCursor) -> Self {
+        Self::new(StoreErrorKind::InvalidCursor, error)
+    }
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             StoreErrorKind::Conflict => "the registry was changed in the meantime",
             StoreErrorKind::Corrupt => "the store holds what it should not",
             StoreErrorKind::Full => "the store's disk is full",
+            StoreErrorKind::InvalidCursor => "there is no such page",
             StoreErrorKind::Overloaded => "the store has no room for more work now",
             StoreErrorKind::Unavailable => "the store cannot be reached",
         })
@@ -65,6 +74,8 @@ pub enum StoreErrorKind {
     /// There is no room on the store's disk; nothing of what was asked was done. Trying again helps once
     /// there is room.
     Full,
+    /// The page was asked for by a cursor that the listing did not give. Trying again does not help.
+    InvalidCursor,
     /// The store waited for room as long as it may. Trying again later helps.
     Overloaded,
     /// The store did not answer; what was asked may or may not have been done. Trying again helps.

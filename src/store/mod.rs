@@ -112,20 +112,23 @@ pub use sqlite::store::SqliteStore;
 /// 11. Hook ids are never used again, not even after the tenant was erased.
 /// 12. After `commit` returned, no new claim is made for a deleted webhook (its deliveries end
 ///     `Cancelled`) or a disabled one (they wait; on enable they resume or are dropped, as asked). Both
-///     cost the same whatever the backlog, and what was dropped reads as `Cancelled` at once. A claim that
-///     was out already still settles: an end is recorded, and what would wait again is cancelled.
+///     cost the same whatever the backlog, and what was dropped reads as `Cancelled` at once, as ended then,
+///     whatever upkeep does later and when. A claim that was out already still settles: an end is recorded,
+///     and what would wait again is cancelled.
 /// 13. A delivery that has waited for its `expires` is not claimed any more, and ends `Expired` by the next
-///     claim or [`tend`](Self::tend). So everything ends, and what has ended never becomes
+///     claim or [`tend`](Self::tend); one that was dropped has ended already. So everything ends, and what has ended never becomes
 ///     pending again: [`redeliver`](Self::redeliver) makes a new delivery with the old one as its origin.
 /// 14. One tenant's ids are nothing to another.
 /// 15. Absence is `None`. Payload bytes come back identical.
-/// 16. Paging shows each item that was visible at the first page once, while others write.
+/// 16. Paging shows each item that was visible at the first page once, while others write. A cursor that the
+///     listing cannot have given is [`InvalidCursor`](StoreErrorKind::InvalidCursor), never the first page; take
+///     it by [`PageRequest::cursor_as`].
 /// 17. An unrouted event is routed once, in order of publishing within its tenant; one that cannot be
 ///     routed ends in the log with the reason. They are given under the lease of the claim, at most `limit`
 ///     of them, and a tenant's later ones wait while an earlier one is out; [`release`](Self::release)
 ///     gives them up too. Their digest is [`PublishedEvent::digest`](crate::model::PublishedEvent::digest).
-/// 18. [`tend`](Self::tend) removes only what has ended and is older than it keeps; [`erase`](Self::erase)
-///     removes a tenant's webhooks, events, secrets and log, claimed ones too.
+/// 18. [`tend`](Self::tend) removes only what has ended and is older than it keeps: an event is as old as the
+///     last end among its deliveries. [`erase`](Self::erase) removes a tenant's webhooks, events, secrets and log, claimed ones too.
 /// 19. [`release`](Self::release) makes a stopped holder's deliveries due at once, their attempts uncounted. An exclusive store does
 ///     so for the previous owner when it is opened.
 ///

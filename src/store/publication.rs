@@ -1,10 +1,20 @@
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::queue::{Claim, Fence};
 use super::{StoreError, StoreErrorKind};
-use crate::model::{DeliveryId, HookId, PublishedEvent, TenantId, Timestamp};
+use crate::model::{DeliveryId, HookId, MessageId, PublishedEvent, TenantId, Timestamp};
 use crate::registry::Revision;
 use crate::routing::{Route, SkipReason, Verdict};
+
+/// Why an event is not written: nothing of what is there may be lost by it, and it not silently either.
+pub(super) const ID_REUSED: &str = "it was published before with other content; choose another";
+
+/// Tells the log of an event that is not written, where nobody waits for an answer.
+pub(super) fn tell_reused(tenant: &TenantId, message: &MessageId) {
+    warn!(target: "hookwire", %tenant, %message, "not published: {ID_REUSED}");
+}
 
 /// One event to be written, with what routing decided.
 #[derive(Clone, Debug)]

@@ -40,7 +40,8 @@ pub enum StatsScope {
     Webhook(TenantId, HookId),
 }
 
-/// How much waits.
+/// How much waits. An event that waits for routing, as one does that SQL wrote, is not counted before it has
+/// deliveries.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it")]
 pub struct Stats {

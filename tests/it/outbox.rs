@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hookwire::model::Timestamp;
 use hookwire::store::sqlite::{Drained, OUTBOX_SCHEMA, OutboxError};
-use hookwire::store::{ClaimRequest, Claimed, HolderId, Quota, SqliteStore, Store, Unrouted};
+use hookwire::store::{ClaimRequest, Claimed, HolderId, MemoryStore, Quota, SqliteStore, Store, Unrouted};
 use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
 use rusqlite::Connection;
@@ -212,6 +212,31 @@ async fn a_message_id_that_is_reused_for_something_else_is_put_aside_and_told() 
     assert_eq!(host.app.execute(mend, []).expect("mended"), 2);
     assert_eq!(host.drained().await, (2, 0, false));
     assert_eq!(host.messages().await, ["m-1", "m-2", "m-3", "m-1"], "by tenant");
+}
+
+/// Where nobody waits for an answer, the log has to tell.
+#[tokio::test]
+async fn an_id_that_is_used_for_something_else_is_told_by_every_store() {
+    let (host, memory) = (Host::new().await, MemoryStore::new());
+    let acme = TenantId::new("acme").expect("valid");
+    let event = |content: u8| {
+        let event = Event::new(assist::DEVICE_ONLINE, &content).expect("JSON");
+        event.published(|| "m-1".parse().expect("valid"), Timestamp::default())
+    };
+    let log = Log::default();
+    let guard = tracing::subscriber::set_default(log.clone());
+    let told = || log.text().matches("not published: it was published before with other content").count();
+    for (content, times) in [(1, 0), (1, 0), (2, 1)] {
+        host.store.publish_unrouted(&acme, event(content)).await.expect("the store goes on");
+        assert_eq!(told(), times, "{}", log.text());
+    }
+    for (content, times) in [(1, 1), (1, 1), (2, 2)] {
+        memory.publish_unrouted(&acme, event(content));
+        assert_eq!(told(), times, "{}", log.text());
+    }
+    drop(guard);
+    let kept = memory.event(&acme, &"m-1".parse().expect("valid")).await.expect("read").expect("kept");
+    assert_eq!(kept.event.payload.get(), "1", "the first is as it was");
 }
 
 #[tokio::test]

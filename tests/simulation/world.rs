@@ -9,7 +9,7 @@ use hookwire::dispatcher::Dispatcher;
 use hookwire::model::MessageId;
 use hookwire::policy::Policy;
 use hookwire::retry::RetryPolicy;
-use hookwire::store::{MemoryStore, Quota, StatsScope, Store};
+use hookwire::store::{MemoryStore, Quota, RoutingRecord, StatsScope, Store};
 use hookwire::testing::TokioClock;
 use hookwire::{DeliveryQuery, TenantId, WebhookDraft, Webhooks, assist};
 use tokio::sync::Notify;
@@ -199,7 +199,7 @@ impl World {
         // What was redelivered last may wait as long again.
         let most = self.policy.expires() * 2 + Duration::from_secs(60 * 60);
         let started = self.clock.now();
-        while self.pending().await > 0 {
+        while self.is_busy().await {
             if self.clock.now().since(started) > most {
                 self.ledger.violation("something waits for ever".to_owned());
                 break;
@@ -208,9 +208,20 @@ impl World {
         }
     }
 
-    async fn pending(&self) -> u64 {
+    /// Whether a delivery waits, or an event to be routed, which is not counted before it has deliveries.
+    async fn is_busy(&self) -> bool {
         let stats = self.memory.stats(&StatsScope::All).await;
-        stats.expect("memory answers").pending
+        if stats.expect("memory answers").pending > 0 {
+            return true;
+        }
+        let confirmed: Vec<_> = self.ledger.book().confirmed.keys().cloned().collect();
+        for (tenant, id) in &confirmed {
+            let event = self.memory.event(tenant, id).await.expect("memory answers");
+            if event.is_some_and(|record| record.routing == RoutingRecord::Waiting) {
+                return true;
+            }
+        }
+        false
     }
 
     /// What another process publishes is delivered promptly, and tried again promptly.

@@ -1,7 +1,7 @@
 use std::error::Error;
 
 use deadpool_postgres::{PoolError, TimeoutType};
-use hookwire::model::{InvalidMessageId, InvalidSourceId, InvalidTenantId};
+use hookwire::model::{InvalidCursor, InvalidMessageId, InvalidSourceId, InvalidTenantId};
 use hookwire::store::{StoreError, StoreErrorKind};
 use tokio_postgres::error::SqlState;
 
@@ -85,6 +85,12 @@ impl From<PoolError> for Fault {
             PoolError::Timeout(TimeoutType::Wait) => Self::Store(StoreErrorKind::Overloaded.into()),
             other => Self::lost(other),
         }
+    }
+}
+
+impl From<InvalidCursor> for Fault {
+    fn from(error: InvalidCursor) -> Self {
+        Self::Store(error.into())
     }
 }
 

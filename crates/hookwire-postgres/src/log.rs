@@ -37,7 +37,7 @@ pub(crate) async fn deliveries(
     query: &DeliveryQuery,
 ) -> Result<Page<Delivery>, Fault> {
     let limit = query.page.limit();
-    let cursor: Option<i64> = query.page.cursor().and_then(|cursor| cursor.parse().ok());
+    let cursor: Option<i64> = query.page.cursor_as()?;
     let hook = query.webhook.map(HookId::get);
     let message = query.message.as_ref().map(MessageId::as_str);
     let state = query.state.map(state_number).transpose()?;
@@ -113,7 +113,8 @@ pub(crate) async fn stats(sessions: &Sessions, scope: &StatsScope) -> Result<Sta
 }
 
 pub(crate) async fn tenants(sessions: &Sessions, page: &PageRequest) -> Result<Page<TenantId>, Fault> {
-    let after = page.cursor().unwrap_or_default();
+    let after = page.cursor_as::<TenantId>()?;
+    let after = after.as_ref().map_or("", TenantId::as_str);
     let rows = sessions.rows(TENANTS, &[&after, &whole(page.limit() + 1)]).await?;
     let names = rows.iter().map(|row| Ok(row.try_get("name")?));
     let mut names = names.collect::<Result<Vec<&str>, Fault>>()?;

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use super::super::{EventRecord, Stats, StatsScope};
 use super::state::{Row, RowState, State};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, MessageId, Page, TenantId, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, InvalidCursor, MessageId, Page,
+    TenantId, Timestamp,
 };
 
 impl State {
@@ -13,15 +14,19 @@ impl State {
         Some(EventRecord { event, receipt, routing })
     }
 
-    pub(super) fn list_deliveries(&self, name: &TenantId, query: &DeliveryQuery) -> Page<Delivery> {
+    pub(super) fn list_deliveries(
+        &self,
+        name: &TenantId,
+        query: &DeliveryQuery,
+    ) -> Result<Page<Delivery>, InvalidCursor> {
+        let before = query.page.cursor_as()?.map(DeliveryId::new);
         let ids = self.tenants.get(name).into_iter().flat_map(|tenant| tenant.deliveries.iter().rev());
-        let before = query.page.cursor().and_then(|cursor| cursor.parse().ok()).map(DeliveryId::new);
         let ids = ids.filter(|id| before.is_none_or(|before| **id < before));
         let views = ids.filter_map(|id| self.rows.get(id).map(|row| self.view(*id, row)));
         let mut wanted = views.filter(|delivery| query.matches(delivery));
         let items: Vec<_> = wanted.by_ref().take(query.page.limit()).collect();
         let next = wanted.next().and_then(|_| items.last().map(|last| last.id.to_string()));
-        Page::new(items, next)
+        Ok(Page::new(items, next))
     }
 
     fn view(&self, id: DeliveryId, row: &Row) -> Delivery {

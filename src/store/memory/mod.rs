@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::publication::tell_reused;
 use super::{
     Claim, ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, PublishAnswer, Published,
     Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, TendRequest,
@@ -62,10 +63,13 @@ impl MemoryStore {
     }
 
     /// Writes an event without routing it, as SQL stores let a host's own transaction do. A dispatcher
-    /// routes it. Nothing happens when the tenant has a message of that id already.
+    /// routes it. Nothing happens when the tenant has a message of that id already; if that has other content,
+    /// the log tells of it as a warning.
     pub fn publish_unrouted(&self, tenant: &TenantId, event: PublishedEvent) {
-        let now = self.clock.now();
-        self.state().publish_unrouted(tenant, event, now);
+        let (now, id) = (self.clock.now(), event.message_id.clone());
+        if !self.state().publish_unrouted(tenant, event, now) {
+            tell_reused(tenant, &id);
+        }
         self.bell.ring();
     }
 
@@ -106,7 +110,7 @@ impl Store for MemoryStore {
     }
 
     async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {
-        Ok(self.state().list_tenants(page))
+        Ok(self.state().list_tenants(page)?)
     }
 
     async fn publish(
@@ -188,7 +192,7 @@ impl Store for MemoryStore {
         tenant: &TenantId,
         query: &DeliveryQuery,
     ) -> Result<Page<Delivery>, StoreError> {
-        Ok(self.state().list_deliveries(tenant, query))
+        Ok(self.state().list_deliveries(tenant, query)?)
     }
 
     async fn attempts(

@@ -126,15 +126,21 @@ impl State {
         fits && room > 0 && lane.paused_until <= now && lane.hook.webhook.status().is_enabled()
     }
 
-    pub(super) fn publish_unrouted(&mut self, name: &TenantId, event: PublishedEvent, now: Timestamp) {
-        let tenant = self.tenants.entry(name.clone()).or_default();
-        if tenant.events.contains_key(&event.message_id) {
-            return;
+    /// Tells whether what the tenant has under this message id is this event.
+    pub(super) fn publish_unrouted(
+        &mut self,
+        name: &TenantId,
+        event: PublishedEvent,
+        now: Timestamp,
+    ) -> bool {
+        let (tenant, digest) = (self.tenants.entry(name.clone()).or_default(), event.digest());
+        if let Some(first) = tenant.events.get(&event.message_id) {
+            return first.digest == digest;
         }
         tenant.unrouted.push_back(event.message_id.clone());
         self.unrouted.insert(name.clone());
-        let digest = event.digest();
         self.insert_event(name, &Arc::new(event), digest, now);
+        true
     }
 
     pub(super) fn route(&mut self, item: &Routed, now: Timestamp) -> RouteAnswer {

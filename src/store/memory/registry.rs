@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::super::{StoreError, StoreErrorKind};
 use super::state::{Lane, LaneKey, State};
 use crate::delivery::Health;
-use crate::model::{HookId, Page, PageRequest, TenantId, Timestamp};
+use crate::model::{HookId, InvalidCursor, Page, PageRequest, TenantId, Timestamp};
 use crate::registry::{Backlog, Registered, Registry, RegistryChange, Revision};
 
 impl State {
@@ -105,12 +105,13 @@ impl State {
         }
     }
 
-    pub(super) fn list_tenants(&self, page: &PageRequest) -> Page<TenantId> {
-        let after = |name: &TenantId| page.cursor().is_none_or(|cursor| name.as_str() > cursor);
+    pub(super) fn list_tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, InvalidCursor> {
+        let last: Option<TenantId> = page.cursor_as()?;
+        let after = |name: &TenantId| last.as_ref().is_none_or(|last| name > last);
         let in_use = self.tenants.iter().filter(|(_, it)| !it.hooks.is_empty() || !it.events.is_empty());
         let mut names = in_use.map(|(name, _)| name.clone()).filter(after);
         let items: Vec<_> = names.by_ref().take(page.limit()).collect();
         let next = names.next().and_then(|_| items.last().map(ToString::to_string));
-        Page::new(items, next)
+        Ok(Page::new(items, next))
     }
 }

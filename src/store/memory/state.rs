@@ -120,6 +120,15 @@ pub(super) struct Row {
     pub(super) origin: Option<DeliveryId>,
 }
 
+impl Row {
+    const fn ended_at(&self) -> Option<Timestamp> {
+        match self.state {
+            RowState::Ended(_, at) => Some(at),
+            RowState::Due(_) | RowState::Held(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(super) enum RowState {
     Due(Timestamp),
@@ -190,17 +199,20 @@ impl State {
     }
 
     /// Ends a row that neither waits in its lane nor is held any more.
-    pub(super) fn end_row(&mut self, id: DeliveryId, end: End, now: Timestamp) {
+    pub(super) fn end_row(&mut self, id: DeliveryId, end: End, at: Timestamp) {
         let Some(row) = self.rows.get_mut(&id) else { return };
-        row.state = RowState::Ended(end, now);
+        row.state = RowState::Ended(end, at);
         self.expiries.remove(&(row.expires, id));
         let (tenant, message) = (row.lane.0.clone(), row.event.message_id.clone());
         let events = self.tenants.get_mut(&tenant).map(|tenant| &mut tenant.events);
         let Some(record) = events.and_then(|events| events.get_mut(&message)) else { return };
         record.open = record.open.saturating_sub(1);
         if record.open == 0 {
-            record.ended_at = Some(now);
-            self.ended.insert((now, tenant, message));
+            // What was dropped ended before it is ended here: others may have ended since.
+            let ends = record.deliveries.iter().filter_map(|id| self.rows.get(id)?.ended_at());
+            let last = ends.max().unwrap_or(at);
+            record.ended_at = Some(last);
+            self.ended.insert((last, tenant, message));
         }
     }
 }

@@ -211,6 +211,7 @@ pub(super) const HELD_OF_EVENT: &str = select_held!("event = ?");
 mod tests {
     use super::super::desk::{FIRST_DUE, LANES_WITH_WORK};
     use super::super::schema;
+    use super::super::upkeep::{DATE_EVENT, DROPPED, EXPIRED, OLD};
     use super::*;
 
     /// How SQLite goes about a statement, a line for each table.
@@ -235,5 +236,16 @@ mod tests {
         assert!(head.contains("USING INDEX delivery_due (lane=? AND epoch=? AND due<?)"), "{head}");
         let lease = plan(&connection, NEXT_LEASE).join("; ");
         assert!(lease.contains("delivery_lease"), "{lease}");
+    }
+
+    #[test]
+    fn upkeep_scans_no_table_whatever_the_log() {
+        let mut connection = rusqlite::Connection::open_in_memory().expect("memory");
+        schema::migrate(&mut connection, 0).expect("schema");
+        for sql in [EXPIRED, DROPPED, OLD, DATE_EVENT] {
+            let plan = plan(&connection, sql);
+            let scans = |line: &&String| line.starts_with("SCAN") || line.contains("TEMP B-TREE");
+            assert_eq!(plan.iter().find(scans), None, "{sql}: {plan:?}");
+        }
     }
 }

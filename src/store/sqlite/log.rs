@@ -28,9 +28,9 @@ pub(super) fn deliveries(
     name: &TenantId,
     query: &DeliveryQuery,
 ) -> Result<Page<Delivery>, Fault> {
+    let cursor: Option<i64> = query.page.cursor_as()?;
     let Some(tenant) = desk::tenant(connection, name)? else { return Ok(Page::new(Vec::new(), None)) };
     let limit = query.page.limit();
-    let cursor = query.page.cursor().and_then(|cursor| cursor.parse().ok());
     let values = named_params! {
         ":tenant": tenant.id,
         ":hook": query.webhook.map(HookId::get),

@@ -15,8 +15,8 @@ pub enum Durability {
     #[default]
     PowerLoss,
     /// Everything when the process crashes or is killed; when the machine loses power, the writes since
-    /// the last checkpoint may be lost, about 4 MB of them. The file stays sound
-    /// (`synchronous=NORMAL`).
+    /// the log was last copied into the file may be lost, about 10 MB of them, or more while somebody
+    /// reads for long. The file stays sound (`synchronous=NORMAL`).
     ProcessCrash,
 }
 

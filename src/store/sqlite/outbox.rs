@@ -11,6 +11,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::super::StoreError;
+use super::super::publication::ID_REUSED;
 use super::store::SqliteStore;
 use super::worker::apart;
 use crate::model::{DeptId, EventId, MessageId, PublishedEvent, SourceId, TenantId, Timestamp};
@@ -34,9 +35,6 @@ CREATE TABLE IF NOT EXISTS hookwire_outbox (
 );
 CREATE INDEX IF NOT EXISTS hookwire_outbox_open ON hookwire_outbox (seq) WHERE refused IS NULL;
 ";
-
-/// Why an event is not written: nothing of what is there may be lost by it, and it not silently either.
-pub(super) const ID_REUSED: &str = "it was published before with other content; choose another";
 
 /// The most rows that one step copies.
 const MOST_ROWS: usize = 256;

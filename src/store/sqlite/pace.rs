@@ -10,16 +10,22 @@ const PART: usize = 8;
 /// How many pages of the log a row takes, about.
 const PAGES_A_ROW: usize = 4;
 
+/// How many pages the log has, 16 MiB, when those who read are waited for: others that follow each other without a
+/// gap would keep it from being used anew for as long as they do.
+const LONG: usize = 4096;
+
 /// Counts what was written since the log was copied last.
 #[derive(Debug)]
 pub(super) struct Pace {
     written: usize,
     due_at: usize,
+    wait_at: usize,
 }
 
 impl Pace {
+    /// It is due at once: processes that are killed early, one after another, would each leave a longer log.
     pub(super) const fn new() -> Self {
-        Self { written: 0, due_at: ROWS }
+        Self { written: 0, due_at: 0, wait_at: LONG }
     }
 
     /// Counts so many rows, and tells whether it is time to copy.
@@ -28,9 +34,19 @@ impl Pace {
         self.written >= self.due_at
     }
 
-    /// The log was copied, but for so many pages.
-    pub(super) fn copied(&mut self, left: usize) {
-        *self = Self { written: 0, due_at: ROWS.max(left / PART / PAGES_A_ROW) };
+    /// A log of so many pages was copied, but for so many of them. Tells whether to wait for those who read.
+    pub(super) fn copied(&mut self, pages: usize, left: usize) -> bool {
+        (self.written, self.due_at) = (0, ROWS.max(left / PART / PAGES_A_ROW));
+        if pages < LONG {
+            self.wait_at = LONG;
+        }
+        pages >= self.wait_at
+    }
+
+    /// They were waited for in vain, while the log had so many pages. Each wait holds up the writer, so there are
+    /// few of them however long somebody reads.
+    pub(super) const fn waited(&mut self, pages: usize) {
+        self.wait_at = pages.saturating_add(pages / 2);
     }
 }
 
@@ -46,20 +62,38 @@ mod tests {
     #[test]
     fn it_is_time_when_so_much_was_written() {
         let mut pace = Pace::new();
-        assert_eq!(rows(&mut pace), ROWS);
-        pace.copied(0);
-        assert_eq!(rows(&mut pace), ROWS);
-        assert!(Pace::new().wrote(usize::MAX));
+        assert_eq!(rows(&mut pace), 1, "what a killed process left is not added to");
+        for _ in 0..2 {
+            assert!(!pace.copied(LONG - 1, 0));
+            assert_eq!(rows(&mut pace), ROWS);
+        }
+        assert!(pace.wrote(usize::MAX));
     }
 
     #[test]
     fn what_cannot_be_copied_is_tried_less_often_the_more_it_is() {
         let mut pace = Pace::new();
-        pace.copied(1_000);
+        pace.copied(1_000, 1_000);
         assert_eq!(rows(&mut pace), ROWS);
-        pace.copied(320_000);
+        pace.copied(320_000, 320_000);
         assert_eq!(rows(&mut pace), 10_000);
-        pace.copied(0);
+        pace.copied(320_000, 0);
         assert_eq!(rows(&mut pace), ROWS);
+    }
+
+    #[test]
+    fn those_who_read_are_waited_for_less_often_the_longer_they_stay() {
+        let mut pace = Pace::new();
+        let waits = (0..1_000_000).step_by(100).filter(|pages| {
+            let waits = pace.copied(*pages, *pages);
+            if waits {
+                pace.waited(*pages);
+            }
+            waits
+        });
+        assert_eq!(waits.count(), 14, "in 4 GB of log");
+        assert!(!pace.copied(LONG, 0), "not before it has grown by half again");
+        assert!(!pace.copied(0, 0), "once it is used anew, it is short");
+        assert!(pace.copied(LONG, 0), "and is waited for as at first");
     }
 }

@@ -20,7 +20,8 @@ pub(super) fn tenants(connection: &Connection, page: &PageRequest) -> Result<Pag
         AND (EXISTS (SELECT 1 FROM lane WHERE lane.tenant = tenant.id)
             OR EXISTS (SELECT 1 FROM event WHERE event.tenant = tenant.id))
         ORDER BY name LIMIT ?";
-    let (after, most) = (page.cursor().unwrap_or_default(), super::sql::whole(page.limit() + 1));
+    let (after, most) = (page.cursor_as::<TenantId>()?, super::sql::whole(page.limit() + 1));
+    let after = after.as_ref().map_or("", TenantId::as_str);
     let read = |row: &rusqlite::Row<'_>| Ok(TenantId::new(row.get::<_, String>("name")?)?);
     let mut items = connection.all(SELECT, params![after, most], read)?;
     let has_more = items.len() > page.limit();

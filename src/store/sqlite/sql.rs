@@ -5,7 +5,7 @@ use rusqlite::{Connection, ErrorCode, Params, Row};
 use thiserror::Error;
 
 use super::super::{StoreError, StoreErrorKind};
-use crate::model::{InvalidMessageId, InvalidTenantId, Timestamp};
+use crate::model::{InvalidCursor, InvalidMessageId, InvalidTenantId, Timestamp};
 
 /// A [`StoreError`] into which `?` turns what SQLite and stored documents raise. Without it those types
 /// would show in the public API.
@@ -76,6 +76,12 @@ impl From<rusqlite::Error> for Fault {
 impl From<serde_json::Error> for Fault {
     fn from(error: serde_json::Error) -> Self {
         Self::corrupt(error)
+    }
+}
+
+impl From<InvalidCursor> for Fault {
+    fn from(error: InvalidCursor) -> Self {
+        Self(error.into())
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tracing::warn;
 
+use super::super::publication::tell_reused;
 use super::super::{
     ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, Published, Redelivery, RouteAnswer,
     Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind, TendRequest, Tended,
@@ -14,7 +14,6 @@ use super::super::{
 use super::desk::Desk;
 use super::open::{self, OpenError};
 use super::options::SqliteOptions;
-use super::outbox::ID_REUSED;
 use super::patience::Patience;
 use super::reader::{self, Question};
 use super::sql::Fault;
@@ -85,9 +84,9 @@ const CLAIM_ROWS: usize = 64;
 /// # Looking at the queue
 ///
 /// Reading along with the `sqlite3` tool does no harm. While a transaction of it is left open, nothing waits
-/// for it, but the log `-wal` grows with everything that is written, instead of about 10 MB at most; once it has
-/// ended the log is used anew, and cut to 64 MiB if it had grown longer. Writing does harm: a store knows only
-/// of its own writes.
+/// for it for more than a tenth of a second now and then, but the log `-wal` grows with everything that is written,
+/// instead of about 10 MB at most, or 32 MB while many read; once it has ended the log is used anew, and cut to
+/// 64 MiB if it had grown longer. Writing does harm: a store knows only of its own writes.
 ///
 /// ```sql
 /// -- What waits, by webhook; times are milliseconds since 1970.
@@ -146,7 +145,7 @@ impl SqliteStore {
         let (writer, jobs) = Worker::new(QUEUE, Arc::clone(&patience));
         let (reader, questions) = Worker::new(QUEUE, patience);
         let desk = Desk::new(connection, Arc::clone(&options.clock));
-        let group_writer = Writer::new(desk, jobs, Arc::clone(&bell));
+        let group_writer = Writer::new(desk, jobs, Arc::clone(&bell), options.publish_timeout);
         let (clock, publish_timeout) = (options.clock, options.publish_timeout);
         let mut store = Self { reader, writer, bell, clock, path, publish_timeout };
         let other = |path: &Path, source: Box<_>| OpenError::Other { path: path.to_path_buf(), source };
@@ -198,7 +197,7 @@ impl SqliteStore {
         let (bytes, id) = (event.payload.get().len(), event.message_id.clone());
         let written = self.publish_all_unrouted(vec![(tenant.clone(), event)], bytes).await?;
         if written != [true] {
-            warn!(target: "hookwire", %tenant, message = %id, "not published: {ID_REUSED}");
+            tell_reused(tenant, &id);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::super::{Erased, TendRequest, Tended};
 use super::claim::{HELD_OF_EVENT, Held};
 use super::desk::Desk;
 use super::rows::{Lane, LaneId, Open, SELECT_LANE};
-use super::sql::{Fault, Sql, number, whole};
+use super::sql::{Fault, Sql, number, time, whole};
 use crate::model::{End, TenantId, Timestamp};
 
 /// A waiting delivery that is to end.
@@ -17,7 +17,7 @@ impl Desk {
     pub(super) fn tend(&mut self, request: &TendRequest) -> Result<Tended, Fault> {
         let now = self.now();
         let expired = self.expire(request.limit, now)?;
-        let swept = self.sweep(request.limit, now)?;
+        let swept = self.sweep(request.limit)?;
         let removed = self.remove_ended(request, now)?;
         let more = [expired, swept, removed].contains(&request.limit);
         Ok(Tended { expired, swept, removed, more })
@@ -26,10 +26,7 @@ impl Desk {
     /// Ends waiting deliveries whose time is up. Held ones are ended by whoever holds them, and those of a
     /// dropped backlog are swept: they read as cancelled before, and stay so.
     fn expire(&mut self, limit: usize, now: Timestamp) -> Result<usize, Fault> {
-        const OVER: &str = "SELECT delivery.id AS delivery, event, attempts, lane \
-            FROM delivery JOIN lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch \
-            WHERE state < 2 AND state = 0 AND expires <= ? ORDER BY expires LIMIT ?";
-        let over = self.connection.all(OVER, [now.as_millis(), whole(limit)], Over::read)?;
+        let over = self.connection.all(EXPIRED, [now.as_millis(), whole(limit)], Over::read)?;
         for over in &over {
             self.end(&over.open, End::Expired, now)?;
             self.refresh(over.lane, now)?;
@@ -37,15 +34,15 @@ impl Desk {
         Ok(over.len())
     }
 
-    /// Ends what waits in backlogs that were dropped.
-    fn sweep(&self, limit: usize, now: Timestamp) -> Result<usize, Fault> {
-        const OVER: &str = "SELECT id AS delivery, event, attempts, lane FROM delivery \
-            WHERE state = 0 AND lane = ? AND epoch < ? LIMIT ?";
+    /// Ends what waits in backlogs that were dropped: they ended when the new epoch began, as they read before.
+    fn sweep(&self, limit: usize) -> Result<usize, Fault> {
+        let read = |row: &Row<'_>| Ok((Open::read(row)?, time(row, "epoch_at")?));
         let mut swept = 0;
         while let Some((lane, below)) = self.next_dropped()?.filter(|_| swept < limit) {
-            let over = self.connection.all(OVER, [lane, below, whole(limit - swept)], Over::read)?;
-            for over in &over {
-                self.end(&over.open, End::Cancelled, now)?;
+            let over = self.connection.all(DROPPED, [lane, below, whole(limit - swept)], read)?;
+            for (open, dropped_at) in &over {
+                self.end(open, End::Cancelled, *dropped_at)?;
+                self.connection.run(DATE_EVENT, [open.event])?;
             }
             swept += over.len();
             if over.is_empty() {
@@ -61,7 +58,6 @@ impl Desk {
     }
 
     fn remove_ended(&mut self, request: &TendRequest, now: Timestamp) -> Result<usize, Fault> {
-        const OLD: &str = "SELECT seq FROM event WHERE ended_at < ? ORDER BY ended_at LIMIT ?";
         let before = now.minus(request.keep).as_millis();
         let old = self.connection.all(OLD, [before, whole(request.limit)], number)?;
         for event in &old {
@@ -116,6 +112,20 @@ impl Over {
         Ok(Self { open: Open::read(row)?, lane: row.get("lane")? })
     }
 }
+
+pub(super) const EXPIRED: &str = "SELECT delivery.id AS delivery, event, attempts, lane \
+    FROM delivery JOIN lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch \
+    WHERE state < 2 AND state = 0 AND expires <= ? ORDER BY expires LIMIT ?";
+
+pub(super) const DROPPED: &str = "SELECT delivery.id AS delivery, event, attempts, epoch_at \
+    FROM delivery JOIN lane ON lane.id = delivery.lane \
+    WHERE state = 0 AND lane = ? AND delivery.epoch < ? LIMIT ?";
+
+pub(super) const OLD: &str = "SELECT seq FROM event WHERE ended_at < ? ORDER BY ended_at LIMIT ?";
+
+/// Others of an event may have ended after one that was dropped: the last end counts.
+pub(super) const DATE_EVENT: &str = "UPDATE event SET ended_at = \
+    (SELECT max(ended_at) FROM delivery WHERE delivery.event = event.seq) WHERE seq = ? AND ended_at IS NOT NULL";
 
 const REMOVE_EVENT: [&str; 4] = [
     "DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery WHERE event = ?)",

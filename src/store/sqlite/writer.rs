@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rusqlite::Row;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
@@ -18,6 +18,18 @@ const MOST_ROWS: usize = 512;
 
 /// How many bytes of payload weigh as much as a row.
 const BYTES_A_ROW: usize = 4096;
+
+/// How long a log that has grown long waits for those who read from it. Whoever writes waits as long.
+const WAIT_FOR_READERS: Duration = Duration::from_millis(100);
+
+/// What came of copying the log into the file.
+#[derive(Default)]
+struct Checkpoint {
+    /// Whether others kept it from what it was to do.
+    is_busy: bool,
+    pages: usize,
+    copied: usize,
+}
 
 /// Work for the writer: how many rows it writes, about, and the work itself.
 pub(super) struct Job {
@@ -93,11 +105,18 @@ pub(super) struct Writer {
     jobs: Receiver<Job>,
     bell: Arc<Bell>,
     pace: Pace,
+    /// How long it waits for others who have the file's lock.
+    busy_timeout: Duration,
 }
 
 impl Writer {
-    pub(super) const fn new(desk: Desk, jobs: Receiver<Job>, bell: Arc<Bell>) -> Self {
-        Self { desk, jobs, bell, pace: Pace::new() }
+    pub(super) const fn new(
+        desk: Desk,
+        jobs: Receiver<Job>,
+        bell: Arc<Bell>,
+        busy_timeout: Duration,
+    ) -> Self {
+        Self { desk, jobs, bell, pace: Pace::new(), busy_timeout }
     }
 
     /// Writes until nobody can ask for more.
@@ -149,10 +168,29 @@ impl Writer {
     /// Copies the log into the file, as far as nobody still reads what was there before. Not SQLite's own doing:
     /// it would try at every commit, while those who wait for it wait.
     fn copy_log(&mut self) {
-        let pages = |row: &Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
-        let left = self.desk.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], pages);
         // What fails is in the log all the same, and is tried again.
-        self.pace.copied(left.ok().and_then(|left| usize::try_from(left).ok()).unwrap_or_default());
+        let Checkpoint { pages, copied, .. } = self.checkpoint("PASSIVE").unwrap_or_default();
+        if self.pace.copied(pages, pages.saturating_sub(copied)) && !self.start_log_anew() {
+            self.pace.waited(pages);
+        }
+    }
+
+    /// Waits a moment until nobody reads from the log any more, so that it is written from its beginning again, and
+    /// tells whether it will be.
+    fn start_log_anew(&self) -> bool {
+        // The setting of a timeout cannot fail on an open connection.
+        let _ = self.desk.connection.busy_timeout(WAIT_FOR_READERS);
+        let is_done = self.checkpoint("RESTART").is_ok_and(|it| !it.is_busy);
+        let _ = self.desk.connection.busy_timeout(self.busy_timeout);
+        is_done
+    }
+
+    fn checkpoint(&self, mode: &str) -> rusqlite::Result<Checkpoint> {
+        self.desk.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+            // It tells -1 of what it could not look at.
+            let pages = |column| row.get::<_, i64>(column).map(|it| usize::try_from(it).unwrap_or_default());
+            Ok(Checkpoint { is_busy: row.get(0)?, pages: pages(1)?, copied: pages(2)? })
+        })
     }
 
     /// Leaves no transaction open, and nothing in memory that tells of it.

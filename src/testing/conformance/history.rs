@@ -1,14 +1,11 @@
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::StoreFixture;
-use super::scene::{ANA, DAY, Scene, greedy, settlement};
+use super::scene::{ANA, DAY, HOUR, Scene, greedy, settlement};
 use crate::delivery::Next;
 use crate::model::{Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, PageRequest, Status};
 use crate::registry::{Backlog, RegistryChange};
-use crate::store::{Redelivery, Settled, StatsScope, TendRequest};
-
-const HOUR: Duration = Duration::from_secs(60 * 60);
+use crate::store::{Redelivery, Settled, StatsScope, StoreErrorKind};
 
 /// Point 13: everything ends, and what has ended stays so.
 ///
@@ -23,12 +20,13 @@ pub async fn everything_ends(fixture: &dyn StoreFixture) {
     scene.publish_many("m", 2, &hooks).await;
     fixture.advance(DAY).await;
     assert!(scene.claim(ANA).await.is_empty(), "an expired delivery is not sent");
-    tend(&scene, DAY).await;
+    scene.tend(DAY).await;
     let ended = scene.deliveries(DeliveryQuery::new()).await;
     let expired = |it: &Delivery| it.state == DeliveryState::Ended(End::Expired);
     assert!(ended.iter().all(expired), "all have expired, of disabled webhooks too: {ended:?}");
     let of_hook = |it: &&Delivery| it.hook_id == hooks[0];
     redelivered_ones_are_new(&scene, ended.iter().find(of_hook).expect("published")).await;
+    what_was_dropped_does_not_expire(&scene).await;
 }
 
 /// What has ended never becomes pending again.
@@ -50,12 +48,24 @@ async fn redelivered_ones_are_new(scene: &Scene<'_>, old: &Delivery) {
     assert_eq!(redeliver().await, [None], "not for a webhook that is gone");
 }
 
-async fn state(scene: &Scene<'_>, id: DeliveryId) -> DeliveryState {
-    scene.delivery(id).await.expect("logged").state
+/// It has ended already, whether upkeep has come upon it or not.
+async fn what_was_dropped_does_not_expire(scene: &Scene<'_>) {
+    let hook = scene.create().await;
+    scene.publish("dropped", &[hook]).await;
+    scene.edit(hook, Backlog::Drop, |_| ()).await;
+    scene.fixture.advance(2 * DAY).await;
+    let cancelled = [DeliveryState::Ended(End::Cancelled)];
+    let states = async || {
+        let dropped = scene.deliveries(DeliveryQuery::new().webhook(hook)).await;
+        dropped.into_iter().map(|it| it.state).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, cancelled, "what was dropped does not expire");
+    scene.tend(3 * DAY).await;
+    assert_eq!(states().await, cancelled, "nor by upkeep");
 }
 
-async fn tend(scene: &Scene<'_>, keep: Duration) {
-    while scene.store.tend(&TendRequest { keep, limit: 2 }).await.expect("tend").more {}
+async fn state(scene: &Scene<'_>, id: DeliveryId) -> DeliveryState {
+    scene.delivery(id).await.expect("logged").state
 }
 
 /// Point 16: paging shows each item that was visible at the first page once.
@@ -84,6 +94,20 @@ pub async fn paging_is_stable(fixture: &dyn StoreFixture) {
     assert!(visible.is_subset(&shown), "and none left out");
     assert!(seen.is_sorted_by(|newer, older| newer > older), "newest first");
     tenants_are_listed(&scene).await;
+    other_cursors_are_refused(&scene).await;
+}
+
+/// The first page in their stead would be read over and over.
+async fn other_cursors_are_refused(scene: &Scene<'_>) {
+    let query = DeliveryQuery::new().page(PageRequest::after("no cursor"));
+    for tenant in [&scene.tenant, &super::scene::tenant("nobody")] {
+        let refused = scene.store.deliveries(tenant, &query).await;
+        let kind = refused.expect_err("no listing of deliveries gave this cursor").kind();
+        assert_eq!(kind, StoreErrorKind::InvalidCursor);
+    }
+    let refused = scene.store.tenants(&PageRequest::after("")).await;
+    let kind = refused.expect_err("no listing of tenants gave this cursor").kind();
+    assert_eq!(kind, StoreErrorKind::InvalidCursor);
 }
 
 async fn tenants_are_listed(scene: &Scene<'_>) {
@@ -126,9 +150,9 @@ pub async fn upkeep_removes_what_ended(fixture: &dyn StoreFixture) {
     let claims = scene.claim(ANA).await;
     scene.deliver(&claims[0]).await;
     fixture.advance(HOUR).await;
-    tend(&scene, 2 * HOUR).await;
+    scene.tend(2 * HOUR).await;
     assert_eq!(kept(&scene).await, [true, true, true], "nothing is old enough");
-    tend(&scene, HOUR / 2).await;
+    scene.tend(HOUR / 2).await;
     assert_eq!(kept(&scene).await, [false, false, true], "what is pending stays whatever its age");
     assert!(scene.delivery(claim.id).await.is_none(), "its deliveries go with it");
     let attempts = scene.store.attempts(&scene.tenant, claim.id).await.expect("attempts");
@@ -136,7 +160,24 @@ pub async fn upkeep_removes_what_ended(fixture: &dyn StoreFixture) {
     scene.publish("done", &hooks[..1]).await;
     let stats = scene.store.stats(&StatsScope::Tenant(scene.tenant.clone())).await.expect("stats");
     assert_eq!(stats.pending, 2, "a removed message id may be published again");
+    the_latest_end_counts(&scene).await;
     erasing_removes_all(&scene).await;
+}
+
+/// An event is as old as the last of its deliveries, in whatever order they were seen to end.
+async fn the_latest_end_counts(scene: &Scene<'_>) {
+    let hooks = scene.create_many(2).await;
+    scene.publish("mixed", &hooks).await;
+    scene.change(RegistryChange::Delete(hooks[0])).await;
+    scene.fixture.advance(2 * HOUR).await;
+    let (id, claims) = (super::scene::message("mixed"), scene.claim(ANA).await);
+    scene.deliver(claims.iter().find(|it| it.event.message_id == id).expect("it is due")).await;
+    let is_kept = async || scene.store.event(&scene.tenant, &id).await.expect("event").is_some();
+    scene.tend(HOUR).await;
+    assert!(is_kept().await, "one of its deliveries has just ended");
+    scene.fixture.advance(2 * HOUR).await;
+    scene.tend(HOUR).await;
+    assert!(!is_kept().await, "and in time it goes");
 }
 
 async fn kept(scene: &Scene<'_>) -> Vec<bool> {

@@ -1,5 +1,5 @@
 use super::StoreFixture;
-use super::scene::{ANA, Scene};
+use super::scene::{ANA, DAY, HOUR, Scene};
 use crate::delivery::Next;
 use crate::model::{DeliveryId, DeliveryQuery, DeliveryState, End, HookId, Status};
 use crate::registry::{Backlog, Registered, RegistryChange, Revision};
@@ -81,6 +81,7 @@ pub async fn disabled_and_deleted_get_nothing(fixture: &dyn StoreFixture) {
     assert!(scene.claim(ANA).await.is_empty(), "what was held is not tried again either");
     assert_eq!(states(&scene).await, [DeliveryState::Ended(End::Cancelled); 2], "they are cancelled");
     deleted_webhooks_get_nothing(&scene, hook).await;
+    upkeep_dates_nothing_anew(&scene).await;
 }
 
 async fn deleted_webhooks_get_nothing(scene: &Scene<'_>, hook: HookId) {
@@ -96,6 +97,22 @@ async fn deleted_webhooks_get_nothing(scene: &Scene<'_>, hook: HookId) {
     assert_eq!(scene.deliveries(delivered).await.len(), 1, "what was under way is recorded");
     let pending = DeliveryQuery::new().state(DeliveryState::Pending);
     assert!(scene.deliveries(pending).await.is_empty(), "all else has ended");
+}
+
+/// What was dropped ended then, and not when upkeep comes upon it.
+async fn upkeep_dates_nothing_anew(scene: &Scene<'_>) {
+    let hook = scene.create().await;
+    scene.publish("dropped", &[hook]).await;
+    scene.change(RegistryChange::Delete(hook)).await;
+    let ended_at = async || {
+        let dropped = DeliveryQuery::new().webhook(hook);
+        scene.deliveries(dropped).await.first().and_then(|it| it.ended_at).expect("it has ended")
+    };
+    let dropped_at = ended_at().await;
+    scene.fixture.advance(HOUR).await;
+    assert_eq!(ended_at().await, dropped_at, "a dropped delivery ended when it was dropped");
+    scene.tend(DAY).await;
+    assert_eq!(ended_at().await, dropped_at, "and so it reads once upkeep has ended it");
 }
 
 async fn states(scene: &Scene<'_>) -> Vec<DeliveryState> {
@@ -132,7 +149,7 @@ pub async fn tenants_are_apart(fixture: &dyn StoreFixture) {
 
 async fn strangers_change_nothing(stranger: &Scene<'_>, hook: HookId, claim: &Claim) {
     let (store, tenant) = (&stranger.store, &stranger.tenant);
-    let redelivery = Redelivery { origin: claim.id, expires: super::scene::DAY };
+    let redelivery = Redelivery { origin: claim.id, expires: DAY };
     let absent = Redelivery { origin: DeliveryId::new(999), ..redelivery };
     let made = store.redeliver(tenant, &[redelivery, absent]).await.expect("redeliver");
     assert_eq!(made, [None, None], "nothing of another tenant is redelivered");

@@ -13,11 +13,12 @@ use crate::model::{
 use crate::registry::{Backlog, Registered, RegistryChange, Revision, Version};
 use crate::store::{
     Claim, ClaimRequest, Claimed, HolderId, Publication, PublishAnswer, Published, Quota, Routing, Settled,
-    Settlement, Store,
+    Settlement, Store, TendRequest,
 };
 
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 pub(super) const MOMENT: Duration = Duration::from_millis(1);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const ANA: HolderId = HolderId::new(1);
 pub(super) const BEN: HolderId = HolderId::new(2);
@@ -198,6 +199,11 @@ impl<'a> Scene<'a> {
 
     pub(super) async fn deliver(&self, claim: &Claim) {
         self.finish(claim, Next::End(End::Delivered)).await;
+    }
+
+    /// Keeps house until there is no more to do.
+    pub(super) async fn tend(&self, keep: Duration) {
+        while self.store.tend(&TendRequest { keep, limit: 2 }).await.expect("tend").more {}
     }
 
     pub(super) async fn deliveries(&self, query: DeliveryQuery) -> Vec<Delivery> {

@@ -13,7 +13,9 @@ use hookwire::store::{
     Stats, StatsScope, Store, TendRequest, Tended,
 };
 
-use super::kinds::{ApplyAll, PublishAs, ShowAttemptsAs, ShowDeliveriesAs, ShowRegistryAs, TendAs, lock};
+use super::kinds::{
+    ApplyAll, PublishAs, ShowAttemptsAs, ShowDeliveriesAs, ShowRegistryAs, SweptReadAs, TendAs, lock,
+};
 use super::{Answer, Fault, catches};
 
 catches! { everything_ends:
@@ -35,6 +37,15 @@ catches! { everything_ends:
     an_old_one_that_comes_back_is_found = RevivesTheOld::default() => "the old one stays as it was",
     settling_what_has_ended_is_found = ApplyAll => "what has ended is not settled again",
     redelivering_for_a_deleted_webhook_is_found = RedeliversAlways => "not for a webhook that is gone",
+    dropped_deliveries_that_expire_are_found = ShowDeliveriesAs(expired) => "what was dropped does not expire",
+    upkeep_that_ends_what_was_dropped_as_expired_is_found = SweptReadAs::new(expired) => "nor by upkeep",
+}
+
+fn expired(mut page: Page<Delivery>) -> Page<Delivery> {
+    for it in page.items.iter_mut().filter(|it| it.state == DeliveryState::Ended(End::Cancelled)) {
+        it.state = DeliveryState::Ended(End::Expired);
+    }
+    page
 }
 
 struct TendsNothing;
@@ -117,6 +128,35 @@ catches! { paging_is_stable:
     }) => "newest first",
     a_page_that_is_too_long_is_found = PagesTooLong => "no page is longer than asked for",
     tenants_paged_by_offset_are_found = PagesTenantsByOffset => "each tenant once",
+    any_cursor_for_the_first_page_is_found = ShowsTheFirstPage
+        => "no listing of deliveries gave this cursor",
+    any_cursor_for_the_first_page_of_tenants_is_found = ShowsTheFirstTenants
+        => "no listing of tenants gave this cursor",
+}
+
+/// Takes a cursor that it cannot read for none.
+struct ShowsTheFirstPage;
+
+#[async_trait]
+impl Fault for ShowsTheFirstPage {
+    async fn deliveries(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        query: &DeliveryQuery,
+    ) -> Answer<Page<Delivery>> {
+        let first = query.clone().page(PageRequest::first());
+        inner.deliveries(tenant, query).await.or(inner.deliveries(tenant, &first).await)
+    }
+}
+
+struct ShowsTheFirstTenants;
+
+#[async_trait]
+impl Fault for ShowsTheFirstTenants {
+    async fn tenants(&self, inner: &MemoryStore, page: &PageRequest) -> Answer<Page<TenantId>> {
+        inner.tenants(page).await.or(inner.tenants(&PageRequest::first()).await)
+    }
 }
 
 fn by_offset<T>(mut all: Vec<T>, page: &PageRequest) -> Page<T> {
@@ -194,6 +234,10 @@ catches! { upkeep_removes_what_ended:
         => "its deliveries go with it",
     attempts_that_outlive_their_event_are_found = ShowAttemptsAs(|it| it.or(Some(Vec::new())))
         => "and their attempts",
+    an_event_that_is_as_old_as_its_first_end_is_found = RemovesTheSwept::default()
+        => "one of its deliveries has just ended",
+    an_event_that_stays_for_ever_once_one_was_dropped_is_found = KeepsTheSwept::default()
+        => "and in time it goes",
     erasing_nothing_is_found = ErasesNothing => "no webhook is left",
     revisions_that_begin_anew_after_erasing_are_found = ShowRegistryAs(|it| {
         if it.webhooks.is_empty() { Registry::default() } else { it }
@@ -225,6 +269,45 @@ impl Fault for RemovesPending {
     ) -> Answer<Option<EventRecord>> {
         let record = inner.event(tenant, id).await?;
         Ok(record.filter(|_| !self.0.load(Ordering::Relaxed)))
+    }
+}
+
+/// Takes what upkeep has just ended as dropped for as old as that.
+#[derive(Default)]
+struct RemovesTheSwept(AtomicBool);
+
+#[async_trait]
+impl Fault for RemovesTheSwept {
+    async fn tend(&self, inner: &MemoryStore, request: &TendRequest) -> Answer<Tended> {
+        let tended = inner.tend(request).await?;
+        self.0.fetch_or(tended.swept > 0, Ordering::Relaxed);
+        Ok(tended)
+    }
+
+    async fn event(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        id: &MessageId,
+    ) -> Answer<Option<EventRecord>> {
+        let record = inner.event(tenant, id).await?;
+        Ok(record.filter(|_| !self.0.load(Ordering::Relaxed)))
+    }
+}
+
+/// Never removes anything again once it has ended what was dropped.
+#[derive(Default)]
+struct KeepsTheSwept(AtomicBool);
+
+#[async_trait]
+impl Fault for KeepsTheSwept {
+    async fn tend(&self, inner: &MemoryStore, request: &TendRequest) -> Answer<Tended> {
+        if self.0.load(Ordering::Relaxed) {
+            return Ok(Tended::default());
+        }
+        let tended = inner.tend(request).await?;
+        self.0.fetch_or(tended.swept > 0, Ordering::Relaxed);
+        Ok(tended)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Faults that come often: something is asked, kept or shown otherwise than it was given.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -179,6 +180,37 @@ impl Fault for ShowDeliveriesAs {
         query: &DeliveryQuery,
     ) -> Answer<Page<Delivery>> {
         inner.deliveries(tenant, query).await.map(self.0)
+    }
+}
+
+/// Shows deliveries otherwise once upkeep has ended some that were dropped.
+pub(super) struct SweptReadAs {
+    show: fn(Page<Delivery>) -> Page<Delivery>,
+    has_swept: AtomicBool,
+}
+
+impl SweptReadAs {
+    pub(super) fn new(show: fn(Page<Delivery>) -> Page<Delivery>) -> Self {
+        Self { show, has_swept: AtomicBool::new(false) }
+    }
+}
+
+#[async_trait]
+impl Fault for SweptReadAs {
+    async fn tend(&self, inner: &MemoryStore, request: &TendRequest) -> Answer<Tended> {
+        let tended = inner.tend(request).await?;
+        self.has_swept.fetch_or(tended.swept > 0, Ordering::Relaxed);
+        Ok(tended)
+    }
+
+    async fn deliveries(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        query: &DeliveryQuery,
+    ) -> Answer<Page<Delivery>> {
+        let page = inner.deliveries(tenant, query).await?;
+        Ok(if self.has_swept.load(Ordering::Relaxed) { (self.show)(page) } else { page })
     }
 }
 

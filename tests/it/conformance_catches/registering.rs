@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hookwire::TenantId;
@@ -14,7 +16,7 @@ use hookwire::store::{
 };
 use hookwire::testing::Call;
 
-use super::kinds::{CommitAs, Ledger, ReceiveAs, ShowRegistryAs, lock};
+use super::kinds::{CommitAs, Ledger, ReceiveAs, ShowRegistryAs, SweptReadAs, lock};
 use super::{Answer, Fault, catches};
 
 catches! { old_revisions_change_nothing:
@@ -177,6 +179,33 @@ catches! { disabled_and_deleted_get_nothing:
         => "all else has ended",
     results_of_deleted_webhooks_that_are_lost_are_found = FencesTheDeleted::default()
         => "a live claim is settled",
+    an_end_that_moves_with_the_clock_is_found = EndsWhenLookedAt::default()
+        => "a dropped delivery ended when it was dropped",
+    upkeep_that_dates_an_end_anew_is_found = SweptReadAs::new(|mut page| {
+        page.items.iter_mut().for_each(|it| it.ended_at = it.ended_at.map(|at| at.plus(MOMENT)));
+        page
+    }) => "and so it reads once upkeep has ended it",
+}
+
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// Shows each end later than the last time.
+#[derive(Default)]
+struct EndsWhenLookedAt(AtomicU32);
+
+#[async_trait]
+impl Fault for EndsWhenLookedAt {
+    async fn deliveries(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        query: &DeliveryQuery,
+    ) -> Answer<Page<Delivery>> {
+        let mut page = inner.deliveries(tenant, query).await?;
+        let late = MOMENT * self.0.fetch_add(1, Ordering::Relaxed);
+        page.items.iter_mut().for_each(|it| it.ended_at = it.ended_at.map(|at| at.plus(late)));
+        Ok(page)
+    }
 }
 
 /// Queues again what was held when its backlog was dropped.
@@ -195,7 +224,7 @@ impl Fault for RetriesTheCancelled {
         let answers = inner.settle(items).await?;
         for item in items.iter().filter(|item| matches!(item.next, Next::Again(_))) {
             let Some(claim) = self.0.claim_on(item.id) else { continue };
-            let again = Redelivery { origin: item.id, expires: std::time::Duration::from_secs(1_000) };
+            let again = Redelivery { origin: item.id, expires: Duration::from_secs(1_000) };
             inner.redeliver(&claim.tenant, &[again]).await?;
         }
         Ok(answers)

@@ -1,16 +1,25 @@
 //! What keeps the files from growing.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hookwire::model::{HookId, MessageId};
-use hookwire::store::{Publication, PublishAnswer, Store, TendRequest};
+use hookwire::store::{Publication, PublishAnswer, SqliteStore, StatsScope, Store, TendRequest};
 
 use super::{Directory, SqliteFixture, claim, create, delivered, fixture, open, publication, publication_of};
 
 /// How many deliveries are made between two looks.
 const STEP: usize = 250;
+
+/// About 10 MB, as the documentation says of the log.
+const MOST_USUAL: u64 = 12 * 1024 * 1024;
+
+/// The most of it while others read, as documented.
+const MOST_READ: u64 = 32 * 1024 * 1024;
 
 fn length(path: &Path) -> u64 {
     fs::metadata(path).expect("a file").len()
@@ -76,7 +85,7 @@ async fn a_reader_that_stays_does_no_lasting_harm() {
     let store = open(&directory.file()).await.expect("a new file");
     let hook = create(&store).await;
     let item = publication_of(&store, "m", hook, 1_000_000).await;
-    let write = async |range: std::ops::Range<usize>| {
+    let write = async |range: Range<usize>| {
         for n in range {
             store.publish(&[renamed(&item, n)], None).await.expect("published");
         }
@@ -98,4 +107,90 @@ async fn a_reader_that_stays_does_no_lasting_harm() {
     assert!(length(&log) <= MOST, "{} bytes once it has ended", length(&log));
     write(100..150).await;
     assert!(length(&log) <= MOST, "and so it stays: {} bytes", length(&log));
+}
+
+/// Publishes so many, one by one, and gives the greatest length of the log meanwhile.
+async fn longest_log(store: &SqliteStore, log: &Path, item: &Publication, range: Range<usize>) -> u64 {
+    let mut longest = 0;
+    for n in range {
+        store.publish(&[renamed(item, n)], None).await.expect("published");
+        longest = longest.max(length(log));
+    }
+    longest
+}
+
+#[tokio::test]
+async fn the_log_stays_as_short_as_documented_whatever_is_written() {
+    for (bytes, events) in [(1, 3_000), (4_000, 2_000), (250_000, 150)] {
+        let directory = Directory::new();
+        let store = open(&directory.file()).await.expect("a new file");
+        let hook = create(&store).await;
+        let item = publication_of(&store, "m", hook, bytes).await;
+        let log = directory.path("hooks.db-wal");
+        let longest = longest_log(&store, &log, &item, 0..events).await;
+        let batch: Vec<_> = (events..events + 2_000).map(|n| renamed(&item, n)).collect();
+        for part in batch.chunks(if bytes > 100_000 { 4 } else { 100 }).take(40) {
+            store.publish(part, None).await.expect("published");
+        }
+        assert!(longest < MOST_USUAL, "{longest} bytes of log for payloads of {bytes}");
+        assert!(length(&log) < MOST_USUAL, "{} bytes by batches for payloads of {bytes}", length(&log));
+    }
+}
+
+/// What a killed process would leave: the file and its log as they are while it runs.
+fn left_by_a_kill(from: &Directory) -> Directory {
+    let left = Directory::new();
+    for name in ["hooks.db", "hooks.db-wal"] {
+        fs::copy(from.path(name), left.path(name)).expect("copied");
+    }
+    left
+}
+
+/// Each of the processes writes too little for the log to be copied on that account.
+#[tokio::test]
+async fn logs_that_kills_leave_do_not_add_up() {
+    let mut directory = Directory::new();
+    let mut store = open(&directory.file()).await.expect("a new file");
+    let hook = create(&store).await;
+    let item = publication(&store, "m", hook).await;
+    for run in 0..8 {
+        let longest =
+            longest_log(&store, &directory.path("hooks.db-wal"), &item, run * 100..(run + 1) * 100).await;
+        assert!(longest < MOST_USUAL, "{longest} bytes in run {run}");
+        let left = left_by_a_kill(&directory);
+        drop(store);
+        directory = left;
+        store = open(&directory.file()).await.expect("as it was left");
+    }
+    assert_eq!(pending(&store).await, 800, "and nothing is lost");
+}
+
+async fn pending(store: &SqliteStore) -> u64 {
+    store.stats(&StatsScope::All).await.expect("counted").pending
+}
+
+/// Of several that count without a pause, one or the other always reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_stays_short_while_others_read_without_a_pause() {
+    let directory = Directory::new();
+    let store = Arc::new(open(&directory.file()).await.expect("a new file"));
+    let hook = create(&store).await;
+    let item = publication(&store, "m", hook).await;
+    let (has_ended, log) = (Arc::new(AtomicBool::new(false)), directory.path("hooks.db-wal"));
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (store, has_ended) = (Arc::clone(&store), Arc::clone(&has_ended));
+            tokio::spawn(async move {
+                while !has_ended.load(Ordering::Relaxed) {
+                    pending(&store).await;
+                }
+            })
+        })
+        .collect();
+    let longest = longest_log(&store, &log, &item, 0..4_000).await;
+    has_ended.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.expect("it reads to its end");
+    }
+    assert!(longest < MOST_READ, "{longest} bytes of log");
 }
