@@ -5,6 +5,7 @@ mod connecting;
 mod cut;
 mod fleet;
 mod function;
+mod gathering;
 mod in_transaction;
 mod leases;
 mod outage;
