@@ -11,5 +11,6 @@ mod leases;
 mod outage;
 mod partly;
 mod plans;
+mod stress;
 mod support;
 mod turns;
