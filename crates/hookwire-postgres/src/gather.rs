@@ -1,6 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::error::Error;
 use std::iter::successors;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,6 +9,8 @@ use hookwire::model::TenantId;
 use hookwire::store::{Claim, ClaimRequest, Publication, PublishAnswer, Published, StoreError};
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
+/// The most rows, and the most bytes of payload, that are published in one transaction.
+pub(crate) const MOST: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 /// Calls to publish that gather, tenant by tenant, while one before them is being written: they go into the next
 /// transaction together. So the more callers there are, the more of them share one, and a single one waits for
 /// nobody.
@@ -129,6 +132,33 @@ impl Drop for Turn {
             self.gather.waiting().remove(&self.tenant);
         }
     }
+}
+
+/// The numbers of the items, in their order, by tenants and in parts of a size that one transaction bears.
+pub(crate) fn parts(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
+    let mut parts = Vec::new();
+    for (tenant, numbers) in by_tenant(items.iter().map(|item| &item.tenant)) {
+        let (mut part, mut size) = (Vec::new(), Size::default());
+        for number in numbers {
+            size.add(&items[number]);
+            part.push(number);
+            if size.reaches(MOST) {
+                parts.push((tenant.clone(), mem::take(&mut part)));
+                size = Size::default();
+            }
+        }
+        parts.extend((!part.is_empty()).then_some((tenant, part)));
+    }
+    parts
+}
+
+/// The numbers of the items of each tenant, in their order.
+pub(crate) fn by_tenant<'a>(tenants: impl Iterator<Item = &'a TenantId>) -> BTreeMap<TenantId, Vec<usize>> {
+    let mut numbers: BTreeMap<TenantId, Vec<usize>> = BTreeMap::new();
+    for (number, tenant) in tenants.enumerate() {
+        numbers.entry(tenant.clone()).or_default().push(number);
+    }
+    numbers
 }
 
 /// For whom the deliveries of a group may be held: as much as the one that offers least.

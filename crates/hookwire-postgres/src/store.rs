@@ -1,7 +1,5 @@
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -20,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use crate::claim::{Take, Taken};
 use crate::connect::{ConnectError, Target};
 use crate::fault::Fault;
-use crate::gather::{self, Call, Gather, Size, Turn};
+use crate::gather::{self, Call, Gather, MOST, Turn, by_tenant, parts};
 use crate::hands::Hands;
 use crate::log;
 use crate::news::News;
@@ -34,8 +32,6 @@ use crate::session::{Sessions, Work};
 use crate::settle::{Release, Settle};
 use crate::upkeep::{Erase, Expire, Remove, Repair, Sweep};
 
-/// The most rows, and the most bytes of payload, that are published in one transaction.
-const MOST: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 /// How long items are published each by itself: every one may have to wait for a lock that somebody keeps.
 const MOST_APART: Duration = Duration::from_secs(5);
 /// The most settlements of one transaction.
@@ -326,15 +322,6 @@ impl Inner {
     }
 }
 
-/// The numbers of the items of each tenant, in their order.
-fn by_tenant<'a>(tenants: impl Iterator<Item = &'a TenantId>) -> BTreeMap<TenantId, Vec<usize>> {
-    let mut numbers: BTreeMap<TenantId, Vec<usize>> = BTreeMap::new();
-    for (number, tenant) in tenants.enumerate() {
-        numbers.entry(tenant.clone()).or_default().push(number);
-    }
-    numbers
-}
-
 /// What may still be held once this is.
 fn less(hold: Option<ClaimRequest>, held: &[Claim]) -> Option<ClaimRequest> {
     let hold = hold.map(|it| ClaimRequest {
@@ -348,24 +335,6 @@ fn less(hold: Option<ClaimRequest>, held: &[Claim]) -> Option<ClaimRequest> {
 
 fn bytes_of(claims: &[Claim]) -> usize {
     claims.iter().map(|claim| claim.event.payload.get().len()).sum()
-}
-
-/// The numbers of the items, in their order, by tenants and in parts of a size that one transaction bears.
-fn parts(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
-    let mut parts = Vec::new();
-    for (tenant, numbers) in by_tenant(items.iter().map(|item| &item.tenant)) {
-        let (mut part, mut size) = (Vec::new(), Size::default());
-        for number in numbers {
-            size.add(&items[number]);
-            part.push(number);
-            if size.reaches(MOST) {
-                parts.push((tenant.clone(), mem::take(&mut part)));
-                size = Size::default();
-            }
-        }
-        parts.extend((!part.is_empty()).then_some((tenant, part)));
-    }
-    parts
 }
 
 #[async_trait]
