@@ -207,11 +207,11 @@ async fn run(seed: u64) {
     }
     // One of those who played, who knows what it has no room for, and nobody else.
     player(0).drain(dice(100)).await;
-    let book = book.lock().expect("nobody panicked");
     let waiting = "SELECT count(*) FILTER (WHERE state = 0), count(*) FROM delivery";
     let row = schema.client().await.query_one(waiting, &[]).await.expect("a count");
     let (waiting, written): (i64, i64) = (row.get(0), row.get(1));
     assert_eq!(waiting, 0, "seed {seed}: pending of {written}");
+    let book = book.lock().expect("nobody panicked");
     assert_eq!(usize::try_from(written).expect("few"), book.written, "seed {seed}");
     let ended = book.claimed.values().filter(|(_, is_over)| *is_over).count();
     assert_eq!(ended, book.written, "seed {seed}: each is delivered once");
