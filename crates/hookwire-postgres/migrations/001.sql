@@ -165,6 +165,9 @@ BEGIN
             PERFORM refuse(field, 'is to be 1 to 128 characters without control characters');
         END IF;
     END LOOP;
+    IF char_length(document ->> 'actor') > 256 OR (document ->> 'actor') ~ '[\u0001-\u001F\u007F-\u009F]' THEN
+        PERFORM refuse('actor', 'is to be at most 256 characters without control characters');
+    END IF;
     IF document ->> 'tenant' IS NULL THEN
         PERFORM refuse('tenant', 'is missing');
     END IF;

@@ -1,5 +1,7 @@
 //! Which of the due deliveries a claim takes: a pure decision.
 
+use std::collections::HashSet;
+
 use hookwire::delivery::LaneClass;
 use hookwire::model::{HookId, TenantId};
 use hookwire::store::{ClaimRequest, Held};
@@ -14,6 +16,8 @@ pub(crate) struct Offer {
     pub(crate) hook: HookId,
     pub(crate) class: LaneClass,
     pub(crate) heads: Vec<Head>,
+    /// Whether there may be more that is due behind these.
+    pub(crate) is_part: bool,
 }
 
 /// A delivery that is due.
@@ -32,10 +36,20 @@ pub(crate) struct Choice {
     pub(crate) taken: Vec<(usize, Head)>,
     /// Whether limit or bytes left out something for which there was room.
     pub(crate) is_cut: bool,
+    /// The numbers of the offers of which more might be taken: there is room still.
+    pub(crate) with_room: HashSet<usize>,
 }
 
 /// Takes from the lanes by turns, one of each in a round, as far as request and room reach.
 pub(crate) fn choose(offers: &[Offer], request: &ClaimRequest, held: &mut Held) -> Choice {
+    let mut choice = take(offers, request, held);
+    let has_room = |offer: &Offer| held.room(&request.quota, &offer.tenant, offer.hook, offer.class) > 0;
+    let with_room = offers.iter().enumerate().filter(|(_, offer)| has_room(offer));
+    choice.with_room = with_room.map(|(number, _)| number).collect();
+    choice
+}
+
+fn take(offers: &[Offer], request: &ClaimRequest, held: &mut Held) -> Choice {
     let mut choice = Choice::default();
     let mut bytes = 0;
     for round in 0.. {
@@ -73,7 +87,7 @@ mod tests {
         let head = |n| Head { id: lane * 100 + n, event: 1, fence: 0, attempts: 0, bytes: 10 };
         let heads = (0..i64::try_from(heads).unwrap()).map(head).collect();
         let (tenant, hook) = (TenantId::new("acme").unwrap(), HookId::new(lane));
-        Offer { lane, tenant, hook, class: LaneClass::Open, heads }
+        Offer { lane, tenant, hook, class: LaneClass::Open, heads, is_part: false }
     }
 
     fn request(limit: usize, max_bytes: usize, per_webhook: usize) -> ClaimRequest {
@@ -104,5 +118,11 @@ mod tests {
     #[test]
     fn what_has_no_room_is_passed_over_and_cuts_nothing() {
         assert_eq!(chosen(&request(10, 1000, 1)), (vec![100, 200, 300], false));
+    }
+
+    #[test]
+    fn it_tells_of_which_more_might_be_taken() {
+        let choice = choose(&[offer(1, 4), offer(2, 1)], &request(10, 1000, 3), &mut Held::default());
+        assert_eq!(choice.with_room, HashSet::from([1]));
     }
 }

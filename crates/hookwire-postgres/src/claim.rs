@@ -15,7 +15,7 @@ use crate::hands::{Hands, Key, Lease, Reserved};
 use crate::lanes::{self, NOTHING};
 use crate::rows::{Lane, LaneId, event, event_columns, fence_of, holder_bytes, whole};
 use crate::session::{Tx, Work};
-use crate::turns::alternate;
+use crate::turns::in_turn;
 use crate::walk::{PICK, SEE, Walk, lock_free, see};
 
 /// The most lanes that one claim looks at.
@@ -23,7 +23,7 @@ const MOST_LANES: usize = 64;
 /// The most lanes that one claim looks at because their time has come.
 const MOST_TIMERS: i64 = 256;
 /// The most deliveries of one lane that one claim looks at.
-pub(crate) const MOST_HEADS: usize = 256;
+const MOST_HEADS: usize = 256;
 /// After this long a lane is looked at again that others had locked when its time came.
 const WHILE_LOCKED: Duration = Duration::from_millis(100);
 
@@ -89,9 +89,8 @@ impl Take {
         let plan = self.hands.plan(holder, quota, now, oldest);
         let seen = see(tx, &plan).await?;
         let with_room = self.hands.with_room(holder, quota, &seen);
-        let in_turn = alternate(seen.iter().map(|seen| seen.in_order().map(|it| it.id).collect()).collect());
         let mut wanted = Vec::new();
-        for id in in_turn.filter(|id| with_room.contains(id)) {
+        for id in in_turn(&seen, |id| with_room.contains(&id), plan.number) {
             if wanted.len() < self.request.limit.clamp(1, MOST_LANES) && !wanted.contains(&id) {
                 wanted.push(id);
             }
@@ -110,7 +109,8 @@ impl Take {
             if has_room {
                 let more;
                 (*turn, more) = turn.after(seen, fate, walk.oldest);
-                has_more |= more;
+                // Who asks for nothing could get nothing more.
+                has_more |= more && self.request.limit > 0;
             }
         }
         self.hands.walked(self.request.holder, &walk.plan, turns);
@@ -136,14 +136,17 @@ impl Take {
         let epochs: Vec<i64> = lanes.iter().map(|lane| lane.epoch).collect();
         let floors: Vec<i64> = lanes.iter().map(|lane| lane.floor.unwrap_or(i64::MIN)).collect();
         let most = self.request.limit.min(self.request.quota.per_webhook()).min(MOST_HEADS);
-        let mut expired = Vec::new();
+        let (mut expired, mut looked_at) = (Vec::new(), vec![0; lanes.len()]);
         for row in tx.rows(HEADS, &[&ids, &epochs, &floors, &whole(most), &now]).await? {
+            let Some(number) = numbers.get(&row.try_get("lane")?) else { continue };
+            looked_at[*number] += 1;
             if row.try_get::<_, i64>("expires")? <= now {
                 expired.push(row.try_get("id")?);
-            } else if let Some(number) = numbers.get(&row.try_get("lane")?) {
+            } else {
                 offers[*number].heads.push(Head::read(&row)?);
             }
         }
+        offers.iter_mut().zip(looked_at).for_each(|(offer, looked_at)| offer.is_part = looked_at >= most);
         Ok((offers, expired))
     }
 
@@ -260,7 +263,7 @@ impl Offer {
     /// An empty one.
     pub(crate) fn of(lane: &Lane) -> Self {
         let (tenant, class) = (lane.tenant.clone(), lane.health.class());
-        Self { lane: lane.id, tenant, hook: lane.hook, class, heads: Vec::new() }
+        Self { lane: lane.id, tenant, hook: lane.hook, class, heads: Vec::new(), is_part: false }
     }
 }
 

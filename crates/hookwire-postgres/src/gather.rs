@@ -1,23 +1,31 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::error::Error;
 use std::iter::successors;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hookwire::model::TenantId;
-use hookwire::store::{Claim, ClaimRequest, Publication, Published, StoreError};
+use hookwire::store::{Claim, ClaimRequest, Publication, PublishAnswer, Published, StoreError};
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
+/// The most rows, and the most bytes of payload, that are published in one transaction.
+pub(crate) const MOST: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 /// Calls to publish that gather, tenant by tenant, while one before them is being written: they go into the next
 /// transaction together. So the more callers there are, the more of them share one, and a single one waits for
 /// nobody.
 #[derive(Debug, Default)]
-pub(crate) struct Gather(Mutex<HashMap<TenantId, Vec<Call>>>);
+pub(crate) struct Gather {
+    waiting: Mutex<HashMap<TenantId, Vec<Call>>>,
+    calls: AtomicU64,
+}
 
 /// One call: what it publishes, and for whom it may be held.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) items: Vec<Arc<Publication>>,
     pub(crate) hold: Option<ClaimRequest>,
+    number: u64,
     answer: Sender<Result<Published, StoreError>>,
 }
 
@@ -29,6 +37,24 @@ pub(crate) struct Turn {
     is_over: bool,
 }
 
+/// How much a transaction writes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Size {
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Size {
+    pub(crate) fn add(&mut self, item: &Publication) {
+        self.rows += 1 + item.routing.targets.len();
+        self.bytes += item.event.payload.get().len();
+    }
+
+    pub(crate) const fn reaches(self, most: Self) -> bool {
+        self.rows >= most.rows || self.bytes >= most.bytes
+    }
+}
+
 impl Call {
     /// A call, and where its answer will come.
     pub(crate) fn new(
@@ -36,7 +62,7 @@ impl Call {
         hold: Option<ClaimRequest>,
     ) -> (Self, Receiver<Result<Published, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        (Self { items, hold, answer }, answered)
+        (Self { items, hold, number: 0, answer }, answered)
     }
 
     /// Whether both may be held for the same dispatcher, or neither is.
@@ -47,20 +73,29 @@ impl Call {
 }
 
 impl Gather {
-    /// Adds a call, and gives the right to write if nobody has it.
-    pub(crate) fn add(self: &Arc<Self>, tenant: TenantId, call: Call) -> Option<Turn> {
+    /// Adds a call, and gives its number, and the right to write if nobody has it.
+    pub(crate) fn add(self: &Arc<Self>, tenant: &TenantId, call: Call) -> (u64, Option<Turn>) {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let call = Call { number, ..call };
         let mut waiting = self.waiting();
-        if let Some(calls) = waiting.get_mut(&tenant) {
+        if let Some(calls) = waiting.get_mut(tenant) {
             calls.push(call);
-            return None;
+            return (number, None);
         }
         waiting.insert(tenant.clone(), vec![call]);
-        Some(Turn { gather: Arc::clone(self), tenant, is_over: false })
+        (number, Some(Turn { gather: Arc::clone(self), tenant: tenant.clone(), is_over: false }))
+    }
+
+    /// Takes back a call that still waits; one that is being written has its answer to come.
+    pub(crate) fn withdraw(&self, tenant: &TenantId, number: u64) -> bool {
+        let mut waiting = self.waiting();
+        let calls = waiting.get_mut(tenant);
+        calls.is_some_and(|calls| calls.extract_if(.., |call| call.number == number).count() > 0)
     }
 
     /// Whole at every point, so a poisoned lock is as good.
     fn waiting(&self) -> MutexGuard<'_, HashMap<TenantId, Vec<Call>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,9 +104,9 @@ impl Turn {
         &self.tenant
     }
 
-    /// The first of the calls that wait, with those that go with it, as many as come to so many rows; `None` once
-    /// nothing waits, with which the right ends. Calls whose callers have gone are left out.
-    pub(crate) fn next(&mut self, most_rows: usize) -> Option<Vec<Call>> {
+    /// The first of the calls that wait, with those that go with it, as many as come to so many rows and bytes;
+    /// `None` once nothing waits, with which the right ends. Calls whose callers have gone are left out.
+    pub(crate) fn next(&mut self, most: Size) -> Option<Vec<Call>> {
         let mut waiting = self.gather.waiting();
         let calls = waiting.get_mut(&self.tenant)?;
         calls.retain(|call| !call.answer.is_closed());
@@ -80,10 +115,10 @@ impl Turn {
             self.is_over = true;
             return None;
         }
-        let mut rows = 0;
+        let mut size = Size::default();
         let group = calls.iter().take_while(|call| {
-            let fits = rows < most_rows && call.goes_with(&calls[0]);
-            rows += call.items.iter().map(|item| 1 + item.routing.targets.len()).sum::<usize>();
+            let fits = !size.reaches(most) && call.goes_with(&calls[0]);
+            call.items.iter().for_each(|item| size.add(item));
             fits
         });
         let count = group.count();
@@ -97,6 +132,33 @@ impl Drop for Turn {
             self.gather.waiting().remove(&self.tenant);
         }
     }
+}
+
+/// The numbers of the items, in their order, by tenants and in parts of a size that one transaction bears.
+pub(crate) fn parts(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
+    let mut parts = Vec::new();
+    for (tenant, numbers) in by_tenant(items.iter().map(|item| &item.tenant)) {
+        let (mut part, mut size) = (Vec::new(), Size::default());
+        for number in numbers {
+            size.add(&items[number]);
+            part.push(number);
+            if size.reaches(MOST) {
+                parts.push((tenant.clone(), mem::take(&mut part)));
+                size = Size::default();
+            }
+        }
+        parts.extend((!part.is_empty()).then_some((tenant, part)));
+    }
+    parts
+}
+
+/// The numbers of the items of each tenant, in their order.
+pub(crate) fn by_tenant<'a>(tenants: impl Iterator<Item = &'a TenantId>) -> BTreeMap<TenantId, Vec<usize>> {
+    let mut numbers: BTreeMap<TenantId, Vec<usize>> = BTreeMap::new();
+    for (number, tenant) in tenants.enumerate() {
+        numbers.entry(tenant.clone()).or_default().push(number);
+    }
+    numbers
 }
 
 /// For whom the deliveries of a group may be held: as much as the one that offers least.
@@ -118,10 +180,12 @@ pub(crate) fn answer(calls: Vec<Call>, done: Result<Published, StoreError>) {
     let mut answers = published.answers.into_iter();
     let mut held = published.held;
     for call in calls {
-        let is_its =
-            |claim: &mut Claim| call.items.iter().any(|it| it.event.message_id == claim.event.message_id);
+        let answers: Vec<_> = answers.by_ref().take(call.items.len()).collect();
+        // Others may have published the same in vain: what is held is theirs who wrote it.
+        let stored = call.items.iter().zip(&answers).filter(|(_, it)| matches!(it, PublishAnswer::Stored(_)));
+        let stored: HashSet<_> = stored.map(|(item, _)| &item.event.message_id).collect();
+        let is_its = |claim: &mut Claim| stored.contains(&claim.event.message_id);
         let held = held.extract_if(.., is_its).collect();
-        let answers = answers.by_ref().take(call.items.len()).collect();
         // Whoever has gone finds out by publishing again; what is held for it is due when the lease ends.
         let _ = call.answer.send(Ok(Published { answers, held }));
     }
@@ -147,9 +211,10 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 mod tests {
     use std::time::Duration;
 
-    use hookwire::model::{Event, EventId, MessageId, Timestamp};
-    use hookwire::registry::Revision;
-    use hookwire::store::{HolderId, PublishAnswer, Quota, Routing, StoreErrorKind};
+    use hookwire::delivery::Health;
+    use hookwire::model::{DeliveryId, DeliveryOptions, Event, EventId, MessageId, SealedSecrets, Timestamp};
+    use hookwire::registry::{Registered, Revision, Version};
+    use hookwire::store::{Fence, HolderId, Quota, Receipt, Routing, StoreErrorKind};
 
     use super::*;
 
@@ -174,7 +239,26 @@ mod tests {
 
     fn add(gather: &Arc<Gather>, ids: &[&str], holder: u128) -> (Option<Turn>, Answered) {
         let (call, answered) = call(ids, holder);
-        (gather.add(acme(), call), answered)
+        (gather.add(&acme(), call).1, answered)
+    }
+
+    const fn rows(rows: usize) -> Size {
+        Size { rows, bytes: usize::MAX }
+    }
+
+    fn claim_of(item: &Publication) -> Claim {
+        let webhook =
+            r#"{"hook_id":1,"name":"h","url":"https://hooks.example.com/","subscriptions":[{"event_id":1}]}"#;
+        let hook = Registered {
+            webhook: serde_json::from_str(webhook).unwrap(),
+            options: DeliveryOptions::default(),
+            secrets: SealedSecrets::new("sealed"),
+            version: Version::default(),
+            disabled: None,
+        };
+        let (id, fence, hook) = (DeliveryId::new(1), Fence::new(1), Arc::new(hook));
+        let (event, health) = (Arc::new(item.event.clone()), Health::default());
+        Claim { id, fence, tenant: acme(), hook, event, attempts: 0, health }
     }
 
     /// How many items each call of a group has.
@@ -190,13 +274,32 @@ mod tests {
         let others = [(["b", "c"], 1), (["d", "e"], 1), (["f", "g"], 2)];
         let others = others.map(|(ids, holder)| add(&gather, &ids, holder));
         assert!(others.iter().all(|(turn, _)| turn.is_none()), "one writes at a time");
-        assert_eq!(sizes(turn.next(3)), [1, 2]);
-        assert_eq!(sizes(turn.next(3)), [2], "the next is for another dispatcher");
-        assert_eq!(sizes(turn.next(1)), [2], "a large one comes alone");
-        assert!(turn.next(3).is_none());
+        assert_eq!(sizes(turn.next(rows(3))), [1, 2]);
+        assert_eq!(sizes(turn.next(rows(3))), [2], "the next is for another dispatcher");
+        assert_eq!(sizes(turn.next(rows(1))), [2], "a large one comes alone");
+        assert!(turn.next(rows(3)).is_none());
         let (next, _later) = add(&gather, &["h"], 1);
         drop(turn);
-        assert_eq!(sizes(next.expect("the right has ended").next(3)), [1], "and its end takes nothing along");
+        assert_eq!(
+            sizes(next.expect("the right has ended").next(rows(3))),
+            [1],
+            "and its end takes nothing along"
+        );
+    }
+
+    #[test]
+    fn only_a_call_that_waits_can_be_withdrawn() {
+        let gather: Arc<Gather> = Arc::default();
+        let calls = [call(&["a"], 1), call(&["b"], 1), call(&["c"], 1)];
+        let (calls, _answered): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
+        let mut added = calls.into_iter().map(|call| gather.add(&acme(), call)).collect::<Vec<_>>();
+        let numbers: Vec<_> = added.iter().map(|(number, _)| *number).collect();
+        let mut turn = added.remove(0).1.expect("the right to write");
+        let group = turn.next(rows(1));
+        assert!(!gather.withdraw(&acme(), numbers[0]), "it is being written");
+        assert!(gather.withdraw(&acme(), numbers[1]) && !gather.withdraw(&acme(), numbers[1]));
+        drop(group);
+        assert_eq!(sizes(turn.next(rows(9))), [1], "the other still waits");
     }
 
     #[test]
@@ -204,7 +307,7 @@ mod tests {
         let gather = Arc::default();
         let (turn, first) = add(&gather, &["a"], 1);
         drop(first);
-        assert!(turn.expect("the right to write").next(3).is_none());
+        assert!(turn.expect("the right to write").next(rows(3)).is_none());
     }
 
     #[test]
@@ -224,6 +327,17 @@ mod tests {
         answer(vec![one, two], Ok(Published { answers, held: Vec::new() }));
         assert_eq!(to_one.try_recv().unwrap().unwrap().answers.len(), 2);
         assert!(to_two.try_recv().unwrap().unwrap().answers.is_empty(), "it did not come to this one");
+    }
+
+    #[test]
+    fn what_is_held_goes_to_the_one_that_was_stored() {
+        let ((one, mut to_one), (two, mut to_two)) = (call(&["a"], 1), call(&["a"], 1));
+        let held = vec![claim_of(&one.items[0])];
+        let receipt = Receipt { published_at: Timestamp::from_secs(1), targets: 1, skipped: 0 };
+        let answers = vec![PublishAnswer::Stale(Revision::default()), PublishAnswer::Stored(receipt)];
+        answer(vec![one, two], Ok(Published { answers, held }));
+        let held = [&mut to_one, &mut to_two].map(|it| it.try_recv().unwrap().unwrap().held.len());
+        assert_eq!(held, [0, 1]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use hookwire::model::{HookId, TenantId};
 use hookwire::store::{Held, HolderId, Quota};
 
 use crate::rows::{CLASSES, LaneId};
-use crate::turns::{Seen, Turn};
+use crate::turns::{Candidate, Seen, Turn};
 
 /// A claim: the delivery and its fence.
 pub(crate) type Key = (i64, i64);
@@ -30,6 +30,8 @@ struct Hand {
     leases: HashMap<Key, Lease>,
     /// By class, once it has claimed.
     turns: Option<[Turn; 3]>,
+    /// How often it claimed.
+    claims: usize,
     /// How often it got room back.
     returns: u64,
     /// By which it knows what it has no room for.
@@ -53,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) turns: [Turn; 3],
     /// Whether there is room in each class.
     pub(crate) has_room: [bool; 3],
+    /// Of the claim among those of its holder.
+    pub(crate) number: usize,
     returns: u64,
 }
 
@@ -77,7 +81,8 @@ impl Hands {
             *turns = turns.map(Turn::anew);
         }
         let has_room = CLASSES.map(|class| hand.held.room_in_class(quota, class) > 0);
-        Plan { turns: *turns, has_room, returns: hand.returns }
+        hand.claims = hand.claims.wrapping_add(1);
+        Plan { turns: *turns, has_room, number: hand.claims, returns: hand.returns }
     }
 
     /// Those of the lanes for which the holder has room.
@@ -87,7 +92,8 @@ impl Hands {
         let held = state.hands.get(&holder).map_or(&nothing, |hand| &hand.held);
         let lanes = CLASSES.into_iter().zip(seen).flat_map(|(class, seen)| {
             let lanes = seen.fresh.iter().chain(&seen.ring);
-            lanes.filter(move |it| held.room(quota, &it.tenant, it.hook, class) > 0)
+            let room = move |it: &Candidate| Some(held.room(quota, it.tenant.as_ref()?, it.hook, class));
+            lanes.filter(move |it| room(it).is_some_and(|room| room > 0))
         });
         lanes.map(|it| it.id).collect()
     }
@@ -199,7 +205,7 @@ impl Drop for Reserved {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::turns::{Candidate, Fate};
+    use crate::turns::Fate;
 
     const KEY: Key = (1, 1);
 
@@ -214,7 +220,7 @@ mod tests {
 
     /// Whether the one thing that a holder has room for is free.
     fn has_room(hands: &Hands, holder: u128) -> bool {
-        let (tenant, hook) = (TenantId::new("acme").unwrap(), HookId::new(1));
+        let (tenant, hook) = (TenantId::new("acme").ok(), HookId::new(1));
         let ring = vec![Candidate { id: 1, tenant, hook, readied: 0 }];
         let seen = [Seen { ring, ..Seen::default() }, Seen::default(), Seen::default()];
         let quota = Quota::default().with_per_webhook(1);

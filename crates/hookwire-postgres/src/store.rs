@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -13,12 +12,13 @@ use hookwire::store::{
     Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
     StoreErrorKind, TendRequest, Tended, WakeMark,
 };
-use tokio::time::Instant;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
 use crate::claim::{Take, Taken};
 use crate::connect::{ConnectError, Target};
 use crate::fault::Fault;
-use crate::gather::{self, Call, Gather, Turn};
+use crate::gather::{self, Call, Gather, MOST, Turn, by_tenant, parts};
 use crate::hands::Hands;
 use crate::log;
 use crate::news::News;
@@ -32,9 +32,6 @@ use crate::session::{Sessions, Work};
 use crate::settle::{Release, Settle};
 use crate::upkeep::{Erase, Expire, Remove, Repair, Sweep};
 
-/// The most rows, and the most bytes of payload, that are published in one transaction.
-const MOST_ROWS: usize = 512;
-const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How long items are published each by itself: every one may have to wait for a lock that somebody keeps.
 const MOST_APART: Duration = Duration::from_secs(5);
 /// The most settlements of one transaction.
@@ -79,6 +76,7 @@ const MOST_WAITS: usize = 4;
 pub struct PostgresStore {
     inner: Arc<Inner>,
     poll_every: Duration,
+    publish_timeout: Duration,
     pub(crate) schema: SchemaName,
     pub(crate) publish_statement: String,
 }
@@ -123,23 +121,32 @@ impl PostgresStore {
         let news = if options.listen { News::shared(target, sessions.clone()) } else { News::local() };
         let (hands, gather, repaired) = (Arc::default(), Arc::default(), AtomicI64::new(0));
         let inner = Arc::new(Inner { sessions, hands, gather, news, repaired });
-        Ok(Self { inner, poll_every: options.poll_every, schema, publish_statement })
+        let (poll_every, publish_timeout) = (options.poll_every, options.publish_timeout);
+        Ok(Self { inner, poll_every, publish_timeout, schema, publish_statement })
     }
 
     /// Publishes items of one tenant, together with what others publish of it at the same time.
     async fn publish_of(
         &self,
-        tenant: TenantId,
+        tenant: &TenantId,
         items: Vec<Arc<Publication>>,
         hold: Option<ClaimRequest>,
     ) -> Result<Published, StoreError> {
-        let (call, answered) = Call::new(items, hold);
-        if let Some(turn) = self.inner.gather.add(tenant, call) {
+        let (call, mut answered) = Call::new(items, hold);
+        let (number, turn) = self.inner.gather.add(tenant, call);
+        if let Some(turn) = turn {
             let inner = Arc::clone(&self.inner);
             // On a task of its own, as all that must not be left half done when a caller goes away.
             tokio::spawn(async move { inner.publish_gathered(turn).await });
         }
-        answered.await.unwrap_or_else(|error| Err(Fault::lost(error).into()))
+        let answer = match timeout(self.publish_timeout, &mut answered).await {
+            Ok(answer) => answer,
+            Err(_) if self.inner.gather.withdraw(tenant, number) => {
+                return Err(StoreErrorKind::Overloaded.into());
+            }
+            Err(_) => answered.await,
+        };
+        answer.unwrap_or_else(|error| Err(Fault::lost(error).into()))
     }
 
     /// Runs on a task of its own what must not be left half done when the caller goes away.
@@ -168,33 +175,37 @@ impl Inner {
     }
 
     /// Publishes what gathers of a tenant, until nothing does.
-    async fn publish_gathered(&self, mut turn: Turn) {
-        while let Some(calls) = turn.next(MOST_ROWS) {
-            let items: Vec<_> = calls.iter().flat_map(|call| call.items.iter().cloned()).collect();
-            let done = self.publish(turn.tenant(), &items, gather::hold_of(&calls)).await;
-            gather::answer(calls, done.map_err(StoreError::from));
+    async fn publish_gathered(self: Arc<Self>, mut turn: Turn) {
+        while let Some(calls) = turn.next(MOST) {
+            if calls.len() > 1 {
+                self.publish_calls(turn.tenant(), calls).await;
+            } else {
+                self.publish_each(turn.tenant(), calls).await;
+            }
         }
     }
 
-    /// Publishes one tenant's items in transactions of bounded size.
-    async fn publish(
-        &self,
-        tenant: &TenantId,
-        items: &[Arc<Publication>],
-        mut hold: Option<ClaimRequest>,
-    ) -> Result<Published, Fault> {
-        let mut published = Published { answers: Vec::new(), held: Vec::new() };
-        for chunk in chunks(items) {
-            let part = match self.publish_chunk(tenant, chunk, hold).await {
-                // What is done is done, and what is held is held: the rest has no answer.
-                Err(_) if !published.answers.is_empty() => break,
-                part => part?,
-            };
-            hold = less(hold, &part.held);
-            published.answers.extend(part.answers);
-            published.held.extend(part.held);
+    /// Publishes several calls together or, where that fails for the sake of one of them, each by itself.
+    async fn publish_calls(self: &Arc<Self>, tenant: &TenantId, calls: Vec<Call>) {
+        let items: Vec<_> = calls.iter().flat_map(|call| call.items.iter().cloned()).collect();
+        match self.publish_together(tenant, &items, gather::hold_of(&calls)).await {
+            Err(fault) if fault.may_be_of_one_item() => self.publish_each(tenant, calls).await,
+            done => gather::answer(calls, done.map_err(StoreError::from)),
         }
-        Ok(published)
+    }
+
+    /// Publishes calls beside each other, as if they had never met: one may have to wait for a lock.
+    async fn publish_each(self: &Arc<Self>, tenant: &TenantId, calls: Vec<Call>) {
+        let mut each = JoinSet::new();
+        for call in calls {
+            let (inner, tenant) = (Arc::clone(self), tenant.clone());
+            each.spawn(async move {
+                let done = inner.publish_chunk(&tenant, &call.items, call.hold).await;
+                gather::answer(vec![call], done.map_err(StoreError::from));
+            });
+        }
+        // Whoever panics has told its caller so by that.
+        while each.join_next().await.is_some() {}
     }
 
     /// Publishes items together or, where that fails for the sake of one of them, each by itself.
@@ -311,15 +322,6 @@ impl Inner {
     }
 }
 
-/// The numbers of the items of each tenant, in their order.
-fn by_tenant<'a>(tenants: impl Iterator<Item = &'a TenantId>) -> BTreeMap<TenantId, Vec<usize>> {
-    let mut numbers: BTreeMap<TenantId, Vec<usize>> = BTreeMap::new();
-    for (number, tenant) in tenants.enumerate() {
-        numbers.entry(tenant.clone()).or_default().push(number);
-    }
-    numbers
-}
-
 /// What may still be held once this is.
 fn less(hold: Option<ClaimRequest>, held: &[Claim]) -> Option<ClaimRequest> {
     let hold = hold.map(|it| ClaimRequest {
@@ -333,21 +335,6 @@ fn less(hold: Option<ClaimRequest>, held: &[Claim]) -> Option<ClaimRequest> {
 
 fn bytes_of(claims: &[Claim]) -> usize {
     claims.iter().map(|claim| claim.event.payload.get().len()).sum()
-}
-
-/// Parts of a size that one transaction bears, so that nobody waits for long.
-fn chunks(items: &[Arc<Publication>]) -> Vec<&[Arc<Publication>]> {
-    let (mut chunks, mut start, mut rows, mut bytes) = (Vec::new(), 0, 0, 0);
-    for (number, item) in items.iter().enumerate() {
-        rows += 1 + item.routing.targets.len();
-        bytes += item.event.payload.get().len();
-        if rows >= MOST_ROWS || bytes >= MOST_BYTES {
-            chunks.push(&items[start..=number]);
-            (start, rows, bytes) = (number + 1, 0, 0);
-        }
-    }
-    chunks.extend((start < items.len()).then(|| &items[start..]));
-    chunks
 }
 
 #[async_trait]
@@ -379,9 +366,11 @@ impl Store for PostgresStore {
         let mut hold = hold.copied();
         let mut answers: Vec<Option<PublishAnswer>> = publications.iter().map(|_| None).collect();
         let mut held = Vec::new();
-        for (tenant, numbers) in by_tenant(publications.iter().map(|item| &item.tenant)) {
+        // Part by part, so that whoever publishes little of the tenant comes in between.
+        for (tenant, numbers) in parts(publications) {
             let items = numbers.iter().map(|number| Arc::new(publications[*number].clone())).collect();
-            let part = match self.publish_of(tenant, items, hold).await {
+            let part = match self.publish_of(&tenant, items, hold).await {
+                // What is done is done, and what is held is held: the rest has no answer.
                 Err(_) if answers.iter().any(Option::is_some) => break,
                 part => part?,
             };

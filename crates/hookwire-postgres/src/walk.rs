@@ -9,7 +9,6 @@ use tokio_postgres::types::ToSql;
 use tracing::warn;
 
 use crate::choose::{Choice, Offer};
-use crate::claim::MOST_HEADS;
 use crate::fault::Fault;
 use crate::hands::Plan;
 use crate::rows::{CLASSES, Lane, LaneId, lane_columns, whole};
@@ -43,7 +42,7 @@ impl Walk {
         match offers[number].heads.len() {
             offered if offered > taken && choice.is_cut => Fate::Left,
             offered if offered > taken => Fate::NoRoom,
-            offered if offered >= MOST_HEADS => Fate::Passed,
+            _ if offers[number].is_part && choice.with_room.contains(&number) => Fate::Passed,
             _ => Fate::Served,
         }
     }
@@ -68,9 +67,8 @@ pub(crate) async fn see(tx: &Tx<'_>, plan: &Plan) -> Result<[Seen; 3], Fault> {
     let mut seen = [const { Vec::new() }; 3];
     for row in tx.rows(&SEE, &params).await? {
         let class = usize::try_from(row.try_get::<_, i32>("class")?)?;
-        // One that cannot be read was written by hand: it gets no turn.
-        if let (Some(part), Ok(lane)) = (seen.get_mut(class), Candidate::read(&row)) {
-            Vec::push(part, (row.try_get::<_, i32>("part")?, lane));
+        if let Some(part) = seen.get_mut(class) {
+            Vec::push(part, (row.try_get::<_, i32>("part")?, Candidate::read(&row)?));
         }
     }
     let classes = seen.into_iter().zip(windows);
@@ -111,7 +109,7 @@ impl Candidate {
     fn read(row: &Row) -> Result<Self, Fault> {
         Ok(Self {
             id: row.try_get("id")?,
-            tenant: TenantId::new(row.try_get::<_, &str>("tenant")?)?,
+            tenant: TenantId::new(row.try_get::<_, &str>("tenant")?).ok(),
             hook: HookId::new(row.try_get("hook")?),
             readied: row.try_get("readied")?,
         })

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hookwire::TenantId;
 use hookwire::model::{MessageId, PageRequest};
 use hookwire::registry::Revision;
 use hookwire::store::{
     ClaimRequest, HolderId, Publication, PublishAnswer, Quota, Routed, Routing, RoutingRecord, Store,
     Unrouted,
 };
+use hookwire::{Event, EventId, TenantId};
 use hookwire_postgres::PostgresStore;
 use tokio_postgres::{Client, Transaction};
 
@@ -71,7 +71,11 @@ async fn what_is_malformed_is_refused_by_field() {
     let client = schema.client().await;
     client.batch_execute("UPDATE settings SET payload_bytes = 10").await.expect("a limit");
     let long = format!(r#"{{"tenant":"{}","event_id":1,"payload":1}}"#, "é".repeat(129));
+    let long_actor = format!(r#"{{"tenant":"a","event_id":1,"payload":1,"actor":"{}"}}"#, "é".repeat(257));
     let cases = [
+        (long_actor.as_str(), "actor"),
+        (r#"{"tenant":"a","event_id":1,"payload":1,"actor":"a\u0007"}"#, "actor"),
+        (r#"{"tenant":"a","event_id":1,"payload":1,"actor":"a\u0085"}"#, "actor"),
         ("[]", "document"),
         ("\"text\"", "document"),
         (r#"{"event_id":1,"payload":1}"#, "tenant"),
@@ -103,6 +107,18 @@ async fn what_is_malformed_is_refused_by_field() {
     publish(&client, "{").await.expect_err("no JSON");
     client.query_one("SELECT publish(NULL)", &[]).await.expect_err("nothing");
     assert_eq!(client.query("SELECT FROM event", &[]).await.expect("rows").len(), 0, "nothing is written");
+}
+
+#[tokio::test]
+async fn the_longest_actor_that_an_event_may_have_is_taken() {
+    let schema = Schema::migrated().await;
+    let (client, store) = (schema.client().await, schema.store().await);
+    for actor in ["é".repeat(Event::MAX_ACTOR_CHARS), String::new()] {
+        let event = Event::new(EventId::new(1), &1).expect("JSON").actor(&actor);
+        let id = store.publish_in(&client, &acme(), &event).await.expect("published");
+        let row = client.query_one("SELECT actor FROM event WHERE message = $1", &[&id.as_str()]).await;
+        assert_eq!(row.expect("a row").get::<_, String>(0), actor);
+    }
 }
 
 #[tokio::test]

@@ -1,24 +1,44 @@
 //! Many webhooks that a dispatcher has no room for, and one that it has.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookwire::delivery::{Next, Report};
 use hookwire::model::End;
-use hookwire::store::{Claim, ClaimRequest, Claimed, HolderId, Quota, Settlement, Store};
+use hookwire::store::{Claim, ClaimRequest, Claimed, HolderId, Publication, Quota, Settlement, Store};
+use hookwire::testing::conformance::StoreFixture;
 
 use crate::fleet::{World, publication};
-use crate::support::Schema;
+use crate::support::{Fixture, Schema};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// More than a claim goes along in turn.
 const MANY: usize = 300;
 
+fn request(holder: u128, limit: usize, per_webhook: usize) -> ClaimRequest {
+    let quota = Quota::default().with_in_all(4_000).with_per_tenant(4_000).with_per_webhook(per_webhook);
+    let (holder, lease) = (HolderId::new(holder), Duration::from_secs(60));
+    ClaimRequest { holder, lease, limit, max_bytes: usize::MAX, quota }
+}
+
+async fn claim_of(store: &Arc<dyn Store>, holder: u128, limit: usize, per_webhook: usize) -> Claimed {
+    store.claim(&request(holder, limit, per_webhook)).await.expect("a claim")
+}
+
 /// One delivery of a webhook is all that the holder may have.
 async fn claim(store: &Arc<dyn Store>, holder: u128) -> Claimed {
-    let quota = Quota::default().with_in_all(4_000).with_per_tenant(4_000).with_per_webhook(1);
-    let (holder, lease) = (HolderId::new(holder), Duration::from_secs(60));
-    let request = ClaimRequest { holder, lease, limit: 100, max_bytes: usize::MAX, quota };
-    store.claim(&request).await.expect("a claim")
+    claim_of(store, holder, 100, 1).await
+}
+
+/// Publishes one after the other, and each for all webhooks.
+async fn publish(world: &World, count: usize, expires: Duration) {
+    for n in 0..count {
+        let id = format!("{}s-{n}", expires.as_secs());
+        let item = Publication { expires, ..publication(world, &id, &world.hooks) };
+        world.store.publish(&[item], None).await.expect("published");
+    }
 }
 
 async fn end(store: &Arc<dyn Store>, claim: &Claim) {
@@ -61,4 +81,67 @@ async fn one_with_room_is_served_at_once_beside_many_without() {
     let hooks: Vec<_> = again.iter().map(hook_of).collect();
     assert_eq!(hooks, [hook_of(&held[MANY / 2])], "what has room again");
     assert_eq!(claim_all(&world.store, 2).await.len(), MANY - 1, "others have room of their own");
+}
+
+#[tokio::test]
+async fn what_waits_behind_many_that_have_expired_is_found() {
+    let fixture = Fixture::new().await;
+    let world = World::new(fixture.store(), "acme", 1).await;
+    publish(&world, 20, Duration::from_secs(1)).await;
+    publish(&world, 5, HOUR).await;
+    fixture.advance(Duration::from_secs(2)).await;
+    let (mut found, mut claims) = (0, 0);
+    while claims == 0 || found < 5 && claims < 20 {
+        let claimed = claim_of(&world.store, 1, 100, 4).await;
+        for it in &claimed.deliveries {
+            end(&world.store, it).await;
+        }
+        (found, claims) = (found + claimed.deliveries.len(), claims + 1);
+    }
+    assert_eq!(found, 5, "after {claims} claims");
+}
+
+#[tokio::test]
+async fn a_holder_that_takes_one_at_a_time_comes_to_have_all_that_it_may() {
+    let schema = Schema::migrated().await;
+    let world = World::new(Arc::new(schema.store().await), "acme", 1).await;
+    publish(&world, 5, HOUR).await;
+    for left in (1..5).rev() {
+        let claimed = claim_of(&world.store, 1, 1, 4).await;
+        assert_eq!(claimed.deliveries.len(), 1, "{left} are left");
+        let is_more = claimed.next_in.is_some_and(|after| after.is_zero());
+        assert_eq!(is_more, left > 1, "it may have four: {:?}", claimed.next_in);
+    }
+    assert!(claim_of(&world.store, 1, 1, 4).await.deliveries.is_empty());
+}
+
+#[tokio::test]
+async fn lanes_take_turns_though_a_claim_takes_but_one_and_some_transaction_stays_open() {
+    let schema = Schema::migrated().await;
+    let world = World::new(Arc::new(schema.store().await), "acme", 5).await;
+    let mut client = schema.client().await;
+    let open = client.transaction().await.expect("a transaction");
+    open.batch_execute("SELECT pg_current_xact_id()").await.expect("a number");
+    publish(&world, 20, HOUR).await;
+    let mut served = BTreeSet::new();
+    for _ in 0..2 * world.hooks.len() {
+        let claimed = claim_of(&world.store, 1, 1, 100).await.deliveries;
+        served.extend(claimed.iter().map(|it| it.hook.webhook.hook_id()));
+    }
+    assert_eq!(served.len(), world.hooks.len(), "of a backlog each");
+    open.rollback().await.expect("rolled back");
+}
+
+#[tokio::test]
+async fn one_that_nobody_can_read_hides_none_of_many() {
+    let schema = Schema::migrated().await;
+    let world = World::new(Arc::new(schema.store().await), "acme", MANY).await;
+    let (held, free) = world.hooks.split_at(200);
+    let request = request(1, MANY, 1);
+    let published = world.store.publish(&[publication(&world, "m1", held)], Some(&request)).await;
+    assert_eq!(published.expect("published").held.len(), held.len());
+    publish(&world, 1, HOUR).await;
+    let spoil = "UPDATE lane SET tenant = '' WHERE hook = 5";
+    schema.client().await.batch_execute(spoil).await.expect("a broken row");
+    assert_eq!(claim_all(&world.store, 1).await.len(), free.len());
 }
