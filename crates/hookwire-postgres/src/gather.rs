@@ -11,6 +11,7 @@ use tokio::sync::oneshot::{self, Receiver, Sender};
 
 /// The most rows, and the most bytes of payload, that are published in one transaction.
 pub(crate) const MOST: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
+
 /// Calls to publish that gather, tenant by tenant, while one before them is being written: they go into the next
 /// transaction together. So the more callers there are, the more of them share one, and a single one waits for
 /// nobody.

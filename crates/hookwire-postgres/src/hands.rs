@@ -152,9 +152,13 @@ impl Hands {
         state.hands.get(&holder).into_iter().flat_map(|hand| hand.leases.keys().copied()).collect()
     }
 
-    /// Dispatchers that stopped leave nothing behind; those that only rest are known again when they claim.
-    pub(crate) fn forget_idle(&self) {
-        self.state().hands.retain(|_, hand| !hand.leases.is_empty());
+    /// Dispatchers that stopped leave nothing behind, also without a word, once their leases have ended; those that
+    /// only rest are known again when they claim.
+    pub(crate) fn forget_idle(&self, now: i64) {
+        let mut state = self.state();
+        let holders: Vec<HolderId> = state.hands.keys().copied().collect();
+        holders.into_iter().for_each(|holder| state.end_leases(holder, now));
+        state.hands.retain(|_, hand| !hand.leases.is_empty());
     }
 
     /// Nothing is left half done when a holder of the lock panics, so a poisoned one is as good.
@@ -230,6 +234,17 @@ mod tests {
     /// The lanes that are to be seen in turn.
     fn window(hands: &Hands, quota: &Quota) -> usize {
         hands.plan(HolderId::new(1), quota, 0, 0).turns[0].window()
+    }
+
+    #[test]
+    fn a_dispatcher_that_vanished_is_forgotten_when_its_leases_have_ended() {
+        let hands = Arc::default();
+        reserve(&hands, 1).keep();
+        hands.forget_idle(99);
+        assert_eq!(hands.keys(HolderId::new(1)), [KEY]);
+        hands.forget_idle(100);
+        let state = hands.state();
+        assert!(state.hands.is_empty() && state.owners.is_empty(), "{state:?}");
     }
 
     #[test]

@@ -75,6 +75,12 @@ impl Sessions {
         Tx(&client).rows(sql, params).await
     }
 
+    /// What time it is, like [`Tx::now`].
+    pub(crate) async fn now(&self) -> Result<i64, Fault> {
+        let client = self.0.get().await?;
+        Tx(&client).now().await
+    }
+
     /// Executes a command without parameters.
     pub(crate) async fn execute(&self, sql: &str) -> Result<(), Fault> {
         Ok(self.0.get().await?.batch_execute(sql).await?)

@@ -310,7 +310,7 @@ impl Inner {
     }
 
     async fn tend(&self, request: TendRequest) -> Result<Tended, Fault> {
-        self.hands.forget_idle();
+        self.hands.forget_idle(self.sessions.now().await?);
         let expired = self.sessions.whole(&Expire(request.limit)).await?;
         let swept = self.sessions.whole(&Sweep(request.limit)).await?;
         let (removed, looked_at) = self.sessions.whole(&Remove(request)).await?;
