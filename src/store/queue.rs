@@ -71,6 +71,18 @@ pub struct ClaimRequest {
     pub quota: Quota,
 }
 
+impl ClaimRequest {
+    /// What is still wanted once these were claimed: for a store that answers a request in parts.
+    ///
+    /// Even the first of a claim may be larger than all its bytes; once some are claimed, that is over.
+    pub fn without(self, claims: &[Claim]) -> Option<Self> {
+        let bytes = claims.iter().map(|claim| claim.event.payload.get().len()).sum();
+        let limit = self.limit.saturating_sub(claims.len());
+        let max_bytes = self.max_bytes.saturating_sub(bytes);
+        (claims.is_empty() || (limit > 0 && max_bytes > 0)).then_some(Self { limit, max_bytes, ..self })
+    }
+}
+
 /// What a claim gave.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it")]

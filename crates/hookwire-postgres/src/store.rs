@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, TenantId};
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    Claim, ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, PublishAnswer, Published,
-    Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
-    StoreErrorKind, TendRequest, Tended, WakeMark,
+    ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, PublishAnswer, Published, Redelivery,
+    RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind,
+    TendRequest, Tended, WakeMark,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -322,21 +322,6 @@ impl Inner {
     }
 }
 
-/// What may still be held once this is.
-fn less(hold: Option<ClaimRequest>, held: &[Claim]) -> Option<ClaimRequest> {
-    let hold = hold.map(|it| ClaimRequest {
-        limit: it.limit.saturating_sub(held.len()),
-        max_bytes: it.max_bytes.saturating_sub(bytes_of(held)),
-        ..it
-    });
-    // Even the first of a claim may be larger than all its bytes: once some are held, that is over.
-    hold.filter(|it| held.is_empty() || (it.limit > 0 && it.max_bytes > 0))
-}
-
-fn bytes_of(claims: &[Claim]) -> usize {
-    claims.iter().map(|claim| claim.event.payload.get().len()).sum()
-}
-
 #[async_trait]
 impl Store for PostgresStore {
     async fn registry(&self, tenant: &TenantId) -> Result<Registry, StoreError> {
@@ -374,7 +359,7 @@ impl Store for PostgresStore {
                 Err(_) if answers.iter().any(Option::is_some) => break,
                 part => part?,
             };
-            hold = less(hold, &part.held);
+            hold = hold.and_then(|it| it.without(&part.held));
             numbers.into_iter().zip(part.answers).for_each(|(number, it)| answers[number] = Some(it));
             held.extend(part.held);
         }

@@ -9,6 +9,7 @@ use super::super::{
 use super::desk::Desk;
 use super::rows::{HELD, Lane, WAITING, class_number, event_meta, fence_of, holder_bytes, skipped_doc};
 use super::sql::{Fault, Sql, count, time, whole};
+use super::writer::{BYTES_A_ROW, MOST_ROWS};
 use crate::delivery::LaneClass;
 use crate::model::{DeliveryId, HookId, PublishedEvent, TenantId, Timestamp};
 
@@ -266,4 +267,25 @@ impl Desk {
 pub(super) fn receipt(row: &rusqlite::Row<'_>) -> Result<Receipt, Fault> {
     let published_at = time(row, "published_at")?;
     Ok(Receipt { published_at, targets: count(row, "targets")?, skipped: count(row, "skipped")? })
+}
+
+/// Parts of which each makes a group of the writer's, so that others come in between.
+pub(super) fn parts(items: &[Publication]) -> Vec<&[Publication]> {
+    let (mut parts, mut start, mut weight) = (Vec::new(), 0, 0);
+    for (number, item) in items.iter().enumerate() {
+        let (rows, bytes) = size_of(std::slice::from_ref(item));
+        weight += rows + bytes / BYTES_A_ROW;
+        if weight >= MOST_ROWS {
+            parts.push(&items[start..=number]);
+            (start, weight) = (number + 1, 0);
+        }
+    }
+    parts.extend((start < items.len()).then(|| &items[start..]));
+    parts
+}
+
+/// How many rows they make, and how many bytes of payload they have.
+pub(super) fn size_of(items: &[Publication]) -> (usize, usize) {
+    let rows = items.iter().map(|item| 1 + item.routing.targets.len()).sum();
+    (rows, items.iter().map(|item| item.event.payload.get().len()).sum())
 }

@@ -15,6 +15,7 @@ use super::desk::Desk;
 use super::open::{self, OpenError};
 use super::options::SqliteOptions;
 use super::patience::Patience;
+use super::publish::{parts, size_of};
 use super::reader::{self, Question};
 use super::sql::Fault;
 use super::worker::{Worker, apart};
@@ -216,6 +217,15 @@ impl SqliteStore {
         self.write_weighty(rows, bytes, write).await
     }
 
+    async fn publish_part(
+        &self,
+        items: Vec<Publication>,
+        hold: Option<ClaimRequest>,
+    ) -> Result<Published, StoreError> {
+        let (rows, bytes) = size_of(&items);
+        self.write_weighty(rows, bytes, move |desk| desk.publish(&items, hold.as_ref())).await
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
@@ -277,10 +287,23 @@ impl Store for SqliteStore {
         publications: &[Publication],
         hold: Option<&ClaimRequest>,
     ) -> Result<Published, StoreError> {
-        let (items, hold) = (publications.to_vec(), hold.copied());
-        let rows = items.iter().map(|item| 1 + item.routing.targets.len()).sum();
-        let bytes = items.iter().map(|item| item.event.payload.get().len()).sum();
-        self.write_weighty(rows, bytes, move |desk| desk.publish(&items, hold.as_ref())).await
+        let mut hold = hold.copied();
+        let mut published = Published { answers: Vec::with_capacity(publications.len()), held: Vec::new() };
+        for part in parts(publications) {
+            let done = match self.publish_part(part.to_vec(), hold).await {
+                // What is done is done, and what is held is held: the rest is to be published again.
+                Err(error) if !published.answers.is_empty() => {
+                    let left = publications.len() - published.answers.len();
+                    published.answers.extend((0..left).map(|_| error.kind().into()));
+                    break;
+                }
+                done => done?,
+            };
+            hold = hold.and_then(|it| it.without(&done.held));
+            published.answers.extend(done.answers);
+            published.held.extend(done.held);
+        }
+        Ok(published)
     }
 
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {

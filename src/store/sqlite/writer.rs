@@ -14,10 +14,10 @@ use crate::error_chain::chain;
 
 /// The most that one transaction takes on, in rows: so much that a sync of the disk is shared by all who
 /// wait for it, and so little that nobody waits long for others.
-const MOST_ROWS: usize = 512;
+pub(super) const MOST_ROWS: usize = 512;
 
 /// How many bytes of payload weigh as much as a row.
-const BYTES_A_ROW: usize = 4096;
+pub(super) const BYTES_A_ROW: usize = 4096;
 
 /// How long a log that has grown long waits for those who read from it. Whoever writes waits as long.
 const WAIT_FOR_READERS: Duration = Duration::from_millis(100);

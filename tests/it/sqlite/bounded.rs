@@ -1,4 +1,4 @@
-//! What keeps the files from growing.
+//! What keeps the files from growing, and one call from holding up the others.
 
 use std::fs;
 use std::ops::Range;
@@ -193,4 +193,22 @@ async fn the_log_stays_short_while_others_read_without_a_pause() {
         reader.await.expect("it reads to its end");
     }
     assert!(longest < MOST_READ, "{longest} bytes of log");
+}
+
+#[tokio::test]
+async fn a_large_batch_lets_others_come_in_between() {
+    let directory = Directory::new();
+    let store = Arc::new(open(&directory.file()).await.expect("a new file"));
+    let hook = create(&store).await;
+    let item = publication_of(&store, "m", hook, 10).await;
+    let batch: Vec<_> = (0..20_000).map(|n| renamed(&item, n)).collect();
+    let (large, other) = (Arc::clone(&store), renamed(&item, 20_000));
+    let large = tokio::spawn(async move { large.publish(&batch, None).await.expect("published").answers });
+    while store.stats(&StatsScope::All).await.expect("stats").pending == 0 {
+        tokio::task::yield_now().await;
+    }
+    store.publish(&[other], None).await.expect("published");
+    assert!(!large.is_finished(), "it was not waited for");
+    let answers = large.await.expect("no panic");
+    assert!(answers.len() == 20_000 && answers.iter().all(|it| matches!(it, PublishAnswer::Stored(_))));
 }
