@@ -228,13 +228,13 @@ catches! { upkeep_removes_what_ended:
     tending_that_removes_too_early_is_found = TendAs(|it| TendRequest { keep: it.keep / 4, ..it })
         => "nothing is old enough",
     tending_that_removes_nothing_is_found = TendsNothing => "what is pending stays whatever its age",
-    tending_that_removes_what_waits_is_found = RemovesPending::default()
+    tending_that_removes_what_waits_is_found = HidesEventsOnce::tended(|it| it.removed > 0)
         => "what is pending stays whatever its age",
     deliveries_that_outlive_their_event_are_found = DeliveriesStay::default()
         => "its deliveries go with it",
     attempts_that_outlive_their_event_are_found = ShowAttemptsAs(|it| it.or(Some(Vec::new())))
         => "and their attempts",
-    an_event_that_is_as_old_as_its_first_end_is_found = RemovesTheSwept::default()
+    an_event_that_is_as_old_as_its_first_end_is_found = HidesEventsOnce::tended(|it| it.swept > 0)
         => "one of its deliveries has just ended",
     an_event_that_stays_for_ever_once_one_was_dropped_is_found = KeepsTheSwept::default()
         => "and in time it goes",
@@ -250,37 +250,20 @@ catches! { upkeep_removes_what_ended:
     counts_that_outlive_what_they_count_are_found = CountsTheErased::default() => "nothing is counted",
 }
 
-#[derive(Default)]
-struct RemovesPending(AtomicBool);
+/// Shows no event any more once upkeep has told of something.
+struct HidesEventsOnce(fn(&Tended) -> bool, AtomicBool);
 
-#[async_trait]
-impl Fault for RemovesPending {
-    async fn tend(&self, inner: &MemoryStore, request: &TendRequest) -> Answer<Tended> {
-        let tended = inner.tend(request).await?;
-        self.0.fetch_or(tended.removed > 0, Ordering::Relaxed);
-        Ok(tended)
-    }
-
-    async fn event(
-        &self,
-        inner: &MemoryStore,
-        tenant: &TenantId,
-        id: &MessageId,
-    ) -> Answer<Option<EventRecord>> {
-        let record = inner.event(tenant, id).await?;
-        Ok(record.filter(|_| !self.0.load(Ordering::Relaxed)))
+impl HidesEventsOnce {
+    fn tended(tells: fn(&Tended) -> bool) -> Self {
+        Self(tells, AtomicBool::new(false))
     }
 }
 
-/// Takes what upkeep has just ended as dropped for as old as that.
-#[derive(Default)]
-struct RemovesTheSwept(AtomicBool);
-
 #[async_trait]
-impl Fault for RemovesTheSwept {
+impl Fault for HidesEventsOnce {
     async fn tend(&self, inner: &MemoryStore, request: &TendRequest) -> Answer<Tended> {
         let tended = inner.tend(request).await?;
-        self.0.fetch_or(tended.swept > 0, Ordering::Relaxed);
+        self.1.fetch_or((self.0)(&tended), Ordering::Relaxed);
         Ok(tended)
     }
 
@@ -291,7 +274,7 @@ impl Fault for RemovesTheSwept {
         id: &MessageId,
     ) -> Answer<Option<EventRecord>> {
         let record = inner.event(tenant, id).await?;
-        Ok(record.filter(|_| !self.0.load(Ordering::Relaxed)))
+        Ok(record.filter(|_| !self.1.load(Ordering::Relaxed)))
     }
 }
 

@@ -146,13 +146,12 @@ async fn what_is_rolled_back_never_happened_and_hosts_do_not_wait_for_each_other
     let schema = Schema::migrated().await;
     let (mut first, mut second) = (schema.client().await, schema.client().await);
     let store = schema.store().await;
-    let document = |id: &str| format!(r#"{{"tenant":"acme","event_id":1,"payload":1,"message_id":"{id}"}}"#);
     // Both are the first of a tenant that nobody has heard of.
     let one = first.transaction().await.expect("a transaction");
     let two = second.transaction().await.expect("a transaction");
-    publish_in(&one, &document("one")).await;
+    publish_in(&one, &message("one")).await;
     let soon = Duration::from_secs(10);
-    tokio::time::timeout(soon, publish_in(&two, &document("two"))).await.expect("it does not wait");
+    tokio::time::timeout(soon, publish_in(&two, &message("two"))).await.expect("it does not wait");
     assert!(unrouted(&store, 1).await.is_empty(), "nothing is committed yet");
     two.commit().await.expect("committed");
     one.rollback().await.expect("rolled back");
@@ -162,16 +161,19 @@ async fn what_is_rolled_back_never_happened_and_hosts_do_not_wait_for_each_other
     assert_eq!(record(&store, "one").await, None);
 }
 
+/// A plain event under this message id.
+fn message(id: &str) -> String {
+    format!(r#"{{"tenant":"acme","event_id":1,"payload":1,"message_id":"{id}"}}"#)
+}
+
 #[tokio::test]
 async fn events_are_routed_in_order_by_one_holder_and_late_ones_are_found() {
     let schema = Schema::migrated().await;
     let (client, mut late, store) = (schema.client().await, schema.client().await, schema.store().await);
-    let document =
-        |id: usize| format!(r#"{{"tenant":"acme","event_id":1,"payload":1,"message_id":"m{id}"}}"#);
     let open = late.transaction().await.expect("a transaction");
-    publish_in(&open, &document(0)).await;
+    publish_in(&open, &message("m0")).await;
     for id in 1..=3 {
-        publish(&client, &document(id)).await.expect("published");
+        publish(&client, &message(&format!("m{id}"))).await.expect("published");
     }
     let given = unrouted(&store, 1).await;
     assert_eq!(names(&given), ["m1", "m2", "m3"]);
@@ -204,9 +206,7 @@ async fn a_row_that_nobody_can_read_stops_no_others() {
     let by_hand = "INSERT INTO event (tenant, message, event_id, time, payload, published_at, alive_at)
         VALUES ('acme', 'broken', 1, 0, '{', 0, 0)";
     client.batch_execute(by_hand).await.expect("a row");
-    publish(&client, r#"{"tenant":"acme","event_id":1,"payload":1,"message_id":"whole"}"#)
-        .await
-        .expect("one");
+    publish(&client, &message("whole")).await.expect("one");
     assert_eq!(names(&unrouted(&store, 1).await), ["whole"]);
 }
 
@@ -214,11 +214,9 @@ async fn a_row_that_nobody_can_read_stops_no_others() {
 async fn one_that_commits_while_others_are_being_routed_stops_nothing() {
     let schema = Schema::migrated().await;
     let (client, mut late, store) = (schema.client().await, schema.client().await, schema.store().await);
-    let document =
-        |id: usize| format!(r#"{{"tenant":"acme","event_id":1,"payload":1,"message_id":"m{id}"}}"#);
     let open = late.transaction().await.expect("a transaction");
-    publish_in(&open, &document(0)).await;
-    publish(&client, &document(1)).await.expect("published");
+    publish_in(&open, &message("m0")).await;
+    publish(&client, &message("m1")).await.expect("published");
     let given = unrouted(&store, 1).await;
     open.commit().await.expect("committed");
     route(&store, &given).await;
@@ -232,9 +230,7 @@ async fn a_tenant_that_nobody_can_read_stops_no_others() {
     let by_hand = "INSERT INTO event (tenant, message, event_id, time, payload, published_at, alive_at)
         VALUES ('', 'none', 1, 0, '1', 0, 0), (E'\\u0007', 'control', 1, 0, '1', 0, 0)";
     client.batch_execute(by_hand).await.expect("rows");
-    publish(&client, r#"{"tenant":"acme","event_id":1,"payload":1,"message_id":"whole"}"#)
-        .await
-        .expect("one");
+    publish(&client, &message("whole")).await.expect("one");
     assert_eq!(store.tenants(&PageRequest::first()).await.expect("tenants").items, [acme()]);
     assert_eq!(names(&unrouted(&store, 1).await), ["whole"]);
     let waiting = client.query("SELECT FROM event WHERE unroutable IS NULL", &[]).await.expect("rows");
