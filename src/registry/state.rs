@@ -57,7 +57,7 @@ impl RegisteredWebhook {
     /// use hookwire::registry::{RegisteredWebhook, Version};
     ///
     /// let webhook = serde_json::from_str(
-    ///     r#"{"hook_id": 1, "name": "Log", "url": "https://a.example/", "status": 1, "subscriptions": []}"#,
+    ///     r#"{"hook_id": 1, "name": "Log", "url": "https://a.example/", "status": 1, "subscriptions": [{"event_id": 1}]}"#,
     /// )?;
     /// let registered = RegisteredWebhook::new(webhook);
     /// assert_eq!(registered.version, Version::default());
