@@ -1,3 +1,5 @@
+//! [`SealingKeys`]: the keys that encrypt secrets, with the feature `seal`.
+
 use std::fmt;
 
 use base64::Engine;
@@ -7,11 +9,10 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::UnsealError;
-use super::form::{Form, NONCE, VERSION, associated};
+use super::format::{NONCE, Stored, VERSION, associated_data};
 use crate::model::{HookId, KeyId, SealedSecrets, TenantId};
 
-/// The keys that seal webhooks' secrets: the present one, and older ones that only open.
+/// The keys that seal webhooks' secrets: the current one, and older ones that only open.
 ///
 /// ```
 /// use hookwire::TenantId;
@@ -30,21 +31,21 @@ use crate::model::{HookId, KeyId, SealedSecrets, TenantId};
 /// ```
 #[derive(Clone, Debug)]
 pub struct SealingKeys {
-    present: SealingKey,
+    current: SealingKey,
     older: Vec<SealingKey>,
 }
 
 impl SealingKeys {
-    /// A set of one key, which seals and opens.
-    pub const fn new(present: SealingKey) -> Self {
-        Self { present, older: Vec::new() }
+    /// Creates a set of one key, which seals and opens.
+    pub const fn new(current: SealingKey) -> Self {
+        Self { current, older: Vec::new() }
     }
 
-    /// The set with one more key that opens what it sealed when it was the present one.
+    /// Adds a key that only opens: one that was the current key before.
     ///
     /// # Errors
     ///
-    /// [`InvalidSealingKey::Repeated`] when the set has a key of this id.
+    /// Returns [`InvalidSealingKey::Repeated`] if the set has a key with this id.
     pub fn with_older(mut self, key: SealingKey) -> Result<Self, InvalidSealingKey> {
         if self.get(&key.id).is_some() {
             return Err(InvalidSealingKey::Repeated(key.id));
@@ -53,47 +54,34 @@ impl SealingKeys {
         Ok(self)
     }
 
-    /// Seals a key ring for one webhook by the present key. The nonce must be random, and used once: two texts
-    /// under one nonce give both away.
+    /// Seals a key ring for one webhook with the current key. The nonce must be random and used only once: two
+    /// texts sealed with one nonce reveal each other.
     ///
     /// # Panics
     ///
-    /// Never, for texts of less than 256 GiB.
+    /// Panics if `clear` has 256 GiB or more.
     pub fn seal(&self, clear: &[u8], of: (&TenantId, HookId), nonce: [u8; NONCE]) -> SealedSecrets {
-        let head = self.present.head();
-        let payload = Payload { msg: clear, aad: &associated(&head, of) };
-        let encrypted = self.present.cipher().encrypt(&nonce.into(), payload);
+        let head = self.current.head();
+        let payload = Payload { msg: clear, aad: &associated_data(&head, of) };
+        let encrypted = self.current.cipher().encrypt(&nonce.into(), payload);
         let encrypted = encrypted.expect("a key ring is shorter than 256 GiB");
         SealedSecrets::new([&head[..], &nonce, &encrypted].concat())
     }
 
-    /// Opens what was sealed for one webhook, or stored in clear.
-    ///
-    /// # Errors
-    ///
-    /// [`UnsealError`] when the key was not given, or does not open it.
-    pub fn open(
-        &self,
-        stored: &SealedSecrets,
-        of: (&TenantId, HookId),
-    ) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
-        super::open(Some(self), stored, of)
-    }
-
-    /// Whether the present key sealed this: whether there is nothing to do for a change of keys.
-    pub fn is_present(&self, stored: &SealedSecrets) -> bool {
-        let form = Form::read(stored.expose());
-        matches!(form, Some(Form::Sealed(sealed)) if sealed.key_id == self.present.id)
+    /// Tells whether the current key sealed these secrets. If so, they need no resealing.
+    pub fn is_current(&self, stored: &SealedSecrets) -> bool {
+        let stored = Stored::parse(stored.expose());
+        matches!(stored, Some(Stored::Sealed(sealed)) if sealed.key_id == self.current.id)
     }
 
     pub(super) fn get(&self, id: &KeyId) -> Option<&SealingKey> {
-        [&self.present].into_iter().chain(&self.older).find(|key| key.id == *id)
+        [&self.current].into_iter().chain(&self.older).find(|key| key.id == *id)
     }
 }
 
 /// A key of 32 bytes that seals secrets, with its id.
 ///
-/// It never prints, and is wiped when dropped.
+/// `Debug` shows the id only. The key is wiped from memory when dropped.
 ///
 /// ```
 /// use hookwire::model::KeyId;
@@ -110,28 +98,28 @@ pub struct SealingKey {
 }
 
 impl SealingKey {
-    /// The key with these bytes, which must be random.
+    /// Creates a key from random bytes.
     pub fn new(id: KeyId, bytes: [u8; 32]) -> Self {
         Self { id, bytes: Zeroizing::new(bytes) }
     }
 
-    /// The key that `text` holds, as `openssl rand -base64 32` writes it.
+    /// Parses a key as `openssl rand -base64 32` writes it.
     ///
     /// # Errors
     ///
-    /// [`InvalidSealingKey`] when it is not the padded standard base64 of 32 bytes.
+    /// Returns [`InvalidSealingKey`] if `text` is not the padded standard base64 of 32 bytes.
     pub fn from_base64(id: KeyId, text: &str) -> Result<Self, InvalidSealingKey> {
         let decoded = STANDARD.decode(text).map(Zeroizing::new).map_err(|_| InvalidSealingKey::Base64)?;
         let bytes: &[u8; 32] = decoded.as_slice().try_into().map_err(|_| InvalidSealingKey::Length)?;
         Ok(Self::new(id, *bytes))
     }
 
-    /// Nothing where this key did not seal exactly these bytes with these associated data.
+    /// Decrypts `msg`. Returns `None` if this key did not seal exactly these bytes with this associated data.
     pub(super) fn open(&self, aad: &[u8], nonce: &[u8; NONCE], msg: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         self.cipher().decrypt(nonce.into(), Payload { msg, aad }).ok().map(Zeroizing::new)
     }
 
-    /// What stands before the nonce.
+    /// Returns the bytes before the nonce.
     fn head(&self) -> Vec<u8> {
         let id = self.id.as_str().as_bytes();
         let length = u8::try_from(id.len()).expect("a key id has at most 32 bytes");
@@ -149,17 +137,17 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// What was given is no key to seal by. It never shows in the message.
+/// The error of an invalid sealing key. The message never shows the key.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidSealingKey {
-    /// The text is no padded standard base64.
+    /// The text is not padded standard base64.
     #[error("a sealing key is written in padded standard base64, without a line break")]
     Base64,
-    /// There are more or fewer than 32 bytes.
+    /// The key does not have 32 bytes.
     #[error("a sealing key has 32 bytes")]
     Length,
-    /// Two keys have this id.
+    /// Two keys have the same id.
     #[error("two sealing keys have the id `{0}`; give each an id of its own")]
     Repeated(KeyId),
 }
@@ -167,6 +155,7 @@ pub enum InvalidSealingKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sealing::error::UnsealError;
 
     const CLEAR: &[u8] = br#"{"current":"whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}"#;
     const HOOK: HookId = HookId::new(42);
@@ -269,7 +258,7 @@ mod tests {
         for sealed in [&before, &after] {
             assert_eq!(opened(&both, sealed.expose()), Ok(CLEAR.to_vec()));
         }
-        assert_eq!((both.is_present(&before), both.is_present(&after)), (false, true));
+        assert_eq!((both.is_current(&before), both.is_current(&after)), (false, true));
         assert_eq!(opened(&old, after.expose()), Err(UnsealError::NoKey(id("new"))));
     }
 
@@ -277,7 +266,7 @@ mod tests {
     fn what_was_stored_in_clear_opens_and_counts_as_not_sealed() {
         let keys = SealingKeys::new(key("a", 1));
         assert_eq!(opened(&keys, CLEAR), Ok(CLEAR.to_vec()));
-        assert!(!keys.is_present(&SealedSecrets::new(CLEAR)));
+        assert!(!keys.is_current(&SealedSecrets::new(CLEAR)));
         assert_eq!(opened(&keys, b"whsec_"), Err(UnsealError::Form));
     }
 

@@ -88,7 +88,7 @@ impl Tenant {
 
     /// Whether there is nothing to do for these.
     fn is_sealed(&self, secrets: &SealedSecrets) -> bool {
-        self.core.sealing().is_none_or(|keys| keys.is_present(secrets))
+        self.core.sealing().is_none_or(|keys| keys.is_current(secrets))
     }
 
     /// Writes a webhook's secrets as they are, which seals them. Whether it was still there.

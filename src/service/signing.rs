@@ -52,7 +52,7 @@ impl Core {
         {
             let of = (tenant, new.hook_id());
             match self.open(&new.secrets, of) {
-                Ok(clear) if !keys.is_present(&new.secrets) => {
+                Ok(clear) if !keys.is_current(&new.secrets) => {
                     new.secrets = keys.seal(&clear, of, *random_bytes()?);
                 }
                 _ => {}

@@ -1,3 +1,5 @@
+//! The key pair of the scheme `v1a`: [`PrivateKey`] and [`PublicKey`].
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -6,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{KEYPAIR_LENGTH, PUBLIC_KEY_LENGTH, Signature, Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
-use super::key::{InvalidKey, decode};
+use super::encoding::{InvalidKey, decode};
 
-/// The private half of an ed25519 key, written `whsk_` and the base64 of its seed and its public half.
+/// An ed25519 private key, written as `whsk_` and the base64 of its seed and public key.
 ///
-/// It never prints; [`expose`](Self::expose) is the one way to its text. It is wiped when dropped.
+/// `Debug` does not show it; only [`expose`](Self::expose) returns its text. It is wiped from memory when dropped.
 ///
 /// ```
 /// use hookwire::signature::PrivateKey;
@@ -25,17 +27,17 @@ pub struct PrivateKey(SigningKey);
 impl PrivateKey {
     pub(super) const PREFIX: &str = "whsk_";
 
-    /// The key with this random seed.
+    /// Creates the key with this random seed.
     pub fn from_random(seed: [u8; 32]) -> Self {
         Self(SigningKey::from_bytes(&Zeroizing::new(seed)))
     }
 
-    /// The half by which a receiver verifies.
+    /// Returns the public key, with which a receiver verifies.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key())
     }
 
-    /// The text of the key. Whoever has it can sign as the host: no receiver needs it.
+    /// Returns the text of the key. Whoever has it can sign as the host; no receiver needs it.
     pub fn expose(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(Self::PREFIX.to_owned());
         STANDARD.encode_string(*Zeroizing::new(self.0.to_keypair_bytes()), &mut text);
@@ -63,7 +65,7 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// The public half of an ed25519 key, written `whpk_` and base64. It is no secret.
+/// An ed25519 public key, written as `whpk_` and base64. It is not a secret.
 ///
 /// ```
 /// use hookwire::signature::PublicKey;
@@ -79,8 +81,8 @@ pub struct PublicKey(VerifyingKey);
 impl PublicKey {
     pub(super) const PREFIX: &str = "whpk_";
 
-    /// Whether one of `signatures` is that of `content`, by the strict rules of RFC 8032: no other bytes
-    /// pass for the same signature.
+    /// Tells whether one of `signatures` is valid for `content`, by the strict rules of RFC 8032: each
+    /// signature has one valid encoding.
     pub(super) fn verifies(&self, content: &[u8], signatures: &[Vec<u8>]) -> bool {
         let mut parsed = signatures.iter().filter_map(|bytes| Signature::from_slice(bytes).ok());
         parsed.any(|signature| self.0.verify_strict(content, &signature).is_ok())

@@ -1,14 +1,17 @@
+//! [`GitHubVerifier`]: verifying GitHub's form of signatures.
+
 use http::HeaderMap;
 
-use super::text_key::TextKeys;
+use super::headers::HUB_SIGNATURE;
+use super::hex;
+use super::text_keys::TextKeys;
 use super::verify::{VerifyError, single};
-use super::{HUB_SIGNATURE, hex};
 
-/// Verifies requests that carry GitHub's signature: `X-Hub-Signature-256: sha256=` and the HMAC-SHA256 of the
-/// body in hexadecimal, under the text of the secret.
+/// A verifier of requests that carry GitHub's signature: `X-Hub-Signature-256: sha256=` and the HMAC-SHA256 of the
+/// body in hexadecimal, with the text of the secret as key.
 ///
-/// Neither time nor identity is signed: whoever has seen a request can send it again. Prefer
-/// [`Verifier`](super::Verifier) where the choice is yours.
+/// Neither time nor message id is signed, so whoever has seen a request can send it again. Prefer
+/// [`Verifier`](super::Verifier) where you have the choice.
 ///
 /// ```
 /// use hookwire::signature::GitHubVerifier;
@@ -26,7 +29,7 @@ pub struct GitHubVerifier {
 }
 
 impl GitHubVerifier {
-    /// A verifier that accepts signatures of any of `secrets`. Empty ones are passed over.
+    /// Creates a verifier that accepts signatures of any of `secrets`. Empty ones are skipped.
     pub fn new<K: AsRef<[u8]>>(secrets: impl IntoIterator<Item = K>) -> Self {
         Self { secrets: TextKeys::new(secrets) }
     }
@@ -35,7 +38,7 @@ impl GitHubVerifier {
     ///
     /// # Errors
     ///
-    /// [`VerifyError`]: answer such a request with 401 and do nothing else.
+    /// Returns [`VerifyError`] if the request is not authentic. Answer it with 401 and do nothing else.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), VerifyError> {
         let malformed = || VerifyError::MalformedHeader(HUB_SIGNATURE);
         let digits = single(headers, &HUB_SIGNATURE)?.strip_prefix("sha256=").ok_or_else(malformed)?;
@@ -79,7 +82,7 @@ mod tests {
 
     #[test]
     fn an_empty_secret_verifies_nothing() {
-        let tag = super::super::hmac::sign(b"", b"{}");
+        let tag = crate::signature::hmac::sign(b"", b"{}");
         let header = format!("sha256={}", hex::encode(&tag));
         assert_eq!(verify("", &header, b"{}"), Err(VerifyError::NoMatch));
     }

@@ -1,10 +1,10 @@
-//! Bytes as hexadecimal digits.
+//! Encoding and decoding of bytes as hexadecimal digits.
 
 pub(super) fn encode(bytes: &[u8; 32]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The bytes that pairs of digits stand for, in either case.
+/// Decodes pairs of digits in either case. Returns `None` for any other text.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let (pairs, odd) = text.as_bytes().as_chunks::<2>();
     let bytes = pairs.iter().map(|[high, low]| Some((digit(*high)? << 4) | digit(*low)?));

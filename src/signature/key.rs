@@ -1,11 +1,11 @@
+//! [`SigningKey`] and [`VerifyingKey`]: a key of any scheme, on the side of the sender and of the receiver.
+
 use std::str::FromStr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::ed25519::{PrivateKey, PublicKey};
+use super::encoding::InvalidKey;
 use super::message::Signature;
 use super::secret::Secret;
 use crate::model::SignatureScheme;
@@ -25,12 +25,12 @@ use crate::model::SignatureScheme;
 pub enum SigningKey {
     /// A key that signs and verifies.
     Secret(Secret),
-    /// The half of a pair that signs.
+    /// The private key of a pair.
     Private(PrivateKey),
 }
 
 impl SigningKey {
-    /// The key with these random bytes, of the kind that `scheme` needs.
+    /// Creates a key of the kind that `scheme` needs from random bytes.
     pub fn from_random(scheme: SignatureScheme, bytes: [u8; 32]) -> Self {
         if scheme.is_asymmetric() {
             Self::Private(PrivateKey::from_random(bytes))
@@ -39,7 +39,7 @@ impl SigningKey {
         }
     }
 
-    /// The text of the key, for a place that is kept like a password.
+    /// Returns the text of the key. Keep it like a password.
     pub fn expose(&self) -> Zeroizing<String> {
         match self {
             Self::Secret(key) => key.expose(),
@@ -47,7 +47,7 @@ impl SigningKey {
         }
     }
 
-    /// The key that the receiver needs.
+    /// Returns the key that the receiver needs.
     pub fn verifying_key(&self) -> VerifyingKey {
         match self {
             Self::Secret(key) => VerifyingKey::Secret(key.clone()),
@@ -78,7 +78,7 @@ impl From<PrivateKey> for SigningKey {
     }
 }
 
-/// Reads `whsec_` and `whsk_`.
+/// Parses keys that begin with `whsec_` or `whsk_`.
 impl FromStr for SigningKey {
     type Err = InvalidKey;
 
@@ -91,7 +91,7 @@ impl FromStr for SigningKey {
     }
 }
 
-/// A key by which a receiver verifies: `whsec_` for the symmetric schemes, `whpk_` for `v1a`.
+/// A key with which a receiver verifies: `whsec_` for the symmetric schemes, `whpk_` for `v1a`.
 ///
 /// ```
 /// use hookwire::signature::{Verifier, VerifyingKey};
@@ -104,14 +104,14 @@ impl FromStr for SigningKey {
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the keys of Standard Webhooks 1.0")]
 pub enum VerifyingKey {
-    /// A key that signs and verifies: whoever has it can sign as the host.
+    /// A key that signs and verifies. Whoever has it can sign as the host.
     Secret(Secret),
-    /// The half of a pair that verifies.
+    /// The public key of a pair.
     Public(PublicKey),
 }
 
 impl VerifyingKey {
-    /// The text to hand to the receiver. Keep it like a password where it is a secret.
+    /// Returns the text for the receiver. If it begins with `whsec_`, keep it like a password.
     pub fn expose(&self) -> Zeroizing<String> {
         match self {
             Self::Secret(key) => key.expose(),
@@ -132,7 +132,7 @@ impl From<PublicKey> for VerifyingKey {
     }
 }
 
-/// Reads `whsec_` and `whpk_`.
+/// Parses keys that begin with `whsec_` or `whpk_`.
 impl FromStr for VerifyingKey {
     type Err = InvalidKey;
 
@@ -143,30 +143,6 @@ impl FromStr for VerifyingKey {
             text.parse().map(Self::Secret)
         }
     }
-}
-
-/// The bytes that `text` holds after `prefix`.
-pub(super) fn decode(prefix: &'static str, text: &str) -> Result<Zeroizing<Vec<u8>>, InvalidKey> {
-    let encoded = text.strip_prefix(prefix).ok_or(InvalidKey::Prefix(prefix))?;
-    STANDARD.decode(encoded).map(Zeroizing::new).map_err(|_| InvalidKey::Base64)
-}
-
-/// The text is no key of the form that was asked for. It never shows in the message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Error)]
-#[non_exhaustive]
-pub enum InvalidKey {
-    /// What follows the prefix is no padded standard base64.
-    #[error("a key is padded standard base64 after its prefix")]
-    Base64,
-    /// The bytes are no ed25519 key that is safe, or its halves do not belong together.
-    #[error("the bytes are no sound ed25519 key")]
-    Curve,
-    /// The key is too short or too long.
-    #[error("`whsec_` is followed by 24 to 64 bytes, `whsk_` by 64, `whpk_` by 32")]
-    Length,
-    /// The text does not start with this prefix.
-    #[error("the key does not start with `{0}`")]
-    Prefix(&'static str),
 }
 
 #[cfg(test)]

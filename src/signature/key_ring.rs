@@ -1,14 +1,17 @@
+//! [`KeyRing`]: the current key of a webhook and those that it replaced, with rotation and stored form.
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::key::{InvalidKey, SigningKey};
+use super::encoding::InvalidKey;
+use super::key::SigningKey;
 use super::message::{Message, Signature};
 use crate::model::Timestamp;
 
-/// The keys of one webhook: the present one, and those before it that still sign along.
+/// The keys of one webhook: the current one, and replaced ones that still sign until their overlap ends.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,20 +38,20 @@ struct Previous {
 }
 
 impl KeyRing {
-    /// The most previous keys that are kept, as in Svix.
+    /// The maximum number of previous keys that are kept, as in Svix.
     const MAX_PREVIOUS: usize = 10;
 
-    /// A ring of one key.
+    /// Creates a ring of one key.
     pub fn new(key: impl Into<SigningKey>) -> Self {
         Self { current: key.into(), previous: Vec::new() }
     }
 
-    /// The present key.
+    /// Returns the current key.
     pub const fn current(&self) -> &SigningKey {
         &self.current
     }
 
-    /// The ring with `key` as its present one, the one so far signing along for `overlap`.
+    /// Makes `key` the current one. The key that it replaces still signs for `overlap`.
     #[must_use]
     pub fn rotate(self, key: impl Into<SigningKey>, overlap: Duration, now: Timestamp) -> Self {
         let mut previous = self.previous;
@@ -59,20 +62,20 @@ impl KeyRing {
         Self { current: key.into(), previous }
     }
 
-    /// The signatures of `message` by every key that signs at its time, the present one last: what
-    /// [`Message::headers`] takes.
+    /// Signs `message` with every key that is valid at its time, the current one last, for
+    /// [`Message::headers`].
     pub fn sign(&self, message: &Message<'_>) -> Vec<Signature> {
         let content = message.content();
         let live = self.previous.iter().filter(|key| key.until > message.at).map(|key| &key.key);
         live.chain([&self.current]).map(|key| key.sign(message.scheme, &content)).collect()
     }
 
-    /// The form in which the ring is kept, in clear: what is [sealed](crate::sealing) if the host has keys for
-    /// it. Whoever has it can sign as the host.
+    /// Returns the stored form of the ring, unencrypted. It is [sealed](crate::sealing) if the host has
+    /// sealing keys. Whoever has it can sign as the host.
     ///
     /// # Panics
     ///
-    /// Never: text and numbers always serialise.
+    /// Never panics: text and numbers always serialise.
     pub fn expose(&self) -> Zeroizing<Vec<u8>> {
         let previous = self.previous.iter();
         let stored = StoredRing {
@@ -82,11 +85,11 @@ impl KeyRing {
         Zeroizing::new(serde_json::to_vec(&stored).expect("text and numbers always serialise"))
     }
 
-    /// Reads what [`expose`](Self::expose) made.
+    /// Reads the bytes that [`expose`](Self::expose) returned.
     ///
     /// # Errors
     ///
-    /// [`InvalidKeyRing`] when the bytes are something else.
+    /// Returns [`InvalidKeyRing`] if the bytes are anything else.
     pub fn read(clear: &[u8]) -> Result<Self, InvalidKeyRing> {
         let stored: StoredRing = serde_json::from_slice(clear).map_err(|_| InvalidKeyRing::Form)?;
         let previous = stored.previous.into_iter();
@@ -103,14 +106,14 @@ struct StoredRing {
     previous: Vec<(Zeroizing<String>, Timestamp)>,
 }
 
-/// The bytes are no stored [`KeyRing`]. They never show in the message.
+/// The error of bytes that are not a stored [`KeyRing`]. The message never shows them.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidKeyRing {
     /// The bytes are not of the stored form.
     #[error("the stored secrets are not in the form that was written")]
     Form,
-    /// A key among them is none.
+    /// One of the keys is invalid.
     #[error("a stored key is broken")]
     Key(#[from] InvalidKey),
 }

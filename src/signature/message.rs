@@ -1,3 +1,5 @@
+//! [`Message`]: the content that each scheme signs, and the headers that carry the signatures.
+
 use std::borrow::Cow;
 
 use base64::Engine;
@@ -5,10 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
-use super::{HUB_SIGNATURE, STRIPE_SIGNATURE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, hex};
+use super::headers::{HUB_SIGNATURE, STRIPE_SIGNATURE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
+use super::hex;
 use crate::model::{MessageId, SignatureScheme, Timestamp};
 
-/// What one attempt sends, before it is signed.
+/// The message of one attempt, before it is signed.
 ///
 /// ```
 /// use hookwire::model::{MessageId, SignatureScheme, Timestamp};
@@ -25,37 +28,36 @@ use crate::model::{MessageId, SignatureScheme, Timestamp};
 pub struct Message<'a> {
     /// The form of the signature.
     pub scheme: SignatureScheme,
-    /// The identity of the message, the same on each retry.
+    /// The message id, which is the same on each retry.
     pub id: &'a MessageId,
-    /// When the attempt is made; whole seconds of it are signed.
+    /// The time of the attempt; its whole seconds are signed.
     pub at: Timestamp,
     /// The exact bytes of the body.
     pub body: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// The exact bytes that the scheme signs.
+    /// Returns the exact bytes that the scheme signs.
     pub fn content(&self) -> Cow<'a, [u8]> {
         let timestamp = self.at.as_secs().to_string();
         match self.scheme {
             SignatureScheme::V1 | SignatureScheme::V1a => {
-                standard(self.id.as_str(), &timestamp, self.body).into()
+                standard_content(self.id.as_str(), &timestamp, self.body).into()
             }
             SignatureScheme::GitHub => self.body.into(),
             SignatureScheme::Stripe => [timestamp.as_bytes(), b".", self.body].concat().into(),
         }
     }
 
-    /// The headers that carry `signatures`, which stand in the order of their keys: the present one last.
+    /// Returns the headers that carry `signatures`, which are in the order of their keys: the current one last.
     ///
-    /// `webhook-id` and `webhook-timestamp` are among them whatever the scheme; GitHub's signs neither, and
-    /// Stripe's the time alone. Entries stand apart by single spaces, those of `v1` behind those of `v1a`:
-    /// that order is read right even by verifiers that look at the last entry alone. GitHub's form has room
-    /// for one signature: the last.
+    /// They include `webhook-id` and `webhook-timestamp` for every scheme, although GitHub's signs neither
+    /// and Stripe's signs the time only. Entries are separated by single spaces. Entries of `v1` follow those of
+    /// `v1a`, for verifiers that read the last entry only. GitHub's form has room for one signature: the last.
     ///
     /// # Errors
     ///
-    /// [`MissingSignature`] when there is none that the scheme can carry.
+    /// Returns [`MissingSignature`] if the scheme can carry none of `signatures`.
     ///
     /// # Panics
     ///
@@ -87,18 +89,18 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What Standard Webhooks signs.
-pub(super) fn standard(id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
+/// Returns the bytes that Standard Webhooks signs.
+pub(super) fn standard_content(id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
     [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat()
 }
 
-/// The signature of a message's [content](Message::content) by one key.
+/// A signature of the [content](Message::content) of a message by one key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "the algorithms of the schemes")]
 pub enum Signature {
-    /// By ed25519: for `v1a`.
+    /// An ed25519 signature, for `v1a`.
     Ed25519([u8; 64]),
-    /// By HMAC-SHA256: for every other scheme.
+    /// An HMAC-SHA256 tag, for every other scheme.
     HmacSha256([u8; 32]),
 }
 
@@ -118,7 +120,7 @@ impl Signature {
     }
 }
 
-/// There is no signature that the scheme can carry.
+/// The error when there is no signature that the scheme can carry.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("there is no signature that the scheme {0:?} can carry")]
 pub struct MissingSignature(SignatureScheme);

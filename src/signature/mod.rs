@@ -1,4 +1,4 @@
-//! Signatures: signing what is sent, verifying what arrives.
+//! Signatures: signing requests that are sent, and verifying requests that are received.
 //!
 //! # Sending
 //!
@@ -14,17 +14,22 @@
 //! `V1` and `V1a` are those of Standard Webhooks 1.0. `webhook-id` and `webhook-timestamp` are sent with every
 //! scheme. The timestamp is that of the attempt, so each retry carries a signature of its own.
 //!
-//! After a rotation the old key signs along: 24 h by default. The entries stand in an order that verifiers
-//! read right which look at the last one alone: the present key last, and `v1` behind `v1a`. A change between
-//! `V1` and `V1a` is a rotation as well, so a receiver can go from one to the other without a gap. GitHub's
-//! form has room for one signature: there the new key signs alone at once.
+//! After a rotation the old key also signs, for 24 h by default. Some verifiers read the last entry only, and
+//! none of the official ones reads `v1a`. So the current key comes last, and every `v1` entry follows every
+//! `v1a` entry. GitHub's form has room for one signature: there the new key signs alone at once.
 //!
-//! The keys are in the [`KeyRing`]; whoever keeps them elsewhere, in a key service, implements
-//! [`Signer`](crate::signer::Signer).
+//! A webhook has one [`KeyRing`], whatever its scheme. The kind of a key decides the signature it makes, so a
+//! change to a scheme with another kind of key is a rotation, and a receiver can switch without a gap. No
+//! method of a tenant returns a private key: rotating and revealing return the key that verifies.
+//!
+//! A host that keeps its keys elsewhere, in a key service, implements [`Signer`](crate::signer::Signer). A
+//! `Signer` makes signatures, not headers: it gets the exact bytes to sign and needs no knowledge of schemes. It
+//! runs within the deadline of the attempt, and its errors are failed attempts.
 //!
 //! # Receiving
 //!
-//! A receiver needs [`Verifier`] alone, and [`ReplayMemory`] if it wants to know replays:
+//! A receiver needs a [`Verifier`], and a [`ReplayMemory`] to recognise replays. The two are separate, because a
+//! replay and a retry carry the same message id; a receiver answers both with 2xx.
 //!
 //! ```
 //! use hookwire::signature::{Secret, Verifier};
@@ -44,11 +49,13 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/receive_axum.rs` in the repository is a whole receiver. [`GitHubVerifier`] and
-//! [`StripeVerifier`] verify the other two forms, also of what GitHub and Stripe themselves send.
+//! `examples/receive_axum.rs` in the repository is a complete receiver. [`GitHubVerifier`] and
+//! [`StripeVerifier`] verify the other two forms, including requests of GitHub and Stripe themselves.
 
 mod ed25519;
+mod encoding;
 mod github;
+mod headers;
 mod hex;
 mod hmac;
 mod key;
@@ -57,28 +64,17 @@ mod message;
 mod replay;
 mod secret;
 mod stripe;
-mod text_key;
+mod text_keys;
 mod verify;
 
 pub use ed25519::{PrivateKey, PublicKey};
+pub use encoding::InvalidKey;
 pub use github::GitHubVerifier;
-pub use key::{InvalidKey, SigningKey, VerifyingKey};
+pub use headers::{HUB_SIGNATURE, STRIPE_SIGNATURE, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
+pub use key::{SigningKey, VerifyingKey};
 pub use key_ring::{InvalidKeyRing, KeyRing};
 pub use message::{Message, MissingSignature, Signature};
 pub use replay::{ReplayMemory, Replayed};
 pub use secret::Secret;
 pub use stripe::StripeVerifier;
 pub use verify::{Verified, Verifier, VerifyError};
-
-use http::HeaderName;
-
-/// The header with the identity of the message, the same on each retry.
-pub const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-/// The header with the time of the attempt, in seconds since the Unix epoch.
-pub const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-/// The header with the signatures of Standard Webhooks, separated by single spaces.
-pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-/// The header with the signature in GitHub's form.
-pub const HUB_SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
-/// The header with time and signatures in Stripe's form.
-pub const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");

@@ -1,3 +1,5 @@
+//! [`ReplayMemory`]: recognising requests that were received before.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
@@ -5,13 +7,13 @@ use thiserror::Error;
 use super::verify::Verified;
 use crate::model::Timestamp;
 
-/// Remembers which messages were verified, for as long as any request that brought them would be verified again.
+/// A memory of verified messages, which recognises replays within one process.
 ///
-/// It tells a replay from a first arrival within one process. A message is known until the last of its requests
-/// that were shown to [`admit`](Self::admit) is too old to be verified: one that is tried again shortly before it
-/// would be forgotten is known for the whole tolerance more, or else that second request could be replayed. A
-/// sender tries again under the same message id for days: what must happen once belongs beside what it changes, in
-/// the receiver's own database.
+/// A message is remembered until the last of its requests that were passed to [`admit`](Self::admit) is too old to
+/// be verified. A later request of the same message extends that time, because it could be replayed as well.
+///
+/// A sender retries under the same message id for days. To handle each message exactly once, store its id in the
+/// receiver's own database, in the transaction that handles it.
 ///
 /// ```
 /// use hookwire::model::{MessageId, SignatureScheme, Timestamp};
@@ -31,25 +33,25 @@ use crate::model::Timestamp;
 #[derive(Clone, Debug)]
 pub struct ReplayMemory {
     capacity: usize,
-    /// Until when each message is remembered.
+    /// The time until which each message is remembered.
     until: BTreeMap<String, Timestamp>,
-    /// The same by time, so that the first to be forgotten is the first here.
+    /// The same entries ordered by time, to find the next one to forget.
     by_time: BTreeSet<(Timestamp, String)>,
 }
 
 impl ReplayMemory {
-    /// A memory of at most `capacity` messages, at least one. When it is full it forgets the oldest: give it
-    /// room for all that arrive within twice the verifier's tolerance.
+    /// Creates a memory of at most `capacity` messages, at least one. A full memory forgets the oldest: choose
+    /// a capacity for all messages that arrive within twice the tolerance of the verifier.
     pub const fn new(capacity: usize) -> Self {
         let capacity = if capacity == 0 { 1 } else { capacity };
         Self { capacity, until: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 
-    /// Remembers a message that is new, and one that is known for longer if this request can be replayed longer.
+    /// Remembers a new message. A known message is remembered longer if this request can be replayed longer.
     ///
     /// # Errors
     ///
-    /// [`Replayed`] when it is known: answer with 2xx and do nothing.
+    /// Returns [`Replayed`] if the message is known. Answer with 2xx and do nothing.
     pub fn admit(&mut self, verified: &Verified, now: impl Into<Timestamp>) -> Result<(), Replayed> {
         self.forget_before(Timestamp::from_secs(now.into().as_secs()));
         let (id, until) = (verified.message_id(), verified.valid_until());
@@ -72,7 +74,7 @@ impl ReplayMemory {
         self.by_time.insert((until, id.to_owned()));
     }
 
-    /// Forgets a message that could not be handled, so that it is admitted when it comes again.
+    /// Forgets a message that could not be handled, so that its retry is admitted.
     pub fn forget(&mut self, message_id: &str) {
         if let Some(entry) = self.until.remove_entry(message_id) {
             let (id, until) = entry;
@@ -88,7 +90,7 @@ impl ReplayMemory {
     }
 }
 
-/// The message was admitted before.
+/// The error of a message that was admitted before.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("the message was admitted before")]
 #[expect(clippy::exhaustive_structs, reason = "there is nothing more to say")]

@@ -1,3 +1,5 @@
+//! [`Secret`]: the symmetric key of the schemes `v1`, GitHub and Stripe.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -5,12 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::hmac::mac;
-use super::key::InvalidKey;
+use super::encoding::{InvalidKey, decode};
+use super::hmac::{self, mac};
 
-/// A symmetric signing key of 24 to 64 bytes, written `whsec_` and base64.
+/// A symmetric signing key of 24 to 64 bytes, written as `whsec_` and base64.
 ///
-/// It never prints; [`expose`](Self::expose) is the one way to its text. It is wiped when dropped.
+/// `Debug` does not show it; only [`expose`](Self::expose) returns its text. It is wiped from memory when dropped.
 ///
 /// ```
 /// use hookwire::signature::Secret;
@@ -25,31 +27,31 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 impl Secret {
     pub(super) const PREFIX: &str = "whsec_";
 
-    /// The secret with these random bytes: 32, between the 24 and 64 that Standard Webhooks asks for.
+    /// Creates a secret of 32 random bytes. Standard Webhooks requires 24 to 64.
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes.to_vec()))
     }
 
-    /// The text that the receiver needs. Whoever has it can sign as the host: show it to the webhook's
-    /// owner alone, and keep it out of logs.
+    /// Returns the text that the receiver needs. Whoever has it can sign as the host: show it only to the
+    /// owner of the webhook, and keep it out of logs.
     pub fn expose(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(Self::PREFIX.to_owned());
         STANDARD.encode_string(&*self.0, &mut text);
         text
     }
 
-    /// The tag of `content` under the key's bytes, as Standard Webhooks has it.
+    /// Computes the tag of `content` with the bytes of the key, as Standard Webhooks does.
     pub(super) fn sign(&self, content: &[u8]) -> [u8; 32] {
-        super::hmac::sign(&self.0, content)
+        hmac::sign(&self.0, content)
     }
 
-    /// The tag of `content` under the key's text, as GitHub and Stripe have it.
+    /// Computes the tag of `content` with the text of the key, as GitHub and Stripe do.
     pub(super) fn sign_by_text(&self, content: &[u8]) -> [u8; 32] {
-        super::hmac::sign(self.expose().as_bytes(), content)
+        hmac::sign(self.expose().as_bytes(), content)
     }
 
-    /// Whether one of `tags` is that of `content`; each is compared in constant time, and the content is
-    /// read once however many there are.
+    /// Tells whether one of `tags` is that of `content`. Each is compared in constant time, and the content is
+    /// read only once.
     pub(super) fn verifies(&self, content: &[u8], tags: &[Vec<u8>]) -> bool {
         mac(&self.0, &[content]).is_any(tags)
     }
@@ -59,7 +61,7 @@ impl FromStr for Secret {
     type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        let key = super::key::decode(Self::PREFIX, text)?;
+        let key = decode(Self::PREFIX, text)?;
         if (24..=64).contains(&key.len()) { Ok(Self(key)) } else { Err(InvalidKey::Length) }
     }
 }

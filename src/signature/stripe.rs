@@ -1,14 +1,17 @@
+//! [`StripeVerifier`]: verifying Stripe's form of signatures.
+
 use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::text_key::TextKeys;
+use super::headers::STRIPE_SIGNATURE;
+use super::hex;
+use super::text_keys::TextKeys;
 use super::verify::{MAX_ENTRIES, TOLERANCE, VerifyError, in_time, sent_at, single};
-use super::{STRIPE_SIGNATURE, hex};
 use crate::model::Timestamp;
 
-/// Verifies requests that carry Stripe's signature: `Stripe-Signature: t=..,v1=..`, the HMAC-SHA256 of
-/// `{t}.{body}` in hexadecimal, under the text of the secret.
+/// A verifier of requests that carry Stripe's signature: `Stripe-Signature: t=..,v1=..`, the HMAC-SHA256 of
+/// `{t}.{body}` in hexadecimal, with the text of the secret as key.
 ///
 /// ```
 /// use hookwire::model::Timestamp;
@@ -29,8 +32,8 @@ pub struct StripeVerifier {
 }
 
 impl StripeVerifier {
-    /// A verifier that accepts signatures of any of `secrets`, and timestamps up to 5 minutes off, as Stripe's
-    /// libraries do. Empty secrets are passed over.
+    /// Creates a verifier that accepts signatures of any of `secrets`, and timestamps up to 5 minutes off, as Stripe's
+    /// libraries do. Empty secrets are skipped.
     pub fn new<K: AsRef<[u8]>>(secrets: impl IntoIterator<Item = K>) -> Self {
         Self { secrets: TextKeys::new(secrets), tolerance: TOLERANCE }
     }
@@ -41,12 +44,11 @@ impl StripeVerifier {
         Self { tolerance, ..self }
     }
 
-    /// Verifies a request by its headers and the exact bytes of its body, and gives the time that was
-    /// signed.
+    /// Verifies a request by its headers and the exact bytes of its body. Returns the signed time.
     ///
     /// # Errors
     ///
-    /// [`VerifyError`]: answer such a request with 401 and do nothing else.
+    /// Returns [`VerifyError`] if the request is not authentic. Answer it with 401 and do nothing else.
     pub fn verify(
         &self,
         headers: &HeaderMap,

@@ -1,3 +1,5 @@
+//! [`Verifier`] for Standard Webhooks, and the parts that all verifiers share.
+
 use std::time::Duration;
 
 use base64::Engine;
@@ -5,16 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName};
 use thiserror::Error;
 
+use super::headers::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 use super::key::VerifyingKey;
-use super::message::standard;
-use super::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
+use super::message::standard_content;
 use crate::model::Timestamp;
 
-/// Verifies requests that carry a Standard Webhooks signature; for those who receive.
+/// A verifier of requests that carry a Standard Webhooks signature, for receivers.
 ///
-/// Secrets (`whsec_`) verify `v1`, public keys (`whpk_`) `v1a`. Give it the new key beside the old one while
-/// a rotation lasts. A request may arrive more than once: remember the message ids of what was handled, or
-/// keep a [`ReplayMemory`](super::ReplayMemory).
+/// Secrets (`whsec_`) verify `v1`, public keys (`whpk_`) verify `v1a`. During a rotation, pass both the new and
+/// the old key. A request may arrive more than once: store the ids of handled messages, or keep a
+/// [`ReplayMemory`](super::ReplayMemory).
 ///
 /// ```
 /// use hookwire::signature::{Secret, Verifier, VerifyError};
@@ -32,16 +34,16 @@ pub struct Verifier {
     tolerance: Duration,
 }
 
-/// How many entries of a signature header are looked at, so that a long one costs no more: a rotation sends
-/// two, and hookwire never more than eleven.
+/// The number of entries of a signature header that are read, which bounds the cost of a long header. A
+/// rotation sends two, and hookwire never sends more than eleven.
 pub(super) const MAX_ENTRIES: usize = 32;
 
-/// How far off a timestamp may be: 5 minutes, as in the Standard Webhooks and Stripe libraries.
+/// The default tolerance of timestamps: 5 minutes, as in the Standard Webhooks and Stripe libraries.
 pub(super) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 impl Verifier {
-    /// A verifier that accepts signatures of any of `keys`, and timestamps up to 5 minutes off, as the
-    /// Standard Webhooks libraries do.
+    /// Creates a verifier that accepts signatures of any of `keys`, and timestamps up to 5 minutes off, as
+    /// the Standard Webhooks libraries do.
     pub fn new<K: Into<VerifyingKey>>(keys: impl IntoIterator<Item = K>) -> Self {
         Self { keys: keys.into_iter().map(Into::into).collect(), tolerance: TOLERANCE }
     }
@@ -56,7 +58,7 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`VerifyError`]: answer such a request with 401 and do nothing else.
+    /// Returns [`VerifyError`] if the request is not authentic. Answer it with 401 and do nothing else.
     pub fn verify(
         &self,
         headers: &HeaderMap,
@@ -68,7 +70,7 @@ impl Verifier {
         let entries = Entries::parse(single(headers, &WEBHOOK_SIGNATURE)?);
         let sent_at = sent_at(timestamp).ok_or(VerifyError::MalformedHeader(WEBHOOK_TIMESTAMP))?;
         in_time(sent_at, self.tolerance, now.into())?;
-        let content = standard(id, timestamp, body);
+        let content = standard_content(id, timestamp, body);
         if self.keys.iter().any(|key| entries.are_by(key, &content)) {
             Ok(Verified { message_id: id.to_owned(), sent_at, valid_for: self.tolerance })
         } else {
@@ -77,7 +79,7 @@ impl Verifier {
     }
 }
 
-/// The entries of a signature header, by version; others are passed over.
+/// The decoded entries of a signature header, by version. Other versions are skipped.
 struct Entries {
     v1: Vec<Vec<u8>>,
     v1a: Vec<Vec<u8>>,
@@ -101,7 +103,7 @@ impl Entries {
     }
 }
 
-/// The time that `text` stands for: digits alone.
+/// Parses a timestamp, which consists of digits only.
 pub(super) fn sent_at(text: &str) -> Option<Timestamp> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits).map(Timestamp::from_secs)
@@ -125,7 +127,7 @@ pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'
     text.ok_or_else(|| VerifyError::MalformedHeader(name.clone()))
 }
 
-/// What a verified request vouches for.
+/// The signed facts of a verified request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Verified {
     message_id: String,
@@ -134,39 +136,39 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// The identity of the message: the key by which to handle it once.
+    /// Returns the message id. Use it to handle each message once.
     pub fn message_id(&self) -> &str {
         &self.message_id
     }
 
-    /// When this attempt was made.
+    /// Returns the time of this attempt.
     pub const fn sent_at(&self) -> Timestamp {
         self.sent_at
     }
 
-    /// When the last second begins in which the same request would be verified again.
+    /// Returns the start of the last second in which the same request would be verified again.
     pub(super) fn valid_until(&self) -> Timestamp {
         self.sent_at.plus(self.valid_for)
     }
 }
 
-/// The request is not what one of the keys signed.
+/// The reason why a request was not verified.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// A header is there, but more than once, empty or not of its form.
+    /// A header is empty, repeated or malformed.
     #[error("header `{0}` is malformed")]
     MalformedHeader(HeaderName),
     /// A header is missing.
     #[error("header `{0}` is missing")]
     MissingHeader(HeaderName),
-    /// No signature was made by one of the keys over what arrived.
+    /// No signature of the request was made by one of the keys.
     #[error("no signature matches")]
     NoMatch,
-    /// The timestamp lies further ahead than the tolerance: check the clocks.
+    /// The timestamp is further ahead than the tolerance. Check the clocks.
     #[error("the timestamp is too new")]
     TooNew,
-    /// The timestamp lies further back than the tolerance: check the clocks; it may be a replay.
+    /// The timestamp is further back than the tolerance. It may be a replay, or the clocks differ.
     #[error("the timestamp is too old")]
     TooOld,
 }

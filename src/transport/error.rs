@@ -1,3 +1,5 @@
+//! [`TransportError`]: why a request got no complete response.
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -5,10 +7,10 @@ use std::sync::Arc;
 use crate::error_chain::chain;
 use crate::model::FailureKind;
 
-/// No complete answer came.
+/// The failure of a request that got no complete response.
 ///
-/// `Display` says what failed and may be shown to a tenant; [`detail`](Self::detail) says why, and may
-/// name addresses inside.
+/// `Display` shows the kind alone and may be shown to a tenant. [`detail`](Self::detail) adds the causes, which
+/// may name internal addresses.
 ///
 /// ```
 /// use std::io;
@@ -23,22 +25,22 @@ use crate::model::FailureKind;
 #[derive(Clone, Debug)]
 pub struct TransportError {
     kind: FailureKind,
-    // Shared, because a connector's error reaches us behind a reference, inside the client's own error.
+    // Shared, because the client gives a connector's error back by reference, inside its own error.
     source: Arc<dyn Error + Send + Sync>,
 }
 
 impl TransportError {
-    /// The failure of this kind, for this reason.
+    /// Creates an error of this kind with its cause.
     pub fn new(kind: FailureKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { kind, source: Arc::from(source.into()) }
     }
 
-    /// What failed.
+    /// Returns the kind of failure.
     pub const fn kind(&self) -> FailureKind {
         self.kind
     }
 
-    /// What failed and why, down to the last cause: for the operator.
+    /// Returns the kind and all causes as one text, for the operator.
     pub fn detail(&self) -> String {
         chain(self)
     }

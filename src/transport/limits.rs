@@ -1,6 +1,8 @@
+//! [`SendLimits`]: the deadline of a request, and how much of its response is kept.
+
 use std::time::Duration;
 
-/// How long a request may take, and how much of its answer is kept.
+/// The deadline of a request, and the part of its response body that is kept.
 ///
 /// ```
 /// use std::time::Duration;
@@ -17,31 +19,31 @@ pub struct SendLimits {
 }
 
 impl SendLimits {
-    /// The limits with this total deadline, keeping this much of the body.
+    /// Creates limits with this total deadline, keeping at most `body_bytes` of the response body.
     pub const fn new(deadline: Duration, body_bytes: usize) -> Self {
         Self { deadline, body_bytes }
     }
 
-    /// Sets the time for DNS, connect, TLS, headers and body together. Default 15 s; Standard Webhooks
+    /// Sets the time for DNS, connect, TLS, headers and body together. The default is 15 s; Standard Webhooks
     /// recommends 15 to 30 s.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }
 
-    /// Sets how many bytes of the answer's body are kept. Default 16 KiB, ours: enough for an error
-    /// message in the log.
+    /// Sets how many bytes of the response body are kept. The default of 16 KiB is our choice: it holds an
+    /// error message for the delivery log.
     #[must_use]
     pub fn with_body_bytes(self, body_bytes: usize) -> Self {
         Self { body_bytes, ..self }
     }
 
-    /// The time for DNS, connect, TLS, headers and body together.
+    /// Returns the time for DNS, connect, TLS, headers and body together.
     pub const fn deadline(&self) -> Duration {
         self.deadline
     }
 
-    /// How many bytes of the answer's body are kept.
+    /// Returns how many bytes of the response body are kept.
     pub const fn body_bytes(&self) -> usize {
         self.body_bytes
     }

@@ -2,15 +2,15 @@
 //! proxy is asked for, and judged by rules that are written here, from the predicates of `std`.
 
 mod cases;
+pub(crate) mod dial;
 mod planted;
-pub(crate) mod way;
 
 use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::runtime::Runtime;
 
-use self::way::Way;
+use self::dial::ProxiedTransport;
 use super::input::Input;
 use super::{Target, Verdict};
 
@@ -36,19 +36,19 @@ fn holds(dialled: fn(&str, &Answers) -> Vec<SocketAddr>, input: &[u8]) -> Verdic
 }
 
 thread_local! {
-    static WAY: OnceCell<(Runtime, Way)> = const { OnceCell::new() };
+    static TRANSPORT: OnceCell<(Runtime, ProxiedTransport)> = const { OnceCell::new() };
 }
 
 /// What the transport dials.
 fn dialled(url: &str, answers: &Answers) -> Vec<SocketAddr> {
-    WAY.with(|way| {
-        let (runtime, way) = way.get_or_init(|| {
+    TRANSPORT.with(|transport| {
+        let (runtime, transport) = transport.get_or_init(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.expect("a runtime");
-            let way = runtime.block_on(Way::out());
-            (runtime, way)
+            let transport = runtime.block_on(ProxiedTransport::start());
+            (runtime, transport)
         });
-        runtime.block_on(way.dialled(url, answers.clone()))
+        runtime.block_on(transport.dialled(url, answers.clone()))
     })
 }
 

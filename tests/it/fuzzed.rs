@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
 
 use self::bodies::store;
-use self::bodies::url::way::Way;
+use self::bodies::url::dial::ProxiedTransport;
 use self::bodies::{TARGETS, Target, Verdict};
 use crate::sqlite::Directory;
 
@@ -139,8 +139,8 @@ fn a_guard_that_forgets_mapped_addresses_or_looks_twice_is_found() {
 fn what_the_url_target_sees_is_what_is_dialled() {
     let answers = [[8, 8, 8, 8], [1, 1, 1, 1], [10, 0, 0, 1]].map(|it| vec![it.into()]).to_vec();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let way = runtime.block_on(Way::out());
-    let dialled = runtime.block_on(way.dialled("https://hooks.example.com:444/", answers));
+    let transport = runtime.block_on(ProxiedTransport::start());
+    let dialled = runtime.block_on(transport.dialled("https://hooks.example.com:444/", answers));
     assert_eq!(dialled, [SocketAddr::from(([1, 1, 1, 1], 444))], "one is for the check, one is forbidden");
 }
 

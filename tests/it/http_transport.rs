@@ -1,3 +1,5 @@
+//! `HttpTransport` over real connections: protocols, responses, limits and failures.
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The host's own egress proxy: the only way out, told nothing but judged addresses.
+//! The egress proxy: every request goes through it, and it is asked for checked addresses only.
 
 use std::io;
 use std::net::IpAddr;
@@ -13,8 +13,8 @@ use http::{Request, StatusCode};
 
 use crate::support::answers::Answers;
 use crate::support::identity::Identity;
+use crate::support::proxy::{TestProxy, Tunnel};
 use crate::support::receiver::{Receiver, Script};
-use crate::support::tunnels::{Leads, Tunnels};
 
 const HOST: &str = "hooks.example.com";
 const LIMITS: SendLimits = SendLimits::new(Duration::from_secs(30), 1024);
@@ -33,7 +33,7 @@ async fn a_request_goes_through_a_tunnel_to_the_judged_address() {
     let identity = Identity::of(&[HOST]);
     for (address, asked) in [("8.8.8.8", "8.8.8.8:8443"), ("2606:4700::1111", "[2606:4700::1111]:8443")] {
         let receiver = Receiver::https(&identity, ok()).await;
-        let proxy = Tunnels::open(Leads::To(receiver.port())).await;
+        let proxy = TestProxy::open(Tunnel::To(receiver.port())).await;
         let builder = HttpTransport::builder().trust_pem(identity.pem()).proxy(&proxy.url());
         let transport = builder.resolver(Answers::always(&[address])).build().expect("valid");
         for _ in 0..2 {
@@ -47,7 +47,7 @@ async fn a_request_goes_through_a_tunnel_to_the_judged_address() {
 
 #[tokio::test]
 async fn the_proxy_is_told_name_and_password() {
-    let proxy = Tunnels::open(Leads::Nowhere("HTTP/1.1 407 Who are you?\r\n\r\n")).await;
+    let proxy = TestProxy::open(Tunnel::Nowhere("HTTP/1.1 407 Who are you?\r\n\r\n")).await;
     let url = format!("http://ada:s%40cret@127.0.0.1:{}", proxy.port());
     let transport = HttpTransport::builder().proxy(&url).build().expect("valid");
     let error = send(&transport, "https://8.8.8.8/").await.expect_err("refused by the proxy");
@@ -63,7 +63,7 @@ async fn the_proxy_is_told_name_and_password() {
 
 #[tokio::test]
 async fn what_the_policy_forbids_never_reaches_the_proxy() {
-    let proxy = Tunnels::open(Leads::Hang).await;
+    let proxy = TestProxy::open(Tunnel::Hang).await;
     for inside in [&["10.0.0.1"][..], &["127.0.0.1"], &["169.254.169.254"], &["8.8.8.8", "10.0.0.1"]] {
         let builder = HttpTransport::builder().proxy(&proxy.url()).resolver(Answers::always(inside));
         let transport = builder.build().expect("valid");
@@ -83,7 +83,7 @@ async fn a_proxy_that_opens_no_tunnel_is_a_connect_failure() {
         "SSH-2.0-OpenSSH_9.9\r\n",
         "",
     ] {
-        let proxy = Tunnels::open(Leads::Nowhere(answer)).await;
+        let proxy = TestProxy::open(Tunnel::Nowhere(answer)).await;
         let transport = HttpTransport::builder().proxy(&proxy.url()).build().expect("valid");
         let error = send(&transport, "https://8.8.8.8/").await.expect_err("no tunnel");
         assert_eq!(error.kind(), FailureKind::Connect, "{answer:?}: {}", error.detail());
@@ -114,7 +114,7 @@ async fn a_refusal_of_the_proxy_fails_at_once_whatever_comes_with_it() {
         "HTTP/1.1 403 Forbidden\r\n",
         "HTTP/1.1 200 OK\r\n\r\n403 Forbidden",
     ] {
-        let proxy = Tunnels::open(Leads::Open(answer)).await;
+        let proxy = TestProxy::open(Tunnel::Open(answer)).await;
         let transport = HttpTransport::builder().proxy(&proxy.url()).build().expect("valid");
         let request = Request::post("https://8.8.8.8/").body(Bytes::new()).expect("a request");
         let limits = LIMITS.with_deadline(Duration::from_secs(60 * 60));
@@ -128,7 +128,7 @@ async fn a_refusal_of_the_proxy_fails_at_once_whatever_comes_with_it() {
 
 #[tokio::test]
 async fn a_proxy_that_hangs_is_left_at_the_deadline() {
-    let proxy = Tunnels::open(Leads::Hang).await;
+    let proxy = TestProxy::open(Tunnel::Hang).await;
     let transport = HttpTransport::builder().proxy(&proxy.url()).build().expect("valid");
     let request = Request::post("https://8.8.8.8/").body(Bytes::new()).expect("a request");
     let limits = LIMITS.with_deadline(Duration::from_millis(400));
@@ -139,7 +139,7 @@ async fn a_proxy_that_hangs_is_left_at_the_deadline() {
 #[tokio::test]
 async fn opened_loopback_is_this_machine_and_not_the_proxys() {
     let receiver = Receiver::plain(ok()).await;
-    let proxy = Tunnels::open(Leads::Hang).await;
+    let proxy = TestProxy::open(Tunnel::Hang).await;
     let builder = HttpTransport::builder().allow_loopback().proxy(&proxy.url());
     let transport = builder.build().expect("valid");
     send(&transport, &format!("http://localhost:{}/", receiver.port())).await.expect("an answer");
@@ -161,7 +161,7 @@ impl Resolve for Names {
 async fn the_proxy_may_be_inside_and_known_by_name() {
     let identity = Identity::of(&[HOST]);
     let receiver = Receiver::https(&identity, ok()).await;
-    let proxy = Tunnels::open(Leads::To(receiver.port())).await;
+    let proxy = TestProxy::open(Tunnel::To(receiver.port())).await;
     let builder = HttpTransport::builder().trust_pem(identity.pem()).resolver(Names);
     let builder = builder.proxy(&format!("http://proxy.internal:{}", proxy.port()));
     let transport = builder.build().expect("valid");
@@ -175,7 +175,7 @@ async fn the_proxy_may_be_inside_and_known_by_name() {
 /// in a process whose environment names a proxy for everything.
 #[tokio::test]
 async fn proxies_of_the_environment_are_ignored() {
-    let proxy = Tunnels::open(Leads::Hang).await;
+    let proxy = TestProxy::open(Tunnel::Hang).await;
     let mut again = Command::new(std::env::current_exe().expect("this binary"));
     again.args(["--exact", "http_transport::a_request_arrives_as_it_is_and_its_answer_comes_back"]);
     for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {

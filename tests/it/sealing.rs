@@ -278,7 +278,7 @@ async fn what_was_stored_in_clear_opens_and_is_sealed_at_the_next_change() {
     assert!(material.shows_in(world.secrets("acme").await[0].expose()));
     acme.patch(hook_id, &WebhookPatch::new().name("other")).await.expect("patched");
     let stored = world.secrets("acme").await.remove(0);
-    assert!(only("2026").is_present(&stored) && !material.shows_in(stored.expose()));
+    assert!(only("2026").is_current(&stored) && !material.shows_in(stored.expose()));
     let after = acme.reveal_secret(hook_id).await.expect("sealed");
     assert_eq!(*after.expose(), *revealed.expose());
 }

@@ -9,18 +9,18 @@ use hookwire::transport::{HttpTransport, SendLimits, Transport, TransportError};
 use http::{Request, StatusCode};
 
 use crate::support::answers::Answers;
-use crate::support::frames::{Frames, HEADERS};
+use crate::support::h2_server::{H2Server, HEADERS};
 use crate::support::identity::Identity;
 
 const HOST: &str = "hooks.example.com";
 const LIMITS: SendLimits = SendLimits::new(Duration::from_secs(10), 1024);
 
 /// A transport, and a receiver that allows this many streams.
-async fn both(streams: u32) -> (HttpTransport, Frames) {
+async fn both(streams: u32) -> (HttpTransport, H2Server) {
     let identity = Identity::of(&[HOST]);
     let builder = HttpTransport::builder().allow_loopback().trust_pem(identity.pem());
     let transport = builder.resolver(Answers::always(&["127.0.0.1"])).build().expect("valid");
-    (transport, Frames::allowing(streams, &identity).await)
+    (transport, H2Server::allowing(streams, &identity).await)
 }
 
 /// The bytes of a body, and a second handle that tells whether they are still held.
@@ -44,7 +44,7 @@ async fn send(
 }
 
 /// The connection ends, no stream is opened until then, and nobody holds the body any more.
-async fn ends(receiver: &mut Frames, body: &Arc<[u8]>) {
+async fn ends(receiver: &mut H2Server, body: &Arc<[u8]>) {
     assert_eq!(receiver.next(HEADERS).await, None);
     assert_eq!(Arc::strong_count(body), 1, "a body is still held");
 }

@@ -1,3 +1,5 @@
+//! The contract of [`Transport`] as test cases.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,20 +10,20 @@ use http::Request;
 use crate::model::{CallbackUrl, FailureKind};
 use crate::transport::{SendLimits, Transport};
 
-/// A transport, and receivers that it reaches.
+/// A transport under test, and receivers that it can reach.
 #[async_trait]
 pub trait TransportFixture: Send + Sync {
-    /// The transport.
+    /// Returns the transport.
     fn transport(&self) -> Arc<dyn Transport>;
 
-    /// The URL of a receiver that answers each request with this status and, where the status allows one,
-    /// a body of 100 bytes; a redirect leads back to it.
+    /// Starts a receiver that answers each request with this status and, if the status allows one, a body of
+    /// 100 bytes, and returns its URL. A redirect leads back to the receiver.
     async fn answering(&self, status: u16) -> CallbackUrl;
 
-    /// The URL of a receiver that takes a request and never answers.
+    /// Starts a receiver that reads a request and never answers, and returns its URL.
     async fn hanging(&self) -> CallbackUrl;
 
-    /// How many requests the receivers have got.
+    /// Returns how many requests the receivers got.
     fn received(&self) -> usize;
 }
 
@@ -29,11 +31,11 @@ fn post(url: &CallbackUrl) -> Request<Bytes> {
     Request::post(url.as_str()).body(Bytes::from_static(b"{}")).expect("a request")
 }
 
-/// Points 1, 2 and 4: one call is one request, any status is an answer, and long bodies are cut.
+/// Checks points 1, 2 and 4: one call is one request, any status is a response, and long bodies are cut.
 ///
 /// # Panics
 ///
-/// When the transport breaks it.
+/// Panics if the transport breaks the contract.
 pub async fn transport_answers(fixture: &dyn TransportFixture) {
     let transport = fixture.transport();
     let limits = SendLimits::default().with_body_bytes(10);
@@ -48,11 +50,11 @@ pub async fn transport_answers(fixture: &dyn TransportFixture) {
     }
 }
 
-/// Point 3: the deadline holds.
+/// Checks point 3: the deadline is kept.
 ///
 /// # Panics
 ///
-/// When the transport breaks it.
+/// Panics if the transport breaks the contract.
 pub async fn transport_keeps_its_deadline(fixture: &dyn TransportFixture) {
     let url = fixture.hanging().await;
     let limits = SendLimits::default().with_deadline(Duration::from_millis(200));

@@ -1,16 +1,19 @@
+//! [`HttpTransportBuilder`]: the settings of an [`HttpTransport`], and its constructors.
+
 use std::net::IpAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ipnet::IpNet;
-use thiserror::Error;
 
-use super::connector::{Connector, Gate};
+use super::client::{Configured, HttpTransport};
+use super::connector::{Connector, GuardedConnector};
+use super::error::{BuildTransportError, TransportFault};
 use super::guard::Policy;
 use super::proxy::Proxy;
 use super::resolve::{Resolve, Resolvers};
-use super::{HttpTransport, Wiring, client, tls};
+use super::tls;
 
-/// Gathers what an [`HttpTransport`] may reach, by which way, and whom it trusts.
+/// A builder for [`HttpTransport`]: allowed addresses, proxy, resolver and trusted certificates.
 ///
 /// ```
 /// use hookwire::transport::HttpTransport;
@@ -33,7 +36,7 @@ pub struct HttpTransportBuilder {
 }
 
 impl HttpTransportBuilder {
-    /// Opens loopback addresses, for development and tests. `http` URLs are still refused at registration until
+    /// Allows loopback addresses, for development and tests. Registration still refuses `http` URLs until
     /// the service [allows them too](crate::service::WebhooksBuilder::allow_loopback_http).
     #[must_use]
     pub fn allow_loopback(mut self) -> Self {
@@ -41,52 +44,52 @@ impl HttpTransportBuilder {
         self
     }
 
-    /// Opens a network (`10.1.0.0/16`) or an address that is closed as not public.
+    /// Allows a network (`10.1.0.0/16`) or an address that is not public.
     ///
-    /// Cloud metadata services stay closed, and so does what an IPv6 address embeds of other networks.
+    /// Cloud metadata services stay refused. An IPv4 address inside an allowed IPv6 address must be allowed too.
     #[must_use]
     pub fn allow_network(mut self, network: impl Into<String>) -> Self {
         self.allowed.push(network.into());
         self
     }
 
-    /// Closes a network (`203.0.113.0/24`) or an address; this wins over whatever is allowed.
+    /// Refuses a network (`203.0.113.0/24`) or an address. This wins over everything that is allowed.
     ///
-    /// Name here what is public but yours, like a load balancer that trusts your network, and the prefix
-    /// of a NAT64 translator that is neither `64:ff9b::/96` nor in `64:ff9b:1::/48`.
+    /// Deny public addresses of your own, such as a load balancer that trusts your network, and the prefix
+    /// of a NAT64 translator that is neither `64:ff9b::/96` nor within `64:ff9b:1::/48`.
     #[must_use]
     pub fn deny_network(mut self, network: impl Into<String>) -> Self {
         self.denied.push(network.into());
         self
     }
 
-    /// Closes every port but these. By default every port is open.
+    /// Allows these ports only. By default every port is allowed.
     #[must_use]
     pub fn allow_ports(mut self, ports: impl IntoIterator<Item = u16>) -> Self {
         self.policy.ports = Some(ports.into_iter().collect());
         self
     }
 
-    /// Sends every request by way of this proxy, such as `http://user:password@proxy.example.com:3128`: a
-    /// tunnel for each connection (`CONNECT`), inside which TLS is spoken with the receiver itself.
+    /// Sends every request through this proxy, such as `http://user:password@proxy.example.com:3128`.
     ///
-    /// Names are still resolved and judged here. The proxy is asked for the judged *address*, never for
-    /// the name, which it could resolve to another one; a proxy that opens tunnels by name alone cannot be
-    /// used. Its own address is the host's choice and not judged. Loopback, where it is opened, means this
-    /// machine and is dialled directly. Default: no proxy, and never one from the environment.
+    /// Each connection is a tunnel (`CONNECT`), inside which TLS is spoken with the receiver. Names are still
+    /// resolved and checked here. The proxy is asked for the checked *address*, never for the name, which it
+    /// could resolve differently; a proxy that opens tunnels by name only cannot be used. The address of
+    /// the proxy itself is not checked. Allowed loopback addresses mean this machine and are dialled
+    /// directly. By default there is no proxy; the environment is never read for one.
     #[must_use]
     pub fn proxy(self, url: &str) -> Self {
         Self { proxy: Some(Proxy::parse(url)), ..self }
     }
 
-    /// Trusts the certificates of this PEM text beside the roots of the system.
+    /// Trusts the certificates in this PEM text, in addition to the roots of the system.
     #[must_use]
     pub fn trust_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
         self
     }
 
-    /// Resolves names by this instead of the operating system.
+    /// Resolves names by `resolver` instead of the operating system.
     #[must_use]
     pub fn resolver(self, resolver: impl Resolve) -> Self {
         Self { resolver: Some(Arc::new(resolver)), ..self }
@@ -96,14 +99,14 @@ impl HttpTransportBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildTransportError`] with every fault at once.
+    /// Returns [`BuildTransportError`] with every fault at once.
     pub fn build(self) -> Result<HttpTransport, BuildTransportError> {
         let system = Resolvers::system();
-        let present = Arc::new(RwLock::new(self.wire(&system)?));
-        Ok(HttpTransport { system, present })
+        let configured = Arc::new(RwLock::new(self.configure(&system)?));
+        Ok(HttpTransport { system, configured })
     }
 
-    pub(super) fn wire(self, system: &Resolvers) -> Result<Wiring, BuildTransportError> {
+    fn configure(self, system: &Resolvers) -> Result<Configured, BuildTransportError> {
         let mut faults = Vec::new();
         let allowed = networks(&self.allowed, &mut faults);
         let denied = networks(&self.denied, &mut faults);
@@ -112,11 +115,51 @@ impl HttpTransportBuilder {
         let Some(tls) = tls.filter(|_| faults.is_empty()) else {
             return Err(BuildTransportError { faults });
         };
-        let own = |resolver| Resolvers { deliveries: Arc::clone(&resolver), checks: resolver };
-        let resolvers = self.resolver.map_or_else(|| system.clone(), own);
-        let gate = Gate::new(Policy { allowed, denied, ..self.policy }, proxy, resolvers.deliveries);
-        let checks = gate.resolving_by(resolvers.checks);
-        Ok(Wiring { client: client(Connector::new(gate, tls)), checks })
+        let one_for_both = |resolver| Resolvers { deliveries: Arc::clone(&resolver), checks: resolver };
+        let resolvers = self.resolver.map_or_else(|| system.clone(), one_for_both);
+        let policy = Policy { allowed, denied, ..self.policy };
+        let guarded = GuardedConnector::new(policy, proxy, resolvers.deliveries);
+        let checks = guarded.with_resolver(resolvers.checks);
+        Ok(Configured::new(Connector::new(guarded, tls), checks))
+    }
+}
+
+impl HttpTransport {
+    /// Creates a transport for production: public addresses, and the trusted roots of the system.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BuildTransportError`] if the system has no trusted roots.
+    pub fn new() -> Result<Self, BuildTransportError> {
+        Self::builder().build()
+    }
+
+    /// Returns a builder, to set allowed addresses, trusted certificates, a proxy or a resolver.
+    pub fn builder() -> HttpTransportBuilder {
+        HttpTransportBuilder::default()
+    }
+
+    /// Replaces the settings of this transport and all its clones.
+    ///
+    /// Requests in progress end under the old settings, within their deadlines. Every later request is
+    /// checked by the new settings and opens a new connection. The trusted roots of the system are read again.
+    ///
+    /// ```
+    /// use hookwire::transport::HttpTransport;
+    ///
+    /// let settings = HttpTransport::builder().allow_network("10.1.0.0/16");
+    /// let transport = settings.clone().build()?;
+    /// transport.reconfigure(settings.deny_network("10.1.7.0/24"))?;
+    /// # Ok::<_, hookwire::transport::BuildTransportError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BuildTransportError`] with every fault at once. The old settings stay in place.
+    pub fn reconfigure(&self, settings: HttpTransportBuilder) -> Result<(), BuildTransportError> {
+        let configured = settings.configure(&self.system)?;
+        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = configured;
+        Ok(())
     }
 }
 
@@ -128,33 +171,6 @@ fn networks(texts: &[String], faults: &mut Vec<TransportFault>) -> Vec<IpNet> {
     parsed.filter_map(|network| network.map_err(|fault| faults.push(fault)).ok()).collect()
 }
 
-/// The settings do not make an [`HttpTransport`].
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("the transport has faults: {}", .faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-#[non_exhaustive]
-pub struct BuildTransportError {
-    /// Every fault, networks first.
-    pub faults: Vec<TransportFault>,
-}
-
-/// One fault of a transport's settings.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[non_exhaustive]
-pub enum TransportFault {
-    /// What was given to trust holds no certificate, or a broken one.
-    #[error("a trusted PEM text has no usable certificate: {0}")]
-    Certificate(String),
-    /// The text is no network and no address.
-    #[error("{0:?} is no network like 10.1.0.0/16")]
-    Network(String),
-    /// The text is no URL of a proxy. It is not repeated here, since it may hold a password.
-    #[error("the proxy is no URL like http://user:password@proxy.example.com:3128: {0}")]
-    Proxy(String),
-    /// The roots of the system could not be loaded.
-    #[error("no trusted roots: {0}")]
-    Roots(String),
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -164,7 +180,8 @@ mod tests {
 
     use super::*;
     use crate::model::{CallbackUrl, FailureKind};
-    use crate::transport::{SendLimits, Transport};
+    use crate::transport::limits::SendLimits;
+    use crate::transport::traits::Transport;
 
     #[test]
     fn every_bad_text_is_reported_at_once() {
@@ -188,12 +205,12 @@ mod tests {
         assert_eq!((prefixes, faults), (vec![16, 32, 8, 128], vec![]));
     }
 
-    /// Knows one address for every name.
+    /// A resolver with one address for every name.
     #[derive(Debug)]
-    struct Says([u8; 4]);
+    struct Fixed([u8; 4]);
 
     #[async_trait]
-    impl Resolve for Says {
+    impl Resolve for Fixed {
         async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
             Ok(vec![self.0.into()])
         }
@@ -201,9 +218,10 @@ mod tests {
 
     #[tokio::test]
     async fn checks_take_no_look_up_from_deliveries() {
-        let system = Resolvers { deliveries: Arc::new(Says([10, 0, 0, 1])), checks: Arc::new(Says([8; 4])) };
-        let present = Arc::new(RwLock::new(HttpTransport::builder().wire(&system).expect("valid")));
-        let transport = HttpTransport { system, present };
+        let system =
+            Resolvers { deliveries: Arc::new(Fixed([10, 0, 0, 1])), checks: Arc::new(Fixed([8; 4])) };
+        let configured = HttpTransport::builder().configure(&system).expect("valid");
+        let transport = HttpTransport { system, configured: Arc::new(RwLock::new(configured)) };
         let url = CallbackUrl::parse("https://hooks.example.com/").expect("valid");
         transport.check(&url).await.expect("8.8.8.8 is public");
         let request = http::Request::post(url.as_str()).body(Bytes::new()).expect("a request");

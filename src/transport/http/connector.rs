@@ -1,3 +1,6 @@
+//! The connectors of the HTTP client: [`GuardedConnector`] opens TCP connections to checked addresses, and
+//! [`Connector`] adds TLS.
+
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -15,49 +18,53 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::super::TransportError;
-use super::failure::gate_or_tls;
+use super::classify::classify_connect_error;
 use super::guard::{CheckedAddr, Forbidden, Policy};
 use super::proxy::Proxy;
 use super::resolve::Resolve;
-use super::stream::Followed;
+use super::settings_watch::SettingsWatch;
 use crate::model::FailureKind;
+use crate::transport::error::TransportError;
 
-/// Time for a look-up, so that it leaves room for the rest of the deadline.
+/// The time for resolving a name. It leaves room for the rest of the deadline.
 const LOOKUP: Duration = Duration::from_secs(5);
 
-/// Time for dialling, shared by the addresses of a name, so that a dead first one leaves room for the next.
+/// The time for dialling, divided among the addresses of a name, so that a dead address leaves time for the next.
 const DIAL: Duration = Duration::from_secs(10);
 
-/// How many addresses of a name are dialled at most.
-const DIALLED: usize = 4;
+/// The maximum number of addresses of a name that are dialled.
+const MAX_DIALLED: usize = 4;
 
-/// Time for look-up, dialling and TLS together. It ends connections that the pool opens in the
-/// background and that no request waits for any more, so that they cannot hang for ever.
+/// The time for resolving, dialling and TLS together. It ends connections that the pool opens in the
+/// background and that no request waits for any more.
 const SETUP: Duration = Duration::from_secs(30);
 
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, TransportError>> + Send>>;
 
-/// Decides which addresses a host stands for, and opens connections to those alone.
+/// A connector that resolves a host, checks every address, and opens connections to checked addresses only.
 #[derive(Clone, Debug)]
-pub(super) struct Gate {
+pub(super) struct GuardedConnector {
     policy: Arc<Policy>,
     proxy: Option<Arc<Proxy>>,
     resolver: Arc<dyn Resolve>,
 }
 
-impl Gate {
+impl GuardedConnector {
     pub(super) fn new(policy: Policy, proxy: Option<Proxy>, resolver: Arc<dyn Resolve>) -> Self {
         Self { policy: Arc::new(policy), proxy: proxy.map(Arc::new), resolver }
     }
 
-    /// The same rules, with look-ups by this resolver.
-    pub(super) fn resolving_by(&self, resolver: Arc<dyn Resolve>) -> Self {
+    /// Returns a connector with the same policy and another resolver.
+    pub(super) fn with_resolver(&self, resolver: Arc<dyn Resolve>) -> Self {
         Self { resolver, ..self.clone() }
     }
 
-    /// The addresses of the host, literal or resolved, all of them checked.
-    pub(super) async fn admit(&self, host: &str, port: u16) -> Result<Vec<CheckedAddr>, TransportError> {
+    /// Returns the addresses of the host, literal or resolved. All of them are checked.
+    pub(super) async fn checked_addresses(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<CheckedAddr>, TransportError> {
         let refused = |forbidden: Forbidden| TransportError::new(FailureKind::Refused, forbidden);
         self.policy.check_port(port).map_err(refused)?;
         let addresses = self.addresses(host).await?;
@@ -78,8 +85,8 @@ impl Gate {
     }
 
     async fn connect(&self, target: &Uri) -> Result<TokioIo<TcpStream>, TransportError> {
-        let admitted = self.admit(target.host().unwrap_or_default(), port(target)).await?;
-        let dialled = &admitted[..admitted.len().min(DIALLED)];
+        let checked = self.checked_addresses(target.host().unwrap_or_default(), port(target)).await?;
+        let dialled = &checked[..checked.len().min(MAX_DIALLED)];
         let mut failure = TransportError::new(FailureKind::Connect, "no address");
         for address in dialled {
             match timeout(DIAL / dialled.len() as u32, self.open(address)).await {
@@ -91,7 +98,7 @@ impl Gate {
         Err(failure)
     }
 
-    /// Loopback is this machine, not the proxy's, so no proxy is asked for it.
+    /// Opens a connection. Loopback means this machine, not that of the proxy, so it is dialled directly.
     async fn open(&self, address: &CheckedAddr) -> io::Result<TcpStream> {
         match &self.proxy {
             Some(proxy) if !address.is_loopback() => proxy.tunnel(address, &*self.resolver).await,
@@ -100,7 +107,7 @@ impl Gate {
     }
 }
 
-impl Service<Uri> for Gate {
+impl Service<Uri> for GuardedConnector {
     type Response = TokioIo<TcpStream>;
     type Error = TransportError;
     type Future = Connecting<Self::Response>;
@@ -110,36 +117,38 @@ impl Service<Uri> for Gate {
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
-        let gate = self.clone();
-        Box::pin(async move { gate.connect(&target).await })
+        let guarded = self.clone();
+        Box::pin(async move { guarded.connect(&target).await })
     }
 }
 
-/// TLS over the [`Gate`], in bounded time, and with an eye on the receiver's HTTP/2 settings.
+/// A connector that adds TLS to a [`GuardedConnector`], a time limit, and a watch on HTTP/2 settings.
 #[derive(Clone, Debug)]
-pub(super) struct Connector(HttpsConnector<Gate>);
+pub(super) struct Connector(HttpsConnector<GuardedConnector>);
 
 impl Connector {
-    pub(super) fn new(gate: Gate, tls: ClientConfig) -> Self {
+    pub(super) fn new(guarded: GuardedConnector, tls: ClientConfig) -> Self {
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-        Self(builder.enable_http1().enable_http2().wrap_connector(gate))
+        Self(builder.enable_http1().enable_http2().wrap_connector(guarded))
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Followed>;
+    type Response = TokioIo<SettingsWatch>;
     type Error = TransportError;
     type Future = Connecting<Self::Response>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.0.poll_ready(cx).map_err(gate_or_tls)
+        self.0.poll_ready(cx).map_err(classify_connect_error)
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let connecting = self.0.call(target);
         Box::pin(async move {
             match timeout(SETUP, connecting).await {
-                Ok(connected) => connected.map(|it| TokioIo::new(Followed::new(it))).map_err(gate_or_tls),
+                Ok(connected) => {
+                    connected.map(|it| TokioIo::new(SettingsWatch::new(it))).map_err(classify_connect_error)
+                }
                 Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
             }
         })

@@ -1,3 +1,5 @@
+//! The address guard: [`Policy`] decides which addresses may be dialled, and alone makes a [`CheckedAddr`].
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -7,14 +9,14 @@ use ipnet::IpNet;
 use thiserror::Error;
 use tokio::net::TcpStream;
 
-use super::embedded::embedded;
-use super::special::{Row, Verdict, judge};
+use super::embedded_ipv4::embedded;
+use super::special_purpose::{Row, Verdict, classify};
 
-/// Which addresses may be dialled.
+/// The addresses and ports that may be dialled.
 ///
-/// The first of these that speaks of an address decides: what the host denies, metadata services, what
-/// the host allows, loopback if switched on, the table of special addresses. An IPv4 address inside an
-/// IPv6 address has to pass by itself too.
+/// The first matching rule decides: denied networks, metadata services, allowed networks, loopback if
+/// switched on, the table of special-purpose addresses. An IPv4 address inside an IPv6 address has to pass
+/// as well.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Policy {
     pub(super) denied: Vec<IpNet>,
@@ -31,14 +33,14 @@ impl Policy {
         }
     }
 
-    /// Passes all of the addresses, or none: who mixes forbidden ones in is not to be trusted.
+    /// Checks all addresses and refuses them all if one is forbidden: a name that mixes them is not trusted.
     pub(super) fn check_all(&self, addresses: &[IpAddr], port: u16) -> Result<Vec<CheckedAddr>, Forbidden> {
         addresses.iter().map(|address| self.check(*address, port)).collect()
     }
 
     fn check(&self, address: IpAddr, port: u16) -> Result<CheckedAddr, Forbidden> {
         self.check_port(port)?;
-        // The switch means this machine's loopback, not that of whoever unwraps an embedded address.
+        // The switch is for the loopback of this machine, not of the machine that unwraps an embedded address.
         let switched_on = self.loopback && address.is_loopback();
         self.pass(address, switched_on).map_err(|reason| Forbidden::Address { address, reason })?;
         if let IpAddr::V6(outer) = address {
@@ -54,7 +56,7 @@ impl Policy {
         if within(&self.denied) {
             return Err(Reason::Denied);
         }
-        match judge(address) {
+        match classify(address) {
             Verdict::Global => Ok(()),
             Verdict::Metadata => Err(Reason::Metadata),
             Verdict::Special(_) if switched_on || within(&self.allowed) => Ok(()),
@@ -63,7 +65,7 @@ impl Policy {
     }
 }
 
-/// An address that passed a [`Policy`]: only there is one made, and nothing else is ever dialled.
+/// An address that passed a [`Policy`]. Only a policy makes one, and nothing else is dialled.
 #[derive(Debug)]
 pub(super) struct CheckedAddr(SocketAddr);
 
@@ -86,7 +88,7 @@ impl fmt::Display for CheckedAddr {
     }
 }
 
-/// The policy forbids the connection.
+/// The reason why a policy forbids a connection.
 #[derive(Debug, Error, Eq, PartialEq)]
 pub(super) enum Forbidden {
     #[error("{address} is {reason}")]
@@ -267,7 +269,7 @@ mod tests {
         fn whatever_passes_is_global_by_itself(bits in any::<u128>(), v4 in any::<u32>()) {
             for address in [Ipv6Addr::from_bits(bits).into(), Ipv4Addr::from_bits(v4).into()] {
                 let passed = Policy::default().check(address, 443).is_ok();
-                prop_assert!(!passed || judge(address) == Verdict::Global);
+                prop_assert!(!passed || classify(address) == Verdict::Global);
             }
         }
     }

@@ -1,3 +1,5 @@
+//! The egress proxy: tunnels to checked addresses by `CONNECT`.
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,16 +11,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::{Host, Url};
 
-use super::builder::TransportFault;
+use super::error::TransportFault;
 use super::guard::CheckedAddr;
 use super::resolve::Resolve;
 
-/// The most that a proxy's answer to CONNECT may take.
-const ANSWER_BYTES: usize = 8 * 1024;
+/// The maximum size of a proxy's response to CONNECT.
+const MAX_RESPONSE_BYTES: usize = 8 * 1024;
 
-/// The host's own egress proxy, which opens tunnels on CONNECT.
+/// An egress proxy that opens tunnels on CONNECT.
 ///
-/// It is asked for the checked address, never for the name: it might resolve the name to another one.
+/// It is asked for the checked address, never for the name, which it might resolve differently.
 #[derive(Clone)]
 pub(super) struct Proxy {
     host: Host,
@@ -28,7 +30,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Reads a URL like `http://user:password@proxy.example.com:3128`. The fault does not repeat it, since
+    /// Parses a URL like `http://user:password@proxy.example.com:3128`. The error does not repeat it, because
     /// it may hold a password.
     pub(super) fn parse(text: &str) -> Result<Self, TransportFault> {
         let url = Url::parse(text).map_err(|error| TransportFault::Proxy(error.to_string()))?;
@@ -42,12 +44,12 @@ impl Proxy {
         }
     }
 
-    /// Opens a connection to exactly this address, by way of the proxy.
+    /// Opens a connection to exactly this address, through the proxy.
     pub(super) async fn tunnel(&self, to: &CheckedAddr, resolver: &dyn Resolve) -> io::Result<TcpStream> {
         let mut stream = self.dial(resolver).await.map_err(|error| self.not_reached(&error))?;
         stream.set_nodelay(true)?;
         stream.write_all(self.request(to).as_bytes()).await?;
-        answer(&mut stream).await?;
+        read_response(&mut stream).await?;
         Ok(stream)
     }
 
@@ -55,13 +57,13 @@ impl Proxy {
         TcpStream::connect(&*self.addresses(resolver).await?).await
     }
 
-    /// Tells that it is the proxy which is not reached: the failure is told of the receiver's address.
+    /// Adds that the proxy is not reached, because the outer error names only the receiver's address.
     fn not_reached(&self, error: &io::Error) -> io::Error {
         let told = format!("the egress proxy {}:{} is not reached: {error}", self.host, self.port);
         io::Error::new(error.kind(), told)
     }
 
-    /// Where the proxy is: the host's own choice, so nobody judges it.
+    /// Returns the addresses of the proxy. They are not checked: the proxy is configured, not registered.
     async fn addresses(&self, resolver: &dyn Resolve) -> io::Result<Vec<SocketAddr>> {
         let found = match &self.host {
             Host::Domain(name) => resolver.resolve(name).await?,
@@ -92,31 +94,35 @@ fn authorization(url: &Url) -> Option<String> {
     named.then(|| format!("Basic {}", STANDARD.encode([&user[..], b":", &password].concat())))
 }
 
-/// Reads the proxy's answer up to the end of its head, or until it is a refusal: whatever comes with one is not
-/// waited for. Nothing may follow a yes: at the other end nobody speaks before us.
-async fn answer(stream: &mut TcpStream) -> io::Result<()> {
+/// Reads the proxy's response to the end of its head, or to the status line if it refuses: the body of a refusal
+/// is not waited for. Nothing may follow a success, because the receiver sends nothing before the client.
+async fn read_response(stream: &mut TcpStream) -> io::Result<()> {
     let mut got = Vec::new();
     loop {
         let read = stream.read_buf(&mut got).await?;
-        match judge(&got) {
-            Some(judged) => return judged,
-            None if read == 0 || got.len() > ANSWER_BYTES => {
-                return Err(broken("broke off, or gave no short answer"));
+        match parse_response(&got) {
+            Some(result) => return result,
+            None if read == 0 || got.len() > MAX_RESPONSE_BYTES => {
+                return Err(proxy_error("broke off, or gave no short answer"));
             }
             None => {}
         }
     }
 }
 
-/// What so much of an answer says; nothing while it may still say either.
-fn judge(got: &[u8]) -> Option<io::Result<()>> {
+/// Parses the part of a response that has come. Returns `None` while it is incomplete.
+fn parse_response(got: &[u8]) -> Option<io::Result<()>> {
     let line = got.split(|byte| *byte == b'\n').next().filter(|line| line.len() < got.len())?;
     let line = String::from_utf8_lossy(line).trim_end().to_owned();
     if !is_success(&line) {
-        return Some(Err(broken(&format!("answered {line:?}"))));
+        return Some(Err(proxy_error(&format!("answered {line:?}"))));
     }
     let end = got.windows(4).position(|it| it == b"\r\n\r\n")? + 4;
-    Some(if end == got.len() { Ok(()) } else { Err(broken("spoke before the receiver was asked anything")) })
+    Some(if end == got.len() {
+        Ok(())
+    } else {
+        Err(proxy_error("spoke before the receiver was asked anything"))
+    })
 }
 
 fn is_success(line: &str) -> bool {
@@ -124,7 +130,7 @@ fn is_success(line: &str) -> bool {
     status.is_some_and(|code| code.len() == 3 && code.starts_with('2'))
 }
 
-fn broken(what: &str) -> io::Error {
+fn proxy_error(what: &str) -> io::Error {
     io::Error::other(format!("the proxy {what}"))
 }
 
@@ -171,9 +177,10 @@ mod tests {
         assert_eq!(header("http://proxy"), None);
     }
 
-    /// What is judged of an answer, and after how many bytes.
+    /// Returns after how many bytes a response is decided, and whether it is a success.
     fn judged(answer: &str) -> (usize, Option<bool>) {
-        let first = (0..=answer.len()).find_map(|end| Some((end, judge(&answer.as_bytes()[..end])?.is_ok())));
+        let first = (0..=answer.len())
+            .find_map(|end| Some((end, parse_response(&answer.as_bytes()[..end])?.is_ok())));
         first.map_or((answer.len(), None), |(end, is_ok)| (end, Some(is_ok)))
     }
 
@@ -184,7 +191,7 @@ mod tests {
         }
         for more in ["S", "\r\n\r\n"] {
             let answer = format!("HTTP/1.1 200 OK\r\n\r\n{more}");
-            assert!(judge(answer.as_bytes()).is_some_and(|judged| judged.is_err()), "{answer:?}");
+            assert!(parse_response(answer.as_bytes()).is_some_and(|judged| judged.is_err()), "{answer:?}");
         }
         assert_eq!(judged("HTTP/1.1 200 OK\r\nvia: us\r\n"), (26, None), "it is not at its end");
     }

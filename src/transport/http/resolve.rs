@@ -1,3 +1,5 @@
+//! [`Resolve`], the trait for name resolution, and the resolver of the operating system with its lookup limits.
+
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
@@ -8,25 +10,25 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-/// Look-ups at once for deliveries, together a quarter of tokio's blocking threads.
-const FOR_DELIVERIES: Slots = Slots { known: 96, strangers: 32 };
+/// The slots for deliveries: together a quarter of the 512 blocking threads of tokio.
+const FOR_DELIVERIES: Slots = Slots { known: 96, unknown: 32 };
 
-/// Look-ups at once for whoever registers or pings webhooks: names that are mostly new.
-const FOR_CHECKS: Slots = Slots { known: 4, strangers: 12 };
+/// The slots for registrations and pings, whose names are mostly unknown.
+const FOR_CHECKS: Slots = Slots { known: 4, unknown: 12 };
 
-/// The most names that are remembered as known.
+/// The maximum number of names that are remembered as known.
 const MAX_KNOWN: usize = 10_000;
 
-/// Turns host names into addresses.
+/// A resolver of host names.
 ///
-/// What it answers is not trusted: every address is judged before it is dialled. It is not asked about
-/// hosts that are addresses already.
+/// Its results are not trusted: every address is checked before it is dialled. It is not called for hosts
+/// that are addresses already.
 ///
-/// The default asks the operating system for the name *from the root* (`crm` for `crm.`, never for
-/// `crm.prod.internal`), with at most 128 look-ups at once for deliveries and 16 for checks. Names whose last look-up found
-/// something have a share of these for themselves, so that names that hang hold up each other alone. Since the
-/// system compares the names in its hosts file as they are written, those are found only if they are
-/// written there with the dot at the end; a resolver of your own can give names any meaning.
+/// The default resolver asks the operating system for the name *from the root*: `crm` as `crm.`, never as
+/// `crm.prod.internal`. It makes at most 128 lookups at once for deliveries and 16 for checks. A share of
+/// these is reserved for names whose last lookup succeeded, so that names that hang delay only each other.
+/// Names in the hosts file are found only if they are written there with a dot at the end. A resolver of
+/// your own can resolve names in any other way.
 ///
 /// ```
 /// use std::io;
@@ -51,15 +53,15 @@ const MAX_KNOWN: usize = 10_000;
 /// ```
 #[async_trait]
 pub trait Resolve: Debug + Send + Sync + 'static {
-    /// All addresses of the host, best first.
+    /// Returns all addresses of the host, best first.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the name from being resolved. No address at all is a failure too.
+    /// Returns an error if the name cannot be resolved. An empty list counts as a failure too.
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// Who resolves names for deliveries, and who for checks.
+/// The resolver for deliveries and the resolver for checks.
 #[derive(Clone, Debug)]
 pub(super) struct Resolvers {
     pub(super) deliveries: Arc<dyn Resolve>,
@@ -67,45 +69,44 @@ pub(super) struct Resolvers {
 }
 
 impl Resolvers {
-    /// The operating system, with look-ups of its own for each.
+    /// Creates two resolvers of the operating system, with separate slots.
     pub(super) fn system() -> Self {
         let [deliveries, checks] =
-            [FOR_DELIVERIES, FOR_CHECKS].map(|slots| Arc::new(SystemResolver::new(slots, ask)));
+            [FOR_DELIVERIES, FOR_CHECKS].map(|slots| Arc::new(SystemResolver::new(slots, look_up)));
         Self { deliveries, checks }
     }
 }
 
-/// How many names are looked up at once: known ones, whose last look-up found something, and all others. So
-/// names that hang hold up each other, and no name that is known.
+/// The number of concurrent lookups of known names, whose last lookup succeeded, and of all others.
+/// Separate slots keep names that hang from delaying known names.
 #[derive(Clone, Copy, Debug)]
 struct Slots {
     known: usize,
-    strangers: usize,
+    unknown: usize,
 }
 
 /// The resolver of the operating system.
 #[derive(Debug)]
 struct SystemResolver {
-    ask: fn(String) -> io::Result<Vec<IpAddr>>,
+    look_up: fn(String) -> io::Result<Vec<IpAddr>>,
     known: Mutex<HashSet<String>>,
     for_known: Arc<Semaphore>,
-    for_strangers: Arc<Semaphore>,
+    for_unknown: Arc<Semaphore>,
 }
 
 impl SystemResolver {
-    fn new(slots: Slots, ask: fn(String) -> io::Result<Vec<IpAddr>>) -> Self {
-        let [for_known, for_strangers] =
-            [slots.known, slots.strangers].map(|it| Arc::new(Semaphore::new(it)));
-        Self { ask, known: Mutex::default(), for_known, for_strangers }
+    fn new(slots: Slots, look_up: fn(String) -> io::Result<Vec<IpAddr>>) -> Self {
+        let [for_known, for_unknown] = [slots.known, slots.unknown].map(|it| Arc::new(Semaphore::new(it)));
+        Self { look_up, known: Mutex::default(), for_known, for_unknown }
     }
 
     async fn slot(&self, host: &str) -> io::Result<OwnedSemaphorePermit> {
         let is_known = self.known().contains(host);
-        let slots = if is_known { &self.for_known } else { &self.for_strangers };
+        let slots = if is_known { &self.for_known } else { &self.for_unknown };
         Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)
     }
 
-    /// A set is whole at every point, so a poisoned lock is as good.
+    /// Locks the set. Every change leaves it consistent, so a poisoned lock is harmless.
     fn known(&self) -> MutexGuard<'_, HashSet<String>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,31 +119,31 @@ impl Resolve for SystemResolver {
             return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
         }
         let slot = self.slot(host).await?;
-        let doubt = Doubt { resolver: self, host };
-        let (ask, name) = (self.ask, rooted(host));
-        let look_up = spawn_blocking(move || {
-            // A look-up cannot be stopped, so one that nobody waits for any more keeps its slot to its end.
+        let guard = LookupGuard { resolver: self, host };
+        let (look_up, name) = (self.look_up, rooted(host));
+        let task = spawn_blocking(move || {
+            // A lookup cannot be cancelled, so it keeps its slot to its end even if its caller is gone.
             let _slot = slot;
-            ask(name)
+            look_up(name)
         });
-        let found = look_up.await??;
-        doubt.settle();
+        let found = task.await??;
+        guard.succeed();
         Ok(found)
     }
 }
 
-fn ask(name: String) -> io::Result<Vec<IpAddr>> {
+fn look_up(name: String) -> io::Result<Vec<IpAddr>> {
     Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
-/// A look-up under way. If it fails, or is given up, its host is not known any more.
-struct Doubt<'a> {
+/// A lookup in progress. Dropping it, on failure or cancellation, makes its host unknown.
+struct LookupGuard<'a> {
     resolver: &'a SystemResolver,
     host: &'a str,
 }
 
-impl Doubt<'_> {
-    fn settle(self) {
+impl LookupGuard<'_> {
+    fn succeed(self) {
         let mut known = self.resolver.known();
         if known.len() >= MAX_KNOWN {
             known.clear();
@@ -153,18 +154,18 @@ impl Doubt<'_> {
     }
 }
 
-impl Drop for Doubt<'_> {
+impl Drop for LookupGuard<'_> {
     fn drop(&mut self) {
         self.resolver.known().remove(self.host);
     }
 }
 
-/// The root's dot keeps the system's search domains out: `crm` must not become `crm.prod.internal`.
+/// Appends the dot of the root, which disables search domains: `crm` must not become `crm.prod.internal`.
 fn rooted(host: &str) -> String {
     format!("{}.", host.strip_suffix('.').unwrap_or(host))
 }
 
-/// These names are loopback by definition (RFC 6761), and with the root's dot not every system knows them.
+/// Tells whether a name is loopback by definition (RFC 6761). Not every system resolves these with a final dot.
 fn is_localhost(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
@@ -178,9 +179,9 @@ mod tests {
 
     use super::*;
 
-    const ONE_EACH: Slots = Slots { known: 1, strangers: 1 };
+    const ONE_EACH: Slots = Slots { known: 1, unknown: 1 };
 
-    /// Finds what begins with a `g`.
+    /// A lookup that finds names that begin with `g`.
     fn fake(name: String) -> io::Result<Vec<IpAddr>> {
         match name.starts_with('g') {
             true => Ok(vec![[8, 8, 8, 8].into()]),
@@ -188,7 +189,7 @@ mod tests {
         }
     }
 
-    /// What comes of a look-up that waits for its slot a minute at most.
+    /// Resolves a name, waiting at most a minute for its slot.
     async fn patiently(resolver: &SystemResolver, host: &str) -> Option<io::Result<Vec<IpAddr>>> {
         timeout(Duration::from_secs(60), resolver.resolve(host)).await.ok()
     }
@@ -196,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn localhost_is_loopback_whatever_the_system_says() {
         for host in ["localhost", "LOCALHOST.", "hooks.localhost"] {
-            let addresses = SystemResolver::new(ONE_EACH, ask).resolve(host).await.expect("built in");
+            let addresses = SystemResolver::new(ONE_EACH, look_up).resolve(host).await.expect("built in");
             assert!(addresses.iter().all(IpAddr::is_loopback) && addresses.len() == 2, "{host}");
         }
         assert!(!is_localhost("localhost.example") && !is_localhost("mylocalhost"));
@@ -204,19 +205,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_names_are_looked_up_at_once_than_there_are_slots() {
-        let resolver = SystemResolver::new(ONE_EACH, ask);
-        let taken = Arc::clone(&resolver.for_strangers).acquire_owned().await.expect("never closed");
+        let resolver = SystemResolver::new(ONE_EACH, look_up);
+        let taken = Arc::clone(&resolver.for_unknown).acquire_owned().await.expect("never closed");
         assert!(patiently(&resolver, "hooks.invalid").await.is_none(), "it waits for its slot");
         drop(taken);
         resolver.resolve("hooks.invalid").await.expect_err("a name that can never be");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_known_name_does_not_stand_in_line_with_strangers() {
+    async fn a_known_name_does_not_stand_in_line_with_unknown_ones() {
         let resolver = SystemResolver::new(ONE_EACH, fake);
         resolver.resolve("good.example").await.expect("found");
-        let _hanging = Arc::clone(&resolver.for_strangers).acquire_owned().await.expect("never closed");
-        assert!(patiently(&resolver, "new.example").await.is_none(), "strangers wait");
+        let _hanging = Arc::clone(&resolver.for_unknown).acquire_owned().await.expect("never closed");
+        assert!(patiently(&resolver, "new.example").await.is_none(), "unknown names wait");
         assert!(patiently(&resolver, "good.example").await.is_some_and(|found| found.is_ok()));
     }
 
@@ -227,7 +228,7 @@ mod tests {
             resolver.known().insert(host.to_owned());
         }
         resolver.resolve("bad.example").await.expect_err("not found");
-        // Given up while the look-up is under way: with a thread that has not come to it.
+        // Given up while the lookup is under way: with a thread that has not come to it.
         timeout(Duration::ZERO, resolver.resolve("worse.example")).await.ok();
         assert!(resolver.known().is_empty());
     }

@@ -1,3 +1,5 @@
+//! The TLS client configuration: protocol versions, crypto provider and trusted roots.
+
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -6,11 +8,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
-use super::builder::TransportFault;
+use super::error::TransportFault;
 
-/// TLS 1.2 and 1.3, trusting the system's roots and these.
+/// Creates a configuration for TLS 1.2 and 1.3 that trusts the roots of the system and `pems`.
 ///
-/// The provider is named here and never installed for the process, which is the host's affair.
+/// The crypto provider is passed explicitly and never installed for the process, which is the application's choice.
 pub(super) fn config(pems: &[Vec<u8>], faults: &mut Vec<TransportFault>) -> Option<ClientConfig> {
     let roots: Vec<_> = pems.iter().map(|pem| certificates(pem)).collect();
     let provider = Arc::new(aws_lc_rs::default_provider());

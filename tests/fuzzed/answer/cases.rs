@@ -1,3 +1,5 @@
+//! Responses made of arbitrary bytes, and what each means.
+
 use std::time::Duration;
 
 use hookwire::transport::SendLimits;

@@ -1,3 +1,5 @@
+//! One request to a receiver on loopback that sends a prepared response.
+
 use std::cell::OnceCell;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};

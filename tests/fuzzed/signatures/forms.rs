@@ -1,3 +1,5 @@
+//! The four forms of signatures, and which arrivals are right by rules written here.
+
 use hookwire::model::{MessageId, SignatureScheme, Timestamp};
 use hookwire::signature::{
     GitHubVerifier, HUB_SIGNATURE, KeyRing, Message, STRIPE_SIGNATURE, SigningKey, StripeVerifier, Verifier,

@@ -1,8 +1,8 @@
 //! No registered URL makes the process talk to an address that the policy forbids.
 
-mod changes;
 mod edges;
-mod told;
+mod logging;
+mod reconfigure;
 
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Resolvers with prepared answers.
+
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,3 +1,5 @@
+//! Certificates for receivers under test.
+
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};

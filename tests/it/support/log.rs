@@ -1,3 +1,5 @@
+//! A tracing subscriber that records every event.
+
 use std::fmt::Debug;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};

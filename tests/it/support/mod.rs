@@ -1,9 +1,11 @@
+//! Servers, stores and other doubles that the tests share.
+
 pub(crate) mod answers;
-pub(crate) mod frames;
+pub(crate) mod h2_server;
 pub(crate) mod identity;
 pub(crate) mod log;
 pub(crate) mod material;
+pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod store;
-pub(crate) mod tunnels;

@@ -1,3 +1,5 @@
+//! A server that speaks raw bytes.
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};

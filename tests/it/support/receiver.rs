@@ -1,3 +1,5 @@
+//! A webhook receiver that answers by a script.
+
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,26 +1,28 @@
+//! The kind of failure of each error of the HTTP client and its connector.
+
 use std::error::Error;
 use std::io;
 use std::iter;
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError, PeerIncompatible};
 
-use super::super::TransportError;
 use crate::model::FailureKind;
+use crate::transport::error::TransportError;
 
-/// What an error of the HTTP client means: the connector's own verdict if there is one.
-pub(super) fn failure(error: impl Error + Send + Sync + 'static) -> TransportError {
-    if let Some(of_connector) = find(&error, |cause| cause.downcast_ref::<TransportError>()) {
-        return of_connector.clone();
+/// Converts an error of the HTTP client. An error of the connector inside it is returned as it is.
+pub(super) fn classify_client_error(error: impl Error + Send + Sync + 'static) -> TransportError {
+    if let Some(ours) = find(&error, |cause| cause.downcast_ref::<TransportError>()) {
+        return ours.clone();
     }
     // With TLS 1.3 a receiver's alert can arrive after the handshake, as an I/O error around it.
     let kind = tls_error(&error).map_or(FailureKind::Protocol, tls_kind);
     TransportError::new(kind, error)
 }
 
-/// What an error of the connector means: what is not the gate's own went wrong above it, in TLS.
-pub(super) fn gate_or_tls(error: Box<dyn Error + Send + Sync>) -> TransportError {
+/// Converts an error of the connector. Every error that is not a `TransportError` comes from TLS.
+pub(super) fn classify_connect_error(error: Box<dyn Error + Send + Sync>) -> TransportError {
     match error.downcast::<TransportError>() {
-        Ok(of_gate) => *of_gate,
+        Ok(ours) => *ours,
         Err(of_tls) => {
             let kind = tls_error(&*of_tls).map_or(FailureKind::Tls, tls_kind);
             TransportError::new(kind, of_tls)
@@ -28,11 +30,12 @@ pub(super) fn gate_or_tls(error: Box<dyn Error + Send + Sync>) -> TransportError
     }
 }
 
+/// Finds the TLS error among the causes.
 fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e TlsError> {
     find(error, |cause| cause.downcast_ref::<TlsError>())
 }
 
-/// The first that is wanted among the error and its causes.
+/// Finds the first wanted error among `error` and its causes.
 fn find<'e, T>(
     error: &'e (dyn Error + 'static),
     wanted: impl Fn(&'e (dyn Error + 'static)) -> Option<&'e T>,
@@ -40,7 +43,7 @@ fn find<'e, T>(
     iter::successors(Some(error), |&error| cause(error)).find_map(wanted)
 }
 
-/// `source` steps over what an I/O error wraps, so it is looked into.
+/// Returns the next cause. `source` of an I/O error skips the error that it wraps.
 fn cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(wrapped) => Some(wrapped),
@@ -65,9 +68,9 @@ fn certificate_kind(error: &CertificateError) -> FailureKind {
         Of::Expired | Of::ExpiredContext { .. } => FailureKind::TlsExpired,
         Of::NotValidYet | Of::NotValidYetContext { .. } => FailureKind::TlsNotYetValid,
         Of::NotValidForName | Of::NotValidForNameContext { .. } => FailureKind::TlsWrongHost,
-        // The signature is bad where an issuer has the name of a trusted one, and another key.
+        // The signature is bad if an issuer has the name of a trusted one and another key.
         Of::BadSignature | Of::UnknownIssuer => FailureKind::TlsUntrusted,
-        // A self-signed certificate as openssl makes it: an authority that stands as a server.
+        // A self-signed certificate as openssl makes it: a CA certificate used by a server.
         Of::Other(other) => match other.0.downcast_ref() {
             Some(webpki::Error::CaUsedAsEndEntity) => FailureKind::TlsUntrusted,
             _ => FailureKind::Tls,
@@ -87,20 +90,23 @@ mod tests {
     #[test]
     fn the_connectors_verdict_is_found_inside_the_clients_error() {
         let refused = TransportError::new(FailureKind::Refused, "10.0.0.1");
-        assert_eq!(failure(OfClient(refused)).detail(), "address refused: 10.0.0.1");
+        assert_eq!(classify_client_error(OfClient(refused)).detail(), "address refused: 10.0.0.1");
     }
 
     #[test]
     fn what_nobody_else_claims_is_a_protocol_failure_and_below_http_a_tls_failure() {
         let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
-        assert_eq!(failure(reset()).kind(), FailureKind::Protocol);
-        assert_eq!(gate_or_tls(reset().into()).kind(), FailureKind::Tls);
+        assert_eq!(classify_client_error(reset()).kind(), FailureKind::Protocol);
+        assert_eq!(classify_connect_error(reset().into()).kind(), FailureKind::Tls);
     }
 
     #[test]
     fn an_alert_after_the_handshake_is_a_tls_failure() {
         let alert = TlsError::AlertReceived(AlertDescription::CertificateRequired);
-        assert_eq!(failure(io::Error::new(io::ErrorKind::InvalidData, alert)).kind(), FailureKind::Tls);
+        assert_eq!(
+            classify_client_error(io::Error::new(io::ErrorKind::InvalidData, alert)).kind(),
+            FailureKind::Tls
+        );
     }
 
     #[test]
@@ -113,7 +119,7 @@ mod tests {
             (CertificateError::Revoked, FailureKind::Tls),
         ] {
             let wrapped = io::Error::other(io::Error::other(TlsError::InvalidCertificate(error)));
-            assert_eq!(gate_or_tls(wrapped.into()).kind(), kind);
+            assert_eq!(classify_connect_error(wrapped.into()).kind(), kind);
         }
     }
 }

@@ -1,8 +1,10 @@
+//! The table of special-purpose addresses, and of metadata services. Pure; `guard` decides what follows from it.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Addresses of cloud metadata and credential services. No webhook has business there.
+/// The addresses of cloud metadata and credential services. They are never allowed.
 const METADATA: [IpAddr; 17] = [
     // AWS, Azure, Google Cloud and most others; AWS's resolver, ECS and EKS credentials; Tencent; Scaleway.
     v4(169, 254, 169, 254),
@@ -29,9 +31,9 @@ const METADATA: [IpAddr; 17] = [
 
 /// The address space as a routing table: the longest prefix that holds an address decides.
 ///
-/// Both IANA special-purpose registries are here row by row, and what is not unicast at all. A row that
-/// the registry calls globally reachable is refused all the same if no receiver can live there: anycast
-/// relays, sinks and identifiers are not servers of anybody's webhooks.
+/// It holds both IANA special-purpose registries row by row, and the space that is not unicast. A row that
+/// the registry calls globally reachable is special here if no receiver can have such an address: anycast
+/// relays, sinks and identifiers.
 const TABLE: [Row; 59] = [
     open(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0, "global unicast", "RFC 791"),
     special(v4(0, 0, 0, 0), 8, "this network", "RFC 791"),
@@ -67,7 +69,7 @@ const TABLE: [Row; 59] = [
     special(v6([0, 0, 0, 0, 0, 0, 0, 1]), 128, "loopback", "RFC 4291"),
     special(v6([0, 0, 0, 0, 0, 0xffff, 0, 0]), 96, "IPv4-mapped", "RFC 4291"),
     special(v6([0, 0, 0, 0, 0xffff, 0, 0, 0]), 96, "IPv4-translated", "RFC 2765"),
-    // Open as such: what it leads to is the embedded IPv4 address, judged beside it.
+    // Open, because the embedded IPv4 address is checked too.
     open(v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0]), 96, "IPv4-IPv6 translation", "RFC 6052"),
     special(v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0]), 48, "local IPv4-IPv6 translation", "RFC 8215"),
     special(v6([0x100, 0, 0, 0, 0, 0, 0, 0]), 64, "discard only", "RFC 6666"),
@@ -95,19 +97,19 @@ const TABLE: [Row; 59] = [
     special(v6([0xff00, 0, 0, 0, 0, 0, 0, 0]), 8, "multicast", "RFC 4291"),
 ];
 
-/// What an address is, taken by itself.
+/// The class of an address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
-    /// An address that a receiver on the internet can have.
+    /// A public unicast address.
     Global,
-    /// A metadata service of a cloud.
+    /// The address of a cloud metadata service.
     Metadata,
-    /// Anything else, with its row.
+    /// Any other address, with its row of the table.
     Special(&'static Row),
 }
 
-/// Judges the address alone, without what may be embedded in it.
-pub(super) fn judge(address: IpAddr) -> Verdict {
+/// Classifies an address, without the IPv4 address that may be embedded in it.
+pub(super) fn classify(address: IpAddr) -> Verdict {
     if METADATA.contains(&address) {
         return Verdict::Metadata;
     }
@@ -186,11 +188,11 @@ mod tests {
         for row in TABLE.iter().filter(|row| !row.open) {
             let (first, last) = (row.network.network(), row.network.broadcast());
             for inside in [first, last] {
-                assert_ne!(judge(inside), Verdict::Global, "{inside} is {}", row.name);
+                assert_ne!(classify(inside), Verdict::Global, "{inside} is {}", row.name);
             }
             for outside in [below(first), above(last)].into_iter().flatten() {
-                assert_eq!(judge(outside), expected(outside), "{outside} beside {}", row.name);
-                assert_ne!(judge(outside), Verdict::Special(row), "{outside} beside {}", row.name);
+                assert_eq!(classify(outside), expected(outside), "{outside} beside {}", row.name);
+                assert_ne!(classify(outside), Verdict::Special(row), "{outside} beside {}", row.name);
             }
         }
     }
@@ -241,7 +243,7 @@ mod tests {
             "64:ff9b::",
         ];
         for text in neighbours {
-            assert_eq!(judge(text.parse().expect(text)), Verdict::Global, "{text}");
+            assert_eq!(classify(text.parse().expect(text)), Verdict::Global, "{text}");
         }
     }
 
@@ -271,7 +273,7 @@ mod tests {
             ("64:ff9b:1::", "RFC 8215"),
         ];
         for (text, rfc) in named {
-            let verdict = judge(text.parse().expect(text));
+            let verdict = classify(text.parse().expect(text));
             assert!(matches!(verdict, Verdict::Special(row) if row.rfc == rfc), "{text}: {verdict:?}");
         }
     }
@@ -315,7 +317,7 @@ mod tests {
             "ffff:ffff::",
         ];
         for text in last {
-            assert_ne!(judge(text.parse().expect(text)), Verdict::Global, "{text}");
+            assert_ne!(classify(text.parse().expect(text)), Verdict::Global, "{text}");
         }
     }
 }

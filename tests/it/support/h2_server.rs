@@ -1,3 +1,5 @@
+//! An HTTP/2 server that is driven frame by frame.
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -26,13 +28,13 @@ pub(crate) const HEADERS: u8 = 1;
 
 /// An HTTP/2 receiver, for one connection, that does nothing by itself but acknowledge settings and pings.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub(crate) struct H2Server {
     port: u16,
     seen: UnboundedReceiver<Frame>,
     says: UnboundedSender<Vec<u8>>,
 }
 
-impl Frames {
+impl H2Server {
     /// Allows this many streams from the start.
     pub(crate) async fn allowing(streams: u32, identity: &Identity) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");

@@ -1,3 +1,5 @@
+//! The IPv4 addresses inside an IPv6 address. Pure; `guard` checks each of them.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
@@ -10,10 +12,10 @@ const LOCAL_NAT64: Ipv6Net = prefix([0x64, 0xff9b, 1, 0, 0, 0], 48);
 const TEREDO: Ipv6Net = prefix([0x2001, 0, 0, 0, 0, 0], 32);
 const SIX_TO_FOUR: Ipv6Net = prefix([0x2002, 0, 0, 0, 0, 0], 16);
 
-/// The second halves of ISATAP's interface identifiers stand behind these first halves (RFC 5214).
+/// The first halves of ISATAP interface identifiers; the second half is the IPv4 address (RFC 5214).
 const ISATAP: [u32; 2] = [0x0000_5efe, 0x0200_5efe];
 
-/// Every IPv4 address that a packet to this address may end up at.
+/// Returns every IPv4 address that a packet to this address may reach.
 pub(super) fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let bits = address.to_bits();
     if address.is_loopback() || address.is_unspecified() {
@@ -29,7 +31,7 @@ pub(super) fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
         found.push(v4_ending_at(bits, 48));
     }
     if TEREDO.contains(&address) {
-        // The server in clear, the client with its bits flipped (RFC 4380).
+        // The address of the server, and that of the client with its bits inverted (RFC 4380).
         found.extend([v4_ending_at(bits, 64), v4_ending_at(!bits, 128)]);
     }
     if LOCAL_NAT64.contains(&address) {
@@ -42,17 +44,18 @@ fn is_isatap(bits: u128) -> bool {
     ISATAP.contains(&((bits >> 32) as u32))
 }
 
-/// A local translator may use a prefix of 48, 56, 64 or 96 bits (RFC 6052), and only its operator knows
-/// which, so each reading counts. In all but the last one, 0.0.0.0/8 shows that the reading is wrong.
+/// Returns the readings of a local NAT64 address. A local translator may use a prefix of 48, 56, 64 or 96 bits
+/// (RFC 6052), and only its operator knows which, so each reading counts. A result in 0.0.0.0/8 shows that the
+/// reading is wrong, except with 96 bits.
 fn behind_local_nat64(bits: u128) -> impl Iterator<Item = Ipv4Addr> {
-    // Bits 64 to 71 belong to no IPv4 address in the shorter prefixes.
+    // In the shorter prefixes, bits 64 to 71 are not part of the IPv4 address.
     let squeezed = ((bits >> 64) << 64) | ((bits << 8) & u128::from(u64::MAX));
     let short = [80, 88, 96].map(|end| v4_ending_at(squeezed, end));
     let short = short.into_iter().filter(|reading| reading.octets()[0] != 0);
     short.chain([v4_ending_at(bits, 128)])
 }
 
-/// The 32 bits that end before bit `end`, counted from the left.
+/// Returns the 32 bits that end before bit `end`, counted from the left.
 const fn v4_ending_at(bits: u128, end: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits((bits >> (128 - end)) as u32)
 }

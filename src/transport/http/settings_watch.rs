@@ -1,3 +1,5 @@
+//! A connection that fails when the receiver's HTTP/2 settings allow no stream.
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,33 +10,33 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::settings::Settings;
+use super::h2_settings::SettingsReader;
 
 type Secured = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// A connection, after TLS, that fails once an HTTP/2 receiver allows no stream. The client would then wait for
-/// one, whatever becomes of the calls and of the pool.
+/// A connection, after TLS, that fails once an HTTP/2 receiver allows no stream. Without it, the client would
+/// keep waiting requests and the connection even after their calls have ended.
 #[derive(Debug)]
-pub(super) struct Followed {
+pub(super) struct SettingsWatch {
     stream: TokioIo<Secured>,
-    /// With HTTP/2 alone.
-    settings: Option<Settings>,
+    /// `None` for HTTP/1.1.
+    settings: Option<SettingsReader>,
 }
 
-impl Followed {
+impl SettingsWatch {
     pub(super) fn new(stream: Secured) -> Self {
-        let settings = stream.connected().is_negotiated_h2().then(Settings::default);
+        let settings = stream.connected().is_negotiated_h2().then(SettingsReader::default);
         Self { stream: TokioIo::new(stream), settings }
     }
 }
 
-impl Connection for Followed {
+impl Connection for SettingsWatch {
     fn connected(&self) -> Connected {
         self.stream.inner().connected()
     }
 }
 
-impl AsyncRead for Followed {
+impl AsyncRead for SettingsWatch {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -43,12 +45,12 @@ impl AsyncRead for Followed {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let new = &buffer.filled()[before..];
-        let verdict = self.settings.as_mut().map_or(Ok(()), |settings| settings.follow(new));
-        Poll::Ready(verdict.map_err(io::Error::other))
+        let result = self.settings.as_mut().map_or(Ok(()), |settings| settings.feed(new));
+        Poll::Ready(result.map_err(io::Error::other))
     }
 }
 
-impl AsyncWrite for Followed {
+impl AsyncWrite for SettingsWatch {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

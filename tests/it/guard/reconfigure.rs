@@ -1,4 +1,4 @@
-//! Other rules hold at once, over connections that were opened under the old ones too.
+//! `reconfigure` takes effect at once, on connections that were opened under the old settings too.
 
 use http::StatusCode;
 

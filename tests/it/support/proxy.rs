@@ -1,13 +1,15 @@
+//! An egress proxy for tests.
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What becomes of each tunnel that a proxy is asked for.
+/// The behaviour of a proxy when it is asked for a tunnel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Leads {
-    /// It leads to the receiver on this port, whatever address was asked for.
+pub(crate) enum Tunnel {
+    /// The tunnel leads to the receiver on this port, whatever address was requested.
     To(u16),
     /// The proxy answers this and closes.
     Nowhere(&'static str),
@@ -17,15 +19,15 @@ pub(crate) enum Leads {
     Hang,
 }
 
-/// A proxy on a loopback port that knows `CONNECT` alone.
+/// A proxy on a loopback port that supports `CONNECT` only.
 #[derive(Debug)]
-pub(crate) struct Tunnels {
+pub(crate) struct TestProxy {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl Tunnels {
-    pub(crate) async fn open(leads: Leads) -> Self {
+impl TestProxy {
+    pub(crate) async fn open(leads: Tunnel) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let (address, asked) = (listener.local_addr().expect("bound"), Arc::default());
         let heads = Arc::clone(&asked);
@@ -51,7 +53,7 @@ impl Tunnels {
     }
 }
 
-async fn serve(mut stream: TcpStream, leads: Leads, asked: Arc<Mutex<Vec<String>>>) {
+async fn serve(mut stream: TcpStream, leads: Tunnel, asked: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if stream.read_buf(&mut head).await.map_or(true, |read| read == 0) {
@@ -62,14 +64,14 @@ async fn serve(mut stream: TcpStream, leads: Leads, asked: Arc<Mutex<Vec<String>
     asked.lock().unwrap_or_else(PoisonError::into_inner).push(head);
     // A client that breaks off is what some tests are about.
     let _ = match leads {
-        Leads::Hang => return std::future::pending().await,
-        Leads::Nowhere(answer) => stream.write_all(answer.as_bytes()).await,
-        Leads::Open(answer) => {
+        Tunnel::Hang => return std::future::pending().await,
+        Tunnel::Nowhere(answer) => stream.write_all(answer.as_bytes()).await,
+        Tunnel::Open(answer) => {
             // It waits for the client to close.
             let written = stream.write_all(answer.as_bytes()).await;
             written.and(stream.read_buf(&mut Vec::new()).await.map(drop))
         }
-        Leads::To(port) => lead(stream, port).await,
+        Tunnel::To(port) => lead(stream, port).await,
     };
 }
 

@@ -1,3 +1,5 @@
+//! Reading HTTP/2 SETTINGS frames from a byte stream. Pure; `settings_watch` feeds it.
+
 use thiserror::Error;
 
 const FRAME_HEAD: usize = 9;
@@ -6,27 +8,27 @@ const ACK: u8 = 1;
 const SETTING: usize = 6;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 
-/// The receiver lets us open no stream. RFC 9113 knows that for short times alone; whoever keeps it up keeps
-/// what waits for a stream, for ever.
+/// The error of a receiver that allows no stream. RFC 9113 permits that for short times only; if it lasted,
+/// requests would wait for a stream for ever.
 #[derive(Debug, Error, PartialEq)]
 #[error("the receiver allows no request on its HTTP/2 connection (SETTINGS_MAX_CONCURRENT_STREAMS is 0)")]
 pub(super) struct NoStreams;
 
-/// Follows what comes in on an HTTP/2 connection, however it is cut, for the receiver's settings alone. Whether
-/// it is HTTP/2 in all else is for the client to judge.
+/// A reader of the settings in the bytes of an HTTP/2 connection, however they are split. It ignores all
+/// other frames and leaves their validation to the client.
 #[derive(Debug, Default)]
-pub(super) struct Settings {
-    /// What has come of the head of a frame, or of a setting.
+pub(super) struct SettingsReader {
+    /// The bytes read so far of a frame head or of a setting.
     piece: Vec<u8>,
-    /// How much is still to come of the payload of the present frame.
+    /// The number of bytes left in the payload of the current frame.
     payload: usize,
-    /// The present frame has settings in it.
+    /// Whether the current frame holds settings.
     settings: bool,
 }
 
-impl Settings {
-    /// The next bytes; an error once the receiver allows no stream.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> Result<(), NoStreams> {
+impl SettingsReader {
+    /// Reads the next bytes. Returns an error once the receiver allows no stream.
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), NoStreams> {
         while !bytes.is_empty() {
             let skips = self.payload > 0 && !self.settings;
             let taken = if skips { self.skip(bytes.len()) } else { self.take(bytes)? };
@@ -41,7 +43,7 @@ impl Settings {
         skipped
     }
 
-    /// Adds to the present piece, and reads it when it is whole; gives how many bytes it took.
+    /// Adds to the current piece, and parses it when it is whole. Returns how many bytes it took.
     fn take(&mut self, bytes: &[u8]) -> Result<usize, NoStreams> {
         let whole = if self.payload == 0 { FRAME_HEAD } else { SETTING.min(self.payload) };
         let taken = bytes.len().min(whole - self.piece.len());
@@ -84,16 +86,16 @@ mod tests {
         frame(SETTINGS, 0, &each.collect::<Vec<_>>().concat())
     }
 
-    /// What is made of the bytes, the same however they are cut in two, and byte by byte.
-    fn followed(bytes: &[u8]) -> Result<(), NoStreams> {
-        let whole = Settings::default().follow(bytes);
+    /// Returns the result for the bytes, which is the same however they are split.
+    fn fed(bytes: &[u8]) -> Result<(), NoStreams> {
+        let whole = SettingsReader::default().feed(bytes);
         for at in 0..=bytes.len() {
-            let mut cut = Settings::default();
-            let verdict = cut.follow(&bytes[..at]).and_then(|()| cut.follow(&bytes[at..]));
+            let mut cut = SettingsReader::default();
+            let verdict = cut.feed(&bytes[..at]).and_then(|()| cut.feed(&bytes[at..]));
             assert_eq!(verdict, whole, "cut at {at}");
         }
-        let mut slow = Settings::default();
-        assert_eq!(bytes.iter().try_for_each(|byte| slow.follow(&[*byte])), whole);
+        let mut slow = SettingsReader::default();
+        assert_eq!(bytes.iter().try_for_each(|byte| slow.feed(&[*byte])), whole);
         whole
     }
 
@@ -110,8 +112,8 @@ mod tests {
             (frame(0, 1, &[4; 300]), none.clone()),
             (frame(200, 255, &[0; 7]), none),
         ] {
-            assert_eq!(followed(&before), Ok(()));
-            assert_eq!(followed(&[before, said].concat()), Err(NoStreams));
+            assert_eq!(fed(&before), Ok(()));
+            assert_eq!(fed(&[before, said].concat()), Err(NoStreams));
         }
     }
 
@@ -126,7 +128,7 @@ mod tests {
             [frame(SETTINGS, 0, &[0; 7]), settings(&[(3, 9)])].concat(),
             vec![],
         ] {
-            assert_eq!(followed(&bytes), Ok(()), "{bytes:?}");
+            assert_eq!(fed(&bytes), Ok(()), "{bytes:?}");
         }
     }
 }

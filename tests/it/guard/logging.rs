@@ -1,4 +1,4 @@
-//! The operator hears of what was refused, and the tenant no more than that it was.
+//! A refusal is logged with its address for the operator, and shown without it to the tenant.
 
 use hookwire::clock::ManualClock;
 use hookwire::model::{FailureKind, Outcome, Rule};

@@ -1,3 +1,5 @@
+//! A transport behind a proxy that refuses every tunnel and records what was asked for.
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -13,14 +15,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A transport whose only way out is a proxy that opens no tunnel and tells what it was asked for.
 #[derive(Debug)]
-pub(crate) struct Way {
+pub(crate) struct ProxiedTransport {
     asked: Arc<Mutex<Vec<String>>>,
     resolver: Flapping,
     transport: HttpTransport,
 }
 
-impl Way {
-    pub(crate) async fn out() -> Self {
+impl ProxiedTransport {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let proxy = format!("http://{}", listener.local_addr().expect("bound"));
         let (asked, resolver) = (Arc::default(), Flapping::default());

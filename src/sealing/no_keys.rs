@@ -1,9 +1,11 @@
+//! [`SealingKeys`] in a build without the feature `seal`.
+
 use zeroize::Zeroizing;
 
-use super::form::NONCE;
+use super::format::NONCE;
 use crate::model::{HookId, KeyId, SealedSecrets, TenantId};
 
-/// Stands where the keys would, in a build without the feature `seal`: there are none.
+/// Sealing keys that no value can have.
 pub(crate) enum SealingKeys {}
 
 impl SealingKeys {
@@ -11,7 +13,7 @@ impl SealingKeys {
         match *self {}
     }
 
-    pub(crate) fn is_present(&self, _: &SealedSecrets) -> bool {
+    pub(crate) fn is_current(&self, _: &SealedSecrets) -> bool {
         match *self {}
     }
 

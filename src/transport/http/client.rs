@@ -1,0 +1,158 @@
+//! [`HttpTransport`] and the settings of its HTTP client.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
+
+use super::classify::classify_client_error;
+use super::connector::{Connector, GuardedConnector};
+use super::resolve::Resolvers;
+use crate::model::{CallbackUrl, FailureKind};
+use crate::transport::error::TransportError;
+use crate::transport::limits::SendLimits;
+use crate::transport::traits::Transport;
+
+/// How long an idle connection is kept. It is short, because each new connection resolves and checks the name again.
+const IDLE: Duration = Duration::from_secs(25);
+
+/// The number of idle connections kept for a host: as many as one webhook has in flight by default.
+const IDLE_PER_HOST: usize = 16;
+
+/// The maximum size of a response head, so that a receiver cannot fill our memory.
+const HEAD_BYTES: u32 = 64 * 1024;
+
+/// How much a receiver may send on one HTTP/2 stream before we have read any of it.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// The same for all streams of a connection.
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
+
+/// The interval and timeout of HTTP/2 pings. They find a dead connection before more requests are sent on it.
+const PING: Duration = Duration::from_secs(10);
+
+/// A transport that sends requests over HTTP/1.1 and HTTP/2 with TLS, to checked addresses only.
+///
+/// For each connection the host is resolved and **every** address is checked. One forbidden address
+/// refuses the host, and only checked addresses are dialled. By default only public unicast addresses are
+/// allowed: no loopback, private or link-local network, no metadata service, and no IPv6 form of one.
+/// Proxies from the environment are never used and redirects are never followed, because either would
+/// connect to an address that was not checked. An egress proxy can be set by
+/// [`proxy`](super::HttpTransportBuilder::proxy); it is asked for the checked address.
+///
+/// Responses are read as they are: no compression is requested, and nothing is decompressed. A response head
+/// may have up to 64 KiB.
+///
+/// The transport needs a tokio runtime when it is used, not when it is built. Clones share their settings and
+/// connections. [`reconfigure`](Self::reconfigure) replaces both while requests are in progress.
+///
+/// ```no_run
+/// use bytes::Bytes;
+/// use hookwire::transport::{HttpTransport, SendLimits, Transport};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let transport = HttpTransport::new()?;
+/// let request = http::Request::post("https://hooks.example.com/assist").body(Bytes::from("{}"))?;
+/// let answer = transport.send(request, &SendLimits::default()).await?;
+/// assert!(answer.status().is_success());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct HttpTransport {
+    pub(super) system: Resolvers,
+    pub(super) configured: Arc<RwLock<Configured>>,
+}
+
+/// The client that one set of settings makes. It has a connection pool of its own, so that no connection
+/// is reused under other settings.
+#[derive(Clone, Debug)]
+pub(super) struct Configured {
+    client: Client<Connector, Full<Bytes>>,
+    checks: GuardedConnector,
+}
+
+impl Configured {
+    /// Creates a client with an empty pool that opens connections by `connector`; `checks` serves `check`.
+    pub(super) fn new(connector: Connector, checks: GuardedConnector) -> Self {
+        Self { client: client(connector), checks }
+    }
+}
+
+impl HttpTransport {
+    /// Returns the present client. The value is only ever replaced whole, so a poisoned lock is harmless.
+    fn configured(&self) -> Configured {
+        self.configured.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        body_bytes: usize,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let response =
+            self.configured().client.request(request.map(Full::new)).await.map_err(classify_client_error)?;
+        let (head, body) = response.into_parts();
+        let body = read(body, body_bytes).await.map_err(classify_client_error)?;
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        limits: &SendLimits,
+    ) -> Result<Response<Bytes>, TransportError> {
+        match timeout(limits.deadline(), self.exchange(request, limits.body_bytes())).await {
+            Ok(response) => response,
+            Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
+        }
+    }
+
+    async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {
+        let url = url.as_url();
+        let host = url.host_str().expect("a CallbackUrl has a host");
+        let port = url.port_or_known_default().expect("a CallbackUrl is http or https");
+        self.configured().checks.checked_addresses(host, port).await.map(drop)
+    }
+}
+
+fn client(connector: Connector) -> Client<Connector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_PER_HOST)
+        .retry_canceled_requests(false)
+        .http1_max_buf_size(HEAD_BYTES as usize)
+        .http2_max_header_list_size(HEAD_BYTES)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(PING)
+        .http2_keep_alive_timeout(PING)
+        .build(connector)
+}
+
+/// Reads the first bytes of the body. Dropping the rest unread ends the exchange.
+async fn read(mut body: Incoming, body_bytes: usize) -> Result<Bytes, hyper::Error> {
+    let mut kept = BytesMut::new();
+    while let Some(frame) = body.frame().await.transpose()? {
+        if let Ok(data) = frame.into_data() {
+            kept.extend_from_slice(&data);
+        }
+        if kept.len() > body_bytes {
+            kept.truncate(body_bytes);
+            break;
+        }
+    }
+    Ok(kept.freeze())
+}

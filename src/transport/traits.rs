@@ -1,0 +1,121 @@
+//! [`Transport`], the trait through which every request leaves, and its implementations for pointers.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use ::http::{Request, Response};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::error::TransportError;
+use super::limits::SendLimits;
+use crate::model::CallbackUrl;
+
+/// Carries requests to receivers.
+///
+/// # Contract
+///
+/// 1. One call of `send` puts at most one request on the wire: no retry, no redirect, no silent resend.
+/// 2. A response with any status is `Ok`, including 3xx and 5xx. `Err` means that no complete response came.
+/// 3. The deadline covers the whole call, from resolving the name to the end of the body. When it
+///    passes, the call ends with [`Timeout`](crate::model::FailureKind::Timeout).
+/// 4. A response whose body is longer than the limit is complete: its first bytes are kept, the rest is not
+///    read. The bytes are those that the receiver sent; nothing is decompressed.
+/// 5. No connection is opened to an address that the transport's policy forbids, whatever the URL is and
+///    whatever its name resolves to. The call ends with [`Refused`](crate::model::FailureKind::Refused).
+/// 6. `check` decides as `send` would at that moment, and opens no connection.
+/// 7. Dropping the future of a call cancels it: its request is not sent later.
+///
+/// ```
+/// # #[derive(Debug)]
+/// # struct Teapot;
+/// use async_trait::async_trait;
+/// use bytes::Bytes;
+/// use hookwire::model::CallbackUrl;
+/// use hookwire::transport::{SendLimits, Transport, TransportError};
+/// use http::{Request, Response, StatusCode};
+///
+/// #[async_trait]
+/// impl Transport for Teapot {
+///     async fn send(&self, _: Request<Bytes>, _: &SendLimits) -> Result<Response<Bytes>, TransportError> {
+///         let mut answer = Response::new(Bytes::from_static(b"short and stout"));
+///         *answer.status_mut() = StatusCode::IM_A_TEAPOT;
+///         Ok(answer)
+///     }
+///
+///     async fn check(&self, _: &CallbackUrl) -> Result<(), TransportError> {
+///         Ok(())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Transport: Debug + Send + Sync + 'static {
+    /// Sends one request and reads its response.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error of kind `Connect`, `Dns`, `Protocol`, `Refused`, `Timeout`, `Tls` or one of the
+    /// kinds of TLS failure when no complete response came.
+    ///
+    /// # Cancellation
+    ///
+    /// The receiver may have received the request nevertheless.
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        limits: &SendLimits,
+    ) -> Result<Response<Bytes>, TransportError>;
+
+    /// Checks whether a request to this URL could be sent. Called at registration and before a ping.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` means that the policy forbids the URL. `Dns` and `Timeout` mean that the name was not
+    /// resolved now; it may be by the time of a delivery.
+    async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError>;
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        limits: &SendLimits,
+    ) -> Result<Response<Bytes>, TransportError> {
+        (**self).send(request, limits).await
+    }
+
+    async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {
+        (**self).check(url).await
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        limits: &SendLimits,
+    ) -> Result<Response<Bytes>, TransportError> {
+        (**self).send(request, limits).await
+    }
+
+    async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {
+        (**self).check(url).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seam_is_object_safe_through_both_pointers() {
+        const fn is_transport<T: Transport + ?Sized>() {}
+        is_transport::<dyn Transport>();
+        is_transport::<Arc<dyn Transport>>();
+        is_transport::<Box<dyn Transport>>();
+    }
+}
