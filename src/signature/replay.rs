@@ -54,7 +54,8 @@ impl ReplayMemory {
     /// Returns [`Replayed`] if the message is known. Answer with 2xx and do nothing.
     pub fn admit(&mut self, verified: &Verified, now: impl Into<Timestamp>) -> Result<(), Replayed> {
         self.forget_before(Timestamp::from_secs(now.into().as_secs()));
-        let (id, until) = (verified.message_id(), verified.valid_until());
+        let id = verified.message_id();
+        let until = verified.valid_until();
         if let Some(known) = self.until.get(id).copied() {
             self.remember(id, until.max(known));
             return Err(Replayed);

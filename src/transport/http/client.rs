@@ -87,7 +87,7 @@ impl Configured {
 }
 
 impl HttpTransport {
-    /// Returns the present client. The value is only ever replaced whole, so a poisoned lock is harmless.
+    /// Returns the current client. The value is only ever replaced whole, so a poisoned lock is harmless.
     fn configured(&self) -> Configured {
         self.configured.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

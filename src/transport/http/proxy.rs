@@ -89,7 +89,8 @@ impl fmt::Debug for Proxy {
 
 fn authorization(url: &Url) -> Option<String> {
     let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
-    let (user, password) = (decoded(url.username()), decoded(url.password().unwrap_or_default()));
+    let user = decoded(url.username());
+    let password = decoded(url.password().unwrap_or_default());
     let named = !user.is_empty() || url.password().is_some();
     named.then(|| format!("Basic {}", STANDARD.encode([&user[..], b":", &password].concat())))
 }

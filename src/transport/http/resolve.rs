@@ -120,7 +120,8 @@ impl Resolve for SystemResolver {
         }
         let slot = self.slot(host).await?;
         let guard = LookupGuard { resolver: self, host };
-        let (look_up, name) = (self.look_up, rooted(host));
+        let look_up = self.look_up;
+        let name = rooted(host);
         let task = spawn_blocking(move || {
             // A lookup cannot be cancelled, so it keeps its slot to its end even if its caller is gone.
             let _slot = slot;
