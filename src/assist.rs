@@ -84,7 +84,7 @@ const EVENTS: [(EventId, &str, &str, &str); 18] = [
     (UNATTENDED_SESSION_END, "SESSION_END_URS", "Session End", UNATTENDED),
 ];
 
-/// The catalog of Zoho Assist: its 18 events, its envelope and its scopes `ZohoAssist.webhooks.*`.
+/// Returns the catalog of Zoho Assist: its 18 events, its envelope and its scopes `ZohoAssist.webhooks.*`.
 ///
 /// # Panics
 ///
@@ -100,7 +100,7 @@ pub fn catalog() -> Catalog {
     EVENTS.into_iter().fold(builder, add).build().expect("the table of events has no fault")
 }
 
-/// The limits of Zoho Assist: 20 webhooks a tenant, 10 for each event, disabled ones counting.
+/// Returns the limits of Zoho Assist: 20 webhooks a tenant, 10 for each event, disabled ones counting.
 pub fn limits() -> Limits {
     Limits::default()
 }

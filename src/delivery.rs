@@ -140,7 +140,7 @@ pub enum LaneClass {
 }
 
 impl Health {
-    /// The health after `report` at `now`.
+    /// Returns the health after `report` at `now`.
     #[must_use]
     pub fn after(self, report: Report, now: Timestamp) -> Self {
         let failing_since = Some(self.failing_since.unwrap_or(now));
@@ -152,12 +152,12 @@ impl Health {
         }
     }
 
-    /// Since when every attempt has failed.
+    /// Returns since when every attempt has failed.
     pub const fn failing_since(&self) -> Option<Timestamp> {
         self.failing_since
     }
 
-    /// How much of a dispatcher the lane may take.
+    /// Returns how much of a dispatcher the lane may take.
     pub const fn class(&self) -> LaneClass {
         match self.trust {
             Trust::Suspect | Trust::Untried => LaneClass::Unproven,
@@ -166,7 +166,7 @@ impl Health {
         }
     }
 
-    /// Whether `reason` still holds: no success has come in between.
+    /// Returns whether `reason` still holds: no success has come in between.
     pub fn confirms(&self, reason: &DisableReason) -> bool {
         match reason {
             DisableReason::Failing { since } => self.failing_since == Some(*since),

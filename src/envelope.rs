@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 
 use crate::model::{EnvelopeKind, StampedEvent, TenantId};
 
-/// The body of a request: `event` in the envelope `kind`, under the `key` of its event type.
+/// Returns the body of a request: `event` in the envelope `kind`, under the `key` of its event type.
 ///
 /// The same event gives the same bytes each time, and its payload stands in them unchanged.
 ///

@@ -40,7 +40,7 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// The question whether requests from `origin` are wanted: the DNS name of the host service.
+    /// Creates the question whether requests from `origin` are wanted: the DNS name of the host service.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Handshake {
         Self { rate: Some(per_minute), ..self }
     }
 
-    /// The value of [`REQUEST_ORIGIN`].
+    /// Returns the value of [`REQUEST_ORIGIN`].
     pub(crate) const fn origin(&self) -> &HeaderValue {
         &self.origin
     }
@@ -74,7 +74,7 @@ impl Handshake {
         rate.into_iter().fold(request, |it, rate| it.header(REQUEST_RATE, rate)).body(Bytes::new())
     }
 
-    /// What the answer says: nothing for a mere yes.
+    /// Returns what the answer says: nothing for a mere yes.
     pub(crate) fn judge(&self, answer: &Response<Bytes>) -> Consent {
         let allowed = single(answer.headers(), &ALLOWED_ORIGIN).unwrap_or_default();
         let same = allowed.eq_ignore_ascii_case(self.origin.to_str().unwrap_or_default());

@@ -50,17 +50,17 @@ impl RetryPolicy {
         Self { max_retry_after: most, ..self }
     }
 
-    /// The longest `Retry-After` that is honoured.
+    /// Returns the longest `Retry-After` that is honoured.
     pub const fn max_retry_after(&self) -> Duration {
         self.max_retry_after
     }
 
-    /// How many attempts a delivery gets.
+    /// Returns how many attempts a delivery gets.
     pub fn attempts(&self) -> u32 {
         u32::try_from(self.schedule.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    /// How long to wait after `attempts` failed ones: the later of the schedule and what the receiver
+    /// Returns how long to wait after `attempts` failed ones: the later of the schedule and what the receiver
     /// asked for. `None` when that was the last.
     pub fn delay_after(
         &self,
@@ -97,7 +97,7 @@ impl Jitter {
     /// The middle of the range: the delay as the schedule has it.
     pub const NONE: Self = Self(0);
 
-    /// The jitter that belongs to `subject`, evenly spread over all subjects.
+    /// Creates the jitter that belongs to `subject`, evenly spread over all subjects.
     ///
     /// ```
     /// use hookwire::retry::Jitter;

@@ -63,37 +63,37 @@ impl Limits {
         Self { departments, ..self }
     }
 
-    /// The webhooks that a tenant may have.
+    /// Returns the webhooks that a tenant may have.
     pub const fn webhooks(&self) -> usize {
         self.webhooks
     }
 
-    /// The webhooks of a tenant that may subscribe to one event.
+    /// Returns the webhooks of a tenant that may subscribe to one event.
     pub const fn webhooks_per_event(&self) -> usize {
         self.webhooks_per_event
     }
 
-    /// The characters that a name may have.
+    /// Returns the characters that a name may have.
     pub const fn name_chars(&self) -> usize {
         self.name_chars
     }
 
-    /// The characters that a description may have.
+    /// Returns the characters that a description may have.
     pub const fn desc_chars(&self) -> usize {
         self.desc_chars
     }
 
-    /// The characters that a callback URL may have.
+    /// Returns the characters that a callback URL may have.
     pub const fn url_chars(&self) -> usize {
         self.url_chars
     }
 
-    /// The subscriptions that a webhook may have.
+    /// Returns the subscriptions that a webhook may have.
     pub const fn subscriptions(&self) -> usize {
         self.subscriptions
     }
 
-    /// The departments that a subscription may name.
+    /// Returns the departments that a subscription may name.
     pub const fn departments(&self) -> usize {
         self.departments
     }

@@ -39,7 +39,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Every violation; none where the matter is another.
+    /// Returns every violation; none where the matter is another.
     pub fn into_violations(self) -> Vec<Violation> {
         match self {
             Self::Invalid(violations) | Self::LimitReached(violations) => violations,
@@ -52,7 +52,7 @@ fn join(violations: &[Violation]) -> String {
     violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// A new webhook, as `draft` asks for it.
+/// Returns a new webhook, as `draft` asks for it.
 ///
 /// # Errors
 ///
@@ -70,7 +70,7 @@ pub fn create(
     Ok(RegistryChange::Create(RegisteredWebhook { webhook, options, secrets, version, disabled: None }))
 }
 
-/// The webhook as `draft` asks for it, keeping its id, its secrets, its options, and its status where the
+/// Returns the webhook as `draft` asks for it, keeping its id, its secrets, its options, and its status where the
 /// draft names none.
 ///
 /// # Errors
@@ -87,7 +87,7 @@ pub fn replace(
     Ok(update(present, Backlog::Resume, |registered| registered.webhook = webhook))
 }
 
-/// The webhook with what `patch` names changed.
+/// Returns the webhook with what `patch` names changed.
 ///
 /// # Errors
 ///
@@ -102,7 +102,7 @@ pub fn patch(
     replace(hook_id, &draft, registry, terms)
 }
 
-/// The webhook enabled or disabled. No limit stands against it: disabled webhooks count as well. The
+/// Returns the webhook enabled or disabled. No limit stands against it: disabled webhooks count as well. The
 /// backlog is that of a webhook which was disabled: one that is enabled keeps its deliveries.
 ///
 /// # Errors
@@ -120,7 +120,7 @@ pub fn set_status(
     Ok(update(present, backlog, |it| it.webhook = it.webhook.clone().with_status(status)))
 }
 
-/// The webhook with other options, and the secrets that they need.
+/// Returns the webhook with other options, and the secrets that they need.
 ///
 /// # Errors
 ///
@@ -135,7 +135,7 @@ pub fn set_options(
     Ok(update(find(hook_id, registry)?, Backlog::Resume, set))
 }
 
-/// The webhook with other secrets.
+/// Returns the webhook with other secrets.
 ///
 /// # Errors
 ///
@@ -148,7 +148,7 @@ pub fn set_secrets(
     Ok(update(find(hook_id, registry)?, Backlog::Resume, |it| it.secrets = secrets))
 }
 
-/// The webhook gone.
+/// Returns the webhook gone.
 ///
 /// # Errors
 ///

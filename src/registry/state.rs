@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeliveryOptions, DisableReason, EventId, HookId, SealedSecrets, Webhook};
+use crate::model::{DeliveryOptions, DisableReason, EventId, HookId, SealedSecrets, Webhook, number};
 
 /// All that one tenant has registered.
 #[derive(Clone, Debug)]
@@ -15,12 +15,12 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The webhook with this id.
+    /// Returns the webhook with this id.
     pub fn get(&self, hook_id: HookId) -> Option<&RegisteredWebhook> {
         self.webhooks.iter().find(|registered| registered.hook_id() == hook_id)
     }
 
-    /// How many webhooks subscribe to `event`; disabled ones count.
+    /// Returns how many webhooks subscribe to `event`; disabled ones count.
     pub fn subscribers(&self, event: EventId) -> usize {
         let webhooks = self.webhooks.iter().map(|registered| &registered.webhook);
         webhooks.filter(|webhook| webhook.subscription(event).is_some()).count()
@@ -78,7 +78,7 @@ impl RegisteredWebhook {
         self.webhook.hook_id()
     }
 
-    /// Whether `new` has another receiver, or is enabled anew, so that what was known of the receiver no
+    /// Returns whether `new` has another receiver, or is enabled anew, so that what was known of the receiver no
     /// longer counts.
     pub fn starts_afresh_as(&self, new: &Self) -> bool {
         let enabled = !self.webhook.status().is_enabled() && new.webhook.status().is_enabled();
@@ -109,28 +109,24 @@ pub enum Backlog {
     Resume,
 }
 
-/// How often a tenant's registry was changed: what a change is committed against.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
-pub struct Revision(u64);
+number! {
+    /// The number of changes to a tenant's registry so far. A change is committed against the revision that it was
+    /// decided on.
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(transparent)]
+    Revision(u64)
+}
 
-/// How often a webhook was changed: what an automatic disabling is held against.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
-pub struct Version(u64);
+number! {
+    /// The number of changes to a webhook so far. A webhook is disabled automatically only at the version that
+    /// failed.
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(transparent)]
+    Version(u64)
+}
 
 impl Revision {
-    /// The revision with this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The revision after this one.
+    /// Returns the revision after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -138,17 +134,7 @@ impl Revision {
 }
 
 impl Version {
-    /// The version with this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The version after this one.
+    /// Returns the version after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)

@@ -14,7 +14,7 @@ use super::{create, delete, patch, replace};
 use crate::assist;
 use crate::model::{Catalog, DeptSet, EventId, HookId, SealedSecrets, Webhook, WebhookDraft, WebhookPatch};
 
-/// The registry as a store would leave it after the change.
+/// Returns the registry as a store would leave it after the change.
 pub(super) fn applied(mut registry: Registry, change: RegistryChange) -> Registry {
     registry.revision = registry.revision.next();
     let place = |id: HookId| move |it: &RegisteredWebhook| it.hook_id() == id;
