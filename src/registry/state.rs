@@ -1,14 +1,16 @@
+//! A tenant's registry, and the changes that a store applies to it.
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{DeliveryOptions, DisableReason, EventId, HookId, SealedSecrets, Webhook, number};
 
-/// All that one tenant has registered.
+/// Everything that a tenant has registered.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
 pub struct Registry {
-    /// How often it was changed.
+    /// The number of changes so far.
     pub revision: Revision,
-    /// The id of the next webhook: one more than any that ever was.
+    /// The id of the next webhook, greater than every id so far.
     pub next_hook_id: HookId,
     /// The webhooks, by ascending id.
     pub webhooks: Vec<RegisteredWebhook>,
@@ -20,33 +22,33 @@ impl Registry {
         self.webhooks.iter().find(|registered| registered.hook_id() == hook_id)
     }
 
-    /// Returns how many webhooks subscribe to `event`; disabled ones count.
+    /// Returns the number of webhooks that subscribe to `event`, including disabled ones.
     pub fn subscribers(&self, event: EventId) -> usize {
         let webhooks = self.webhooks.iter().map(|registered| &registered.webhook);
         webhooks.filter(|webhook| webhook.subscription(event).is_some()).count()
     }
 }
 
-/// What a tenant has that never registered anything: nothing, and ids from 1.
+/// The registry of a new tenant: empty, with ids from 1.
 impl Default for Registry {
     fn default() -> Self {
         Self { revision: Revision::default(), next_hook_id: HookId::new(1), webhooks: Vec::new() }
     }
 }
 
-/// A webhook with everything that stands beside it.
+/// A webhook with its options, secrets and state.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
 pub struct RegisteredWebhook {
     /// The webhook.
     pub webhook: Webhook,
-    /// Its settings outside the Zoho attributes.
+    /// Its delivery settings.
     pub options: DeliveryOptions,
     /// Its signing keys, as the service sealed them.
     pub secrets: SealedSecrets,
-    /// How often it was changed.
+    /// The number of changes so far.
     pub version: Version,
-    /// Why hookwire disabled it, if it did.
+    /// The reason for which hookwire disabled it, if it did.
     pub disabled: Option<DisableReason>,
 }
 
@@ -78,33 +80,32 @@ impl RegisteredWebhook {
         self.webhook.hook_id()
     }
 
-    /// Returns whether `new` has another receiver, or is enabled anew, so that what was known of the receiver no
-    /// longer counts.
+    /// Returns whether `new` has another URL or has just been enabled, so that the lane's health starts anew.
     pub fn starts_afresh_as(&self, new: &Self) -> bool {
         let enabled = !self.webhook.status().is_enabled() && new.webhook.status().is_enabled();
         enabled || self.webhook.url() != new.webhook.url()
     }
 }
 
-/// One change of a tenant's registry.
+/// A change to a tenant's registry.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "stores carry out each of them")]
 pub enum RegistryChange {
-    /// A new webhook takes the next id.
+    /// Adds a webhook, which has the next id.
     Create(RegisteredWebhook),
-    /// The webhook goes, and its waiting deliveries end.
+    /// Deletes a webhook and cancels its pending deliveries.
     Delete(HookId),
-    /// The webhook of the same id becomes this one.
+    /// Replaces the webhook with the same id.
     Update(RegisteredWebhook, Backlog),
 }
 
-/// What becomes of the deliveries that wait while a webhook changes.
+/// The treatment of the pending deliveries of a webhook that changes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores carry out each of them")]
 pub enum Backlog {
-    /// They end as cancelled.
+    /// They are cancelled.
     Drop,
-    /// They stay, and are sent while the webhook is enabled.
+    /// They stay, and are sent as long as the webhook is enabled.
     #[default]
     Resume,
 }
@@ -118,8 +119,8 @@ number! {
 }
 
 number! {
-    /// The number of changes to a webhook so far. A webhook is disabled automatically only at the version that
-    /// failed.
+    /// The number of changes to a webhook so far. hookwire disables a webhook only if its version is still
+    /// the one whose attempts failed.
     #[derive(Default, Deserialize, Serialize)]
     #[serde(transparent)]
     Version(u64)
@@ -139,6 +140,26 @@ impl Version {
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
+}
+
+/// Applies a change as a store does.
+#[cfg(test)]
+pub(super) fn applied(mut registry: Registry, change: RegistryChange) -> Registry {
+    registry.revision = registry.revision.next();
+    let has_id = |id: HookId| move |it: &RegisteredWebhook| it.hook_id() == id;
+    match change {
+        RegistryChange::Create(new) => {
+            assert_eq!(new.hook_id(), registry.next_hook_id);
+            registry.next_hook_id = HookId::new(registry.next_hook_id.get() + 1);
+            registry.webhooks.push(new);
+        }
+        RegistryChange::Delete(id) => registry.webhooks.retain(|it| !has_id(id)(it)),
+        RegistryChange::Update(new, _) => {
+            let at = registry.webhooks.iter().position(has_id(new.hook_id()));
+            registry.webhooks[at.expect("an update of what is there")] = new;
+        }
+    }
+    registry
 }
 
 #[cfg(test)]

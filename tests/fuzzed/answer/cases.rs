@@ -1,3 +1,5 @@
+//! Makes answers of a receiver from an input.
+
 use std::time::Duration;
 
 use hookwire::transport::SendLimits;

@@ -1,3 +1,5 @@
+//! Sends a request to a local server that gives a prepared answer.
+
 use std::cell::OnceCell;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};

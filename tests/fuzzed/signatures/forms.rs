@@ -1,3 +1,5 @@
+//! The signature schemes, with an oracle that says which requests a receiver accepts.
+
 use hookwire::model::{MessageId, SignatureScheme, Timestamp};
 use hookwire::signature::{
     GitHubVerifier, HUB_SIGNATURE, KeyRing, Message, STRIPE_SIGNATURE, SigningKey, StripeVerifier, Verifier,

@@ -1,3 +1,5 @@
+//! A transport behind a proxy that records which addresses it is asked for.
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
