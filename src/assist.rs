@@ -1,8 +1,8 @@
-//! Zoho Assist's webhooks: its 18 events, limits, envelope and scopes.
+//! The webhooks of Zoho Assist: its 18 events, limits, envelope and scopes.
 //!
-//! Ids, names, limits and scopes are those of Zoho Assist's help page. Where it is silent the value is
-//! ours and says so: the keys other than `SESSION_END_RS` and `SESSION_START_URS`, the modules' names,
-//! and every sample payload but those two, which follow payloads that users of Zoho Assist have shown.
+//! Ids, names, limits and scopes are those of Zoho Assist's help page. The following are our choice, because the page
+//! does not give them: the keys other than `SESSION_END_RS` and `SESSION_START_URS`, the names of the modules, and the
+//! sample payloads except those of these two events, which follow payloads that users of Zoho Assist have published.
 //!
 //! ```
 //! use hookwire::assist;
@@ -34,11 +34,11 @@ pub const INBOUND_REQUEST_CREATE: EventId = EventId::new(5);
 pub const INBOUND_REQUEST_TRANSFER: EventId = EventId::new(6);
 /// A request is delegated to another technician.
 pub const INBOUND_REQUEST_DELEGATE: EventId = EventId::new(7);
-/// A technician picks a request up.
+/// A technician picks up a request.
 pub const INBOUND_REQUEST_PICKED: EventId = EventId::new(8);
 /// A technician declines a request.
 pub const INBOUND_REQUEST_DECLINED: EventId = EventId::new(9);
-/// The customer gives a request up.
+/// The customer drops a request.
 pub const INBOUND_REQUEST_DROPPED: EventId = EventId::new(10);
 /// Nobody picked a request up in time.
 pub const INBOUND_REQUEST_EXPIRED: EventId = EventId::new(11);
@@ -55,14 +55,14 @@ pub const UNATTENDED_SESSION_START: EventId = EventId::new(16);
 /// An unattended access session ends.
 pub const UNATTENDED_SESSION_END: EventId = EventId::new(17);
 
-/// The modules are ours, after the two kinds of webhook that users of Zoho Assist tell apart.
+/// The modules are our choice, after the two kinds of webhook that users of Zoho Assist distinguish.
 const REMOTE_SUPPORT: &str = "Remote Support";
 const SCREEN_SHARE: &str = "Screen Sharing";
 const INBOUND_REQUEST: &str = "Inbound Request";
 const DEVICE: &str = "Unattended Access Device";
 const UNATTENDED: &str = "Unattended Access";
 
-/// Id, key, display name and module of each event, in the order of their ids.
+/// The id, key, display name and module of each event, by ascending id.
 const EVENTS: [(EventId, &str, &str, &str); 18] = [
     (OUTBOUND_SESSION_START, "SESSION_START_RS", "Outbound Session Start", REMOTE_SUPPORT),
     (SCREEN_SHARE_START, "SESSION_START_DM", "Session Start - Screen Share", SCREEN_SHARE),
@@ -84,7 +84,7 @@ const EVENTS: [(EventId, &str, &str, &str); 18] = [
     (UNATTENDED_SESSION_END, "SESSION_END_URS", "Session End", UNATTENDED),
 ];
 
-/// The catalog of Zoho Assist: its 18 events, its envelope and its scopes `ZohoAssist.webhooks.*`.
+/// Returns the catalog of Zoho Assist: its 18 events, its envelope and its scopes `ZohoAssist.webhooks.*`.
 ///
 /// # Panics
 ///
@@ -96,22 +96,22 @@ pub fn catalog() -> Catalog {
     let add = |builder: crate::model::CatalogBuilder, (id, key, name, module)| {
         builder.event(EventType::new(id, key, name, &sample(id)).in_module(module))
     };
-    // The table above is constant, without doubles, and its samples are JSON already.
+    // The table above is constant and without duplicates, and its samples are JSON already.
     EVENTS.into_iter().fold(builder, add).build().expect("the table of events has no fault")
 }
 
-/// The limits of Zoho Assist: 20 webhooks a tenant, 10 for each event, disabled ones counting.
+/// Returns the limits of Zoho Assist: 20 webhooks for each tenant and 10 for each event, including disabled ones.
 pub fn limits() -> Limits {
     Limits::default()
 }
 
 fn sample(id: EventId) -> Value {
     match id {
-        // As shown by a user of Zoho Assist.
+        // As published by a user of Zoho Assist.
         REMOTE_SUPPORT_END => remote_support_session_end(),
-        // As shown by a user of Zoho Assist.
+        // As published by a user of Zoho Assist.
         UNATTENDED_SESSION_START => unattended_session(),
-        // Ours, from here on.
+        // Our choice, from here on.
         UNATTENDED_SESSION_END => {
             with(unattended_session(), json!({"startTime": START, "endTime": END, "duration": DURATION}))
         }
@@ -201,7 +201,7 @@ fn device(id: EventId) -> Value {
     with(device, json!({"status": status}))
 }
 
-/// `object` with the members of `more`.
+/// Adds the members of `more` to `object`.
 fn with(mut object: Value, more: Value) -> Value {
     if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
         object.extend(more);

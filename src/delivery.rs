@@ -1,4 +1,5 @@
-//! What becomes of a delivery after an attempt, and of its webhook's lane: pure decisions.
+//! The decisions after an attempt: pure functions from its outcome to the next state of the delivery and of its
+//! webhook's lane.
 //!
 //! ```
 //! use hookwire::delivery::{self, DisablePolicy, Health, Next, Report};
@@ -22,35 +23,35 @@ use serde::{Deserialize, Serialize};
 use crate::model::{DisableReason, End, Outcome, Timestamp};
 use crate::retry::{Jitter, RetryPolicy};
 
-/// What shall happen to a delivery, and to the lane of its webhook.
+/// The consequences of an attempt for the delivery and for the lane of its webhook.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Decision {
-    /// What happens to the delivery.
+    /// The next step of the delivery.
     pub next: Next,
-    /// What the lane's health learns.
+    /// The report that updates the lane's health.
     pub report: Report,
-    /// For how long nothing more shall be sent to the webhook.
+    /// The time for which the lane backs off, during which nothing is sent to the webhook.
     pub backoff: Option<Duration>,
-    /// Why the webhook shall be disabled, if it shall.
+    /// The reason to disable the webhook, if there is one.
     pub disable: Option<DisableReason>,
 }
 
-/// What happens to a delivery that was claimed.
+/// The next step of a claimed delivery.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores carry out each of them")]
 pub enum Next {
-    /// It waits this long for its next attempt.
+    /// It waits for this time until its next attempt.
     Again(Duration),
     /// It ends.
     End(End),
-    /// Its claim is held for this long from now.
+    /// Its lease is extended to end this time from now.
     Extend(Duration),
     /// It is due again at once, as if it had not been claimed.
     Release,
 }
 
-/// What an attempt tells about its receiver.
+/// The result of an attempt as far as it concerns the health of its receiver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores hand it to `Health::after`")]
 pub enum Report {
@@ -64,44 +65,47 @@ pub enum Report {
     Timeout,
 }
 
-/// When a webhook that only fails is disabled.
+/// The policy by which a webhook that only fails is disabled.
+///
+/// It is disabled once it has failed for both the time without a success and the span of failures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DisablePolicy {
     after: Duration,
-    apart: Duration,
+    min_span: Duration,
 }
 
 impl DisablePolicy {
-    /// Sets how long a webhook may go without a success once it has failed. Default 5 days, as Svix.
+    /// Sets the time without a success, from the first failure, after which a webhook is disabled. Default 5 days, as
+    /// in Svix.
     #[must_use]
     pub fn with_after(self, after: Duration) -> Self {
         Self { after, ..self }
     }
 
-    /// Sets how far apart two failures of that time must lie at least. Default 12 h, as Svix.
+    /// Sets the minimum time between the first failure and the last one. Default 12 h, as in Svix.
     #[must_use]
-    pub fn with_apart(self, apart: Duration) -> Self {
-        Self { apart, ..self }
+    pub fn with_min_span(self, min_span: Duration) -> Self {
+        Self { min_span, ..self }
     }
 
-    /// Judges a failure at `now` after failures without a success since `since`.
+    /// Returns the reason to disable the webhook if a failure at `now` follows only failures since `since`.
     fn judge(self, since: Timestamp, now: Timestamp) -> Option<DisableReason> {
         let failing = now.since(since);
-        (failing >= self.after && failing >= self.apart).then_some(DisableReason::Failing { since })
+        (failing >= self.after && failing >= self.min_span).then_some(DisableReason::Failing { since })
     }
 }
 
 impl Default for DisablePolicy {
     fn default() -> Self {
         let hours = |hours: u64| Duration::from_secs(hours * 60 * 60);
-        Self { after: hours(5 * 24), apart: hours(12) }
+        Self { after: hours(5 * 24), min_span: hours(12) }
     }
 }
 
-/// What is known of the receiver behind a lane.
+/// The health of a lane's receiver, from the outcomes of its attempts.
 ///
-/// Kept by the store in the lane and changed by [`after`](Self::after) alone, under the lane's lock, so
-/// that attempts which end together add up. Most attempts change nothing, and then nothing is written.
+/// A store keeps it with the lane and changes it only by [`after`](Self::after) while it holds the lane's lock, so that
+/// no concurrent report is lost. Most attempts do not change it, and then nothing is written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Health {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,37 +114,38 @@ pub struct Health {
     trust: Trust,
 }
 
-/// How the last attempts ended, as far as slots are concerned.
+/// The outcomes of the last attempts, as far as they decide the lane's class.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Trust {
     /// The last two or more timed out.
     Hanging,
-    /// The last one ended within its deadline, however it ended.
+    /// The last one ended within its deadline, with any outcome.
     Proven,
-    /// The last one timed out. Stored under the name that it had first.
+    /// The last one timed out. The stored name is an older one.
     #[serde(rename = "doubted")]
     Suspect,
-    /// There was none yet. Stored under the name that it had first.
+    /// There was none yet. The stored name is an older one.
     #[default]
     #[serde(rename = "fresh")]
     Untried,
 }
 
-/// How much of a dispatcher a lane may take.
+/// The class of a lane, which limits the deliveries that a dispatcher holds of it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores keep lanes apart by it")]
 pub enum LaneClass {
-    /// Its last two attempts timed out: one at a time, and a tenth for all such lanes together.
+    /// Its last two attempts timed out. It gets one slot, and all such lanes together get a tenth of them.
     Hanging,
-    /// Its receiver answers in time: as much as the caps allow.
+    /// Its receiver answers in time. It gets as many slots as the quota allows.
     Proven,
-    /// Its receiver has not shown that it answers in time: half for all such lanes together.
+    /// Its receiver has not answered in time yet, or its last attempt timed out. All such lanes together get half of
+    /// the slots.
     Unproven,
 }
 
 impl Health {
-    /// The health after `report` at `now`.
+    /// Returns the health after `report`, which came at `now`.
     #[must_use]
     pub fn after(self, report: Report, now: Timestamp) -> Self {
         let failing_since = Some(self.failing_since.unwrap_or(now));
@@ -152,12 +157,12 @@ impl Health {
         }
     }
 
-    /// Since when every attempt has failed.
+    /// Returns the time since which every attempt has failed.
     pub const fn failing_since(&self) -> Option<Timestamp> {
         self.failing_since
     }
 
-    /// How much of a dispatcher the lane may take.
+    /// Returns the class of the lane.
     pub const fn class(&self) -> LaneClass {
         match self.trust {
             Trust::Suspect | Trust::Untried => LaneClass::Unproven,
@@ -166,7 +171,7 @@ impl Health {
         }
     }
 
-    /// Whether `reason` still holds: no success has come in between.
+    /// Returns whether `reason` still holds, that is no attempt has succeeded since.
     pub fn confirms(&self, reason: &DisableReason) -> bool {
         match reason {
             DisableReason::Failing { since } => self.failing_since == Some(*since),
@@ -184,21 +189,20 @@ impl Trust {
     }
 }
 
-/// The policies that decide.
+/// The policies for retries and for disabling.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "an argument list by name")]
 pub struct Rules<'a> {
-    /// When to try again.
+    /// The policy for retries.
     pub retry: &'a RetryPolicy,
-    /// When to disable.
+    /// The policy for disabling.
     pub disable: &'a DisablePolicy,
 }
 
-/// Decides what follows from the outcome of attempt `number` (counted from 1), on a lane of this
-/// `health`.
+/// Decides the consequences of the outcome of attempt `number`, counted from 1, on a lane with this `health`.
 ///
-/// 2xx is success. Everything else is tried again until the schedule ends, 3xx and refused addresses too.
-/// 410 disables the webhook at once. A `Retry-After` with 429 or 503 also backs the whole lane off.
+/// 2xx is success. Everything else is retried until the schedule ends, including 3xx and refused addresses. 410
+/// disables the webhook at once. The whole lane backs off after a `Retry-After` with 429 or 503.
 pub fn decide(
     number: u32,
     outcome: &Outcome,
@@ -221,7 +225,7 @@ pub fn decide(
     Decision { next, report, backoff, disable: reason_to_disable(outcome, health, rules.disable, now) }
 }
 
-/// Only the two statuses for which RFC 9110 and RFC 6585 give the header this meaning.
+/// Reads `Retry-After` only with the two statuses for which RFC 9110 and RFC 6585 give it this meaning.
 fn retry_hint(outcome: &Outcome) -> Option<Duration> {
     match outcome {
         Outcome::Answered {
@@ -268,7 +272,8 @@ mod tests {
     }
 
     fn decide_at(number: u32, outcome: &Outcome, health: &Health, now: Timestamp) -> Decision {
-        let (retry, disable) = (RetryPolicy::default(), DisablePolicy::default());
+        let retry = RetryPolicy::default();
+        let disable = DisablePolicy::default();
         decide(number, outcome, health, Rules { retry: &retry, disable: &disable }, Jitter::NONE, now)
     }
 
@@ -332,7 +337,7 @@ mod tests {
         let policy = DisablePolicy::default().with_after(HOUR);
         assert_eq!(policy.judge(start(), start().plus(11 * HOUR)), None);
         assert!(policy.judge(start(), start().plus(12 * HOUR)).is_some());
-        assert!(policy.with_apart(HOUR).judge(start(), start().plus(HOUR)).is_some());
+        assert!(policy.with_min_span(HOUR).judge(start(), start().plus(HOUR)).is_some());
     }
 
     #[test]
@@ -348,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_is_unproven_until_an_attempt_ends_in_time_and_probing_after_two_timeouts() {
+    fn a_lane_is_unproven_until_an_attempt_ends_in_time_and_hanging_after_two_timeouts() {
         let steps = [
             (Report::NoAttempt, LaneClass::Unproven),
             (Report::Failure, LaneClass::Proven),

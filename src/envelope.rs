@@ -1,4 +1,4 @@
-//! The bytes that a receiver gets: an event in its envelope.
+//! The bodies of requests: an event in an envelope.
 //!
 //! ```
 //! use hookwire::envelope;
@@ -8,7 +8,7 @@
 //! let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({"deviceName": "LAB-4"}))?
 //!     .message_id(MessageId::new("msg_1")?)
 //!     .at(Timestamp::from_millis(1_688_928_870_551));
-//! let event = event.stamped(|| unreachable!("named above"), Timestamp::default());
+//! let event = event.stamped(|| unreachable!("it has an id"), Timestamp::default());
 //! let tenant = TenantId::new("815262805")?;
 //! let body = envelope::body(EnvelopeKind::Assist, &event, "DEVICE_ONLINE", &tenant);
 //! assert_eq!(
@@ -24,9 +24,9 @@ use serde_json::value::RawValue;
 
 use crate::model::{EnvelopeKind, StampedEvent, TenantId};
 
-/// The body of a request: `event` in the envelope `kind`, under the `key` of its event type.
+/// Returns the body of a request: `event` in the envelope `kind`, with the `key` of its event type.
 ///
-/// The same event gives the same bytes each time, and its payload stands in them unchanged.
+/// The same event always gives the same bytes, which contain its payload unchanged.
 ///
 /// # Panics
 ///
@@ -49,7 +49,7 @@ pub fn body(kind: EnvelopeKind, event: &StampedEvent, key: &str, tenant: &Tenant
     bytes.expect("text, numbers and parsed JSON always serialise").into()
 }
 
-/// Zoho Assist's: the time is milliseconds as text, and `eventBy` is absent where nobody acted.
+/// The envelope of Zoho Assist. The time is in milliseconds as text, and `eventBy` is absent if there is no actor.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AssistEnvelope<'a> {
@@ -61,7 +61,7 @@ struct AssistEnvelope<'a> {
     org_id: &'a str,
 }
 
-/// Standard Webhooks': the time is that of the event, in ISO 8601.
+/// The envelope of Standard Webhooks. The time is that of the event, in ISO 8601.
 #[derive(Serialize)]
 struct StandardEnvelope<'a> {
     #[serde(rename = "type")]

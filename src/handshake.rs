@@ -1,13 +1,13 @@
-//! CloudEvents' abuse protection: a receiver is asked whether it wants to be sent to.
+//! The validation handshake of CloudEvents, in which a receiver confirms at registration that it wants requests.
 //!
-//! Without it anybody can register somebody else's URL and have events sent there. With a [`Handshake`] set at the
-//! [builder](crate::service::WebhooksBuilder::handshake), registering a URL sends it one `OPTIONS` with the header
-//! `WebHook-Request-Origin`, and the registration fails unless the answer allows that origin. From then on each
-//! request names its origin. Only a webhook that could be registered otherwise has its receiver asked, and only if
-//! its host has an address: one without is refused, since nobody there can have agreed.
+//! Without it a user can register the URL of somebody else and have events sent there. If the host sets a [`Handshake`]
+//! at the [builder](crate::service::WebhooksBuilder::handshake), the registration of a URL sends it an `OPTIONS` request
+//! with the header `WebHook-Request-Origin`, and fails unless the response allows that origin. Each later request
+//! carries the header too. The request is sent only if the webhook is valid otherwise. A URL whose host has no address
+//! is refused, because nobody there can have agreed.
 //!
-//! The form is that of section 4 of CloudEvents' "HTTP 1.1 Web Hooks for Event Delivery", without the callback by
-//! which a receiver may consent later.
+//! The protocol is section 4 of CloudEvents' "HTTP 1.1 Web Hooks for Event Delivery", without the callback by which a
+//! receiver can consent later.
 
 use std::num::NonZeroU32;
 
@@ -17,13 +17,13 @@ use thiserror::Error;
 
 use crate::model::CallbackUrl;
 
-/// The header with the name of the sender, in the handshake and in each request after it.
+/// The header with the name of the sender, in the handshake and in each later request.
 pub const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
 const REQUEST_RATE: HeaderName = HeaderName::from_static("webhook-request-rate");
 const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
 const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
 
-/// The question that receivers are asked at registration.
+/// The settings of the handshake.
 ///
 /// ```
 /// use hookwire::handshake::Handshake;
@@ -40,11 +40,11 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// The question whether requests from `origin` are wanted: the DNS name of the host service.
+    /// Creates a handshake that asks to allow requests from `origin`, the DNS name of the host service.
     ///
     /// # Errors
     ///
-    /// [`InvalidOrigin`] when it is no DNS name.
+    /// Returns [`InvalidOrigin`] if it is not a DNS name.
     pub fn new(origin: &str) -> Result<Self, InvalidOrigin> {
         let label = |label: &str| {
             let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -55,18 +55,20 @@ impl Handshake {
         value.map(|origin| Self { origin, rate: None }).ok_or(InvalidOrigin)
     }
 
-    /// Asks also for this many requests a minute. A receiver that allows fewer is registered all the same, with
-    /// a warning: what it answers 429 to is tried again. Default: no rate is asked for.
+    /// Sets the number of requests a minute to ask for. Default: none.
+    ///
+    /// A receiver that allows fewer is registered with a warning. Requests that it answers with 429 are retried.
     #[must_use]
     pub fn with_rate(self, per_minute: NonZeroU32) -> Self {
         Self { rate: Some(per_minute), ..self }
     }
 
-    /// The value of [`REQUEST_ORIGIN`].
+    /// Returns the value of [`REQUEST_ORIGIN`].
     pub(crate) const fn origin(&self) -> &HeaderValue {
         &self.origin
     }
 
+    /// Creates the request to a receiver.
     pub(crate) fn request(&self, url: &CallbackUrl) -> Result<Request<Bytes>, http::Error> {
         let request = Request::builder().method(Method::OPTIONS).uri(url.as_str());
         let request = request.header(REQUEST_ORIGIN, &self.origin);
@@ -74,7 +76,7 @@ impl Handshake {
         rate.into_iter().fold(request, |it, rate| it.header(REQUEST_RATE, rate)).body(Bytes::new())
     }
 
-    /// What the answer says: nothing for a mere yes.
+    /// Reads the consent from the response.
     pub(crate) fn judge(&self, answer: &Response<Bytes>) -> Consent {
         let allowed = single(answer.headers(), &ALLOWED_ORIGIN).unwrap_or_default();
         let same = allowed.eq_ignore_ascii_case(self.origin.to_str().unwrap_or_default());
@@ -89,16 +91,16 @@ impl Handshake {
     }
 }
 
-/// What a receiver says to a [`Handshake`].
+/// The answer of a receiver to a [`Handshake`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Consent {
-    /// Yes, to fewer requests a minute than were asked for.
+    /// It allows fewer requests a minute than were asked for.
     AtMost(u32),
-    /// No, or nothing.
+    /// It does not allow requests, or does not answer.
     Denied,
-    /// Yes.
+    /// It allows requests.
     Given,
-    /// There is no address at which to ask.
+    /// It has no address, so that it was not asked.
     Unasked,
 }
 
@@ -108,7 +110,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     value.and_then(|value| value.to_str().ok()).map(str::trim)
 }
 
-/// The text is no DNS name.
+/// An error for a text that is not a DNS name.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("an origin is a DNS name such as `events.example.com`, without scheme, port or path")]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! When a failed delivery is tried again: the schedule, its jitter, and what the receiver asked for.
+//! The time of the next attempt: the schedule, its jitter, and the receiver's `Retry-After`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::model::Timestamp;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// The schedule of attempts, and how far a receiver's `Retry-After` may stretch it.
+/// The schedule of attempts, and the limit up to which a receiver's `Retry-After` is honoured.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RetryPolicy {
     schedule: Vec<Duration>,
@@ -28,8 +28,9 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Sets the delays, each counted from the end of the attempt before it; one more attempt is made than
-    /// there are delays, the first of them at once.
+    /// Sets the delays between attempts, each from the end of one attempt to the start of the next.
+    ///
+    /// The first attempt is made at once, so that there is one more attempt than there are delays.
     ///
     /// Default: 5 s, 5 m, 30 m, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h, as Standard Webhooks recommends.
     #[must_use]
@@ -37,8 +38,9 @@ impl RetryPolicy {
         Self { schedule: delays.into_iter().collect(), ..self }
     }
 
-    /// Sets how far each delay may be off to either side, at most 100 %. Default 20 %, as Svix; it keeps
-    /// what failed together from coming back together.
+    /// Sets the maximum deviation of a delay in both directions, at most 100 %. Default 20 %, as in Svix.
+    ///
+    /// It prevents deliveries that failed together from being retried together.
     #[must_use]
     pub fn with_jitter_percent(self, percent: u8) -> Self {
         Self { jitter_percent: percent.min(100), ..self }
@@ -46,22 +48,23 @@ impl RetryPolicy {
 
     /// Sets the longest `Retry-After` that is honoured. Default 24 h, the longest delay of the schedule.
     #[must_use]
-    pub fn with_max_retry_after(self, most: Duration) -> Self {
-        Self { max_retry_after: most, ..self }
+    pub fn with_max_retry_after(self, max: Duration) -> Self {
+        Self { max_retry_after: max, ..self }
     }
 
-    /// The longest `Retry-After` that is honoured.
+    /// Returns the longest `Retry-After` that is honoured.
     pub const fn max_retry_after(&self) -> Duration {
         self.max_retry_after
     }
 
-    /// How many attempts a delivery gets.
+    /// Returns the number of attempts that a delivery gets.
     pub fn attempts(&self) -> u32 {
         u32::try_from(self.schedule.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    /// How long to wait after `attempts` failed ones: the later of the schedule and what the receiver
-    /// asked for. `None` when that was the last.
+    /// Returns the delay after `attempts` failed attempts, or `None` after the last one.
+    ///
+    /// It is the delay of the schedule or the receiver's `retry_after`, whichever is longer.
     pub fn delay_after(
         &self,
         attempts: u32,
@@ -86,18 +89,17 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Where in its range a delay falls: a thousandth from -1000 to 1000.
+/// The deviation of a delay within its range, in thousandths from -1000 to 1000.
 ///
-/// Drawn from what is retried instead of a random generator, so that a run repeats exactly and no two
-/// deliveries fall together.
+/// It is a hash of the delivery and not a random number, so that tests repeat exactly and deliveries are spread.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Jitter(i64);
 
 impl Jitter {
-    /// The middle of the range: the delay as the schedule has it.
+    /// No deviation from the schedule.
     pub const NONE: Self = Self(0);
 
-    /// The jitter that belongs to `subject`, evenly spread over all subjects.
+    /// Creates the jitter of `subject` by hashing it. Jitters of different subjects are spread evenly.
     ///
     /// ```
     /// use hookwire::retry::Jitter;
@@ -120,9 +122,10 @@ impl Jitter {
     }
 }
 
-/// Reads a `Retry-After` header: seconds, or an HTTP date of any of the three forms of RFC 9110.
+/// Parses a `Retry-After` header: seconds, or an HTTP date in any of the three forms of RFC 9110.
 ///
-/// `None` for what is neither. A date that has passed is zero; more seconds than fit are the most.
+/// Returns `None` for anything else. A date in the past gives zero. Too many seconds for a [`Duration`] give the
+/// maximum.
 ///
 /// ```
 /// use std::time::Duration;

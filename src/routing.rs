@@ -1,12 +1,12 @@
-//! Which webhooks get an event, and for each other one the reason why not.
+//! Decides which webhooks get an event, and for every other webhook the reason why it does not.
 //!
 //! ```
 //! use hookwire::{assist, DeptId};
 //! use hookwire::registry::Registry;
-//! use hookwire::routing::{self, Occasion};
+//! use hookwire::routing::{self, RoutingKey};
 //!
-//! let occasion = Occasion { event_id: assist::DEVICE_ONLINE, department: Some(DeptId::new(7)), source: None };
-//! assert!(routing::route(occasion, &Registry::default()).is_empty());
+//! let key = RoutingKey { event_id: assist::DEVICE_ONLINE, department: Some(DeptId::new(7)), source: None };
+//! assert!(routing::route(key, &Registry::default()).is_empty());
 //! ```
 
 use std::fmt;
@@ -16,52 +16,52 @@ use serde::{Deserialize, Serialize};
 use crate::model::{DeptId, Event, EventId, HookId, SourceId, StampedEvent, Status, Webhook};
 use crate::registry::Registry;
 
-/// What routing looks at in an event.
+/// The attributes of an event by which it is routed.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "an argument list by name")]
-pub struct Occasion<'a> {
+pub struct RoutingKey<'a> {
     /// The kind of event.
     pub event_id: EventId,
-    /// The department in which it happened.
+    /// The department in which the event happened.
     pub department: Option<DeptId>,
     /// The source of the write that caused it.
     pub source: Option<&'a SourceId>,
 }
 
-impl<'a> From<&'a StampedEvent> for Occasion<'a> {
+impl<'a> From<&'a StampedEvent> for RoutingKey<'a> {
     fn from(event: &'a StampedEvent) -> Self {
         Self { event_id: event.event_id, department: event.department, source: event.source.as_ref() }
     }
 }
 
-impl<'a> From<&'a Event> for Occasion<'a> {
+impl<'a> From<&'a Event> for RoutingKey<'a> {
     fn from(event: &'a Event) -> Self {
         let (department, source) = event.origin();
         Self { event_id: event.event_id(), department, source }
     }
 }
 
-/// What becomes of one event at one webhook.
+/// The decision for one event and one webhook.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "a pair by name")]
 pub struct Route {
     /// The webhook.
     pub hook_id: HookId,
-    /// Whether it gets the event.
+    /// Whether the webhook gets the event.
     pub verdict: Verdict,
 }
 
-/// Whether a webhook gets an event.
+/// The decision whether a webhook gets an event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "it gets the event, or there is a reason")]
 pub enum Verdict {
-    /// It gets the event.
+    /// The webhook gets the event.
     Deliver,
-    /// It does not, for this reason.
+    /// The webhook does not get the event, for this reason.
     Skip(SkipReason),
 }
 
-/// Why a webhook does not get an event: the first reason in this order.
+/// The reason why a webhook does not get an event. If several apply, the first in this order counts.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -87,25 +87,25 @@ impl fmt::Display for SkipReason {
     }
 }
 
-/// Routes an event to a tenant's webhooks: for each of them, by ascending id, what becomes of it.
-pub fn route<'a>(occasion: impl Into<Occasion<'a>>, registry: &Registry) -> Vec<Route> {
-    let occasion = occasion.into();
+/// Routes an event to a tenant's webhooks. Returns one decision for each webhook, by ascending id.
+pub fn route<'a>(key: impl Into<RoutingKey<'a>>, registry: &Registry) -> Vec<Route> {
+    let key = key.into();
     let webhooks = registry.webhooks.iter().map(|registered| &registered.webhook);
-    let route = |webhook: &Webhook| Route { hook_id: webhook.hook_id(), verdict: judge(occasion, webhook) };
+    let route = |webhook: &Webhook| Route { hook_id: webhook.hook_id(), verdict: judge(key, webhook) };
     webhooks.map(route).collect()
 }
 
-fn judge(occasion: Occasion<'_>, webhook: &Webhook) -> Verdict {
+fn judge(key: RoutingKey<'_>, webhook: &Webhook) -> Verdict {
     if webhook.status() == Status::Disabled {
         return Verdict::Skip(SkipReason::Disabled);
     }
-    let Some(subscription) = webhook.subscription(occasion.event_id) else {
+    let Some(subscription) = webhook.subscription(key.event_id) else {
         return Verdict::Skip(SkipReason::NotSubscribed);
     };
-    if !subscription.departments().include(occasion.department) {
+    if !subscription.departments().include(key.department) {
         return Verdict::Skip(SkipReason::OtherDepartment);
     }
-    match (webhook.ignore_src(), occasion.source) {
+    match (webhook.ignore_src(), key.source) {
         (Some(ignored), Some(source)) if ignored == source => Verdict::Skip(SkipReason::OwnSource),
         _ => Verdict::Deliver,
     }
@@ -119,25 +119,18 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{DeliveryOptions, SealedSecrets};
-    use crate::registry::{RegisteredWebhook, Version};
+    use crate::registry::RegisteredWebhook;
 
     fn webhook(json: Value) -> Webhook {
         serde_json::from_value(json).expect("a sound webhook")
     }
 
     fn registry_of(webhooks: impl IntoIterator<Item = Webhook>) -> Registry {
-        let registered = |webhook| RegisteredWebhook {
-            webhook,
-            options: DeliveryOptions::default(),
-            secrets: SealedSecrets::default(),
-            version: Version::default(),
-            disabled: None,
-        };
-        Registry { webhooks: webhooks.into_iter().map(registered).collect(), ..Registry::default() }
+        let webhooks = webhooks.into_iter().map(RegisteredWebhook::new).collect();
+        Registry { webhooks, ..Registry::default() }
     }
 
-    /// What becomes of event 13 at an enabled webhook for it that has these attributes besides.
+    /// Routes event 13 to an enabled webhook that subscribes to it and has these attributes too.
     fn verdict(attributes: Value, department: Option<i64>, source: Option<&str>) -> Verdict {
         let mut hook = json!({"hook_id": 1, "name": "a", "url": "https://a.example/",
             "subscriptions": [{"event_id": 12}, {"event_id": 13}]});
@@ -146,8 +139,8 @@ mod tests {
         }
         let source = source.map(|it| SourceId::new(it).expect("valid"));
         let department = department.map(DeptId::new);
-        let occasion = Occasion { event_id: EventId::new(13), department, source: source.as_ref() };
-        route(occasion, &registry_of([webhook(hook)]))[0].verdict
+        let key = RoutingKey { event_id: EventId::new(13), department, source: source.as_ref() };
+        route(key, &registry_of([webhook(hook)]))[0].verdict
     }
 
     #[test]
@@ -157,18 +150,18 @@ mod tests {
     }
 
     #[test]
-    fn a_disabled_webhook_is_passed_over() {
+    fn a_disabled_webhook_is_skipped() {
         assert_eq!(verdict(json!({"status": 0}), None, None), Verdict::Skip(SkipReason::Disabled));
     }
 
     #[test]
-    fn a_webhook_for_other_events_is_passed_over() {
+    fn a_webhook_for_other_events_is_skipped() {
         let other = json!({"subscriptions": [{"event_id": 12}]});
         assert_eq!(verdict(other, None, None), Verdict::Skip(SkipReason::NotSubscribed));
     }
 
     #[test]
-    fn a_webhook_for_other_departments_is_passed_over() {
+    fn a_webhook_for_other_departments_is_skipped() {
         let only = || json!({"subscriptions": [{"event_id": 12}, {"event_id": 13, "dept_ids": [7, 9]}]});
         for department in [Some(7), Some(9)] {
             assert_eq!(verdict(only(), department, None), Verdict::Deliver);
@@ -215,14 +208,14 @@ mod tests {
         let source = SourceId::new("crm").expect("valid");
         let event = Event::new(EventId::new(13), &json!({})).expect("serialises");
         let event = event.department(DeptId::new(7)).source(source);
-        let before = format!("{:?}", Occasion::from(&event));
+        let before = format!("{:?}", RoutingKey::from(&event));
         let id = || crate::model::MessageId::new("m").expect("valid");
         let published = event.stamped(id, crate::model::Timestamp::default());
-        assert_eq!(format!("{:?}", Occasion::from(&published)), before);
+        assert_eq!(format!("{:?}", RoutingKey::from(&published)), before);
         assert!(before.contains('7') && before.contains("crm") && before.contains("13"), "{before}");
     }
 
-    /// The attributes of one webhook, over few values, so that they often meet those of an event.
+    /// Generates the attributes of a webhook from few values, so that they often match those of an event.
     fn hook() -> impl Strategy<Value = Value> {
         let departments = option::of(proptest::collection::btree_set(0..3_i64, 1..3));
         let subscriptions = proptest::collection::btree_map(0..4_u32, departments, 1..4);
@@ -235,7 +228,7 @@ mod tests {
         })
     }
 
-    /// The rules told over the JSON of a webhook: every reason that applies, of which the first counts.
+    /// Applies the rules to the JSON of a webhook: the first of the reasons that apply counts.
     fn oracle(hook: &Value, event_id: u32, department: Option<i64>, source: Option<&str>) -> Verdict {
         let subscriptions = hook["subscriptions"].as_array().expect("a list");
         let here: Vec<_> = subscriptions.iter().filter(|it| it["event_id"] == event_id).collect();
@@ -270,7 +263,7 @@ mod tests {
             hooks.iter_mut().zip(1..).for_each(|(hook, id)| hook["hook_id"] = json!(id));
             let registry = registry_of(hooks.iter().cloned().map(webhook));
             let source_id = source.map(|it| SourceId::new(it).expect("valid"));
-            let occasion = Occasion {
+            let key = RoutingKey {
                 event_id: EventId::new(event_id),
                 department: department.map(DeptId::new),
                 source: source_id.as_ref(),
@@ -279,7 +272,7 @@ mod tests {
                 hook_id: HookId::new(id),
                 verdict: oracle(hook, event_id, department, source),
             });
-            prop_assert_eq!(route(occasion, &registry), expected.collect::<Vec<_>>());
+            prop_assert_eq!(route(key, &registry), expected.collect::<Vec<_>>());
         }
     }
 }

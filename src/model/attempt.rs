@@ -1,3 +1,5 @@
+//! One request of a delivery and its outcome, as the log shows them.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -6,25 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
 
-/// One HTTP request of a delivery, and what came of it.
+/// One HTTP request of a delivery and its outcome.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
 pub struct Attempt {
-    /// Which attempt of its delivery this was, counted from 1.
+    /// Its number within the delivery, counted from 1.
     pub number: u32,
-    /// When it started: the time that was signed.
+    /// The time at which it started, which is also the signed time.
     pub at: Timestamp,
-    /// How long it took.
+    /// The time from its start to its outcome.
     #[serde(rename = "took_ms", with = "millis")]
     pub took: Duration,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 ///
-/// A failed request is an outcome like any other, not an error: it is recorded, and the delivery is
-/// tried again.
+/// A failed request is an outcome and not an error: it is recorded, and the delivery is tried again.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "a complete answer came, or none did")]
@@ -34,28 +35,28 @@ pub enum Outcome {
         /// The status of the answer.
         #[serde(with = "status_code")]
         status: StatusCode,
-        /// How long the receiver asked to be left alone, from `Retry-After`.
+        /// The time for which the receiver asked to get no request, from `Retry-After`.
         #[serde(rename = "retry_after_ms", default, with = "optional_millis")]
         retry_after: Option<Duration>,
-        /// The start of the body, as text; empty where it is not for the reader.
+        /// The start of the body, as text. Empty for readers who may not see it.
         body: String,
     },
     /// No complete answer came.
     Failed {
-        /// What failed.
+        /// The class of the failure.
         kind: FailureKind,
-        /// What exactly, for the operator: it may name addresses inside. Empty for everybody else.
+        /// The details, for the operator: they may name internal addresses. Empty for everybody else.
         detail: String,
     },
 }
 
 impl Outcome {
-    /// Whether this counts as delivered: an answer with a 2xx status, and nothing else.
+    /// Returns whether the receiver answered with a 2xx status. Nothing else counts as delivered.
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Answered { status, .. } if status.is_success())
     }
 
-    /// Whether the receiver took longer than the deadline.
+    /// Returns whether the receiver took longer than the deadline.
     pub const fn is_timeout(&self) -> bool {
         matches!(self, Self::Failed { kind: FailureKind::Timeout, .. })
     }
@@ -70,45 +71,48 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Why no complete answer came.
+/// The reason why no complete answer came.
 ///
-/// Each is worth another attempt later, because names, certificates and networks are mended; the
-/// documentation of each says what has to change for that.
+/// Each is retried, because names, certificates and networks get repaired. The documentation of each kind says
+/// what has to change for a retry to succeed.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// No connection to the receiver. A retry can help as it stands.
+    /// No connection to the receiver. A retry can succeed unchanged.
     Connect,
-    /// The host name was not resolved. A retry can help as it stands.
+    /// The host name was not resolved. A retry can succeed unchanged.
     Dns,
-    /// The request could not be made on this side: the webhook's secrets do not open, the host's own signer
-    /// failed, or its own transport panicked. A retry helps once that is mended.
+    /// The request could not be prepared: the webhook's secrets do not open, the host's own signer failed, or
+    /// its own transport panicked. A retry succeeds once that is repaired.
     Prepare,
-    /// The connection broke off, or what came was not HTTP. A retry can help as it stands; the receiver
+    /// The connection broke off, or what came was not HTTP. A retry can succeed unchanged. The receiver
     /// may have got the event.
     Protocol,
-    /// The address guard refused the address. A retry helps only once the name leads elsewhere.
+    /// The address guard refused the address. A retry succeeds once the name resolves to
+    /// another.
     Refused,
-    /// The deadline passed. A retry can help as it stands; the receiver may have got the event.
+    /// The deadline passed. A retry can succeed unchanged. The receiver may have got the event.
     Timeout,
-    /// TLS failed, in none of the ways below. A retry helps once the receiver's TLS is mended.
+    /// TLS failed for none of the reasons below. A retry succeeds once the receiver's TLS is repaired.
     Tls,
-    /// The receiver's certificate has expired. A retry helps once it is renewed.
+    /// The receiver's certificate has expired. A retry succeeds once it is renewed.
     TlsExpired,
-    /// The receiver's certificate is not valid yet. A retry helps by then, or once a clock is set right.
+    /// The receiver's certificate is not valid yet. A retry succeeds from then on, or once a wrong clock
+    /// is corrected.
     TlsNotYetValid,
-    /// The receiver speaks nothing newer than TLS 1.1. A retry helps once it speaks TLS 1.2 or 1.3.
+    /// The receiver speaks nothing newer than TLS 1.1. A retry succeeds once it speaks TLS 1.2
+    /// or 1.3.
     TlsTooOld,
     /// The receiver's certificate is self-signed, or its issuer is not trusted or not sent along. A retry
-    /// helps once it has one by a public authority, with its chain.
+    /// succeeds once it sends one by a public authority, with its chain.
     TlsUntrusted,
-    /// The receiver's certificate is for other hosts. A retry helps once it names this one.
+    /// The receiver's certificate is for other hosts. A retry succeeds once it names this one.
     TlsWrongHost,
 }
 
 impl FailureKind {
-    /// What a tenant may be told about it.
+    /// Returns a description that a tenant may see.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "could not connect",

@@ -1,3 +1,5 @@
+//! The URL of a webhook. Whether its address may be dialled is for the transport to decide.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -6,13 +8,13 @@ use url::{Host, Url};
 
 use super::violation::{Rule, Violation};
 
-/// A URL that events may be sent to: absolute, `https`, with a host, without user info or fragment.
+/// An absolute `https` URL with a host, without user info or fragment.
 ///
-/// `http` is possible only to a literally-loopback host, and only through
-/// [`parse_allowing_loopback_http`](Self::parse_allowing_loopback_http). Whether the *address* may be
-/// dialled is another question, which the transport answers.
+/// An `http` URL is accepted only for the host `localhost` or a loopback address, and only by
+/// [`parse_allowing_loopback_http`](Self::parse_allowing_loopback_http). The transport decides whether the
+/// address may be dialled.
 ///
-/// `Debug` prints the origin alone: paths and queries of callback URLs often carry secrets.
+/// `Debug` prints only the origin, because paths and queries of callback URLs often carry secrets.
 ///
 /// ```
 /// use hookwire::model::CallbackUrl;
@@ -31,7 +33,7 @@ impl CallbackUrl {
     ///
     /// # Errors
     ///
-    /// [`InvalidCallbackUrl`] with every rule that the text breaks.
+    /// Returns [`InvalidCallbackUrl`] with every rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, InvalidCallbackUrl> {
         Self::parse_with(text, |url| url.scheme() == "https")
     }
@@ -40,24 +42,24 @@ impl CallbackUrl {
     ///
     /// # Errors
     ///
-    /// [`InvalidCallbackUrl`] with every rule that the text breaks.
+    /// Returns [`InvalidCallbackUrl`] with every rule that the text breaks.
     pub fn parse_allowing_loopback_http(text: &str) -> Result<Self, InvalidCallbackUrl> {
         Self::parse_with(text, |url| {
             url.scheme() == "https" || (url.scheme() == "http" && is_literal_loopback(url))
         })
     }
 
-    /// The URL as text, in its normal form.
+    /// Returns the URL as text, in its normal form.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The parsed URL.
+    /// Returns the parsed URL.
     pub const fn as_url(&self) -> &Url {
         &self.0
     }
 
-    /// Scheme, host and port: what may stand in logs and errors.
+    /// Returns the scheme, host and port, which are safe to log.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }
@@ -74,7 +76,7 @@ impl CallbackUrl {
     }
 }
 
-/// The WHATWG parser drops tabs, newlines and outer blanks; a person who sent them made a mistake.
+/// Refuses tabs, newlines and outer blanks, which the WHATWG parser drops: they are a mistake of the user.
 fn parse_strictly(text: &str) -> Option<Url> {
     let clean = !text.contains(|c: char| c.is_control() || c.is_whitespace());
     Url::parse(text).ok().filter(|url| clean && url.has_host())
@@ -95,7 +97,7 @@ impl fmt::Debug for CallbackUrl {
     }
 }
 
-/// A stored URL loads whatever the present service would allow at registration.
+/// Accepts loopback `http`, so that a stored URL loads even if the service no longer allows it at registration.
 impl TryFrom<String> for CallbackUrl {
     type Error = InvalidCallbackUrl;
 
@@ -110,7 +112,7 @@ impl From<CallbackUrl> for String {
     }
 }
 
-/// The text is no [`CallbackUrl`].
+/// An error for a text that is not a [`CallbackUrl`].
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("{}", self.messages())]
 pub struct InvalidCallbackUrl {
@@ -122,12 +124,12 @@ impl InvalidCallbackUrl {
         Self { rules: rules.into() }
     }
 
-    /// Every rule that is broken.
+    /// Returns every broken rule.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// The broken rules as violations of `field`.
+    /// Returns the broken rules as violations of `field`.
     pub fn violations(&self, field: &str) -> Vec<Violation> {
         let violation = |rule: &Rule| Violation::new(field, *rule, message(*rule));
         self.rules.iter().map(violation).collect()

@@ -1,3 +1,5 @@
+//! The event types that a host offers.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -6,11 +8,11 @@ use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
 
 use super::event::Payload;
-use super::number::EventId;
+use super::integer_id::EventId;
 use super::options::EnvelopeKind;
 use super::scope::ScopePrefix;
 
-/// One kind of event that a host offers.
+/// A kind of event that a host offers.
 ///
 /// ```
 /// use hookwire::EventId;
@@ -32,8 +34,9 @@ pub struct EventType {
 }
 
 impl EventType {
-    /// An event type with its id, its key on the wire, its name for people and a sample payload, which
-    /// `ping_event` sends.
+    /// Creates an event type from its id, its key on the wire, its display name and a sample payload.
+    ///
+    /// [`ping_event`](crate::service::Tenant::ping_event) sends the sample.
     pub fn new<S: Serialize + ?Sized>(
         id: EventId,
         key: impl Into<String>,
@@ -49,44 +52,44 @@ impl EventType {
         }
     }
 
-    /// The event type of a Rust type, with one of its values as the sample.
+    /// Creates the event type whose payload is the Rust type `P`, with a value of it as the sample.
     pub fn of<P: Payload>(key: impl Into<String>, name: impl Into<String>, sample: &P) -> Self {
         Self::new(P::EVENT, key, name, sample)
     }
 
-    /// Sets the module, the group under which a page lists the event.
+    /// Sets the module, a heading under which a user interface lists the event.
     #[must_use]
     pub fn in_module(self, module: impl Into<String>) -> Self {
         Self { module: module.into(), ..self }
     }
 
-    /// Its id.
+    /// Returns the id.
     pub const fn id(&self) -> EventId {
         self.id
     }
 
-    /// Its key on the wire: `eventType` or `type` in the envelope.
+    /// Returns the key on the wire: `eventType` or `type` in the envelope.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Its name for people.
+    /// Returns the display name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The group under which a page lists it; empty when it has none.
+    /// Returns the heading under which a user interface lists the event; empty if it has none.
     pub fn module(&self) -> &str {
         &self.module
     }
 
-    /// A payload like those that its events carry, as JSON.
+    /// Returns the sample payload, as JSON.
     pub fn sample(&self) -> &RawValue {
         self.sample.as_deref().unwrap_or(RawValue::NULL)
     }
 }
 
-/// All event types that a host offers, with the envelope and the scope names that go with them.
+/// All event types that a host offers, with their default envelope and scope prefix.
 ///
 /// ```
 /// use hookwire::EventId;
@@ -116,28 +119,28 @@ impl Catalog {
         }
     }
 
-    /// The event type with this id.
+    /// Returns the event type with this id.
     pub fn get(&self, id: EventId) -> Option<&EventType> {
         self.events.get(&id)
     }
 
-    /// Every event type, by ascending id.
+    /// Returns every event type by ascending id.
     pub fn iter(&self) -> impl Iterator<Item = &EventType> {
         self.events.values()
     }
 
-    /// The envelope of webhooks whose options name none.
+    /// Returns the envelope that is used for webhooks without one of their own.
     pub const fn envelope(&self) -> EnvelopeKind {
         self.envelope
     }
 
-    /// What the names of the host's scopes start with.
+    /// Returns the prefix of the host's scope names.
     pub const fn scope_prefix(&self) -> &ScopePrefix {
         &self.scope_prefix
     }
 }
 
-/// Gathers event types into a [`Catalog`].
+/// A builder of a [`Catalog`].
 #[derive(Clone, Debug)]
 pub struct CatalogBuilder {
     events: Vec<EventType>,
@@ -153,23 +156,23 @@ impl CatalogBuilder {
         self
     }
 
-    /// Sets the envelope of webhooks whose options name none.
+    /// Sets the envelope that is used for webhooks without one of their own.
     #[must_use]
     pub fn envelope(self, envelope: EnvelopeKind) -> Self {
         Self { envelope, ..self }
     }
 
-    /// Sets what the names of the host's scopes start with.
+    /// Sets the prefix of the host's scope names.
     #[must_use]
     pub fn scope_prefix(self, scope_prefix: ScopePrefix) -> Self {
         Self { scope_prefix, ..self }
     }
 
-    /// Checks what was gathered.
+    /// Builds the catalog.
     ///
     /// # Errors
     ///
-    /// [`InvalidCatalog`] with every fault: ids or keys used twice, empty keys, samples that do not
+    /// Returns [`InvalidCatalog`] with every fault: ids or keys used twice, empty keys, samples that do not
     /// serialise.
     pub fn build(self) -> Result<Catalog, InvalidCatalog> {
         let faults = self.faults();
@@ -177,8 +180,7 @@ impl CatalogBuilder {
             return Err(InvalidCatalog { faults });
         }
         let events = self.events.into_iter().map(|event| (event.id, event)).collect();
-        let (envelope, scope_prefix) = (self.envelope, self.scope_prefix);
-        Ok(Catalog { events: Arc::new(events), envelope, scope_prefix })
+        Ok(Catalog { events: Arc::new(events), envelope: self.envelope, scope_prefix: self.scope_prefix })
     }
 
     fn faults(&self) -> Vec<CatalogFault> {
@@ -202,7 +204,7 @@ impl CatalogBuilder {
     }
 }
 
-/// The gathered event types do not make a [`Catalog`].
+/// An error for event types that do not make a [`Catalog`].
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("the catalog has faults: {}", .faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 #[non_exhaustive]

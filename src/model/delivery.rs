@@ -1,12 +1,15 @@
+//! One event for one webhook as the log shows it, and the query that lists them.
+
 use serde::{Deserialize, Serialize};
 
-use super::id::MessageId;
-use super::number::{DeliveryId, EventId, HookId};
+use super::integer_id::{DeliveryId, EventId, HookId};
 use super::page::PageRequest;
+use super::text_id::MessageId;
 use super::time::Timestamp;
 
-/// One event for one webhook: the durable unit of work, as the log shows it. As JSON it has these names; times
-/// are milliseconds since 1970.
+/// One event for one webhook, as the log shows it.
+///
+/// The JSON form has the names of the fields. Times are milliseconds since the Unix epoch.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
 pub struct Delivery {
@@ -18,33 +21,34 @@ pub struct Delivery {
     pub event_id: EventId,
     /// The webhook that it is for.
     pub hook_id: HookId,
-    /// Where it stands.
+    /// Its state.
     pub state: DeliveryState,
-    /// How many attempts were made.
+    /// The number of attempts so far.
     pub attempts: u32,
-    /// When it was made.
+    /// The time at which it was created.
     pub created_at: Timestamp,
-    /// When the next attempt is due; `None` once it has ended. While an attempt is under way, which is what a
-    /// delivery shows that has just been published, this is when its lease ends and another may be made.
+    /// The time at which the next attempt is due; `None` once the delivery has ended.
+    ///
+    /// During an attempt: the time at which its lease ends. A delivery just published is normally in that state.
     pub due_at: Option<Timestamp>,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended_at: Option<Timestamp>,
-    /// The delivery that this one repeats, when it was redelivered.
+    /// The delivery that this one repeats, if it is a redelivery.
     pub origin: Option<DeliveryId>,
 }
 
-/// Where a delivery stands.
+/// The state of a delivery.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "a delivery waits or has ended")]
 pub enum DeliveryState {
-    /// It has ended, and stays so.
+    /// It has ended, for good.
     Ended(End),
-    /// It waits for its next attempt, or an attempt is being made.
+    /// It waits for its next attempt, or an attempt is under way.
     Pending,
 }
 
-/// How a delivery ended.
+/// The way in which a delivery ended.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -55,11 +59,11 @@ pub enum End {
     Delivered,
     /// The last attempt of the schedule failed.
     Exhausted,
-    /// It waited longer than deliveries are kept waiting.
+    /// It waited for longer than [`Policy::expires`](crate::policy::Policy::expires) allows.
     Expired,
 }
 
-/// Which deliveries a listing shows; newest first.
+/// A filter for a listing of deliveries, which shows the newest first.
 ///
 /// ```
 /// use hookwire::model::{DeliveryState, End, HookId, PageRequest};
@@ -78,51 +82,51 @@ pub struct DeliveryQuery {
     pub webhook: Option<HookId>,
     /// Only deliveries of this message.
     pub message: Option<MessageId>,
-    /// Only deliveries that stand here.
+    /// Only deliveries in this state.
     pub state: Option<DeliveryState>,
-    /// Only deliveries made at or after this time.
+    /// Only deliveries created at or after this time.
     pub since: Option<Timestamp>,
-    /// Which page.
+    /// The page of the listing.
     pub page: PageRequest,
 }
 
 impl DeliveryQuery {
-    /// Every delivery of the tenant.
+    /// Creates a query for every delivery of the tenant.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only deliveries for this webhook.
+    /// Limits the listing to deliveries for this webhook.
     #[must_use]
     pub fn webhook(self, hook_id: HookId) -> Self {
         Self { webhook: Some(hook_id), ..self }
     }
 
-    /// Only deliveries of this message.
+    /// Limits the listing to deliveries of this message.
     #[must_use]
     pub fn message(self, message_id: MessageId) -> Self {
         Self { message: Some(message_id), ..self }
     }
 
-    /// Only deliveries that stand here.
+    /// Limits the listing to deliveries in this state.
     #[must_use]
     pub fn state(self, state: DeliveryState) -> Self {
         Self { state: Some(state), ..self }
     }
 
-    /// Only deliveries made at or after this time.
+    /// Limits the listing to deliveries created at or after this time.
     #[must_use]
     pub fn since(self, since: impl Into<Timestamp>) -> Self {
         Self { since: Some(since.into()), ..self }
     }
 
-    /// Which page of them.
+    /// Sets the page of the listing.
     #[must_use]
     pub fn page(self, page: PageRequest) -> Self {
         Self { page, ..self }
     }
 
-    /// Whether `delivery` is one of those asked for, apart from the page.
+    /// Returns whether `delivery` passes the filter, on whichever page.
     pub fn matches(&self, delivery: &Delivery) -> bool {
         self.webhook.is_none_or(|id| id == delivery.hook_id)
             && self.message.as_ref().is_none_or(|id| *id == delivery.message_id)

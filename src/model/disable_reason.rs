@@ -1,17 +1,19 @@
+//! The reasons for which hookwire disables a webhook.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
 
-/// Why hookwire disabled a webhook by itself.
+/// The reason for which hookwire disabled a webhook by itself.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DisableReason {
     /// Every attempt has failed since this time.
     Failing {
-        /// When the first of these attempts failed.
+        /// The time at which the first of these attempts failed.
         since: Timestamp,
     },
     /// The receiver answered 410 Gone.

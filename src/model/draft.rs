@@ -1,20 +1,22 @@
+//! A webhook as a user asks for it, unchecked. `registry` checks it.
+
 use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::number::{DeptId, EventId, Long};
+use super::integer_id::{DeptId, EventId, LenientInteger};
 use super::status::Status;
 use super::subscription::{Departments, Subscription};
 use super::webhook::Webhook;
 
-/// What somebody asks for: raw strings and numbers, from code or JSON, unchecked.
+/// An unchecked request for a webhook, from code or from JSON.
 ///
-/// Any JSON object deserialises into a draft, and nothing else does: what has the wrong type is kept, to be
-/// reported beside every other violation when the draft is checked. `hook_id` and unknown keys are passed
-/// over, so a webhook that was read can be edited and sent back.
+/// Every JSON object deserialises into a draft. Values of a wrong type are kept, so that the check of the draft
+/// reports them together with all other violations. `hook_id` and unknown keys are ignored, so that a client can
+/// read a webhook, edit it and send it back.
 ///
-/// | attribute in JSON | what it is | |
+/// | attribute in JSON | value | |
 /// |---|---|---|
 /// | `name` | text | required |
 /// | `url` | text | required |
@@ -22,11 +24,11 @@ use super::webhook::Webhook;
 /// | `subscriptions[].event_id` | the number of an event of the [catalog](super::Catalog::iter), not its key | required |
 /// | `subscriptions[].dept_ids` | an array of numbers | left out: every department |
 /// | `desc` | text | optional |
-/// | `ignore_src` | text: the source whose events it shall not get | optional |
+/// | `ignore_src` | text: the source whose events it does not get | optional |
 /// | `status` | 1: enabled, 0: disabled | left out: 1 |
 ///
-/// [`Tenant::create`](crate::service::Tenant::create) checks it, and [`Error::violations`](crate::Error::violations)
-/// holds all that is wrong with it.
+/// [`Tenant::create`](crate::service::Tenant::create) checks a draft, and
+/// [`Error::violations`](crate::Error::violations) returns everything that is wrong with it.
 ///
 /// ```
 /// use hookwire::{assist, DeptId, WebhookDraft};
@@ -53,14 +55,14 @@ pub struct WebhookDraft {
     pub(crate) subscriptions: Option<Given<Vec<Given<SubscriptionDraft>>>>,
 }
 
-/// One asked-for subscription, unchecked.
+/// An unchecked request for a subscription.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SubscriptionDraft {
     pub(crate) event_id: Option<Given<i64>>,
     pub(crate) dept_ids: Option<Given<Vec<Given<i64>>>>,
 }
 
-/// A value of the type that belongs here, or whatever came in its place.
+/// A value of the right type, or the JSON that came in its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Given<T> {
     Right(T),
@@ -68,7 +70,7 @@ pub(crate) enum Given<T> {
 }
 
 impl WebhookDraft {
-    /// A draft with this name and callback URL, enabled, subscribed to nothing yet.
+    /// Creates a draft of an enabled webhook with this name and callback URL, without subscriptions.
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
         Self { name: Some(Given::Right(name.into())), url: Some(Given::Right(url.into())), ..Self::default() }
     }
@@ -79,13 +81,13 @@ impl WebhookDraft {
         Self { desc: Some(Given::Right(desc.into())), ..self }
     }
 
-    /// Sets the source whose events the webhook shall not get.
+    /// Sets the source whose events the webhook does not get.
     #[must_use]
     pub fn ignore_source(self, source: impl Into<String>) -> Self {
         Self { ignore_src: Some(Given::Right(source.into())), ..self }
     }
 
-    /// Sets the status; a draft that never does asks for [`Status::Enabled`].
+    /// Sets the status. Default [`Status::Enabled`].
     #[must_use]
     pub fn status(self, status: Status) -> Self {
         Self { status: Some(Given::Right(status.into())), ..self }
@@ -107,7 +109,7 @@ impl WebhookDraft {
         })
     }
 
-    /// The callback URL as it was given; empty when none was.
+    /// Returns the callback URL as it was given; empty if there is none.
     pub fn url(&self) -> &str {
         match &self.url {
             Some(Given::Right(url)) => url,
@@ -126,7 +128,7 @@ impl WebhookDraft {
     }
 }
 
-/// Leaves the URL out: its path and query may be secrets.
+/// Omits the URL, whose path and query may be secrets.
 impl fmt::Debug for WebhookDraft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookDraft")
@@ -136,7 +138,7 @@ impl fmt::Debug for WebhookDraft {
     }
 }
 
-/// Takes the attributes of an object by their names; `null` is as good as absent.
+/// Takes the attributes of an object by their names; `null` counts as absent.
 impl From<Map<String, Value>> for WebhookDraft {
     fn from(mut object: Map<String, Value>) -> Self {
         Self {
@@ -154,7 +156,7 @@ fn take<T: FromJson>(object: &mut Map<String, Value>, key: &str) -> Option<Given
     object.remove(key).filter(|value| !value.is_null()).map(Given::read)
 }
 
-/// The draft that asks for a webhook just like this one.
+/// Creates the draft of a webhook with the same attributes.
 impl From<&Webhook> for WebhookDraft {
     fn from(webhook: &Webhook) -> Self {
         let subscriptions = webhook.subscriptions().iter().map(|it| Given::Right(it.into()));
@@ -181,7 +183,7 @@ impl From<&Subscription> for SubscriptionDraft {
     }
 }
 
-/// How a JSON value of the right type is read; everything else is kept as it came.
+/// Types that are read from a JSON value, which is returned unchanged if it has another type.
 pub(crate) trait FromJson: Sized {
     fn from_json(value: Value) -> Result<Self, Value>;
 }
@@ -197,7 +199,7 @@ impl FromJson for String {
 
 impl FromJson for i64 {
     fn from_json(value: Value) -> Result<Self, Value> {
-        Long::deserialize(&value).map(|Long(number)| number).map_err(|_| value)
+        LenientInteger::deserialize(&value).map(|LenientInteger(number)| number).map_err(|_| value)
     }
 }
 

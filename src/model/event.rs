@@ -1,3 +1,5 @@
+//! Events as a host publishes them, and as they are stored.
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -5,8 +7,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::id::{MessageId, SourceId, TenantId};
-use super::number::{DeptId, EventId};
+use super::integer_id::{DeptId, EventId};
+use super::text_id::{MessageId, SourceId, TenantId};
 use super::time::Timestamp;
 use super::violation::{Rule, Violation};
 
@@ -30,14 +32,14 @@ use super::violation::{Rule, Violation};
 /// # Ok::<_, hookwire::model::InvalidEvent>(())
 /// ```
 pub trait Payload: Serialize {
-    /// The kind of event that values of this type are payloads of.
+    /// The kind of event whose payload this type is.
     const EVENT: EventId;
 }
 
-/// Something that happened, to be published.
+/// An event to be published.
 ///
-/// Only the kind of event and the payload are needed. A message id and a time are filled in at publish
-/// where they were left open; name the message id to make publishing idempotent.
+/// Only the kind of event and the payload are required. Publishing adds a message id and a time if they are
+/// missing. Set the message id to make publishing idempotent.
 ///
 /// ```
 /// use hookwire::{assist, DeptId, Event, SourceId};
@@ -61,14 +63,14 @@ pub struct Event {
 }
 
 impl Event {
-    /// The most characters that an actor may have: an e-mail address has 254 at most (RFC 5321, section 4.5.3.1).
+    /// The maximum number of characters of an actor. An e-mail address has at most 254 (RFC 5321, section 4.5.3.1).
     pub const MAX_ACTOR_CHARS: usize = 256;
 
-    /// An event of this kind whose payload is the JSON of `payload`.
+    /// Creates an event of this kind, with `payload` serialised to JSON.
     ///
     /// # Errors
     ///
-    /// [`InvalidEvent`] when the payload does not serialise to JSON.
+    /// Returns [`InvalidEvent`] if the payload does not serialise to JSON.
     pub fn new<T: Serialize + ?Sized>(event: EventId, payload: &T) -> Result<Self, InvalidEvent> {
         let payload = to_raw_value(payload).map_err(|source| InvalidEvent { source })?;
         Ok(Self {
@@ -82,22 +84,22 @@ impl Event {
         })
     }
 
-    /// The event that `payload` is the payload of.
+    /// Creates the event whose payload is `payload`.
     ///
     /// # Errors
     ///
-    /// [`InvalidEvent`] when the payload does not serialise to JSON.
+    /// Returns [`InvalidEvent`] if the payload does not serialise to JSON.
     pub fn of<P: Payload>(payload: &P) -> Result<Self, InvalidEvent> {
         Self::new(P::EVENT, payload)
     }
 
-    /// Names the message id, so that publishing the event again does nothing.
+    /// Sets the message id. Publishing another event with the same id and content does nothing.
     #[must_use]
     pub fn message_id(self, id: MessageId) -> Self {
         Self { message_id: Some(id), ..self }
     }
 
-    /// Sets when it happened; otherwise the time of publishing.
+    /// Sets the time at which it happened. Default: the time of publishing.
     #[must_use]
     pub fn at(self, time: impl Into<Timestamp>) -> Self {
         Self { time: Some(time.into()), ..self }
@@ -115,29 +117,31 @@ impl Event {
         Self { source: Some(source), ..self }
     }
 
-    /// Sets who did it: `eventBy` in Assist's envelope. At most [`MAX_ACTOR_CHARS`](Self::MAX_ACTOR_CHARS)
-    /// characters, none of them a control character, or publishing refuses the event.
+    /// Sets the person who caused it: `eventBy` in Assist's envelope.
+    ///
+    /// Publishing fails if it has more than [`MAX_ACTOR_CHARS`](Self::MAX_ACTOR_CHARS) characters, or a control
+    /// character.
     #[must_use]
     pub fn actor(self, actor: impl Into<String>) -> Self {
         Self { actor: Some(actor.into()), ..self }
     }
 
-    /// The kind of event.
+    /// Returns the kind of event.
     pub const fn event_id(&self) -> EventId {
         self.event_id
     }
 
-    /// The payload, as JSON.
+    /// Returns the payload, as JSON.
     pub fn payload(&self) -> &RawValue {
         &self.payload
     }
 
-    /// Where it comes from: its department and its source.
+    /// Returns the department and the source.
     pub(crate) const fn origin(&self) -> (Option<DeptId>, Option<&SourceId>) {
         (self.department, self.source.as_ref())
     }
 
-    /// The event of `tenant` as the text that `hookwire.publish(text)` takes, with `id` where it names none.
+    /// Returns the JSON that the SQL function `hookwire.publish(text)` takes, with `id` if the event has none.
     pub(crate) fn to_sql_document(&self, tenant: &TenantId, id: impl FnOnce() -> MessageId) -> String {
         let document = Document {
             tenant,
@@ -152,7 +156,18 @@ impl Event {
         serde_json::to_string(&document).expect("numbers, strings and JSON serialise")
     }
 
-    /// The event as it is published, with `id` and `now` where it names none itself.
+    /// Adds a message id and a time if they are missing.
+    ///
+    /// ```
+    /// use hookwire::model::{MessageId, Timestamp};
+    /// use hookwire::{Event, EventId};
+    ///
+    /// let event = Event::new(EventId::new(1), "payload")?.message_id(MessageId::new("order-1")?);
+    /// let stamped = event.stamped(|| unreachable!("it has an id"), Timestamp::from_secs(5));
+    /// assert_eq!(stamped.message_id.as_str(), "order-1");
+    /// assert_eq!(stamped.time, Timestamp::from_secs(5));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stamped(self, id: impl FnOnce() -> MessageId, now: Timestamp) -> StampedEvent {
         StampedEvent {
             message_id: self.message_id.unwrap_or_else(id),
@@ -166,7 +181,7 @@ impl Event {
     }
 }
 
-/// What a store's function reads that publishes by SQL. Times and ids stay numbers; the payload its bytes.
+/// The argument of the SQL function that publishes. Times and ids are numbers; the payload keeps its bytes.
 #[derive(Serialize)]
 struct Document<'a> {
     tenant: &'a TenantId,
@@ -183,15 +198,17 @@ struct Document<'a> {
     payload: &'a RawValue,
 }
 
-/// An event with its identity and time: what stores keep and receivers get.
+/// An event with its message id and time, as stores keep it and receivers get it.
+///
+/// [`Event::stamped`] creates one.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
 pub struct StampedEvent {
-    /// Its identity within the tenant.
+    /// Its id, unique within the tenant.
     pub message_id: MessageId,
     /// The kind of event.
     pub event_id: EventId,
-    /// When it happened.
+    /// The time at which it happened.
     pub time: Timestamp,
     /// The department in which it happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,7 +216,7 @@ pub struct StampedEvent {
     /// The source of the write that caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceId>,
-    /// Who did it.
+    /// The person who caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// The payload: JSON, byte for byte as it was published.
@@ -207,12 +224,13 @@ pub struct StampedEvent {
 }
 
 impl StampedEvent {
-    /// Every rule that the texts break which no type of their own holds to one: the actor's.
+    /// Returns every rule that the actor breaks. The other texts have types that check them.
     pub(crate) fn violations(&self) -> Vec<Violation> {
         let actor = self.actor.as_deref().unwrap_or_default();
-        let (length, most) = (actor.chars().count(), Event::MAX_ACTOR_CHARS);
-        let too_long = (length > most).then(|| {
-            let message = format!("has {length} characters; shorten it to {most}");
+        let length = actor.chars().count();
+        let max = Event::MAX_ACTOR_CHARS;
+        let too_long = (length > max).then(|| {
+            let message = format!("has {length} characters; shorten it to {max}");
             Violation::new("actor", Rule::TooLong, message)
         });
         let controls = actor
@@ -221,9 +239,10 @@ impl StampedEvent {
         too_long.into_iter().chain(controls).collect()
     }
 
-    /// SHA-256 over the content: what tells a repeated publish from a message id used for something else.
+    /// Returns the SHA-256 digest of the content, which tells a repeated publish from a message id that is used for
+    /// another event.
     ///
-    /// The time is left out: a publish that is repeated after a lost answer may carry another one.
+    /// The time is not part of it: a publish that is repeated after a lost answer may carry another one.
     pub fn digest(&self) -> [u8; 32] {
         let department = self.department.map(|id| id.to_string());
         let parts = [
@@ -243,7 +262,7 @@ impl StampedEvent {
     }
 }
 
-/// The payload does not serialise to JSON.
+/// An error for a payload that does not serialise to JSON.
 #[derive(Debug, Error)]
 #[error("the payload does not serialise to JSON")]
 #[non_exhaustive]

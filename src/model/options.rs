@@ -1,3 +1,5 @@
+//! Delivery settings of a webhook that Zoho Assist does not have: envelope, signature scheme, headers.
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -7,44 +9,45 @@ use thiserror::Error;
 
 use super::violation::{Rule, Violation};
 
-/// The form of the body in which an event is sent.
+/// The format of a request's body.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EnvelopeKind {
-    /// Zoho Assist's: `{"payload", "eventType", "eventTime", "eventBy", "orgId"}`.
+    /// The format of Zoho Assist: `{"payload", "eventType", "eventTime", "eventBy", "orgId"}`.
     Assist,
-    /// Standard Webhooks': `{"type", "timestamp", "data"}`.
+    /// The format of Standard Webhooks: `{"type", "timestamp", "data"}`.
     StandardWebhooks,
 }
 
-/// The form in which requests are signed. The page of [`signature`](crate::signature) tells what each signs.
+/// The format of a signature. The documentation of [`signature`](crate::signature) says what each one signs.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SignatureScheme {
-    /// GitHub's: one HMAC-SHA256 of the body alone. For receivers that know no other: replays go unnoticed.
+    /// The format of GitHub: one HMAC-SHA256 of the body alone. It does not detect replays; use it only for
+    /// receivers that support no other.
     #[serde(rename = "github")]
     GitHub,
-    /// Stripe's: HMAC-SHA256 of time and body.
+    /// The format of Stripe: HMAC-SHA256 of time and body.
     Stripe,
-    /// Standard Webhooks' `v1`: HMAC-SHA256 of id, time and body.
+    /// `v1` of Standard Webhooks: HMAC-SHA256 of id, time and body.
     #[default]
     V1,
-    /// Standard Webhooks' `v1a`: ed25519 of id, time and body. The receiver holds no key that signs.
+    /// `v1a` of Standard Webhooks: ed25519 of id, time and body. The receiver gets a public key.
     V1a,
 }
 
 impl SignatureScheme {
-    /// Whether the key that signs is another than the one that verifies.
+    /// Returns whether the receiver verifies with a public key.
     pub const fn is_asymmetric(self) -> bool {
         matches!(self, Self::V1a)
     }
 }
 
-/// Settings of a webhook that stand beside its Zoho attributes.
+/// Per-webhook delivery settings: envelope, signature scheme, headers.
 ///
-/// Header values may be credentials: they never print.
+/// `Debug` does not print header values, because they may be credentials.
 ///
 /// ```
 /// use hookwire::model::{DeliveryOptions, EnvelopeKind};
@@ -65,53 +68,54 @@ pub struct DeliveryOptions {
 }
 
 impl DeliveryOptions {
-    /// The most headers that a webhook may add. Ours.
+    /// The maximum number of headers that a webhook adds. Our choice.
     pub const MAX_HEADERS: usize = 20;
-    /// The most bytes that all of them may have together, names and values: half of the 16 KiB head that Node.js
-    /// servers take, the least of those in wide use.
+    /// The maximum number of bytes of all these headers together, names and values.
+    ///
+    /// It is half of the 16 KiB of headers that Node.js accepts, which accepts the fewest of the servers in wide use.
     pub const MAX_HEADERS_BYTES: usize = 8192;
-    /// The most bytes that one header name may have. Ours.
+    /// The maximum number of bytes of a header name. Our choice.
     pub const MAX_HEADER_NAME_BYTES: usize = 128;
-    /// The most bytes that one header value may have; Svix has the same limit.
+    /// The maximum number of bytes of a header value, as in Svix.
     pub const MAX_HEADER_BYTES: usize = 4096;
 
-    /// The options of a webhook that never set any: the catalog's envelope, no further headers, signatures
-    /// of Standard Webhooks' `v1`.
+    /// Creates the default options: the catalog's envelope, no additional headers, signatures in the `v1` scheme of
+    /// Standard Webhooks.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sends events in this envelope instead of the catalog's.
+    /// Sets the envelope. Default: the catalog's.
     #[must_use]
     pub fn with_envelope(self, envelope: EnvelopeKind) -> Self {
         Self { envelope: Some(envelope), ..self }
     }
 
-    /// Signs in this form instead of `v1`.
+    /// Sets the signature scheme. Default [`SignatureScheme::V1`].
     #[must_use]
     pub fn with_signature(self, signature: SignatureScheme) -> Self {
         Self { signature, ..self }
     }
 
-    /// Sends this header with each request, in place of one of the same name set earlier.
+    /// Adds a header to each request, or replaces the one with the same name.
     ///
     /// # Errors
     ///
-    /// [`InvalidHeader`] when it is no header, is too much, or is reserved: `host`, `user-agent`, `expect`,
+    /// Returns [`InvalidHeader`] if it is not a header, exceeds a limit, or is reserved: `host`, `user-agent`, `expect`,
     /// `accept-encoding`, `content-*`, `webhook-*`, headers of a single hop (`connection`, `proxy-*`, ..),
-    /// and those that metadata services of clouds listen for (`metadata-flavor`, `x-aws-*`, ..).
+    /// and those of cloud metadata services (`metadata-flavor`, `x-aws-*`, ..).
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, InvalidHeader> {
         let (name, value) = header(name, value)?;
         self.headers.insert(name, value);
-        self.check_room().map(|()| self)
+        self.check_totals().map(|()| self)
     }
 
-    /// Sends these headers with each request, as [`with_header`](Self::with_header) does with one.
+    /// Adds several headers, as [`with_header`](Self::with_header) adds one.
     ///
     /// # Errors
     ///
-    /// Every violation, of fields like `headers.x-team`. Of more than [`MAX_HEADERS`](Self::MAX_HEADERS) those
-    /// beyond are not looked at.
+    /// Returns every violation, of fields like `headers.x-team`. Headers beyond [`MAX_HEADERS`](Self::MAX_HEADERS)
+    /// are not checked.
     pub fn with_headers<N: AsRef<str>, V: AsRef<str>>(
         mut self,
         headers: impl IntoIterator<Item = (N, V)>,
@@ -123,11 +127,11 @@ impl DeliveryOptions {
                 Err(error) => broken.push(error.violation()),
             }
         }
-        broken.extend(self.check_room().err().map(|error| error.violation()));
+        broken.extend(self.check_totals().err().map(|error| error.violation()));
         if broken.is_empty() { Ok(self) } else { Err(broken) }
     }
 
-    fn check_room(&self) -> Result<(), InvalidHeader> {
+    fn check_totals(&self) -> Result<(), InvalidHeader> {
         let bytes: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         match self.headers.len() {
             more if more > Self::MAX_HEADERS => Err(InvalidHeader::TooMany),
@@ -136,23 +140,23 @@ impl DeliveryOptions {
         }
     }
 
-    /// The envelope that was asked for.
+    /// Returns the envelope, if one is set.
     pub const fn envelope(&self) -> Option<EnvelopeKind> {
         self.envelope
     }
 
-    /// The form in which requests are signed.
+    /// Returns the signature scheme.
     pub const fn signature(&self) -> SignatureScheme {
         self.signature
     }
 
-    /// The headers that are added to each request.
+    /// Returns the headers that each request gets.
     pub const fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 }
 
-/// A header that a webhook may add, by itself.
+/// Parses one header that a webhook adds, without regard to the others.
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), InvalidHeader> {
     if name.len() > DeliveryOptions::MAX_HEADER_NAME_BYTES {
         return Err(InvalidHeader::LongName);
@@ -170,10 +174,11 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), InvalidH
     }
 }
 
-/// Headers that frame the request or speak for hookwire.
-const OURS: [&str; 6] = ["accept-encoding", "expect", "host", "user-agent", "content-", "webhook-"];
+/// Headers that frame the request, and those that hookwire sets.
+const SET_BY_HOOKWIRE: [&str; 6] =
+    ["accept-encoding", "expect", "host", "user-agent", "content-", "webhook-"];
 
-/// Headers of a single hop (RFC 9110, section 7.6.1, and what clients made up).
+/// Headers of a single hop, by RFC 9110, section 7.6.1, and by custom.
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "http2-settings",
@@ -186,8 +191,8 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Headers by which metadata services of clouds tell their own machines from strangers: Azure, Google,
-/// IBM and Yandex (`Metadata..`), Akamai (`Metadata-Token`), AWS, Alibaba, Huawei, and Azure's App Service.
+/// Headers that cloud metadata services require: Azure, Google, IBM and Yandex (`Metadata..`), Akamai
+/// (`Metadata-Token`), AWS, Alibaba, Huawei, and Azure's App Service.
 const METADATA: [&str; 8] = [
     "metadata",
     "metadata-",
@@ -199,11 +204,11 @@ const METADATA: [&str; 8] = [
     "x-metadata-",
 ];
 
-/// An entry with a dash at its end stands for every name that begins so.
+/// Compares with the tables above. An entry that ends with a dash matches every name with that prefix.
 fn is_reserved(name: &HeaderName) -> bool {
     let name = name.as_str();
     let is = |entry: &str| name == entry || (entry.ends_with('-') && name.starts_with(entry));
-    [&OURS[..], &HOP_BY_HOP, &METADATA].into_iter().flatten().any(|entry| is(entry))
+    [&SET_BY_HOOKWIRE[..], &HOP_BY_HOP, &METADATA].into_iter().flatten().any(|entry| is(entry))
 }
 
 impl fmt::Debug for DeliveryOptions {
@@ -215,7 +220,7 @@ impl fmt::Debug for DeliveryOptions {
     }
 }
 
-/// The stored form.
+/// The form in which options are stored.
 #[derive(Deserialize, Serialize)]
 struct OptionsParts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -249,33 +254,32 @@ impl From<DeliveryOptions> for OptionsParts {
     }
 }
 
-/// The header cannot be added to a webhook's requests.
+/// An error for a header that a webhook cannot add.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidHeader {
-    /// The value holds characters that no header may, or is longer than
-    /// [`DeliveryOptions::MAX_HEADER_BYTES`].
+    /// The value contains forbidden characters, or is longer than [`DeliveryOptions::MAX_HEADER_BYTES`].
     #[error("the value of header `{0}` must be visible text of at most 4096 bytes")]
     BadValue(HeaderName),
     /// The name is longer than [`DeliveryOptions::MAX_HEADER_NAME_BYTES`].
     #[error("a header name has at most 128 bytes")]
     LongName,
-    /// The name is no header name.
+    /// The name is not a header name.
     #[error("{0:?} is no header name")]
     NotName(String),
-    /// hookwire or the HTTP layer sets this header, or a metadata service listens for it.
+    /// hookwire or the HTTP layer sets this header, or a metadata service requires it.
     #[error("header `{0}` is reserved; choose another name")]
     Reserved(HeaderName),
-    /// More than [`DeliveryOptions::MAX_HEADERS`].
+    /// There are more than [`DeliveryOptions::MAX_HEADERS`].
     #[error("a webhook may add at most 20 headers")]
     TooMany,
-    /// All together have more than [`DeliveryOptions::MAX_HEADERS_BYTES`].
+    /// The headers have more than [`DeliveryOptions::MAX_HEADERS_BYTES`] together.
     #[error("the headers that a webhook adds have at most 8192 bytes together, names and values")]
     TooMuch,
 }
 
 impl InvalidHeader {
-    /// The same as a violation, of a field like `headers.x-team`.
+    /// Returns the error as a violation of a field like `headers.x-team`.
     pub fn violation(&self) -> Violation {
         let (name, rule) = match self {
             Self::BadValue(name) => (name.as_str(), Rule::Format),

@@ -1,8 +1,10 @@
+//! Pages of a listing and the cursors between them.
+
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Which page of a listing is asked for.
+/// A request for one page of a listing.
 ///
 /// ```
 /// use hookwire::model::PageRequest;
@@ -17,33 +19,33 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// The most items that one page holds.
+    /// The maximum number of items on a page.
     pub const MAX_LIMIT: u16 = 250;
-    /// Items on a page when nothing else is asked for.
+    /// The default number of items on a page.
     pub const DEFAULT_LIMIT: u16 = 100;
 
-    /// The first page, of [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT) items.
+    /// Creates a request for the first page, with up to [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT) items.
     pub const fn first() -> Self {
         Self { after: None, limit: Self::DEFAULT_LIMIT }
     }
 
-    /// The page that follows the one that gave `cursor` as its [`Page::next`].
+    /// Creates a request for the page that follows the one with `cursor` as its [`Page::next`].
     pub fn after(cursor: impl Into<String>) -> Self {
         Self { after: Some(cursor.into()), ..Self::first() }
     }
 
-    /// The same page with at most `limit` items, kept within 1 and [`MAX_LIMIT`](Self::MAX_LIMIT).
+    /// Sets the maximum number of items, clamped to 1..=[`MAX_LIMIT`](Self::MAX_LIMIT).
     #[must_use]
     pub fn with_limit(self, limit: u16) -> Self {
         Self { limit: limit.clamp(1, Self::MAX_LIMIT), ..self }
     }
 
-    /// Where the page starts: just after this cursor of the store's own making.
+    /// Returns the cursor after which the page starts; `None` for the first page.
     pub fn cursor(&self) -> Option<&str> {
         self.after.as_deref()
     }
 
-    /// The cursor as the value of which a listing makes its cursors; `None` for the first page.
+    /// Parses the cursor as the value from which the listing made it. Returns `None` for the first page.
     ///
     /// ```
     /// use hookwire::model::PageRequest;
@@ -54,13 +56,13 @@ impl PageRequest {
     ///
     /// # Errors
     ///
-    /// [`InvalidCursor`] when no such value was written: the first page in its stead would be shown over and over
-    /// to whoever follows the listing.
+    /// Returns [`InvalidCursor`] if it does not parse. Answering with the first page instead would make a client that
+    /// follows the listing loop.
     pub fn cursor_as<T: FromStr>(&self) -> Result<Option<T>, InvalidCursor> {
         self.cursor().map(|cursor| cursor.parse().map_err(|_| InvalidCursor {})).transpose()
     }
 
-    /// The most items wanted.
+    /// Returns the maximum number of items.
     pub const fn limit(&self) -> usize {
         self.limit as usize
     }
@@ -72,7 +74,7 @@ impl Default for PageRequest {
     }
 }
 
-/// The cursor is none that this listing gave.
+/// An error for a cursor that the listing did not return.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error(
     "the cursor is none that this listing gave; pass on `Page::next` as it is, or begin with the first page"
@@ -82,20 +84,37 @@ pub struct InvalidCursor {}
 
 /// One page of a listing.
 ///
-/// Following `next` to the end shows each item that was there at the first page once, while others
-/// write.
+/// A client that follows `next` to the end sees each item that existed at the first page once, even during writes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Page<T> {
     /// The items, in the order of the listing.
     pub items: Vec<T>,
-    /// The cursor for [`PageRequest::after`]; `None` on the last page.
+    /// The cursor of the next page, for [`PageRequest::after`]; `None` on the last page.
     pub next: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// A page of `items`, followed by the page after `next`.
+    /// Creates a page of `items` whose next page starts after the cursor `next`.
     pub const fn new(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next }
+    }
+
+    /// Creates a page of the first `limit` items, of which a store read one more than that to see whether there is a
+    /// next page. `cursor` makes the cursor of the last item on the page.
+    ///
+    /// ```
+    /// use hookwire::model::Page;
+    ///
+    /// let page = Page::from_surplus(vec![7, 8, 9], 2, |last| last.to_string());
+    /// assert_eq!((page.items, page.next.as_deref()), (vec![7, 8], Some("8")));
+    /// let last = Page::from_surplus(vec![9], 2, |last| last.to_string());
+    /// assert_eq!((last.items, last.next), (vec![9], None));
+    /// ```
+    pub fn from_surplus(mut items: Vec<T>, limit: usize, cursor: impl FnOnce(&T) -> String) -> Self {
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| has_more).map(cursor);
         Self { items, next }
     }
 }
@@ -109,5 +128,13 @@ mod tests {
         assert_eq!(PageRequest::first().with_limit(0).limit(), 1);
         assert_eq!(PageRequest::first().with_limit(u16::MAX).limit(), 250);
         assert_eq!(PageRequest::after("7").cursor(), Some("7"));
+    }
+
+    #[test]
+    fn only_a_page_with_an_item_beyond_it_has_a_next_one() {
+        for (read, next) in [(0, None), (1, None), (2, None), (3, Some("1"))] {
+            let page = Page::from_surplus((0..read).collect(), 2, u8::to_string);
+            assert_eq!((page.items.len(), page.next.as_deref()), (usize::from(read.min(2)), next), "{read}");
+        }
     }
 }

@@ -1,3 +1,5 @@
+//! A change to some attributes of a webhook, unchecked.
+
 use std::fmt;
 
 use serde::Deserialize;
@@ -8,10 +10,10 @@ use super::status::Status;
 use super::subscription::Subscription;
 use super::webhook::Webhook;
 
-/// A change to some attributes of a webhook; what it does not name stays.
+/// An unchecked change to some attributes of a webhook. Attributes that it does not name stay.
 ///
-/// Attributes that are named replace the present ones whole, `subscriptions` too. In JSON, `null` removes
-/// an attribute, as in RFC 7396; a status that is removed stays as it is.
+/// An attribute that it names is replaced as a whole, `subscriptions` too. In JSON, `null` removes an attribute, as
+/// in RFC 7396; `null` as the status changes nothing.
 ///
 /// ```
 /// use hookwire::model::WebhookPatch;
@@ -32,11 +34,11 @@ pub struct WebhookPatch {
     subscriptions: Change<Vec<Given<SubscriptionDraft>>>,
 }
 
-/// Not named; named as `null`; named with a value.
+/// An attribute that is not named, named as `null`, or named with a value.
 type Change<T> = Option<Option<Given<T>>>;
 
 impl WebhookPatch {
-    /// A patch that changes nothing yet.
+    /// Creates a patch that changes nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -71,7 +73,7 @@ impl WebhookPatch {
         Self { ignore_src: to(source.into()), ..self }
     }
 
-    /// Lets the webhook get events of every source.
+    /// Removes the ignored source, so that the webhook gets events of every source.
     #[must_use]
     pub fn clear_ignored_source(self) -> Self {
         Self { ignore_src: Some(None), ..self }
@@ -90,7 +92,7 @@ impl WebhookPatch {
         Self { subscriptions: to(drafts.collect()), ..self }
     }
 
-    /// What the webhook would be asked to be after this patch.
+    /// Returns the draft of the webhook as this patch changes it.
     pub fn apply(&self, webhook: &Webhook) -> WebhookDraft {
         let now = WebhookDraft::from(webhook);
         WebhookDraft {
@@ -108,7 +110,7 @@ fn to<T>(value: T) -> Change<T> {
     Some(Some(Given::Right(value)))
 }
 
-/// Leaves the URL out: its path and query may be secrets.
+/// Omits the URL, whose path and query may be secrets.
 impl fmt::Debug for WebhookPatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookPatch")

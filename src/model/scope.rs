@@ -1,3 +1,5 @@
+//! OAuth scopes over webhooks: their names and sets of them.
+
 use std::fmt;
 
 use thiserror::Error;
@@ -13,7 +15,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Scope {
-    /// Everything below.
+    /// All of the following.
     All,
     /// Create webhooks, and ping.
     Create,
@@ -28,7 +30,7 @@ pub enum Scope {
 impl Scope {
     const EVERY: [Self; 5] = [Self::All, Self::Create, Self::Delete, Self::Read, Self::Update];
 
-    /// The last part of the scope's name: `READ`.
+    /// Returns the last part of the scope's name, for example `READ`.
     pub const fn operation(self) -> &'static str {
         match self {
             Self::All => "ALL",
@@ -59,28 +61,28 @@ impl fmt::Display for Scope {
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// Every scope.
+    /// Creates a set of every scope.
     pub const fn all() -> Self {
         Self::none().with(Scope::All)
     }
 
-    /// No scope at all.
+    /// Creates an empty set.
     pub const fn none() -> Self {
         Self(0)
     }
 
-    /// These scopes and one more.
+    /// Adds a scope.
     #[must_use]
     pub const fn with(self, scope: Scope) -> Self {
         Self(self.0 | 1 << scope as u8)
     }
 
-    /// Whether `scope` is among them, by itself or through [`Scope::All`].
+    /// Returns whether the set contains `scope` or [`Scope::All`].
     pub const fn grant(self, scope: Scope) -> bool {
         self.0 & (1 << scope as u8 | 1 << Scope::All as u8) != 0
     }
 
-    /// What both sets grant: narrowing never widens.
+    /// Returns the scopes that both sets grant.
     #[must_use]
     pub fn intersect(self, other: Self) -> Self {
         let both = |scope: &Scope| self.grant(*scope) && other.grant(*scope);
@@ -94,7 +96,7 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
-/// What stands before the operation in the names of a service's scopes: `ZohoAssist.webhooks`.
+/// The prefix of the names of a service's scopes, for example `ZohoAssist.webhooks`.
 ///
 /// ```
 /// use hookwire::model::{Scope, ScopePrefix};
@@ -109,21 +111,21 @@ impl FromIterator<Scope> for Scopes {
 pub struct ScopePrefix(String);
 
 impl ScopePrefix {
-    /// The prefix `SERVICE.SCOPE`, without the dot that follows it.
+    /// Creates a prefix like `SERVICE.SCOPE`, without the dot that follows it.
     pub fn new(prefix: impl Into<String>) -> Self {
         Self(prefix.into())
     }
 
-    /// The full name of `scope`.
+    /// Returns the full name of `scope`.
     pub fn name(&self, scope: Scope) -> String {
         format!("{}.{scope}", self.0)
     }
 
-    /// Reads a list of scopes separated by commas or blanks, as OAuth answers carry it.
+    /// Parses a list of scopes separated by commas or blanks, as in OAuth responses.
     ///
     /// # Errors
     ///
-    /// [`InvalidScope`] naming the first part that is none of this service's scopes.
+    /// Returns [`InvalidScope`] with the first part that is not a scope of this service.
     pub fn parse(&self, list: &str) -> Result<Scopes, InvalidScope> {
         let parts = list.split([',', ' ']).filter(|part| !part.is_empty());
         parts.map(|part| self.parse_one(part)).collect()
@@ -136,14 +138,14 @@ impl ScopePrefix {
     }
 }
 
-/// The text is no scope of this service.
+/// An error for a text that is not a scope of this service.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("{scope:?} is no scope of this service; use {prefix}.READ, CREATE, UPDATE, DELETE or ALL")]
 #[non_exhaustive]
 pub struct InvalidScope {
-    /// The part that was refused.
+    /// The refused part.
     pub scope: String,
-    /// The prefix that the service's scopes have.
+    /// The prefix of the service's scopes.
     pub prefix: String,
 }
 

@@ -1,10 +1,11 @@
+//! Whether a webhook is enabled.
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Whether a webhook gets events: `0` and `1` on the wire.
+/// The status of a webhook: `0` or `1` in JSON.
 ///
-/// A disabled webhook keeps its place in the limits and its waiting deliveries, and can be edited and
-/// pinged.
+/// A disabled webhook counts for the limits, keeps its pending deliveries, and can be edited and pinged.
 ///
 /// ```
 /// use hookwire::model::Status;
@@ -14,29 +15,29 @@ use thiserror::Error;
 /// # Ok::<_, hookwire::model::InvalidStatus>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
-#[serde(try_from = "super::number::Long", into = "i64")]
+#[serde(try_from = "super::integer_id::LenientInteger", into = "i64")]
 #[expect(clippy::exhaustive_enums, reason = "the wire format has these two values and no other")]
 pub enum Status {
-    /// `0`: gets no events.
+    /// `0`: the webhook gets no events.
     Disabled,
-    /// `1`: gets events. What a draft that names no status asks for.
+    /// `1`: the webhook gets events. The default of a draft.
     #[default]
     Enabled,
 }
 
 impl Status {
-    /// Whether it is [`Enabled`](Self::Enabled).
+    /// Returns whether the status is [`Enabled`](Self::Enabled).
     pub const fn is_enabled(self) -> bool {
         matches!(self, Self::Enabled)
     }
 }
 
-/// The number is no [`Status`].
+/// An error for a number that is not a [`Status`].
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("a status is 0 (disabled) or 1 (enabled), not {number}")]
 #[non_exhaustive]
 pub struct InvalidStatus {
-    /// What was given.
+    /// The refused number.
     pub number: i64,
 }
 
@@ -52,10 +53,10 @@ impl TryFrom<i64> for Status {
     }
 }
 
-impl TryFrom<super::number::Long> for Status {
+impl TryFrom<super::integer_id::LenientInteger> for Status {
     type Error = InvalidStatus;
 
-    fn try_from(long: super::number::Long) -> Result<Self, InvalidStatus> {
+    fn try_from(long: super::integer_id::LenientInteger) -> Result<Self, InvalidStatus> {
         long.0.try_into()
     }
 }

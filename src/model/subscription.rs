@@ -1,11 +1,13 @@
+//! The events and departments that a webhook wants.
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::number::{DeptId, EventId};
+use super::integer_id::{DeptId, EventId};
 
-/// One kind of event that a webhook wants, and the departments for which it wants it.
+/// A kind of event that a webhook wants, and the departments for which it wants it.
 ///
 /// ```
 /// use hookwire::{assist, DeptId};
@@ -27,17 +29,17 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// A subscription to `event_id` for `departments`.
+    /// Creates a subscription to the event `event_id` for `departments`.
     pub const fn new(event_id: EventId, departments: Departments) -> Self {
         Self { event_id, departments }
     }
 
-    /// The kind of event.
+    /// Returns the kind of event.
     pub const fn event_id(&self) -> EventId {
         self.event_id
     }
 
-    /// The departments for which it is wanted.
+    /// Returns the departments for which the event is wanted.
     pub const fn departments(&self) -> &Departments {
         &self.departments
     }
@@ -45,35 +47,35 @@ impl Subscription {
 
 /// The departments for which a subscription wants its event.
 ///
-/// On the wire: the key `dept_ids`, absent or `null` for all of them. An empty list is refused: removing
-/// the last department must never widen a subscription to all.
+/// In JSON it is the key `dept_ids`, absent or `null` for all departments. An empty list is refused, so that removing
+/// the last department does not widen a subscription to all.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(from = "Option<DeptSet>", into = "Option<DeptSet>")]
 #[expect(clippy::exhaustive_enums, reason = "a subscription is narrowed or it is not")]
 pub enum Departments {
-    /// Every department, and events that have none.
+    /// Events of every department, and events without one.
     #[default]
     All,
-    /// Only these; never events without a department.
+    /// Events of these departments, and none without a department.
     Only(DeptSet),
 }
 
 impl Departments {
-    /// Only these departments.
+    /// Creates the variant [`Only`](Self::Only).
     ///
     /// # Errors
     ///
-    /// [`EmptyDepartments`] when there is none.
+    /// Returns [`EmptyDepartments`] if there is none.
     pub fn only(departments: impl IntoIterator<Item = DeptId>) -> Result<Self, EmptyDepartments> {
         DeptSet::new(departments).map(Self::Only)
     }
 
-    /// Whether every department is wanted.
+    /// Returns whether every department is wanted.
     pub const fn is_all(&self) -> bool {
         matches!(self, Self::All)
     }
 
-    /// Whether an event of `department` is wanted.
+    /// Returns whether an event of `department` is wanted.
     pub fn include(&self, department: Option<DeptId>) -> bool {
         match (self, department) {
             (Self::All, _) => true,
@@ -98,34 +100,34 @@ impl From<Departments> for Option<DeptSet> {
     }
 }
 
-/// A set of departments that is never empty.
+/// A non-empty set of departments.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "Vec<DeptId>", into = "Vec<DeptId>")]
 pub struct DeptSet(BTreeSet<DeptId>);
 
-/// No department was named; leave `dept_ids` out to mean all of them.
+/// An error for an empty list of departments. Omit `dept_ids` to subscribe for all of them.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("names no department; leave `dept_ids` out to mean all departments")]
 #[non_exhaustive]
 pub struct EmptyDepartments {}
 
 impl DeptSet {
-    /// The set of these departments.
+    /// Creates a set of these departments.
     ///
     /// # Errors
     ///
-    /// [`EmptyDepartments`] when there is none.
+    /// Returns [`EmptyDepartments`] if there is none.
     pub fn new(departments: impl IntoIterator<Item = DeptId>) -> Result<Self, EmptyDepartments> {
         let set: BTreeSet<_> = departments.into_iter().collect();
         if set.is_empty() { Err(EmptyDepartments {}) } else { Ok(Self(set)) }
     }
 
-    /// Whether `department` is in the set.
+    /// Returns whether `department` is in the set.
     pub fn contains(&self, department: DeptId) -> bool {
         self.0.contains(&department)
     }
 
-    /// The departments in ascending order.
+    /// Returns the departments in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = DeptId> + '_ {
         self.0.iter().copied()
     }

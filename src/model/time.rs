@@ -1,11 +1,13 @@
+//! Points in time. Reading the clock is left to `clock`.
+
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// A point in time: whole milliseconds since the Unix epoch.
+/// A point in time, in whole milliseconds since the Unix epoch.
 ///
-/// Arithmetic saturates, so no time that comes from outside can overflow. `Display` prints RFC 3339.
+/// Arithmetic saturates, so that no input can overflow. `Display` prints RFC 3339.
 ///
 /// ```
 /// use std::time::Duration;
@@ -20,39 +22,39 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The time this many milliseconds after the Unix epoch.
+    /// Creates a time this many milliseconds after the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// The time this many seconds after the Unix epoch.
+    /// Creates a time this many seconds after the Unix epoch.
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since the Unix epoch, rounded down.
+    /// Returns the whole seconds since the Unix epoch, rounded down.
     pub const fn as_secs(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// This time, moved later by `delay`.
+    /// Returns the time `delay` after this one.
     #[must_use]
     pub fn plus(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(saturating_millis(delay)))
     }
 
-    /// This time, moved earlier by `age`.
+    /// Returns the time `age` before this one.
     #[must_use]
     pub fn minus(self, age: Duration) -> Self {
         Self(self.0.saturating_sub(saturating_millis(age)))
     }
 
-    /// How long after `earlier` this is; zero when it is not later.
+    /// Returns the duration from `earlier` to this time; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         let millis = self.0.saturating_sub(earlier.0).max(0);
         Duration::from_millis(millis.unsigned_abs())

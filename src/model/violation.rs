@@ -1,10 +1,12 @@
+//! The rules that input can break, and the report of one that is broken.
+
 use std::fmt;
 
 use serde::Serialize;
 
-/// One rule that a request breaks: which field, which rule, and what to do about it.
+/// A field of a request, the rule that it breaks, and a message that says how to correct it.
 ///
-/// Bad input is answered with every violation at once, so that a form can show them all.
+/// An error contains every violation at once, so that a form can show them all.
 ///
 /// ```
 /// use hookwire::model::{Rule, Violation};
@@ -20,22 +22,22 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// The violation of `rule` by `field`, with a message that says what to do.
+    /// Creates a violation of `rule` by `field`, with a message that says how to correct it.
     pub fn new(field: impl Into<String>, rule: Rule, message: impl Into<String>) -> Self {
         Self { field: field.into(), rule, message: message.into() }
     }
 
-    /// The attribute, as a path: `name`, `subscriptions[1].dept_ids`.
+    /// Returns the path of the attribute, for example `name` or `subscriptions[1].dept_ids`.
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// The rule, for code to branch on.
+    /// Returns the rule, for code to branch on.
     pub const fn rule(&self) -> Rule {
         self.rule
     }
 
-    /// What is wrong and what to do, for a person.
+    /// Returns a message for people that says what is wrong and how to correct it.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -47,20 +49,20 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The rules that a webhook, its options and the texts of an event are checked against.
+/// The rules for webhooks, their options and the texts of events.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Rule {
-    /// The URL leads to an address that the transport's policy refuses.
+    /// The URL resolves to an address that the transport's policy refuses.
     AddressRefused,
-    /// The same event is subscribed to twice in one webhook.
+    /// The webhook subscribes to the same event twice.
     DuplicateEvent,
-    /// A list that must hold something is empty.
+    /// The value is empty.
     Empty,
-    /// The text holds a character that has no place there.
+    /// The text contains a forbidden character.
     Format,
-    /// Another webhook would exceed what the tenant, or the event, may have.
+    /// Another webhook would exceed a limit of the tenant or of the event.
     Limit,
     /// The URL has a `#fragment`.
     NoFragment,
@@ -68,22 +70,22 @@ pub enum Rule {
     NoUserInfo,
     /// The URL does not use `https`.
     NotHttps,
-    /// The text is no absolute URL with a host.
+    /// The text is not an absolute URL with a host.
     NotUrl,
-    /// The number has no meaning here.
+    /// The number is not one of the allowed ones.
     OutOfRange,
     /// The attribute is missing.
     Required,
-    /// The header is set by hookwire or the HTTP layer, or a metadata service listens for it.
+    /// hookwire or the HTTP layer sets the header, or a metadata service requires it.
     Reserved,
     /// The text is longer than allowed.
     TooLong,
-    /// The list holds more than allowed.
+    /// The list has more entries than allowed.
     TooMany,
     /// The event is not in the catalog.
     UnknownEvent,
-    /// The receiver did not allow that this service sends to it: see [`handshake`](crate::handshake).
+    /// The receiver did not allow this service to send to it: see [`handshake`](crate::handshake).
     Unwanted,
-    /// The attribute has another JSON type than the one it needs.
+    /// The attribute has the wrong JSON type.
     WrongType,
 }

@@ -1,15 +1,17 @@
+//! A registered webhook with the attributes of Zoho Assist.
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::callback_url::CallbackUrl;
-use super::id::SourceId;
-use super::number::{EventId, HookId};
+use super::integer_id::{EventId, HookId};
 use super::status::Status;
 use super::subscription::Subscription;
+use super::text_id::SourceId;
 
-/// A registered webhook, under exactly the attribute names of Zoho Assist. It never holds a secret.
+/// A registered webhook. Its JSON has the attribute names of Zoho Assist, and never a secret.
 ///
 /// ```
 /// use hookwire::model::Webhook;
@@ -25,7 +27,7 @@ use super::subscription::Subscription;
 #[serde(try_from = "WebhookParts", into = "WebhookParts")]
 pub struct Webhook(WebhookParts);
 
-/// The attributes of a webhook; in a [`Webhook`] they hold its rules.
+/// The attributes of a webhook. Those of a [`Webhook`] are checked.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct WebhookParts {
     pub(crate) hook_id: HookId,
@@ -41,52 +43,52 @@ pub(crate) struct WebhookParts {
 }
 
 impl Webhook {
-    /// A webhook of attributes that the registry has checked by the same rules, and more.
+    /// Creates a webhook from attributes that the registry has checked by these rules and by more.
     pub(crate) fn from_checked(parts: WebhookParts) -> Self {
         Self(parts)
     }
 
-    /// Its id within the tenant.
+    /// Returns the id, unique within the tenant.
     pub const fn hook_id(&self) -> HookId {
         self.0.hook_id
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Its description, if it has one.
+    /// Returns the description, if it has one.
     pub fn desc(&self) -> Option<&str> {
         self.0.desc.as_deref()
     }
 
-    /// Where its events are sent.
+    /// Returns the URL to which its events are sent.
     pub const fn url(&self) -> &CallbackUrl {
         &self.0.url
     }
 
-    /// The source whose events it does not get, if there is one.
+    /// Returns the source whose events it ignores, if there is one.
     pub const fn ignore_src(&self) -> Option<&SourceId> {
         self.0.ignore_src.as_ref()
     }
 
-    /// Whether it gets events.
+    /// Returns the status.
     pub const fn status(&self) -> Status {
         self.0.status
     }
 
-    /// What it subscribes to: at least one event, none twice.
+    /// Returns the subscriptions: at least one, and none to the same event as another.
     pub fn subscriptions(&self) -> &[Subscription] {
         &self.0.subscriptions
     }
 
-    /// Its subscription to `event_id`, if there is one.
+    /// Returns the subscription to the event `event_id`, if there is one.
     pub fn subscription(&self, event_id: EventId) -> Option<&Subscription> {
         self.0.subscriptions.iter().find(|subscription| subscription.event_id() == event_id)
     }
 
-    /// The same webhook with another status.
+    /// Sets the status.
     #[must_use]
     pub fn with_status(mut self, status: Status) -> Self {
         self.0.status = status;
@@ -94,17 +96,17 @@ impl Webhook {
     }
 }
 
-/// The attributes do not make a [`Webhook`].
+/// An error for attributes that do not make a [`Webhook`].
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidWebhook {
     /// Two subscriptions name the same event.
     #[error("`subscriptions` names event {0} twice")]
     DuplicateEvent(EventId),
-    /// There is no name.
+    /// The name is empty.
     #[error("`name` is empty")]
     EmptyName,
-    /// It subscribes to nothing.
+    /// There is no subscription.
     #[error("`subscriptions` is empty")]
     NoSubscription,
 }

@@ -1,3 +1,5 @@
+//! Checks a draft by itself, and collects every violation.
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -8,37 +10,37 @@ use crate::model::{
     Status, Subscription, SubscriptionDraft, Violation, Webhook, WebhookDraft, WebhookParts,
 };
 
-/// Which callback URLs are accepted.
+/// The kinds of callback URL that are accepted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum UrlRule {
-    /// `https` alone.
+    /// Only `https`.
     #[default]
     HttpsOnly,
-    /// Also `http` to a literally-loopback host, for development.
+    /// Also `http` to `localhost` or a loopback address, for development.
     LoopbackHttp,
 }
 
-/// Checks a callback URL by itself.
+/// Checks a callback URL.
 ///
 /// # Errors
 ///
-/// Every violation, of the field `url`.
+/// Returns every violation, of the field `url`.
 pub fn check_url(text: &str, rule: UrlRule, limits: &Limits) -> Result<CallbackUrl, Vec<Violation>> {
     let mut found = Findings::default();
     let url = found.url(text, rule, limits);
     url.ok_or(found.0)
 }
 
-/// What a draft comes to by itself, without regard to what else is registered.
+/// The result of checking a draft by itself, without regard to other webhooks.
 pub(super) struct Checked {
     /// The webhook, or every violation.
     pub(super) webhook: Result<Webhook, Vec<Violation>>,
-    /// The subscriptions that could be read, whatever else is wrong.
+    /// The subscriptions that are valid, even if the draft is not.
     pub(super) subscriptions: Vec<Subscription>,
 }
 
-/// Checks a draft by itself.
+/// Checks a draft by itself. An edit of a webhook passes its `present` form.
 pub(super) fn check_draft(
     draft: &WebhookDraft,
     hook_id: HookId,
@@ -51,7 +53,7 @@ pub(super) fn check_draft(
     let url = found.required_url(draft, urls, limits);
     let ignore_src = found.ignore_src(draft);
     let status = found.status(draft, present.map_or(Status::Enabled, Webhook::status));
-    let subscriptions = found.subscriptions(draft, &Known { catalog, limits, present });
+    let subscriptions = found.subscriptions(draft, &Allowed { catalog, limits, present });
     let readable = subscriptions.clone();
     let webhook = match (name, url, status) {
         (Some(name), Some(url), Some(status)) if found.0.is_empty() => {
@@ -63,21 +65,21 @@ pub(super) fn check_draft(
     Checked { webhook, subscriptions: readable }
 }
 
-/// What may be subscribed to. What the webhook has may stay, even where the event left the catalog since, or the
-/// limits were lowered.
-struct Known<'a> {
+/// The events and numbers that a webhook may have. What it has already may stay, even if the event has left the
+/// catalog or a limit was lowered.
+struct Allowed<'a> {
     catalog: &'a Catalog,
     limits: &'a Limits,
     present: Option<&'a Webhook>,
 }
 
-impl Known<'_> {
-    fn had(&self, event: EventId) -> Option<&Subscription> {
+impl Allowed<'_> {
+    fn present_subscription(&self, event: EventId) -> Option<&Subscription> {
         self.present?.subscription(event)
     }
 
-    fn has(&self, event: EventId) -> bool {
-        self.catalog.get(event).is_some() || self.had(event).is_some()
+    fn contains(&self, event: EventId) -> bool {
+        self.catalog.get(event).is_some() || self.present_subscription(event).is_some()
     }
 
     fn max_subscriptions(&self) -> usize {
@@ -86,13 +88,16 @@ impl Known<'_> {
     }
 
     fn max_departments(&self, event: Option<EventId>) -> usize {
-        let present = event.and_then(|event| self.had(event)).map(Subscription::departments);
-        let present = if let Some(Departments::Only(set)) = present { set.iter().count() } else { 0 };
-        self.limits.departments().max(present)
+        let present = event.and_then(|event| self.present_subscription(event));
+        let count = match present.map(Subscription::departments) {
+            Some(Departments::Only(set)) => set.iter().count(),
+            Some(Departments::All) | None => 0,
+        };
+        self.limits.departments().max(count)
     }
 }
 
-/// The violations found so far; each check adds its own and gives what it could read.
+/// The violations found so far. Each check adds its own, and returns the value if it is usable.
 #[derive(Default)]
 struct Findings(Vec<Violation>);
 
@@ -101,7 +106,7 @@ impl Findings {
         self.0.push(Violation::new(field, rule, message));
     }
 
-    /// The value, if it has the type that belongs here.
+    /// Returns the value if it has the wanted type.
     fn typed<'a, T>(&mut self, field: &str, wanted: &str, given: &'a Given<T>) -> Option<&'a T> {
         match given {
             Given::Right(value) => Some(value),
@@ -116,15 +121,15 @@ impl Findings {
         self.typed(field, "a string", given.as_ref()?).map(String::as_str)
     }
 
-    fn length(&mut self, field: &str, text: &str, most: usize) {
+    fn length(&mut self, field: &str, text: &str, max: usize) {
         let length = text.chars().count();
-        if length > most {
-            let message = format!("has {length} characters; shorten it to {most}");
+        if length > max {
+            let message = format!("has {length} characters; shorten it to {max}");
             self.add(field, Rule::TooLong, message);
         }
     }
 
-    fn plain(&mut self, field: &str, text: &str, except: &[char]) {
+    fn no_controls(&mut self, field: &str, text: &str, except: &[char]) {
         if text.contains(|c: char| c.is_control() && !except.contains(&c)) {
             self.add(field, Rule::Format, "holds control characters; remove them");
         }
@@ -139,14 +144,14 @@ impl Findings {
         }
         let name = self.text("name", &draft.name)?;
         self.length("name", name, limits.name_chars());
-        self.plain("name", name, &[]);
+        self.no_controls("name", name, &[]);
         Some(name.to_owned())
     }
 
     fn desc(&mut self, draft: &WebhookDraft, limits: &Limits) -> Option<String> {
         let desc = self.text("desc", &draft.desc)?;
         self.length("desc", desc, limits.desc_chars());
-        self.plain("desc", desc, &['\n', '\t']);
+        self.no_controls("desc", desc, &['\n', '\t']);
         Some(desc.to_owned()).filter(|desc| !desc.is_empty())
     }
 
@@ -164,7 +169,7 @@ impl Findings {
             UrlRule::HttpsOnly => CallbackUrl::parse(text),
             UrlRule::LoopbackHttp => CallbackUrl::parse_allowing_loopback_http(text),
         };
-        // What counts is the form that is stored: encoding makes it longer than what was given.
+        // The stored form counts: encoding makes it longer than the given one.
         let stored = parsed.as_ref().map_or(text, CallbackUrl::as_str);
         self.length("url", stored, limits.url_chars());
         let refuse = |error: InvalidCallbackUrl| self.0.extend(error.violations("url"));
@@ -193,16 +198,16 @@ impl Findings {
         status.map_err(|error| self.add("status", Rule::OutOfRange, error.to_string())).ok()
     }
 
-    /// As much of a list as may be looked at: a longer one costs no more, and has no more violations than that.
-    fn some<'a, T>(&mut self, field: &str, list: &'a [T], most: usize) -> &'a [T] {
-        if list.len() > most {
-            let message = format!("has {} entries, and at most {most} are allowed; shorten it", list.len());
+    /// Returns the part of a list that is checked, so that a longer one costs no more and has no more violations.
+    fn bounded<'a, T>(&mut self, field: &str, list: &'a [T], max: usize) -> &'a [T] {
+        if list.len() > max {
+            let message = format!("has {} entries, and at most {max} are allowed; shorten it", list.len());
             self.add(field, Rule::TooMany, message);
         }
-        &list[..list.len().min(most)]
+        &list[..list.len().min(max)]
     }
 
-    fn subscriptions(&mut self, draft: &WebhookDraft, known: &Known<'_>) -> Vec<Subscription> {
+    fn subscriptions(&mut self, draft: &WebhookDraft, allowed: &Allowed<'_>) -> Vec<Subscription> {
         let field = "subscriptions";
         let list = match &draft.subscriptions {
             Some(given) => self.typed(field, "an array of subscriptions", given),
@@ -216,23 +221,23 @@ impl Findings {
             self.add(field, Rule::Empty, "is empty; subscribe to at least one event");
         }
         let mut seen = BTreeSet::new();
-        let some = self.some(field, list, known.max_subscriptions());
-        let read = |(index, given)| self.subscription(index, given, known, &mut seen);
-        some.iter().enumerate().filter_map(read).collect()
+        let checked = self.bounded(field, list, allowed.max_subscriptions());
+        let read = |(index, given)| self.subscription(index, given, allowed, &mut seen);
+        checked.iter().enumerate().filter_map(read).collect()
     }
 
     fn subscription(
         &mut self,
         index: usize,
         given: &Given<SubscriptionDraft>,
-        known: &Known<'_>,
+        allowed: &Allowed<'_>,
         seen: &mut BTreeSet<EventId>,
     ) -> Option<Subscription> {
         let field = format!("subscriptions[{index}]");
         let draft = self.typed(&field, "an object with `event_id`", given)?;
-        let event = self.event(&format!("{field}.event_id"), draft, known);
-        let most = known.max_departments(event);
-        let departments = self.departments(&format!("{field}.dept_ids"), draft, most);
+        let event = self.event(&format!("{field}.event_id"), draft, allowed);
+        let max = allowed.max_departments(event);
+        let departments = self.departments(&format!("{field}.dept_ids"), draft, max);
         let event = event?;
         if !seen.insert(event) {
             let message = format!("event {event} stands in an earlier subscription; join the two");
@@ -241,13 +246,13 @@ impl Findings {
         Some(Subscription::new(event, departments?))
     }
 
-    fn event(&mut self, field: &str, draft: &SubscriptionDraft, known: &Known<'_>) -> Option<EventId> {
+    fn event(&mut self, field: &str, draft: &SubscriptionDraft, allowed: &Allowed<'_>) -> Option<EventId> {
         let Some(given) = &draft.event_id else {
             self.add(field, Rule::Required, "is missing; name an event of the catalog");
             return None;
         };
         let number = *self.typed(field, "a whole number", given)?;
-        let event = u32::try_from(number).ok().map(EventId::new).filter(|id| known.has(*id));
+        let event = u32::try_from(number).ok().map(EventId::new).filter(|id| allowed.contains(*id));
         if event.is_none() {
             let message = format!("there is no event {number}; choose one of the catalog");
             self.add(field, Rule::UnknownEvent, message);
@@ -255,10 +260,10 @@ impl Findings {
         event
     }
 
-    fn departments(&mut self, field: &str, draft: &SubscriptionDraft, most: usize) -> Option<Departments> {
+    fn departments(&mut self, field: &str, draft: &SubscriptionDraft, max: usize) -> Option<Departments> {
         let Some(given) = &draft.dept_ids else { return Some(Departments::All) };
         let list = self.typed(field, "an array of department ids", given)?;
-        let list = self.some(field, list, most);
+        let list = self.bounded(field, list, max);
         let mut read = |(index, id)| {
             let field = format!("{field}[{index}]");
             self.typed(&field, "a whole number", id).copied().map(DeptId::new)
@@ -288,7 +293,7 @@ mod tests {
     use super::*;
     use crate::assist;
 
-    /// The rules that a draft breaks, with their fields; none when it is sound.
+    /// Returns the rules that a draft breaks, with their fields; none if it is valid.
     fn broken(draft: &WebhookDraft, limits: &Limits) -> Vec<(String, Rule)> {
         let catalog = assist::catalog();
         let terms = (&catalog, limits, UrlRule::HttpsOnly);
@@ -297,7 +302,7 @@ mod tests {
         violations.iter().map(|it| (it.field().to_owned(), it.rule())).collect()
     }
 
-    /// The rules that the attribute breaks in an otherwise sound draft.
+    /// Returns the rules that the attribute breaks in an otherwise valid draft.
     fn rules(attribute: &str, value: Value) -> Vec<Rule> {
         let mut draft =
             json!({"name": "a", "url": "https://a.example/", "subscriptions": [{"event_id": 13}]});
@@ -408,7 +413,7 @@ mod tests {
         assert_eq!(with(json!([[7], null, 7])), [Rule::WrongType, Rule::WrongType]);
     }
 
-    /// At most two subscriptions, and three departments in each.
+    /// Checks with limits of two subscriptions, and three departments in each.
     fn short(draft: Value, present: Option<&Webhook>) -> Vec<(String, Rule)> {
         let draft: WebhookDraft = serde_json::from_value(draft).expect("every object is a draft");
         let limits = Limits::default().with_subscriptions(2).with_departments(3);

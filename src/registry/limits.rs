@@ -1,4 +1,6 @@
-/// How much a tenant may register.
+//! The limits on what a tenant may register.
+
+/// The limits on what a tenant may register.
 ///
 /// ```
 /// use hookwire::registry::Limits;
@@ -18,82 +20,82 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Sets the webhooks that a tenant may have, disabled ones counting. Default 20, as Zoho Assist.
+    /// Sets the maximum number of webhooks of a tenant, including disabled ones. Default 20, as in Zoho Assist.
     #[must_use]
     pub fn with_webhooks(self, webhooks: usize) -> Self {
         Self { webhooks, ..self }
     }
 
-    /// Sets the webhooks of a tenant that may subscribe to one event, disabled ones counting. Default
-    /// 10, as Zoho Assist.
+    /// Sets the maximum number of webhooks of a tenant that subscribe to the same event, including disabled ones.
+    /// Default 10, as in Zoho Assist.
     #[must_use]
     pub fn with_webhooks_per_event(self, webhooks_per_event: usize) -> Self {
         Self { webhooks_per_event, ..self }
     }
 
-    /// Sets the characters of a name. Default 100; the Zoho family has 50 to 150.
+    /// Sets the maximum number of characters of a name. Default 100; the Zoho family has 50 to 150.
     #[must_use]
     pub fn with_name_chars(self, name_chars: usize) -> Self {
         Self { name_chars, ..self }
     }
 
-    /// Sets the characters of a description. Default 250, as Zoho Connect.
+    /// Sets the maximum number of characters of a description. Default 250, as in Zoho Connect.
     #[must_use]
     pub fn with_desc_chars(self, desc_chars: usize) -> Self {
         Self { desc_chars, ..self }
     }
 
-    /// Sets the characters of a callback URL. Default 2048, ours; the Zoho family has 200 to 500.
+    /// Sets the maximum number of characters of a callback URL. Default 2048, our choice; the Zoho family has 200 to 500.
     #[must_use]
     pub fn with_url_chars(self, url_chars: usize) -> Self {
         Self { url_chars, ..self }
     }
 
-    /// Sets the subscriptions of a webhook. Default 100, ours: Zoho Assist has 18 events, and each is subscribed to
-    /// once. Of a draft with more, those beyond are not looked at.
+    /// Sets the maximum number of subscriptions of a webhook. Default 100, our choice: Zoho Assist has 18 events, and a
+    /// webhook subscribes to each at most once. Subscriptions beyond the limit are not checked.
     #[must_use]
     pub fn with_subscriptions(self, subscriptions: usize) -> Self {
         Self { subscriptions, ..self }
     }
 
-    /// Sets the departments of a subscription, each time that one is named. Default 250, ours: who wants most
-    /// departments can want all. Of a subscription with more, those beyond are not looked at.
+    /// Sets the maximum number of departments that a subscription lists. Default 250, our choice: a webhook for more
+    /// can subscribe for all. Departments beyond the limit are not checked.
     #[must_use]
     pub fn with_departments(self, departments: usize) -> Self {
         Self { departments, ..self }
     }
 
-    /// The webhooks that a tenant may have.
+    /// Returns the maximum number of webhooks of a tenant.
     pub const fn webhooks(&self) -> usize {
         self.webhooks
     }
 
-    /// The webhooks of a tenant that may subscribe to one event.
+    /// Returns the maximum number of webhooks of a tenant that subscribe to the same event.
     pub const fn webhooks_per_event(&self) -> usize {
         self.webhooks_per_event
     }
 
-    /// The characters that a name may have.
+    /// Returns the maximum number of characters of a name.
     pub const fn name_chars(&self) -> usize {
         self.name_chars
     }
 
-    /// The characters that a description may have.
+    /// Returns the maximum number of characters of a description.
     pub const fn desc_chars(&self) -> usize {
         self.desc_chars
     }
 
-    /// The characters that a callback URL may have.
+    /// Returns the maximum number of characters of a callback URL.
     pub const fn url_chars(&self) -> usize {
         self.url_chars
     }
 
-    /// The subscriptions that a webhook may have.
+    /// Returns the maximum number of subscriptions of a webhook.
     pub const fn subscriptions(&self) -> usize {
         self.subscriptions
     }
 
-    /// The departments that a subscription may name.
+    /// Returns the maximum number of departments that a subscription lists.
     pub const fn departments(&self) -> usize {
         self.departments
     }

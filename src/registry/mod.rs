@@ -1,8 +1,8 @@
-//! The rules over one tenant's webhooks: pure functions from what is asked and what is there to a
-//! change, or to every violation at once.
+//! The rules for one tenant's webhooks: pure functions from a request and the registered webhooks to a change, or
+//! to every violation at once.
 //!
-//! A [`Registry`] is all that a tenant has registered, at a [`Revision`]. A rule never changes it: it
-//! answers with a [`RegistryChange`], which a store commits against that revision.
+//! A [`Registry`] holds everything that a tenant has registered, at a [`Revision`]. The functions do not modify it:
+//! they return a [`RegistryChange`], which a store commits against that revision.
 //!
 //! ```
 //! use hookwire::{assist, WebhookDraft};

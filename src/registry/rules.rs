@@ -1,3 +1,5 @@
+//! The operations on a tenant's webhooks, each from a request and the registry to a change or a refusal.
+
 use thiserror::Error;
 
 use super::check::{UrlRule, check_draft};
@@ -8,29 +10,29 @@ use crate::model::{
     WebhookDraft, WebhookPatch,
 };
 
-/// What a tenant's webhooks are held against.
+/// The catalog, limits and URL rule by which a tenant's webhooks are checked.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "an argument list by name")]
 pub struct Terms<'a> {
-    /// The events that there are.
+    /// The events that a webhook can subscribe to.
     pub catalog: &'a Catalog,
-    /// How much the tenant may register; `None` when its edition has no webhooks.
+    /// The limits of the tenant; `None` if its edition has no webhooks.
     pub limits: Option<Limits>,
-    /// Which callback URLs are accepted.
+    /// The kinds of callback URL that are accepted.
     pub urls: UrlRule,
 }
 
-/// Why nothing was changed.
+/// The reason why a request was refused.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// What was asked for breaks rules: all of them.
+    /// The request breaks rules. All violations are listed.
     #[error("{}", join(.0))]
     Invalid(Vec<Violation>),
-    /// What was asked for is sound, but more than the tenant may have.
+    /// The request is valid, but exceeds limits of the tenant.
     #[error("{}", join(.0))]
     LimitReached(Vec<Violation>),
-    /// The tenant has no webhook of this id.
+    /// The tenant has no webhook with this id.
     #[error("there is no webhook {0}")]
     NotFound(HookId),
     /// The tenant's edition has no webhooks.
@@ -39,7 +41,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Every violation; none where the matter is another.
+    /// Returns the violations; none if the reason is another.
     pub fn into_violations(self) -> Vec<Violation> {
         match self {
             Self::Invalid(violations) | Self::LimitReached(violations) => violations,
@@ -52,12 +54,12 @@ fn join(violations: &[Violation]) -> String {
     violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// A new webhook, as `draft` asks for it.
+/// Creates the webhook that `draft` asks for.
 ///
 /// # Errors
 ///
-/// [`Refusal::Invalid`] with every violation, [`Refusal::LimitReached`] when limits alone stand against
-/// it, [`Refusal::NotInEdition`].
+/// Returns [`Refusal::Invalid`] with every violation, [`Refusal::LimitReached`] if the draft breaks only limits,
+/// or [`Refusal::NotInEdition`].
 pub fn create(
     draft: &WebhookDraft,
     secrets: SealedSecrets,
@@ -70,12 +72,13 @@ pub fn create(
     Ok(RegistryChange::Create(RegisteredWebhook { webhook, options, secrets, version, disabled: None }))
 }
 
-/// The webhook as `draft` asks for it, keeping its id, its secrets, its options, and its status where the
-/// draft names none.
+/// Replaces the attributes of a webhook by those of `draft`.
+///
+/// The id, the secrets and the options stay. The status stays if the draft has none.
 ///
 /// # Errors
 ///
-/// As [`create`], and [`Refusal::NotFound`].
+/// Returns the errors of [`create`], and [`Refusal::NotFound`].
 pub fn replace(
     hook_id: HookId,
     draft: &WebhookDraft,
@@ -87,11 +90,11 @@ pub fn replace(
     Ok(update(present, Backlog::Resume, |registered| registered.webhook = webhook))
 }
 
-/// The webhook with what `patch` names changed.
+/// Changes the attributes of a webhook that `patch` names.
 ///
 /// # Errors
 ///
-/// As [`replace`].
+/// Returns the errors of [`replace`].
 pub fn patch(
     hook_id: HookId,
     patch: &WebhookPatch,
@@ -102,12 +105,14 @@ pub fn patch(
     replace(hook_id, &draft, registry, terms)
 }
 
-/// The webhook enabled or disabled. No limit stands against it: disabled webhooks count as well. The
-/// backlog is that of a webhook which was disabled: one that is enabled keeps its deliveries.
+/// Enables or disables a webhook.
+///
+/// Limits are not checked, because disabled webhooks count too. `backlog` applies only if the webhook was disabled
+/// before.
 ///
 /// # Errors
 ///
-/// [`Refusal::NotFound`].
+/// Returns [`Refusal::NotFound`] if there is no such webhook.
 pub fn set_status(
     hook_id: HookId,
     status: Status,
@@ -115,16 +120,16 @@ pub fn set_status(
     registry: &Registry,
 ) -> Result<RegistryChange, Refusal> {
     let present = find(hook_id, registry)?;
-    let waits = !present.webhook.status().is_enabled();
-    let backlog = if waits { backlog } else { Backlog::Resume };
+    let was_enabled = present.webhook.status().is_enabled();
+    let backlog = if was_enabled { Backlog::Resume } else { backlog };
     Ok(update(present, backlog, |it| it.webhook = it.webhook.clone().with_status(status)))
 }
 
-/// The webhook with other options, and the secrets that they need.
+/// Sets the options of a webhook, and the secrets that their signature scheme requires.
 ///
 /// # Errors
 ///
-/// [`Refusal::NotFound`].
+/// Returns [`Refusal::NotFound`] if there is no such webhook.
 pub fn set_options(
     hook_id: HookId,
     options: DeliveryOptions,
@@ -135,11 +140,11 @@ pub fn set_options(
     Ok(update(find(hook_id, registry)?, Backlog::Resume, set))
 }
 
-/// The webhook with other secrets.
+/// Sets the secrets of a webhook.
 ///
 /// # Errors
 ///
-/// [`Refusal::NotFound`].
+/// Returns [`Refusal::NotFound`] if there is no such webhook.
 pub fn set_secrets(
     hook_id: HookId,
     secrets: SealedSecrets,
@@ -148,11 +153,11 @@ pub fn set_secrets(
     Ok(update(find(hook_id, registry)?, Backlog::Resume, |it| it.secrets = secrets))
 }
 
-/// The webhook gone.
+/// Deletes a webhook.
 ///
 /// # Errors
 ///
-/// [`Refusal::NotFound`].
+/// Returns [`Refusal::NotFound`] if there is no such webhook.
 pub fn delete(hook_id: HookId, registry: &Registry) -> Result<RegistryChange, Refusal> {
     find(hook_id, registry).map(|_| RegistryChange::Delete(hook_id))
 }
@@ -161,7 +166,7 @@ fn find(hook_id: HookId, registry: &Registry) -> Result<&RegisteredWebhook, Refu
     registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))
 }
 
-/// A webhook that is enabled by whichever change is no longer one that hookwire disabled.
+/// Changes a webhook. Every change that leaves it enabled clears the reason for which hookwire disabled it.
 fn update(
     present: &RegisteredWebhook,
     backlog: Backlog,
@@ -176,7 +181,7 @@ fn update(
     RegistryChange::Update(registered, backlog)
 }
 
-/// The webhook that `draft` asks for, in place of `present` if there is one.
+/// Checks the webhook that `draft` asks for, which replaces `present` if there is one.
 fn check(
     draft: &WebhookDraft,
     hook_id: HookId,
@@ -194,7 +199,7 @@ fn check(
     }
 }
 
-/// A webhook that is there may stay as it is, even where the limits were lowered since.
+/// Checks the limits. What a webhook has already may stay, even if a limit was lowered.
 fn over_limits(
     subscriptions: &[Subscription],
     present: Option<&Webhook>,
@@ -203,17 +208,19 @@ fn over_limits(
 ) -> Vec<Violation> {
     let mut over = Vec::new();
     if present.is_none() && registry.webhooks.len() >= limits.webhooks() {
-        let (number, most) = (registry.webhooks.len(), limits.webhooks());
-        let message = format!("there are {number} webhooks, and at most {most} are allowed; delete one");
+        let count = registry.webhooks.len();
+        let max = limits.webhooks();
+        let message = format!("there are {count} webhooks, and at most {max} are allowed; delete one");
         over.push(limit("webhooks", message));
     }
     let had = |event| present.is_some_and(|webhook| webhook.subscription(event).is_some());
     for (index, subscription) in subscriptions.iter().enumerate() {
         let event = subscription.event_id();
-        let (number, most) = (registry.subscribers(event), limits.webhooks_per_event());
-        if !had(event) && number >= most {
+        let count = registry.subscribers(event);
+        let max = limits.webhooks_per_event();
+        if !had(event) && count >= max {
             let message =
-                format!("{number} webhooks have event {event}, and at most {most} may; take it from one");
+                format!("{count} webhooks have event {event}, and at most {max} may; take it from one");
             over.push(limit(&format!("subscriptions[{index}].event_id"), message));
         }
     }
@@ -226,7 +233,7 @@ fn limit(field: &str, message: String) -> Violation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::applied;
+    use super::super::state::applied;
     use super::*;
     use crate::assist;
     use crate::model::{DisableReason, EventId};
@@ -239,7 +246,7 @@ mod tests {
         decide(Terms { catalog: &catalog, limits, urls: UrlRule::HttpsOnly })
     }
 
-    /// At most three webhooks, two for each event.
+    /// Limits of three webhooks, and two for each event.
     fn small() -> Option<Limits> {
         Some(Limits::default().with_webhooks(3).with_webhooks_per_event(2))
     }
@@ -253,7 +260,7 @@ mod tests {
         with_terms(small(), |terms| create(draft, SealedSecrets::new("sealed"), registry, terms))
     }
 
-    /// A registry with one webhook for each of these lists of events.
+    /// Creates a registry with one webhook for each of these lists of events.
     fn registry_of(webhooks: &[&[u32]]) -> Registry {
         webhooks.iter().fold(Registry::default(), |registry, events| {
             let change = create_in(&registry, &draft(events)).expect("within the limits");
@@ -261,7 +268,7 @@ mod tests {
         })
     }
 
-    /// The fields whose limit stands against it; none when it is within the limits.
+    /// Returns the fields whose limit is exceeded; none if it is within the limits.
     fn full(decided: Result<RegistryChange, Refusal>) -> Vec<String> {
         match decided {
             Ok(_) => Vec::new(),
@@ -374,7 +381,7 @@ mod tests {
         assert_eq!((new.secrets.expose().as_ref(), new.disabled), (b"sealed".as_slice(), None));
     }
 
-    /// The only webhook of the registry, as hookwire disabled it, with options of its own.
+    /// Creates a registry of one webhook that hookwire disabled and that has options of its own.
     fn disabled() -> (Registry, RegisteredWebhook) {
         let mut registry = registry_of(&[&[5]]);
         let only = &mut registry.webhooks[0];

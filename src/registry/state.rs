@@ -1,52 +1,54 @@
+//! A tenant's registry, and the changes that a store applies to it.
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeliveryOptions, DisableReason, EventId, HookId, SealedSecrets, Webhook};
+use crate::model::{DeliveryOptions, DisableReason, EventId, HookId, SealedSecrets, Webhook, number};
 
-/// All that one tenant has registered.
+/// Everything that a tenant has registered.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
 pub struct Registry {
-    /// How often it was changed.
+    /// The number of changes so far.
     pub revision: Revision,
-    /// The id of the next webhook: one more than any that ever was.
+    /// The id of the next webhook, greater than every id so far.
     pub next_hook_id: HookId,
     /// The webhooks, by ascending id.
     pub webhooks: Vec<RegisteredWebhook>,
 }
 
 impl Registry {
-    /// The webhook with this id.
+    /// Returns the webhook with this id.
     pub fn get(&self, hook_id: HookId) -> Option<&RegisteredWebhook> {
         self.webhooks.iter().find(|registered| registered.hook_id() == hook_id)
     }
 
-    /// How many webhooks subscribe to `event`; disabled ones count.
+    /// Returns the number of webhooks that subscribe to `event`, including disabled ones.
     pub fn subscribers(&self, event: EventId) -> usize {
         let webhooks = self.webhooks.iter().map(|registered| &registered.webhook);
         webhooks.filter(|webhook| webhook.subscription(event).is_some()).count()
     }
 }
 
-/// What a tenant has that never registered anything: nothing, and ids from 1.
+/// The registry of a new tenant: empty, with ids from 1.
 impl Default for Registry {
     fn default() -> Self {
         Self { revision: Revision::default(), next_hook_id: HookId::new(1), webhooks: Vec::new() }
     }
 }
 
-/// A webhook with everything that stands beside it.
+/// A webhook with its options, secrets and state.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
 pub struct RegisteredWebhook {
     /// The webhook.
     pub webhook: Webhook,
-    /// Its settings outside the Zoho attributes.
+    /// Its delivery settings.
     pub options: DeliveryOptions,
     /// Its signing keys, as the service sealed them.
     pub secrets: SealedSecrets,
-    /// How often it was changed.
+    /// The number of changes so far.
     pub version: Version,
-    /// Why hookwire disabled it, if it did.
+    /// The reason for which hookwire disabled it, if it did.
     pub disabled: Option<DisableReason>,
 }
 
@@ -78,59 +80,54 @@ impl RegisteredWebhook {
         self.webhook.hook_id()
     }
 
-    /// Whether `new` has another receiver, or is enabled anew, so that what was known of the receiver no
-    /// longer counts.
+    /// Returns whether `new` has another URL or has just been enabled, so that the lane's health starts anew.
     pub fn starts_afresh_as(&self, new: &Self) -> bool {
         let enabled = !self.webhook.status().is_enabled() && new.webhook.status().is_enabled();
         enabled || self.webhook.url() != new.webhook.url()
     }
 }
 
-/// One change of a tenant's registry.
+/// A change to a tenant's registry.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "stores carry out each of them")]
 pub enum RegistryChange {
-    /// A new webhook takes the next id.
+    /// Adds a webhook, which has the next id.
     Create(RegisteredWebhook),
-    /// The webhook goes, and its waiting deliveries end.
+    /// Deletes a webhook and cancels its pending deliveries.
     Delete(HookId),
-    /// The webhook of the same id becomes this one.
+    /// Replaces the webhook with the same id.
     Update(RegisteredWebhook, Backlog),
 }
 
-/// What becomes of the deliveries that wait while a webhook changes.
+/// The treatment of the pending deliveries of a webhook that changes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores carry out each of them")]
 pub enum Backlog {
-    /// They end as cancelled.
+    /// They are cancelled.
     Drop,
-    /// They stay, and are sent while the webhook is enabled.
+    /// They stay, and are sent as long as the webhook is enabled.
     #[default]
     Resume,
 }
 
-/// How often a tenant's registry was changed: what a change is committed against.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
-pub struct Revision(u64);
+number! {
+    /// The number of changes to a tenant's registry so far. A change is committed against the revision that it was
+    /// decided on.
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(transparent)]
+    Revision(u64)
+}
 
-/// How often a webhook was changed: what an automatic disabling is held against.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
-pub struct Version(u64);
+number! {
+    /// The number of changes to a webhook so far. hookwire disables a webhook only if its version is still
+    /// the one whose attempts failed.
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(transparent)]
+    Version(u64)
+}
 
 impl Revision {
-    /// The revision with this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The revision after this one.
+    /// Returns the revision after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -138,21 +135,31 @@ impl Revision {
 }
 
 impl Version {
-    /// The version with this number.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-
-    /// The version after this one.
+    /// Returns the version after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
+}
+
+/// Applies a change as a store does.
+#[cfg(test)]
+pub(super) fn applied(mut registry: Registry, change: RegistryChange) -> Registry {
+    registry.revision = registry.revision.next();
+    let has_id = |id: HookId| move |it: &RegisteredWebhook| it.hook_id() == id;
+    match change {
+        RegistryChange::Create(new) => {
+            assert_eq!(new.hook_id(), registry.next_hook_id);
+            registry.next_hook_id = HookId::new(registry.next_hook_id.get() + 1);
+            registry.webhooks.push(new);
+        }
+        RegistryChange::Delete(id) => registry.webhooks.retain(|it| !has_id(id)(it)),
+        RegistryChange::Update(new, _) => {
+            let at = registry.webhooks.iter().position(has_id(new.hook_id()));
+            registry.webhooks[at.expect("an update of what is there")] = new;
+        }
+    }
+    registry
 }
 
 #[cfg(test)]

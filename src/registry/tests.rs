@@ -9,31 +9,14 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
-use super::{Limits, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms, UrlRule};
-use super::{create, delete, patch, replace};
+use super::check::UrlRule;
+use super::limits::Limits;
+use super::rules::{Refusal, Terms, create, delete, patch, replace};
+use super::state::{RegisteredWebhook, Registry, RegistryChange, applied};
 use crate::assist;
 use crate::model::{Catalog, DeptSet, EventId, HookId, SealedSecrets, Webhook, WebhookDraft, WebhookPatch};
 
-/// The registry as a store would leave it after the change.
-pub(super) fn applied(mut registry: Registry, change: RegistryChange) -> Registry {
-    registry.revision = registry.revision.next();
-    let place = |id: HookId| move |it: &RegisteredWebhook| it.hook_id() == id;
-    match change {
-        RegistryChange::Create(new) => {
-            assert_eq!(new.hook_id(), registry.next_hook_id);
-            registry.next_hook_id = HookId::new(registry.next_hook_id.get() + 1);
-            registry.webhooks.push(new);
-        }
-        RegistryChange::Delete(id) => registry.webhooks.retain(|it| !place(id)(it)),
-        RegistryChange::Update(new, _) => {
-            let at = registry.webhooks.iter().position(place(new.hook_id()));
-            registry.webhooks[at.expect("an update of what is there")] = new;
-        }
-    }
-    registry
-}
-
-/// Any JSON value, a few levels deep.
+/// Generates any JSON value, a few levels deep.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -51,13 +34,13 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Mostly `sound`, sometimes any JSON in its place.
+/// Generates `sound` mostly, and any JSON sometimes.
 fn or_anything(sound: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Value> {
     prop_oneof![40 => sound, 1 => any_json()].boxed()
 }
 
-/// A number, or the same number as a string.
-fn long(numbers: impl Strategy<Value = i64> + 'static) -> BoxedStrategy<Value> {
+/// Generates a number, or the same number as a string.
+fn integer(numbers: impl Strategy<Value = i64> + 'static) -> BoxedStrategy<Value> {
     let either = (numbers, any::<bool>());
     either.prop_map(|(n, text)| if text { json!(n.to_string()) } else { json!(n) }).boxed()
 }
@@ -75,10 +58,10 @@ fn url() -> BoxedStrategy<Value> {
 }
 
 fn subscriptions() -> BoxedStrategy<Value> {
-    let some = |ids: Range<usize>| vec(or_anything(long(any::<i64>())), ids).prop_map(Value::from);
+    let some = |ids: Range<usize>| vec(or_anything(integer(any::<i64>())), ids).prop_map(Value::from);
     let dept_ids = prop_oneof![8 => some(1..4), 1 => some(0..1), 1 => any_json()];
     let dept_ids = proptest::option::weighted(0.3, dept_ids);
-    let event_id = prop_oneof![30 => long(0..18_i64), 1 => long(-1..19_i64), 1 => any_json()];
+    let event_id = prop_oneof![30 => integer(0..18_i64), 1 => integer(-1..19_i64), 1 => any_json()];
     let subscription = (event_id, dept_ids).prop_map(|(event_id, dept_ids)| match dept_ids {
         Some(dept_ids) => json!({"event_id": event_id, "dept_ids": dept_ids}),
         None => json!({ "event_id": event_id }),
@@ -87,7 +70,7 @@ fn subscriptions() -> BoxedStrategy<Value> {
     prop_oneof![30 => list, 1 => Just(json!([]))].boxed()
 }
 
-/// An object with the attributes of a webhook, some of them left out, some unsound.
+/// Generates an object with the attributes of a webhook, of which some are missing or invalid.
 fn attributes() -> BoxedStrategy<Value> {
     let text = |often: &'static str, rarely: &'static str| {
         prop_oneof![8 => often, 1 => rarely].prop_map(Value::from).boxed()
@@ -101,7 +84,7 @@ fn attributes() -> BoxedStrategy<Value> {
         attribute("desc", 0.5, text("[a-zé \n]{0,6}", "é{249,251}|\u{0}")),
         attribute("url", 0.98, url()),
         attribute("ignore_src", 0.5, text("[a-z]{1,3}", "é{127,129}|")),
-        attribute("status", 0.5, prop_oneof![9 => long(0..2_i64), 1 => long(-1..3_i64)].boxed()),
+        attribute("status", 0.5, prop_oneof![9 => integer(0..2_i64), 1 => integer(-1..3_i64)].boxed()),
         attribute("subscriptions", 0.98, subscriptions()),
         attribute("hook_id", 0.2, any_json().boxed()),
         attribute("unknown", 0.1, any_json().boxed()),
@@ -133,15 +116,14 @@ fn json_of(webhook: &Webhook) -> Value {
     serde_json::to_value(webhook).expect("a webhook serialises")
 }
 
-/// A registry with this webhook alone, and what a webhook is that was created from a draft; `None` for a
-/// draft that was refused.
+/// Creates a webhook from a draft, and a registry with it alone. Returns `None` if the draft is refused.
 fn alone(draft: Value) -> Option<(Registry, RegisteredWebhook)> {
     let draft = serde_json::from_value(draft).ok()?;
     let new = created(&draft, &Registry::default()).ok()?;
     Some((applied(Registry::default(), RegistryChange::Create(new.clone())), new))
 }
 
-/// Every rule that holds for a webhook by itself, told without the code that checks drafts.
+/// Asserts every rule for a webhook by itself, without the code that checks drafts.
 fn assert_sound(webhook: &Webhook) {
     let chars = |text: &str| text.chars().count();
     assert!((1..=100).contains(&chars(webhook.name())) && !webhook.name().trim().is_empty());
@@ -158,7 +140,7 @@ fn assert_sound(webhook: &Webhook) {
     assert_eq!(&serde_json::from_str::<Webhook>(&text).expect("its own JSON"), webhook);
 }
 
-/// What came of a request that may be anything: a sound webhook, or at least one violation.
+/// Asserts that a request led to a valid webhook, or to at least one violation.
 fn assert_sound_or_violations(decided: &Result<RegisteredWebhook, Refusal>) {
     match decided {
         Ok(registered) => assert_sound(&registered.webhook),
@@ -255,7 +237,7 @@ proptest! {
     }
 }
 
-/// One change, if nothing stands against it: twice as many creations as replacements and deletions.
+/// Applies one change unless it is refused, with twice as many creations as replacements and deletions.
 fn step(registry: Registry, limits: Limits, (kind, id, events): (u8, HookId, &[u32])) -> Registry {
     let catalog = assist::catalog();
     let terms = terms(&catalog, limits);

@@ -1,3 +1,5 @@
+//! Draws values from the bytes of a fuzz input.
+
 /// Takes values off a string of bytes; where it ends, all is zero, so that every string makes a case.
 #[derive(Debug)]
 pub(crate) struct Input<'a>(&'a [u8]);

@@ -1,11 +1,14 @@
-//! Whole worlds of services on paused time, each drawn from one seed, and what must hold in all of them.
+//! Simulated worlds of services on paused time, each drawn from one seed, and the promises that hold in all of them.
 //!
 //! `HOOKWIRE_SEEDS=20000` runs that many worlds, `HOOKWIRE_SEED=7` that one with its whole trace when it
 //! fails.
 
+mod actor;
 mod acts;
+mod bug;
 mod catches;
 mod ledger;
+mod play;
 mod prng;
 mod process;
 mod receivers;
@@ -18,17 +21,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use catches::Bug;
-use world::Ending;
+use play::play;
 
-/// Runs the world of a seed.
-fn play(seed: u64, bug: Option<Bug>) -> Ending {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
-    runtime.block_on(world::run(seed, bug))
-}
-
-/// Tells what went wrong in the world of a seed, and how to see it again.
+/// Runs the world of a seed. Returns its first violation, and how to replay it.
 fn complaint(seed: u64, last: usize) -> Option<String> {
     let Ok(ending) = catch_unwind(AssertUnwindSafe(|| play(seed, None))) else {
         return Some(format!("seed {seed} panicked; {}", command(seed)));
@@ -53,7 +48,8 @@ fn every_promise_holds_in_every_world() {
         let complaint = complaint(seed, usize::MAX);
         return assert!(complaint.is_none(), "{}", complaint.unwrap_or_default());
     }
-    let (seeds, next) = (number_from("HOOKWIRE_SEEDS").unwrap_or(500), AtomicU64::new(0));
+    let seeds = number_from("HOOKWIRE_SEEDS").unwrap_or(500);
+    let next = AtomicU64::new(0);
     let draw = || Some(next.fetch_add(1, Ordering::SeqCst)).filter(|seed| *seed < seeds);
     let work = || std::iter::from_fn(draw).filter_map(|seed| complaint(seed, 0)).collect::<Vec<_>>();
     let workers = thread::available_parallelism().map_or(1, Into::into);
@@ -67,7 +63,8 @@ fn every_promise_holds_in_every_world() {
 #[test]
 fn a_seed_replays_exactly() {
     for seed in 0..20 {
-        let (first, second) = (play(seed, None), play(seed, None));
+        let first = play(seed, None);
+        let second = play(seed, None);
         let differs = first.lines.iter().zip(&second.lines).find(|(one, other)| one != other);
         assert_eq!(first.hash, second.hash, "seed {seed} differs at {differs:?}");
     }
@@ -87,7 +84,7 @@ fn whatever_can_happen_does() {
     panic!("these never happen: {missing:?}");
 }
 
-/// What some line of some trace must tell.
+/// The texts that must appear in some line of some trace.
 const HAPPENINGS: [&str; 31] = [
     " begins",
     "Again(",

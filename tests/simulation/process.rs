@@ -1,4 +1,4 @@
-//! One process of the world: it lives until it is killed, and from then on nothing of it takes effect.
+//! A process of the world, and the network to its store. Once it is killed, its calls have no effect.
 
 use std::future::pending;
 use std::sync::Mutex;
@@ -11,25 +11,25 @@ use crate::prng::Prng;
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) number: usize,
-    /// How far its clock is ahead.
+    /// The time by which its clock is ahead.
     pub(crate) skew: Duration,
     dead: AtomicBool,
-    weather: Mutex<Weather>,
+    network: Mutex<Network>,
 }
 
-/// How the network between a process and its store behaves.
+/// The network between a process and its store.
 #[derive(Debug)]
-struct Weather {
+struct Network {
     prng: Prng,
-    /// How many calls of a hundred fail.
+    /// The percentage of calls that fail.
     failing: u64,
-    /// How many calls of a hundred take their time.
+    /// The percentage of calls that are slow.
     slow: u64,
 }
 
-/// What happens to one call of the store.
+/// The delays and the failure of one call of the store.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Gust {
+pub(crate) struct CallFaults {
     pub(crate) before: Duration,
     pub(crate) fails: Option<Failing>,
     pub(crate) after: Duration,
@@ -39,24 +39,25 @@ pub(crate) struct Gust {
 pub(crate) enum Failing {
     /// The call never reaches the store.
     Before,
-    /// It takes effect, but its answer is lost.
+    /// The call takes effect, but its answer is lost.
     After,
 }
 
 impl Process {
-    /// A process in weather of its own.
+    /// Creates a process with a network of its own.
     pub(crate) fn new(number: usize, mut prng: Prng) -> Self {
         let skew = Duration::from_millis(if prng.chance(30) { 0 } else { prng.below(10 * 60 * 1000) });
-        let (failing, slow) = (prng.below(25), prng.below(12));
-        let weather = Mutex::new(Weather { prng, failing, slow });
-        Self { number, skew, dead: AtomicBool::new(false), weather }
+        let failing = prng.below(25);
+        let slow = prng.below(12);
+        let network = Mutex::new(Network { prng, failing, slow });
+        Self { number, skew, dead: AtomicBool::new(false), network }
     }
 
-    /// From now on nothing fails.
-    pub(crate) fn calm(&self) {
-        let mut weather = self.weather.lock().expect("whole");
-        weather.failing = 0;
-        weather.slow = 0;
+    /// Lets no call fail from now on.
+    pub(crate) fn stop_failing(&self) {
+        let mut network = self.network.lock().expect("whole");
+        network.failing = 0;
+        network.slow = 0;
     }
 
     pub(crate) fn kill(&self) {
@@ -67,24 +68,26 @@ impl Process {
         self.dead.load(Ordering::SeqCst)
     }
 
-    /// Goes on only in a process that lives.
+    /// Returns at once, and never in a process that was killed.
     pub(crate) async fn live(&self) {
         if self.is_dead() {
             pending::<()>().await;
         }
     }
 
-    pub(crate) fn gust(&self) -> Gust {
-        let mut weather = self.weather.lock().expect("whole");
-        let (failing, slow) = (weather.failing, weather.slow);
-        let prng = &mut weather.prng;
+    /// Draws the faults of the next call.
+    pub(crate) fn draw_faults(&self) -> CallFaults {
+        let mut network = self.network.lock().expect("whole");
+        let failing = network.failing;
+        let slow = network.slow;
+        let prng = &mut network.prng;
         let fails =
             prng.chance(failing).then(|| if prng.chance(50) { Failing::Before } else { Failing::After });
-        Gust { before: delay(prng, slow), fails, after: delay(prng, slow) }
+        CallFaults { before: delay(prng, slow), fails, after: delay(prng, slow) }
     }
 }
 
-/// Mostly a few milliseconds or none; sometimes longer than a lease.
+/// Draws a delay: a few milliseconds or none mostly, and sometimes more than a lease.
 fn delay(prng: &mut Prng, slow: u64) -> Duration {
     match (prng.chance(slow), prng.below(10)) {
         (true, 0) => prng.millis(10_000, 60_000),

@@ -1,4 +1,4 @@
-//! The store as one process sees it: watched at the store's side, with weather in between.
+//! The store as one process sees it: watched at the store's side, with a network in between that fails.
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use hookwire::store::{
 };
 use tokio::time::sleep;
 
-use crate::catches::Bug;
+use crate::bug::Bug;
 use crate::ledger::Ledger;
 use crate::process::{Failing, Process};
 
@@ -28,19 +28,19 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Carries a call to the store and its answer back, as the weather lets it.
+    /// Carries a call to the store and its answer back, as the network lets it.
     async fn carry<T>(
         &self,
         effect: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let gust = self.process.gust();
-        self.pass(gust.before).await;
-        if gust.fails == Some(Failing::Before) {
+        let faults = self.process.draw_faults();
+        self.pass(faults.before).await;
+        if faults.fails == Some(Failing::Before) {
             return Err(StoreErrorKind::Unavailable.into());
         }
         let answer = effect.await;
-        self.pass(gust.after).await;
-        match gust.fails {
+        self.pass(faults.after).await;
+        match faults.fails {
             Some(_) => Err(StoreErrorKind::Unavailable.into()),
             None => answer,
         }
@@ -94,7 +94,7 @@ impl Link {
     async fn routed(
         &self,
         tenant: &TenantId,
-        occasion: routing::Occasion<'_>,
+        occasion: routing::RoutingKey<'_>,
         message: &MessageId,
         routing: &Routing,
     ) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! One world: a store, processes that come and go, and what their users do, all drawn from one seed.
+//! One world: a store, processes that start and end, and their receivers and users, all drawn from one seed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
-use crate::acts::{self, Actor, EVENTS};
-use crate::catches::Bug;
+use crate::actor::{self, Actor, EVENTS};
+use crate::bug::Bug;
 use crate::ledger::Ledger;
 use crate::prng::Prng;
 use crate::process::Process;
@@ -25,13 +25,14 @@ use crate::receivers::{Receivers, Wire};
 use crate::store::Link;
 use crate::verdict::judge;
 
-/// What came of a world.
+/// The result of a world.
 pub(crate) struct Ending {
     pub(crate) violations: Vec<String>,
     pub(crate) lines: Vec<String>,
     pub(crate) hash: u64,
 }
 
+/// A store, the processes on it, their receivers and users.
 pub(crate) struct World {
     pub(crate) prng: Prng,
     pub(crate) clock: TokioClock,
@@ -41,10 +42,10 @@ pub(crate) struct World {
     receivers: Arc<Receivers>,
     bug: Option<Arc<Bug>>,
     pub(crate) tenants: Vec<TenantId>,
-    /// Machines with the process that runs on each, if one does.
+    /// The machines, each with its running process if there is one.
     pub(crate) machines: Vec<Option<Running>>,
     processes: usize,
-    /// What users are doing.
+    /// The calls of users that are under way.
     pub(crate) users: JoinSet<()>,
     pub(crate) hosts: u64,
     pub(crate) messages: u64,
@@ -56,21 +57,6 @@ pub(crate) struct Running {
     pub(crate) hooks: Webhooks,
     stop: Arc<Notify>,
     dispatcher: JoinHandle<()>,
-}
-
-pub(crate) async fn run(seed: u64, bug: Option<Bug>) -> Ending {
-    let mut world = World::new(seed, bug.map(Arc::new));
-    world.settle_in().await;
-    let acts = world.prng.between(25, 60);
-    for _ in 0..acts {
-        acts::act(&mut world);
-        let pause = world.prng.pick(&[10, 100, 1_000, 10_000, 40_000]).copied().unwrap_or(10);
-        sleep(world.prng.millis(0, pause)).await;
-    }
-    world.calm().await;
-    world.wait_for_the_end().await;
-    world.ask_the_canary().await;
-    world.finish().await
 }
 
 fn policy(seed: u64, prng: &mut Prng) -> Policy {
@@ -87,14 +73,15 @@ fn policy(seed: u64, prng: &mut Prng) -> Policy {
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     let delays = [Duration::from_secs(5), Duration::from_secs(30), minutes(4), minutes(15)];
     let retry = RetryPolicy::default().with_delays(delays).with_max_retry_after(minutes(8));
-    let disable = DisablePolicy::default().with_after(minutes(20)).with_apart(minutes(5));
+    let disable = DisablePolicy::default().with_after(minutes(20)).with_min_span(minutes(5));
     policy.with_retry(retry).with_disable(disable).with_expires(minutes(prng.between(60, 180)))
 }
 
 impl World {
-    fn new(seed: u64, bug: Option<Arc<Bug>>) -> Self {
+    pub(crate) fn new(seed: u64, bug: Option<Arc<Bug>>) -> Self {
         let mut prng = Prng::new(seed);
-        let (clock, policy) = (TokioClock::new(), policy(seed, &mut prng));
+        let clock = TokioClock::new();
+        let policy = policy(seed, &mut prng);
         let tenants = (0..prng.between(1, 3)).map(|n| TenantId::new(format!("t{n}")).expect("short"));
         Self {
             clock,
@@ -113,15 +100,22 @@ impl World {
         }
     }
 
-    /// A service of a new process.
+    /// Creates a process with its service.
     fn service(&mut self) -> (Arc<Process>, Webhooks) {
         let process = Arc::new(Process::new(self.processes, self.prng.fork()));
         self.processes += 1;
         self.ledger.note(&format!("start p{} ahead by {:?}", process.number, process.skew));
-        let (memory, ledger, bug) =
-            (Arc::clone(&self.memory), Arc::clone(&self.ledger), self.bug.as_ref().map(Arc::clone));
-        let link = Link { memory, process: Arc::clone(&process), ledger: Arc::clone(&ledger), bug };
-        let wire = Wire { process: Arc::clone(&process), ledger, receivers: Arc::clone(&self.receivers) };
+        let link = Link {
+            memory: Arc::clone(&self.memory),
+            process: Arc::clone(&process),
+            ledger: Arc::clone(&self.ledger),
+            bug: self.bug.as_ref().map(Arc::clone),
+        };
+        let wire = Wire {
+            process: Arc::clone(&process),
+            ledger: Arc::clone(&self.ledger),
+            receivers: Arc::clone(&self.receivers),
+        };
         let builder = Webhooks::builder(assist::catalog()).store(link).transport(wire);
         let builder = builder.policy(self.policy.clone()).clock(self.clock.ahead_by(process.skew));
         (process, builder.build().expect("a sound service"))
@@ -134,7 +128,7 @@ impl World {
         self.machines[machine] = Some(Running { process, hooks, stop, dispatcher });
     }
 
-    /// Ends a process without warning.
+    /// Kills a process.
     pub(crate) fn crash(&mut self, machine: usize) {
         let Some(running) = self.machines[machine].take() else { return };
         self.ledger.stop(&running.process, "kill");
@@ -142,19 +136,19 @@ impl World {
         running.dispatcher.abort();
     }
 
-    /// Stops a dispatcher as a service does at its end; after a while the process starts another.
+    /// Stops a dispatcher gracefully. The process starts another after a while.
     pub(crate) fn bounce(&self, machine: usize) {
         let Some(running) = &self.machines[machine] else { return };
         self.ledger.stop(&running.process, "stop the dispatcher of");
         running.stop.notify_one();
     }
 
-    /// Whoever can act for a tenant now.
+    /// Picks a running process that serves a tenant.
     pub(crate) fn actor(&mut self, tenant: &TenantId) -> Option<Actor> {
         let running: Vec<_> = self.machines.iter().flatten().collect();
         let running = *self.prng.pick(&running)?;
-        let (process, tenant) = (Arc::clone(&running.process), running.hooks.tenant(tenant.clone()));
-        Some(Actor { process, tenant, ledger: Arc::clone(&self.ledger) })
+        let tenant = running.hooks.tenant(tenant.clone());
+        Some(Actor { process: Arc::clone(&running.process), tenant, ledger: Arc::clone(&self.ledger) })
     }
 
     pub(crate) fn draft(&mut self, tenant: &TenantId) -> WebhookDraft {
@@ -164,39 +158,39 @@ impl World {
         if self.prng.chance(50) { draft.subscribe(EVENTS[1]) } else { draft }
     }
 
-    async fn settle_in(&mut self) {
+    pub(crate) async fn start_all(&mut self) {
         (0..self.machines.len()).for_each(|machine| self.start(machine));
         for tenant in self.tenants.clone() {
             for _ in 0..self.prng.between(1, 2) {
                 let draft = self.draft(&tenant);
                 let actor = self.actor(&tenant).expect("all run");
-                acts::create(actor, draft).await;
+                actor::create(actor, draft).await;
             }
         }
     }
 
-    /// From now on nothing fails but receivers.
-    async fn calm(&mut self) {
+    /// Lets nothing fail from now on but receivers, and enables most webhooks.
+    pub(crate) async fn stop_failing(&mut self) {
         self.ledger.note("calm");
         for machine in 0..self.machines.len() {
             match &self.machines[machine] {
-                Some(running) => running.process.calm(),
+                Some(running) => running.process.stop_failing(),
                 None => self.start(machine),
             }
-            self.machines[machine].iter().for_each(|running| running.process.calm());
+            self.machines[machine].iter().for_each(|running| running.process.stop_failing());
         }
         while self.users.join_next().await.is_some() {}
         let hooks: Vec<_> = self.ledger.book().hosts.values().cloned().collect();
         for hook in hooks {
             if self.prng.chance(70) {
                 let actor = self.actor(&hook.0).expect("all run");
-                acts::enable(actor, hook.1, hookwire::registry::Backlog::Resume).await;
+                actor::enable(actor, hook.1, hookwire::registry::Backlog::Resume).await;
             }
         }
     }
 
-    async fn wait_for_the_end(&self) {
-        // What was redelivered last may wait as long again.
+    pub(crate) async fn wait_for_the_end(&self) {
+        // The last redelivery may wait as long again.
         let most = self.policy.expires() * 2 + Duration::from_secs(60 * 60);
         let started = self.clock.now();
         while self.is_busy().await {
@@ -208,7 +202,7 @@ impl World {
         }
     }
 
-    /// Whether a delivery waits, or an event to be routed, which is not counted before it has deliveries.
+    /// Returns whether a delivery is pending, or an event waits to be routed, which the statistics do not count.
     async fn is_busy(&self) -> bool {
         let stats = self.memory.stats(&StatsScope::All).await;
         if stats.expect("memory answers").pending > 0 {
@@ -224,18 +218,18 @@ impl World {
         false
     }
 
-    /// What another process publishes is delivered promptly, and tried again promptly.
-    async fn ask_the_canary(&mut self) {
+    /// Checks that an event of another process is delivered promptly, and retried promptly.
+    pub(crate) async fn check_promptness(&mut self) {
         let name = TenantId::new("canary").expect("short");
         self.tenants.push(name.clone());
         let (process, hooks) = self.service();
-        process.calm();
+        process.stop_failing();
         let draft = WebhookDraft::new("canary", "https://canary-h0.example/").subscribe(EVENTS[0]);
         let actor = Actor { process, tenant: hooks.tenant(name.clone()), ledger: Arc::clone(&self.ledger) };
-        acts::create(actor.clone(), draft).await;
+        actor::create(actor.clone(), draft).await;
         for id in ["m1", "m2"] {
             let id = MessageId::new(id).expect("valid");
-            acts::publish(actor.clone(), acts::Posting::plain(id)).await;
+            actor::publish(actor.clone(), actor::Posting::plain(id)).await;
             sleep(Duration::from_secs(7)).await;
         }
         let deliveries = self.memory.deliveries(&name, &DeliveryQuery::new()).await.expect("memory answers");
@@ -245,16 +239,20 @@ impl World {
         sleep(Duration::from_secs(70)).await;
     }
 
-    async fn finish(mut self) -> Ending {
+    /// Judges the world, and ends its processes.
+    pub(crate) async fn finish(mut self) -> Ending {
         judge(&self.memory, &self.ledger, &self.policy, &self.tenants).await;
         (0..self.machines.len()).for_each(|machine| self.crash(machine));
         let mut book = self.ledger.book();
-        let (violations, lines) = (std::mem::take(&mut book.violations), std::mem::take(&mut book.lines));
-        Ending { violations, lines, hash: book.hash }
+        Ending {
+            violations: std::mem::take(&mut book.violations),
+            lines: std::mem::take(&mut book.lines),
+            hash: book.hash,
+        }
     }
 }
 
-/// Runs dispatchers one after another, each until it is told to stop.
+/// Runs dispatchers one after another, each until it is stopped.
 async fn dispatch(hooks: Webhooks, stop: Arc<Notify>, mut prng: Prng) {
     loop {
         Dispatcher::run(&hooks, stop.notified()).await.expect("the only one of its process");

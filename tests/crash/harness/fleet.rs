@@ -1,3 +1,5 @@
+//! A number of processes of one kind, of which one at a time is killed at a random moment.
+
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Everything that processes told and that the receiver saw.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;

@@ -1,3 +1,5 @@
+//! Child processes, and the directory that they share.
+
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};

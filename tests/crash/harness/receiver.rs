@@ -1,3 +1,5 @@
+//! The HTTP server that receives the deliveries of all webhooks.
+
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,9 +1,15 @@
+//! A run of the test: rounds of kills, a last process that delivers the rest, and the verdict.
+
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fleet::Fleet;
 use super::host::{Bug, Part, Task};
-use super::{Fleet, Ledger, Process, Receiver, judge};
+use super::ledger::Ledger;
+use super::process::Process;
+use super::receiver::Receiver;
+use super::verdict::judge;
 
 /// Kills, and what is killed.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +20,7 @@ pub(crate) struct Rounds {
     pub(crate) kills: u64,
     pub(crate) seed: u64,
     /// How long the last process may take to deliver what is left.
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Rounds {
@@ -23,13 +29,13 @@ impl Rounds {
         let seed = number("HOOKWIRE_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
         let kills = number("HOOKWIRE_ROUNDS").unwrap_or(50);
         println!("{kills} rounds; again with HOOKWIRE_SEED={seed}");
-        Self { bug: Bug::None, processes, kills, seed, patience: Duration::from_secs(60) }
+        Self { bug: Bug::None, processes, kills, seed, timeout: Duration::from_secs(60) }
     }
 
     /// A few, with a host that has this bug. One that sleeps is not waited for as long.
     pub(crate) fn planted(bug: Bug, processes: usize) -> Self {
-        let patience = Duration::from_secs(if bug == Bug::SleepsAtTheEnd { 5 } else { 60 });
-        Self { bug, processes, kills: 5, seed: 1, patience }
+        let timeout = Duration::from_secs(if bug == Bug::SleepsAtTheEnd { 5 } else { 60 });
+        Self { bug, processes, kills: 5, seed: 1, timeout }
     }
 
     /// Kills so often processes that share the store at `place`, lets what is left be delivered, and tells
@@ -39,13 +45,15 @@ impl Rounds {
         let receiver = Receiver::start(&ledger);
         let task = Task { bug: self.bug, part: Part::Registers, process: 0, url: receiver.url() };
         start(place, &task, &ledger).finish();
-        let (at, first, heard) = (place.to_owned(), task.clone(), Arc::clone(&ledger));
+        let at = place.to_owned();
+        let first = task.clone();
+        let heard = Arc::clone(&ledger);
         let live = move |process| start(&at, &Task { part: Part::Lives, process, ..first.clone() }, &heard);
         let mut fleet = Fleet::new(self.processes, self.seed, &ledger, live);
         (self.processes as u64..self.kills).for_each(|_| fleet.kill_one());
         fleet.kill_all();
         let last = start(place, &Task { part: Part::Drains, process: u32::MAX, ..task }, &ledger);
-        if ledger.wait(self.patience, |book| book.is_drained) {
+        if ledger.wait(self.timeout, |book| book.is_drained) {
             last.finish();
         } else {
             last.kill();

@@ -1,3 +1,5 @@
+//! The promises, checked on the ledger.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ledger::{Arrival, Book, Delivery};

@@ -1,3 +1,5 @@
+//! The ids that are texts: tenants, sources, messages and keys.
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -5,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Declares an immutable text id with one rule, its error, and every way in through that rule.
+/// Declares an immutable text id whose constructors and conversions check one rule, and the error for it.
 macro_rules! text_id {
     (
         $(#[$doc:meta])* $name:ident,
@@ -28,14 +30,14 @@ macro_rules! text_id {
             ///
             /// # Errors
             ///
-            #[doc = concat!("[`", stringify!($error), "`]: ", $rule, ".")]
+            #[doc = concat!("Returns [`", stringify!($error), "`]: ", $rule, ".")]
             pub fn new(text: impl AsRef<str>) -> Result<Self, $error> {
                 let text = text.as_ref();
                 let valid: fn(&str) -> bool = $check;
                 if valid(text) { Ok(Self(text.into())) } else { Err($error {}) }
             }
 
-            /// The id as text.
+            /// Returns the id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -84,7 +86,7 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// One customer of the host service. Limits, ids and idempotency all count per tenant.
+    /// A customer of the host service. Limits, ids and idempotency are per tenant.
     ///
     /// ```
     /// use hookwire::TenantId;
@@ -94,16 +96,16 @@ text_id! {
     /// # Ok::<_, hookwire::model::InvalidTenantId>(())
     /// ```
     TenantId,
-    /// The text is no [`TenantId`].
+    /// An error for a text that is not a [`TenantId`].
     InvalidTenantId = "a tenant id is 1 to 128 characters without control characters",
     is_short_plain_text
 }
 
 text_id! {
-    /// An opaque mark that a client puts on its own writes, so that it does not hear of them again.
+    /// The source of a write: a name that a client gives to its own writes, so that it gets no events for them.
     ///
-    /// A webhook whose `ignore_src` equals the source of an event does not get that event. The match is
-    /// exact and case-sensitive.
+    /// A webhook whose `ignore_src` equals the source of an event does not get that event. The comparison is
+    /// case-sensitive.
     ///
     /// ```
     /// use hookwire::SourceId;
@@ -112,16 +114,15 @@ text_id! {
     /// # Ok::<_, hookwire::model::InvalidSourceId>(())
     /// ```
     SourceId,
-    /// The text is no [`SourceId`].
+    /// An error for a text that is not a [`SourceId`].
     InvalidSourceId = "a source id is 1 to 128 characters without control characters",
     is_short_plain_text
 }
 
 text_id! {
-    /// The identity of one event on the wire: the `webhook-id` header, the same on each retry.
+    /// The id of an event, unique within its tenant. It is sent in the `webhook-id` header and is the same on each retry.
     ///
-    /// It is the host's idempotency key at publish and the receiver's when the request arrives, unique
-    /// within a tenant.
+    /// The host uses it as an idempotency key when it publishes, and the receiver when the request arrives.
     ///
     /// ```
     /// use hookwire::model::MessageId;
@@ -130,13 +131,13 @@ text_id! {
     /// assert!(MessageId::new("order.4711").is_err());
     /// ```
     MessageId,
-    /// The text is no [`MessageId`].
+    /// An error for a text that is not a [`MessageId`].
     InvalidMessageId = "a message id is 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'",
     |text| text.len() <= 64 && is_word(text)
 }
 
 text_id! {
-    /// The id of a key that seals secrets: the host's own name for it, which every sealed secret carries.
+    /// The id of a key that seals secrets. The host chooses it, and every sealed secret contains it.
     ///
     /// ```
     /// use hookwire::model::KeyId;
@@ -144,7 +145,7 @@ text_id! {
     /// assert!(KeyId::new("2026-01").is_ok());
     /// ```
     KeyId,
-    /// The text is no [`KeyId`].
+    /// An error for a text that is not a [`KeyId`].
     InvalidKeyId = "a key id is 1 to 32 characters of A-Z, a-z, 0-9, '_' and '-'",
     |text| text.len() <= 32 && is_word(text)
 }
