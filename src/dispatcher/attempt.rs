@@ -1,8 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::HeaderMap;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
@@ -51,31 +49,23 @@ fn tell(claim: &Claim, number: u32, outcome: &Outcome) {
     }
 }
 
-/// Signs and sends, both within the one deadline of an attempt.
+/// Makes the request and sends it, both within the one deadline of an attempt.
 async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
     let started = Instant::now();
-    let body = core.body(&claim.hook.options, &claim.event, &claim.tenant);
-    let signed = match sign(core, claim, &body, at).await {
-        Ok(signed) => signed,
-        Err(detail) => return failed(FailureKind::Prepare, detail),
+    let deadline = core.policy().deadline();
+    let prepared = core.prepare(&claim.tenant, &claim.hook, &claim.event, at);
+    // A signer that hangs is no fault of the receiver, so the failure is not a timeout: that would slow its lane.
+    let request = match timeout(deadline, catch_panic(prepared)).await {
+        Ok(Some(Ok(request))) => request,
+        Ok(Some(Err(outcome))) => return outcome,
+        Ok(None) => return failed(FailureKind::Prepare, "the signer panicked"),
+        Err(_) => return failed(FailureKind::Prepare, "the signer took longer than the deadline"),
     };
-    let left = core.policy().deadline().saturating_sub(started.elapsed());
-    let (url, options) = (claim.hook.webhook.url(), &claim.hook.options);
-    let answer = catch_panic(core.attempt(url, (options, signed), body, left));
-    match timeout(left + PATIENCE, answer).await {
+    let left = deadline.saturating_sub(started.elapsed());
+    match timeout(left + PATIENCE, catch_panic(core.send(request, left))).await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => failed(FailureKind::Prepare, "the transport panicked"),
         Err(_) => failed(FailureKind::Timeout, "the transport kept no deadline"),
-    }
-}
-
-/// A signer that hangs is no fault of the receiver, so its lane is not held to be hanging.
-async fn sign(core: &Core, claim: &Claim, body: &Bytes, at: Timestamp) -> Result<HeaderMap, String> {
-    let signed = core.sign((&claim.tenant, &claim.hook), &claim.event.message_id, body, at);
-    match timeout(core.policy().deadline(), catch_panic(signed)).await {
-        Ok(Some(signed)) => signed.map_err(|error| error.detail()),
-        Ok(None) => Err("the signer panicked".to_owned()),
-        Err(_) => Err("the signer took longer than the deadline".to_owned()),
     }
 }
 

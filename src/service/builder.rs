@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::audience::Audience;
 use super::core::{Core, LimitsOf, Parts};
+use super::visibility::Visibility;
 use super::webhooks::Webhooks;
 use crate::clock::{Clock, SystemClock};
 use crate::handshake::Handshake;
@@ -40,14 +40,21 @@ pub struct WebhooksBuilder {
     store: Option<Arc<dyn Store>>,
     transport: Option<Arc<dyn Transport>>,
     clock: Arc<dyn Clock>,
-    audience: Audience,
+    visibility: Visibility,
     signer: Option<Arc<dyn Signer>>,
     handshake: Option<Handshake>,
     sealing: Option<SealingKeys>,
 }
 
+impl Webhooks {
+    /// Returns a builder of a service that offers the events of `catalog`.
+    pub fn builder(catalog: Catalog) -> WebhooksBuilder {
+        WebhooksBuilder::new(catalog)
+    }
+}
+
 impl WebhooksBuilder {
-    pub(super) fn new(catalog: Catalog) -> Self {
+    fn new(catalog: Catalog) -> Self {
         Self {
             catalog,
             limits: Arc::new(|_| Some(Limits::default())),
@@ -56,7 +63,7 @@ impl WebhooksBuilder {
             store: None,
             transport: None,
             clock: Arc::new(SystemClock),
-            audience: Audience::Tenant,
+            visibility: Visibility::Tenant,
             signer: None,
             handshake: None,
             sealing: None,
@@ -171,7 +178,7 @@ impl WebhooksBuilder {
     /// Lets tenants see what receivers answered, up to [`Policy::response_bytes`]. Off by default: an answer
     /// may hold what its sender would not show, and a tenant can register a URL that is not its own.
     pub fn show_response_bodies(mut self) -> Self {
-        self.audience = Audience::TenantWithBodies;
+        self.visibility = Visibility::TenantWithBodies;
         self
     }
 
@@ -190,7 +197,7 @@ impl WebhooksBuilder {
             Some(transport) => transport,
             None => default_transport(self.urls)?,
         };
-        let Self { catalog, limits, policy, urls, clock, audience, signer, handshake, sealing, .. } = self;
+        let Self { catalog, limits, policy, urls, clock, visibility, signer, handshake, sealing, .. } = self;
         let parts = Parts {
             catalog,
             limits,
@@ -199,7 +206,7 @@ impl WebhooksBuilder {
             store,
             transport,
             clock,
-            audience,
+            visibility,
             signer,
             handshake,
             sealing,

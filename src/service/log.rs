@@ -48,7 +48,7 @@ impl Tenant {
         self.require(Scope::Read)?;
         let attempts = self.core.store().attempts(&self.id, delivery).await?;
         let attempts = attempts.ok_or_else(|| not_found(&format!("delivery {delivery}")))?;
-        let see = |it: Attempt| Attempt { outcome: self.audience.see(it.outcome), ..it };
+        let see = |it: Attempt| Attempt { outcome: self.visibility.redact(it.outcome), ..it };
         Ok(attempts.into_iter().map(see).collect())
     }
 

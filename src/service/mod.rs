@@ -1,26 +1,31 @@
 //! What a host calls: [`Webhooks`] and the [`Tenant`] handles that it gives.
 
-mod asking;
-mod attempt;
-mod audience;
+mod address;
 mod builder;
+mod changes;
 mod core;
 mod error;
 mod explanation;
+mod handoff;
 mod log;
 mod ping;
 mod publishing;
 mod registering;
+mod registries;
 #[cfg(feature = "seal")]
 mod resealing;
-mod signing;
+mod secrets;
+mod sending;
 mod tenant;
+mod visibility;
 mod webhooks;
 
 #[cfg(feature = "dispatcher")]
-pub(crate) use self::attempt::failed;
+pub(crate) use self::core::Core;
 #[cfg(feature = "dispatcher")]
-pub(crate) use self::core::{Core, Handoff};
+pub(crate) use self::handoff::Handoff;
+#[cfg(feature = "dispatcher")]
+pub(crate) use self::sending::failed;
 pub use builder::{BuildError, WebhooksBuilder};
 pub use error::{Error, ErrorKind};
 pub use explanation::{Explanation, Fate};

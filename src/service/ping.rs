@@ -1,25 +1,26 @@
+//! Pings: one request to a receiver, on trial.
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderValue, Request};
 
-use super::attempt::{failed, failed_by};
+use super::address::AddressFinding;
 use super::error::{Error, ErrorKind};
-use super::registering::AddressFinding;
+use super::sending::failed_by;
 use super::tenant::Tenant;
 use crate::model::{
-    CallbackUrl, DeliveryOptions, Event, EventId, FailureKind, HookId, MessageId, Outcome, Scope, Violation,
+    CallbackUrl, DeliveryOptions, Event, EventId, HookId, Outcome, Scope, StampedEvent, Violation,
     WebhookDraft,
 };
 use crate::registry::check_url;
 use crate::request::WEBHOOK_PING;
-use crate::signer::SignError;
 
-/// What came of a ping: the class of it, and for the [operator](Tenant::for_operator) the details.
+/// The result of a ping. Details of a failure are in it for the [operator](Tenant::for_operator) alone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct PingReport {
-    /// What came of it.
+    /// Whether it was sent, and the outcome.
     pub outcome: PingOutcome,
     /// How long it took.
     pub took: Duration,
@@ -32,23 +33,23 @@ impl PingReport {
     }
 }
 
-/// Whether a ping was sent, and what came of it.
+/// Whether a ping was sent, and the outcome.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PingOutcome {
-    /// The URL breaks rules, or leads to an address that is not allowed: nothing was sent.
+    /// Nothing was sent: the URL breaks rules, or leads to an address that is not allowed.
     Invalid(Vec<Violation>),
-    /// What came of the attempt, the look-up of the host's name being the first step of it.
+    /// The outcome of the attempt, which begins with the look-up of the host's name.
     Sent(Outcome),
 }
 
-/// What [`Tenant::ping_event`] pings: a draft, or a webhook that is registered.
+/// The receiver that [`Tenant::ping_event`] pings.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum PingTarget<'a> {
-    /// A draft: unsigned, since it has no secret yet.
+    /// The URL of a draft. The ping is unsigned, since a draft has no secret.
     Draft(&'a WebhookDraft),
-    /// A webhook: with its headers, its envelope and its signature.
+    /// A registered webhook. The ping has its headers, its envelope and its signature.
     Webhook(HookId),
 }
 
@@ -65,28 +66,28 @@ impl From<HookId> for PingTarget<'_> {
 }
 
 impl Tenant {
-    /// Tries a URL: one unsigned POST of `{"type":"ping"}` by the way that deliveries take, marked by the
-    /// header `webhook-ping: url`. It is not tried again, and counts for nothing.
+    /// Sends one unsigned POST of `{"type":"ping"}` to a URL, with the header `webhook-ping: url`.
+    ///
+    /// The request takes the same way as a delivery. It is not retried, and has no effect on a webhook's health.
     ///
     /// # Errors
     ///
-    /// [`MissingScope`](ErrorKind::MissingScope). Whatever the receiver does is in the report.
+    /// [`MissingScope`](ErrorKind::MissingScope). A failure to reach the receiver is no error, but in the report.
     pub async fn ping_url(&self, url: &str) -> Result<PingReport, Error> {
         self.require_any(&[Scope::Create, Scope::Update])?;
-        let body = Bytes::from_static(br#"{"type":"ping"}"#);
-        let target = self.parse(url).map(|url| (url, DeliveryOptions::default()));
-        Ok(self.ping(target, Ok(HeaderMap::new()), "url", body).await)
+        Ok(self.ping_unsigned(url, "url", Bytes::from_static(br#"{"type":"ping"}"#)).await)
     }
 
-    /// Tries an event: the real envelope with the sample payload of the catalog, by the way that
-    /// deliveries take, marked by the header `webhook-ping: event`. Status, departments and source are
-    /// passed over; it is not tried again, and counts for nothing.
+    /// Sends the catalog's sample of an event in the real envelope, with the header `webhook-ping: event`.
+    ///
+    /// The request takes the same way as a delivery. The webhook's status, departments and sources are not considered.
+    /// The request is not retried, and has no effect on the webhook's health.
     ///
     /// # Errors
     ///
     /// [`UnknownEvent`](ErrorKind::UnknownEvent), [`NotFound`](ErrorKind::NotFound),
-    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store). Whatever the receiver does
-    /// is in the report.
+    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store). A failure
+    /// to reach the receiver is no error, but in the report.
     pub async fn ping_event(
         &self,
         target: impl Into<PingTarget<'_>> + Send,
@@ -95,16 +96,15 @@ impl Tenant {
         self.require_any(&[Scope::Create, Scope::Update])?;
         match target.into() {
             PingTarget::Draft(draft) => {
-                let (_, body) = self.sample(event, &DeliveryOptions::default())?;
-                let target = self.parse(draft.url()).map(|url| (url, DeliveryOptions::default()));
-                Ok(self.ping(target, Ok(HeaderMap::new()), "event", body).await)
+                let sample = self.sample(event)?;
+                let body = self.core.body(&DeliveryOptions::default(), &sample, &self.id);
+                Ok(self.ping_unsigned(draft.url(), "event", body).await)
             }
             PingTarget::Webhook(hook_id) => {
                 let hook = self.get_registered(hook_id).await?;
-                let (id, body) = self.sample(event, &hook.options)?;
-                let signed = self.core.sign((&self.id, &hook), &id, &body, self.core.now()).await;
-                let target = Ok((hook.webhook.url().clone(), hook.options));
-                Ok(self.ping(target, signed, "event", body).await)
+                let sample = self.sample(event)?;
+                let request = self.core.prepare(&self.id, &hook, &sample, self.core.now()).await;
+                Ok(self.ping(hook.webhook.url(), request, "event").await)
             }
         }
     }
@@ -114,53 +114,48 @@ impl Tenant {
         check_url(url, terms.urls, &terms.limits.unwrap_or_default())
     }
 
-    /// The sample of an event as it would be sent, under an id of its own.
-    fn sample(&self, event: EventId, options: &DeliveryOptions) -> Result<(MessageId, Bytes), Error> {
+    /// Makes the catalog's sample of an event, under a message id of its own.
+    fn sample(&self, event: EventId) -> Result<StampedEvent, Error> {
         let unknown = || Error::new(ErrorKind::UnknownEvent, format!("event {event} is not in the catalog"));
         let kind = self.core.catalog().get(event).ok_or_else(unknown)?;
         let sample = Event::new(event, kind.sample());
         let sample = sample.map_err(|error| Error::new(ErrorKind::UnknownEvent, error.to_string()))?;
-        let sample = self.prepare(sample)?;
-        let body = self.core.body(options, &sample, &self.id);
-        Ok((sample.message_id, body))
+        self.prepare(sample)
+    }
+
+    async fn ping_unsigned(&self, url: &str, kind: &'static str, body: Bytes) -> PingReport {
+        match self.parse(url) {
+            Ok(url) => self.ping(&url, self.core.prepare_unsigned(&url, body), kind).await,
+            Err(violations) => PingReport { outcome: PingOutcome::Invalid(violations), took: Duration::ZERO },
+        }
     }
 
     async fn ping(
         &self,
-        target: Result<(CallbackUrl, DeliveryOptions), Vec<Violation>>,
-        headers: Result<HeaderMap, SignError>,
+        url: &CallbackUrl,
+        request: Result<Request<Bytes>, Outcome>,
         kind: &'static str,
-        body: Bytes,
     ) -> PingReport {
         let started = self.core.now();
-        let outcome = match target {
-            Err(violations) => PingOutcome::Invalid(violations),
-            Ok((url, options)) => match self.check_address(url.as_str()).await {
-                AddressFinding { violation: Some(violation), .. } => PingOutcome::Invalid(vec![violation]),
-                // What could not be checked cannot be sent either; trying would cost deliveries a look-up.
-                AddressFinding { failure: Some(error), .. } => self.pinged(failed_by(&error)),
-                _ => self.pinged(self.send_ping(&url, (&options, headers), kind, body).await),
-            },
+        let outcome = match self.check_address(url.as_str()).await {
+            AddressFinding { violation: Some(violation), .. } => PingOutcome::Invalid(vec![violation]),
+            // The request would fail in the same way, and cost deliveries a look-up.
+            AddressFinding { failure: Some(error), .. } => self.pinged(failed_by(&error)),
+            _ => self.pinged(self.send_ping(request, kind).await),
         };
         PingReport { outcome, took: self.core.now().since(started) }
     }
 
     fn pinged(&self, outcome: Outcome) -> PingOutcome {
-        PingOutcome::Sent(self.audience.see(outcome))
+        PingOutcome::Sent(self.visibility.redact(outcome))
     }
 
-    async fn send_ping(
-        &self,
-        url: &CallbackUrl,
-        (options, headers): (&DeliveryOptions, Result<HeaderMap, SignError>),
-        kind: &'static str,
-        body: Bytes,
-    ) -> Outcome {
-        let mut headers = match headers {
-            Ok(headers) => headers,
-            Err(error) => return failed(FailureKind::Prepare, error.detail()),
+    async fn send_ping(&self, request: Result<Request<Bytes>, Outcome>, kind: &'static str) -> Outcome {
+        let mut request = match request {
+            Ok(request) => request,
+            Err(outcome) => return outcome,
         };
-        headers.insert(WEBHOOK_PING, HeaderValue::from_static(kind));
-        self.core.attempt(url, (options, headers), body, self.core.policy().deadline()).await
+        request.headers_mut().insert(WEBHOOK_PING, HeaderValue::from_static(kind));
+        self.core.send(request, self.core.policy().deadline()).await
     }
 }

@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use uuid::{ContextV7, Uuid};
 
-use super::core::{Core, Handoff};
+use super::core::Core;
 use super::error::{Error, ErrorKind};
+use super::handoff::Handoff;
 use super::tenant::Tenant;
 use crate::delivery::Next;
 use crate::model::{Event, EventId, MessageId, Scope, StampedEvent, TenantId};

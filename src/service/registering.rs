@@ -1,19 +1,15 @@
-use tracing::{info, warn};
+//! Registers, changes, lists and deletes webhooks.
 
-use super::core::random_bytes;
+use super::address::AddressFinding;
 use super::error::Error;
+use super::secrets::{in_clear, random_bytes};
 use super::tenant::Tenant;
-use crate::handshake::Consent;
 use crate::model::{
-    DeliveryOptions, DisableReason, FailureKind, HookId, Rule, Scope, SealedSecrets, Status, Violation,
-    Webhook, WebhookDraft, WebhookPatch,
+    DeliveryOptions, DisableReason, HookId, Scope, Status, Webhook, WebhookDraft, WebhookPatch,
 };
-use crate::registry::{
-    self, Backlog, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms, check_url,
-};
-use crate::signature::{KeyRing, Secret, SigningKey, VerifyingKey};
+use crate::registry::{self, Backlog, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms};
+use crate::signature::{KeyRing, Secret, SigningKey};
 use crate::store::{StoreError, StoreErrorKind};
-use crate::transport::TransportError;
 
 /// A webhook that was created, with the secret that its receiver needs.
 #[derive(Clone, Debug)]
@@ -29,13 +25,13 @@ impl Created {
         &self.webhook
     }
 
-    /// The secret by which its receiver verifies what arrives.
+    /// The secret by which its receiver verifies requests.
     pub const fn secret(&self) -> &Secret {
         &self.secret
     }
 
-    /// What may keep it from being delivered to, and can be mended later: a host name that is not
-    /// resolved, say.
+    /// Problems that do not refuse the webhook but may keep deliveries from it, such as a host name that is not
+    /// resolved.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -54,26 +50,26 @@ impl Updated {
         &self.webhook
     }
 
-    /// What may keep it from being delivered to, and can be mended later, as with a webhook that was
-    /// [created](Created::warnings). Empty when the URL stayed as it was.
+    /// Problems that may keep deliveries from it, as with a webhook that was [created](Created::warnings). Empty if
+    /// the URL stayed as it was.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 }
 
-/// A webhook with what stands beside its Zoho attributes; never its secrets.
+/// A webhook with its delivery options and state. Its secrets are not part of it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Details {
     /// The webhook.
     pub webhook: Webhook,
-    /// Its settings.
+    /// Its envelope, signature scheme and headers.
     pub options: DeliveryOptions,
     /// Why hookwire disabled it, if it did.
     pub disabled: Option<DisableReason>,
 }
 
-/// How often the rules are checked anew when others change the registry in between.
+/// How often the rules are checked again after another change came first.
 const MAX_CONFLICTS: usize = 32;
 
 impl Tenant {
@@ -99,8 +95,8 @@ impl Tenant {
         Ok(Created { webhook, secret, warnings: address.warnings() })
     }
 
-    /// Replaces a webhook by what `draft` asks for. It keeps its id, its secrets, its options, and its
-    /// status where the draft names none.
+    /// Replaces a webhook by a draft. It keeps its id, its secrets and its options, and its status if the draft names
+    /// none.
     ///
     /// # Errors
     ///
@@ -119,7 +115,7 @@ impl Tenant {
         Ok(Updated { webhook, warnings: address.warnings() })
     }
 
-    /// Changes what `patch` names.
+    /// Changes the attributes that `patch` names.
     ///
     /// # Errors
     ///
@@ -138,7 +134,7 @@ impl Tenant {
         Ok(Updated { webhook, warnings: address.warnings() })
     }
 
-    /// Enables a webhook, and resumes or drops the deliveries that waited.
+    /// Enables a webhook, and resumes or drops its waiting deliveries.
     ///
     /// # Errors
     ///
@@ -158,7 +154,7 @@ impl Tenant {
         .await
     }
 
-    /// Disables a webhook. Its deliveries wait; no attempt starts once this has returned in this process.
+    /// Disables a webhook. Its deliveries wait. After this has returned, no attempt starts in this process.
     ///
     /// # Errors
     ///
@@ -190,11 +186,11 @@ impl Tenant {
         self.commit(|registry, _| Ok(registry::delete(hook_id, registry)?)).await.map(|_| ())
     }
 
-    /// Sets what stands beside a webhook's Zoho attributes.
+    /// Sets a webhook's delivery options: envelope, signature scheme, headers.
     ///
-    /// A signature scheme that needs a key of another kind, `V1a` instead of `V1` say, gives the webhook a new
-    /// key; the old one signs along as after a [rotation](Self::rotate_secret).
-    /// [`reveal_secret`](Self::reveal_secret) tells what its receiver needs from then on.
+    /// A signature scheme that needs another kind of key, such as `V1a` after `V1`, gives the webhook a new key. The
+    /// old one signs along as after a [rotation](Self::rotate_secret). [`reveal_secret`](Self::reveal_secret) returns
+    /// the key that its receiver needs from then on.
     ///
     /// # Errors
     ///
@@ -219,65 +215,9 @@ impl Tenant {
         };
         self.change(set).await?;
         if rotates {
-            self.note(hook_id, "the secret was rotated");
+            self.trace_secret(hook_id, "the secret was rotated");
         }
         Ok(())
-    }
-
-    /// Gives a webhook a new key, and tells what its receiver needs: the secret, or with `V1a` the public key.
-    /// The old one signs along for a while, so that the receiver can change over: 24 h by default. The log tells
-    /// of it, without the key.
-    ///
-    /// # Errors
-    ///
-    /// As [`disable`](Self::disable); [`Store`](crate::ErrorKind::Store) also when the present secrets do not
-    /// open.
-    ///
-    /// # Cancellation
-    ///
-    /// The key is changed or not; reveal it to find out.
-    pub async fn rotate_secret(&self, hook_id: HookId) -> Result<VerifyingKey, Error> {
-        self.require(Scope::Update)?;
-        let random = random_bytes()?;
-        let new_key =
-            |present: &RegisteredWebhook| SigningKey::from_random(present.options.signature(), *random);
-        let rotate = |registry: &Registry, _: Terms<'_>| {
-            let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
-            let secrets = self.rotated(present, new_key(present))?;
-            Ok(registry::set_secrets(hook_id, secrets, registry)?)
-        };
-        let changed = self.commit(rotate).await?;
-        self.note(hook_id, "the secret was rotated");
-        match changed {
-            RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new_key(&new).verifying_key()),
-            RegistryChange::Delete(hook_id) => Err(Refusal::NotFound(hook_id).into()),
-        }
-    }
-
-    /// The webhook's keys with `key` as the present one, and the one so far signing along.
-    fn rotated(&self, present: &RegisteredWebhook, key: SigningKey) -> Result<SealedSecrets, Error> {
-        let overlap = self.core.policy().secret_overlap();
-        let ring = self.core.key_ring(&self.id, present)?;
-        Ok(in_clear(&ring.rotate(key, overlap, self.core.now())))
-    }
-
-    /// Reads what a webhook's receiver needs: the present secret, or with `V1a` the public key. The log tells of
-    /// it, without the key.
-    ///
-    /// # Errors
-    ///
-    /// [`NotFound`](crate::ErrorKind::NotFound), [`MissingScope`](crate::ErrorKind::MissingScope),
-    /// [`Store`](crate::ErrorKind::Store).
-    pub async fn reveal_secret(&self, hook_id: HookId) -> Result<VerifyingKey, Error> {
-        self.require(Scope::Update)?;
-        let ring = self.core.key_ring(&self.id, &self.get_registered(hook_id).await?)?;
-        self.note(hook_id, "the secret was revealed");
-        Ok(ring.current().verifying_key())
-    }
-
-    /// Notes in the log what was done with a webhook's secret.
-    fn note(&self, hook_id: HookId, what: &str) {
-        info!(target: "hookwire", tenant = %self.id, webhook = %hook_id, "{what}");
     }
 
     /// Reads one webhook.
@@ -318,7 +258,7 @@ impl Tenant {
         registry.get(hook_id).cloned().ok_or_else(|| Refusal::NotFound(hook_id).into())
     }
 
-    /// Commits what `decide` makes of the registry, and gives the webhook that it leaves.
+    /// Commits the change that `decide` makes of the registry, and returns the changed webhook.
     async fn change(
         &self,
         decide: impl FnMut(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
@@ -329,8 +269,9 @@ impl Tenant {
         }
     }
 
-    /// Decides again on the registry as it is by then, each time somebody else was faster. The one way to a
-    /// store's registry, so that no secret gets there unsealed.
+    /// Commits the change that `decide` makes of the registry, and decides again each time another change came first.
+    ///
+    /// Every change goes through here, so that no secret reaches the store unsealed.
     pub(super) async fn commit(
         &self,
         mut decide: impl FnMut(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
@@ -352,6 +293,7 @@ impl Tenant {
         Err(last.unwrap_or_else(|| StoreErrorKind::Conflict.into()).into())
     }
 
+    /// Checks a URL unless it is the one that the webhook has already.
     async fn check_new_address(
         &self,
         present: &RegisteredWebhook,
@@ -362,105 +304,5 @@ impl Tenant {
             return Ok(AddressFinding::default());
         }
         self.check_receiver(url, decide).await
-    }
-
-    /// Whether a URL could be dialled, and whether its receiver wants to be sent to where that is asked. It is
-    /// asked once all that can be told without it is in order: otherwise anybody could have requests sent to
-    /// strangers by drafts that nobody would register.
-    async fn check_receiver(
-        &self,
-        url: &str,
-        decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Refusal> + Send,
-    ) -> Result<AddressFinding, Error> {
-        let finding = self.check_address(url).await;
-        let Some(handshake) = self.core.handshake() else { return Ok(finding) };
-        let registry = self.core.store().registry(&self.id).await?;
-        let change = finding.judge(decide(&registry, self.core.terms(&self.id)))?;
-        match change {
-            RegistryChange::Create(new) | RegistryChange::Update(new, _) => {
-                let consent = match &finding.failure {
-                    None => self.core.ask(handshake, new.webhook.url()).await,
-                    Some(_) => Consent::Unasked,
-                };
-                Ok(finding.with_consent(consent))
-            }
-            RegistryChange::Delete(_) => Ok(finding),
-        }
-    }
-
-    /// Asks the transport whether a URL that keeps the rules could be dialled.
-    pub(super) async fn check_address(&self, url: &str) -> AddressFinding {
-        let terms = self.core.terms(&self.id);
-        let limits = terms.limits.unwrap_or_default();
-        let Ok(url) = check_url(url, terms.urls, &limits) else { return AddressFinding::default() };
-        match self.core.transport().check(&url).await {
-            Ok(()) => AddressFinding::default(),
-            Err(error) if error.kind() == FailureKind::Refused => {
-                // Somebody may be trying what can be reached; the address is for the operator alone.
-                let detail = error.detail();
-                warn!(target: "hookwire", tenant = %self.id, detail, "a URL was refused by its address");
-                let message = "leads to an address that is not allowed; use a public one";
-                let violation = Violation::new("url", Rule::AddressRefused, message);
-                AddressFinding { violation: Some(violation), ..AddressFinding::default() }
-            }
-            Err(error) => AddressFinding { failure: Some(error), ..AddressFinding::default() },
-        }
-    }
-}
-
-/// The keys as the registry is told them: [`Core::sealed`](super::core::Core::sealed) has the last word.
-fn in_clear(ring: &KeyRing) -> SealedSecrets {
-    SealedSecrets::new(ring.expose().to_vec())
-}
-
-/// What is known of a URL: that it is refused, why nothing could be told, how much its receiver allows.
-#[derive(Default)]
-pub(super) struct AddressFinding {
-    pub(super) violation: Option<Violation>,
-    pub(super) failure: Option<TransportError>,
-    allowed_rate: Option<u32>,
-}
-
-impl AddressFinding {
-    fn with_consent(mut self, consent: Consent) -> Self {
-        match consent {
-            Consent::Given => {}
-            Consent::AtMost(rate) => self.allowed_rate = Some(rate),
-            Consent::Denied => self.unwanted(
-                "the receiver did not allow it; let it answer OPTIONS with WebHook-Allowed-Origin",
-            ),
-            Consent::Unasked => self.unwanted(
-                "no address was found for the host, so the receiver could not be asked; try again once it has one",
-            ),
-        }
-        self
-    }
-
-    fn unwanted(&mut self, message: &str) {
-        self.violation = Some(Violation::new("url", Rule::Unwanted, message));
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let failure = self.failure.iter().map(ToString::to_string);
-        let rate = self.allowed_rate.iter().map(|rate| {
-            format!(
-                "the receiver allows {rate} requests a minute; it may answer more with 429, and they are tried again"
-            )
-        });
-        failure.chain(rate).collect()
-    }
-
-    /// A refused address stands beside every other violation.
-    fn judge(&self, decided: Result<RegistryChange, Refusal>) -> Result<RegistryChange, Error> {
-        let Some(violation) = &self.violation else { return Ok(decided?) };
-        let refusal = match decided {
-            Ok(_) | Err(Refusal::LimitReached(_)) => Refusal::Invalid(vec![violation.clone()]),
-            Err(Refusal::Invalid(mut violations)) => {
-                violations.push(violation.clone());
-                Refusal::Invalid(violations)
-            }
-            Err(refusal) => refusal,
-        };
-        Err(refusal.into())
     }
 }

@@ -1,9 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::audience::Audience;
 use super::core::Core;
 use super::error::{Error, ErrorKind};
+use super::visibility::Visibility;
 use crate::model::{HookId, Scope, Scopes, TenantId};
 use crate::store::{Stats, StatsScope};
 
@@ -36,13 +36,13 @@ pub struct Tenant {
     pub(super) core: Arc<Core>,
     pub(super) id: TenantId,
     scopes: Scopes,
-    pub(super) audience: Audience,
+    pub(super) visibility: Visibility,
 }
 
 impl Tenant {
     pub(super) fn new(core: Arc<Core>, id: TenantId, scopes: Scopes) -> Self {
-        let audience = core.audience();
-        Self { core, id, scopes, audience }
+        let visibility = core.visibility();
+        Self { core, id, scopes, visibility }
     }
 
     /// Whose webhooks these are.
@@ -61,7 +61,7 @@ impl Tenant {
     /// see them.
     #[must_use]
     pub fn for_operator(&self) -> Self {
-        Self { audience: Audience::Operator, ..self.clone() }
+        Self { visibility: Visibility::Operator, ..self.clone() }
     }
 
     /// Counts what waits.

@@ -1,7 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::builder::WebhooksBuilder;
 use super::core::Core;
 use super::error::Error;
 use super::tenant::Tenant;
@@ -44,11 +43,6 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// Starts to put a service together that offers the events of `catalog`.
-    pub fn builder(catalog: Catalog) -> WebhooksBuilder {
-        WebhooksBuilder::new(catalog)
-    }
-
     pub(super) fn new(core: Core) -> Self {
         Self { core: Arc::new(core) }
     }

@@ -4,7 +4,7 @@ mod api;
 mod conformance;
 mod conformance_catches;
 mod dispatcher;
-mod faults;
+mod failing_seams;
 mod fuzzed;
 mod golden;
 mod guard;

@@ -1,19 +1,21 @@
+//! Who sees which part of an attempt's or a ping's outcome.
+
 use crate::model::Outcome;
 
-/// Who reads what a handle gives of attempts and pings.
+/// The reader of outcomes, who decides what a handle shows of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Audience {
-    /// Everything: details of failures may name addresses inside.
+pub(super) enum Visibility {
+    /// Everything. Details of failures may name internal addresses.
     Operator,
-    /// The class of what happened.
+    /// The kind of a failure, and the status of an answer.
     Tenant,
-    /// The class of what happened, and what receivers answered.
+    /// The kind of a failure, and the status and body of an answer.
     TenantWithBodies,
 }
 
-impl Audience {
-    /// What of an outcome is for these eyes.
-    pub(super) fn see(self, outcome: Outcome) -> Outcome {
+impl Visibility {
+    /// Removes from an outcome what this reader must not see.
+    pub(super) fn redact(self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Answered { status, retry_after, .. } if self == Self::Tenant => {
                 Outcome::Answered { status, retry_after, body: String::new() }
@@ -33,23 +35,23 @@ mod tests {
     use super::*;
     use crate::model::FailureKind;
 
-    fn seen(audience: Audience) -> (String, String) {
+    fn seen(visibility: Visibility) -> (String, String) {
         let (status, retry_after) = (StatusCode::BAD_REQUEST, None);
         let answered = Outcome::Answered { status, retry_after, body: "words".to_owned() };
         let failed = Outcome::Failed { kind: FailureKind::Refused, detail: "10.0.0.7".to_owned() };
         let (Outcome::Answered { body, .. }, Outcome::Failed { detail, .. }) =
-            (audience.see(answered), audience.see(failed))
+            (visibility.redact(answered), visibility.redact(failed))
         else {
-            panic!("the class stays")
+            panic!("the kind stays")
         };
         (body, detail)
     }
 
     #[test]
-    fn each_audience_sees_what_is_for_it() {
+    fn each_reader_sees_its_part() {
         let pair = |body: &str, detail: &str| (body.to_owned(), detail.to_owned());
-        assert_eq!(seen(Audience::Tenant), pair("", ""));
-        assert_eq!(seen(Audience::TenantWithBodies), pair("words", ""));
-        assert_eq!(seen(Audience::Operator), pair("words", "10.0.0.7"));
+        assert_eq!(seen(Visibility::Tenant), pair("", ""));
+        assert_eq!(seen(Visibility::TenantWithBodies), pair("words", ""));
+        assert_eq!(seen(Visibility::Operator), pair("words", "10.0.0.7"));
     }
 }

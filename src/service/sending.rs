@@ -1,0 +1,149 @@
+//! Sends: the body, the signature, the request, and the outcome of the answer. Attempts and pings share it.
+//!
+//! It has no runtime and so no timer: the dispatcher limits how long a signer or a transport may take.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Request, Response};
+
+use super::core::Core;
+use crate::envelope;
+use crate::handshake::{Consent, Handshake, REQUEST_ORIGIN};
+use crate::model::{
+    CallbackUrl, DeliveryOptions, FailureKind, MessageId, Outcome, StampedEvent, TenantId, Timestamp,
+};
+use crate::registry::RegisteredWebhook;
+use crate::request::post;
+use crate::retry::parse_retry_after;
+use crate::signature::Message;
+use crate::signer::SignError;
+use crate::transport::{SendLimits, TransportError};
+
+/// The bytes of a failure's detail that are kept: room for a few causes, and short enough to read.
+const MAX_DETAIL: usize = 1024;
+
+impl Core {
+    /// Makes the request that delivers an event to a webhook, signed. The error is the outcome of an attempt for
+    /// which no request could be made.
+    pub(crate) async fn prepare(
+        &self,
+        tenant: &TenantId,
+        hook: &RegisteredWebhook,
+        event: &StampedEvent,
+        at: Timestamp,
+    ) -> Result<Request<Bytes>, Outcome> {
+        let body = self.body(&hook.options, event, tenant);
+        let signed = self.sign(tenant, hook, &event.message_id, &body, at).await;
+        let signed = signed.map_err(|error| failed(FailureKind::Prepare, error.detail()))?;
+        self.request(hook.webhook.url(), &hook.options, signed, body)
+    }
+
+    /// Makes an unsigned request, for a URL that has no webhook yet.
+    pub(super) fn prepare_unsigned(&self, url: &CallbackUrl, body: Bytes) -> Result<Request<Bytes>, Outcome> {
+        self.request(url, &DeliveryOptions::default(), HeaderMap::new(), body)
+    }
+
+    /// Sends a request, which the transport gives up after `deadline`.
+    pub(crate) async fn send(&self, request: Request<Bytes>, deadline: Duration) -> Outcome {
+        let limits = SendLimits::new(deadline, self.policy().response_bytes());
+        match self.transport().send(request, &limits).await {
+            Ok(response) => self.answered(&response),
+            Err(error) => failed_by(&error),
+        }
+    }
+
+    /// Asks a receiver whether it wants to receive webhooks. A receiver that does not answer does not.
+    pub(super) async fn ask(&self, handshake: &Handshake, url: &CallbackUrl) -> Consent {
+        let Ok(request) = handshake.request(url) else { return Consent::Denied };
+        let limits = SendLimits::new(self.policy().deadline(), self.policy().response_bytes());
+        match self.transport().send(request, &limits).await {
+            Ok(answer) => handshake.judge(&answer),
+            Err(_) => Consent::Denied,
+        }
+    }
+
+    /// Writes an event as a webhook gets it. The number of an event that is no longer in the catalog takes the place
+    /// of its key.
+    pub(super) fn body(&self, options: &DeliveryOptions, event: &StampedEvent, tenant: &TenantId) -> Bytes {
+        let known = self.catalog().get(event.event_id);
+        let key = known.map_or_else(|| event.event_id.to_string(), |it| it.key().to_owned());
+        let envelope = options.envelope().unwrap_or_else(|| self.catalog().envelope());
+        envelope::body(envelope, event, &key, tenant)
+    }
+
+    /// Returns the headers that sign `body`: by the host's signer, or else by the webhook's own keys.
+    async fn sign(
+        &self,
+        tenant: &TenantId,
+        hook: &RegisteredWebhook,
+        id: &MessageId,
+        body: &Bytes,
+        at: Timestamp,
+    ) -> Result<HeaderMap, SignError> {
+        let message = Message { scheme: hook.options.signature(), id, at, body };
+        let signatures = match self.signer() {
+            Some(signer) => signer.sign(tenant, hook.hook_id(), &message).await?,
+            None => self.key_ring(tenant, hook).map_err(SignError::new)?.sign(&message),
+        };
+        message.headers(&signatures).map_err(SignError::new)
+    }
+
+    fn request(
+        &self,
+        url: &CallbackUrl,
+        options: &DeliveryOptions,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, Outcome> {
+        let origin = self.handshake().map(|it| (REQUEST_ORIGIN, it.origin().clone()));
+        headers.extend(origin);
+        post(url, options, headers, body).map_err(|error| failed(FailureKind::Prepare, error.to_string()))
+    }
+
+    fn answered(&self, response: &Response<Bytes>) -> Outcome {
+        let hint = response.headers().get(RETRY_AFTER);
+        let body = response.body();
+        let kept = &body[..body.len().min(self.policy().response_bytes())];
+        Outcome::Answered {
+            status: response.status(),
+            retry_after: hint.and_then(|value| parse_retry_after(value, self.now())),
+            body: String::from_utf8_lossy(kept).into_owned(),
+        }
+    }
+}
+
+/// Returns the outcome of a request that the transport gave up.
+pub(super) fn failed_by(error: &TransportError) -> Outcome {
+    failed(error.kind(), error.detail())
+}
+
+/// Returns the outcome of a request that got no complete answer.
+///
+/// The detail is cut: it is stored with every attempt, and may hold text of the receiver's, such as the names in its
+/// certificate.
+pub(crate) fn failed(kind: FailureKind, detail: impl Into<String>) -> Outcome {
+    let mut detail = detail.into();
+    let fits = |end: &usize| detail.is_char_boundary(*end);
+    let end = (0..=detail.len().min(MAX_DETAIL)).rev().find(fits);
+    detail.truncate(end.unwrap_or_default());
+    Outcome::Failed { kind, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_is_cut_however_much_a_receiver_puts_into_it() {
+        let kept = |detail: &str| match failed(FailureKind::TlsWrongHost, detail) {
+            Outcome::Failed { detail, .. } => detail,
+            Outcome::Answered { .. } => panic!("it failed"),
+        };
+        let (short, long) = ("e".repeat(1024), "\u{e9}".repeat(1_000_000));
+        assert_eq!(kept(&short), short);
+        assert_eq!(kept(&long), long[..1024]);
+        assert_eq!(kept(&format!("e{long}")).len(), 1023, "no character is cut in two");
+    }
+}
