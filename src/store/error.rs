@@ -1,3 +1,5 @@
+//! The error of every store.
+
 use std::error::Error;
 use std::fmt;
 

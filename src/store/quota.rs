@@ -1,3 +1,5 @@
+//! How much one holder may have claimed at once, and counting it.
+
 use std::collections::HashMap;
 
 use crate::delivery::LaneClass;

@@ -1,7 +1,10 @@
+//! What the log and upkeep tell.
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::publication::{Receipt, Skipped};
+use super::publication::Receipt;
+use super::routing::Skipped;
 use crate::model::{HookId, StampedEvent, TenantId};
 
 /// An event as the log shows it.

@@ -1,3 +1,5 @@
+//! The turns of lanes that have something to give.
+
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 

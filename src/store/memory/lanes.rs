@@ -1,7 +1,10 @@
-use super::super::ring::Ring;
-use super::super::{HeldCounts, HolderId, Quota};
+//! The lanes: which are ready, and for which holders.
+
 use super::state::{Holder, LaneKey, RowState, State};
 use crate::model::{DeliveryId, End, HookId, Status, TenantId, Timestamp};
+use crate::store::lease::HolderId;
+use crate::store::quota::{HeldCounts, Quota};
+use crate::store::ring::Ring;
 
 impl State {
     /// Brings the rings and the timer of a lane in line with what it has to give: the one place that

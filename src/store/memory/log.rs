@@ -1,11 +1,13 @@
+//! Reading: events, deliveries, attempts and counts.
+
 use std::sync::Arc;
 
-use super::super::{EventRecord, Stats, StatsScope};
 use super::state::{Row, RowState, State};
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, InvalidCursor, MessageId, Page,
     TenantId, Timestamp,
 };
+use crate::store::records::{EventRecord, Stats, StatsScope};
 
 impl State {
     pub(super) fn event(&self, name: &TenantId, id: &MessageId) -> Option<EventRecord> {

@@ -1,10 +1,12 @@
+//! The registry: webhooks, their lanes, and tenants.
+
 use std::sync::Arc;
 
-use super::super::{StoreError, StoreErrorKind};
 use super::state::{Lane, LaneKey, State};
 use crate::delivery::Health;
 use crate::model::{HookId, InvalidCursor, Page, PageRequest, TenantId, Timestamp};
 use crate::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
+use crate::store::error::{StoreError, StoreErrorKind};
 
 impl State {
     pub(super) fn registry(&self, name: &TenantId) -> Registry {

@@ -1,3 +1,5 @@
+//! The contract of a transport.
+
 use std::sync::Arc;
 use std::time::Duration;
 
