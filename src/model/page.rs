@@ -98,6 +98,22 @@ impl<T> Page<T> {
     pub const fn new(items: Vec<T>, next: Option<String>) -> Self {
         Self { items, next }
     }
+
+    /// Creates a page of the first `limit` of `items`, where one item more tells that another page follows. The next
+    /// page begins after `cursor` of the last item.
+    ///
+    /// ```
+    /// use hookwire::model::Page;
+    ///
+    /// let page = Page::from_surplus(vec![7, 8, 9], 2, ToString::to_string);
+    /// assert_eq!((page.items, page.next), (vec![7, 8], Some("8".to_owned())));
+    /// ```
+    pub fn from_surplus(mut items: Vec<T>, limit: usize, cursor: impl FnOnce(&T) -> String) -> Self {
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| has_more).map(cursor);
+        Self { items, next }
+    }
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ pub use settlement::{Disable, Settled, Settlement};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
 
-/// Where webhooks, events, deliveries and attempts are kept.
+/// A place where webhooks, events, deliveries and attempts are kept.
 ///
 /// A store is shared by everything that publishes and everything that dispatches. Times that are handed
 /// in are durations; the store adds them to its own clock, so that machines whose clocks disagree do no
@@ -140,10 +140,10 @@ pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
 /// "Nothing was found" is no error.
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
-    /// Reads all that a tenant has registered; an empty registry for a tenant that never did.
+    /// Reads the registry of a tenant. It is empty for a tenant that never registered anything.
     async fn registry(&self, tenant: &TenantId) -> Result<Registry, StoreError>;
 
-    /// Applies one change if the registry is still at `expected`, and gives the new revision.
+    /// Applies one change if the registry is still at `expected`, and returns the new revision.
     ///
     /// A created webhook must carry the registry's next hook id. [`RegisteredWebhook`](crate::registry::RegisteredWebhook)
     /// is stored as it is given, its version too; the revision and the next hook id are the store's. An update
@@ -204,21 +204,21 @@ pub trait Store: Debug + Send + Sync + 'static {
         redeliveries: &[Redelivery],
     ) -> Result<Vec<Option<DeliveryId>>, StoreError>;
 
-    /// Takes what is due, for the time of a lease.
+    /// Claims what is due, for the time of a lease.
     ///
     /// # Cancellation
     ///
-    /// What a cancelled call took is due again when its lease ends.
+    /// Deliveries that a cancelled call took are due again when their lease ends.
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError>;
 
-    /// Records what came of claims, and answers for each in order.
+    /// Records the results of claims, and answers for each in order.
     ///
     /// # Cancellation
     ///
     /// Each item is settled or not, never half; settling it again is harmless.
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError>;
 
-    /// Gives up all that `holder` has claimed: it is due at once.
+    /// Releases every claim of `holder`: its deliveries are due at once.
     ///
     /// # Cancellation
     ///
@@ -230,7 +230,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// that gets no such hints waits for ever: see [`poll_every`](Self::poll_every).
     async fn wake(&self, since: WakeMark);
 
-    /// How often to claim without a hint, for a store to which work can come unnoticed.
+    /// Returns how often to claim without a hint, for a store to which work can come unnoticed.
+    ///
+    /// `None` for a store whose [`wake`](Self::wake) tells of all work.
     fn poll_every(&self) -> Option<Duration>;
 
     /// Reads one event with what routing decided.
@@ -250,7 +252,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         delivery: DeliveryId,
     ) -> Result<Option<Vec<Attempt>>, StoreError>;
 
-    /// Counts what waits.
+    /// Counts the deliveries that have not ended.
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError>;
 
     /// Does one bounded step of upkeep: ends what has expired or was dropped, and removes what ended long

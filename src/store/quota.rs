@@ -82,7 +82,7 @@ fn share(whole: usize, class: LaneClass) -> usize {
     part.max(1)
 }
 
-/// What one holder has claimed, counted as the [`Quota`] counts it. For stores to build on.
+/// The number of claims of one holder, counted as the [`Quota`] counts it. For stores to build on.
 ///
 /// ```
 /// use hookwire::delivery::LaneClass;

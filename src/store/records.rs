@@ -13,13 +13,13 @@ use crate::model::{HookId, StampedEvent, TenantId};
 pub struct EventRecord {
     /// The event.
     pub event: Arc<StampedEvent>,
-    /// What was written for it.
+    /// The receipt of its publication.
     pub receipt: Receipt,
-    /// What routing decided.
+    /// The routing decision.
     pub routing: RoutingRecord,
 }
 
-/// What routing decided, as the log shows it.
+/// The routing decision as the log shows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores build it")]
 pub enum RoutingRecord {
@@ -31,7 +31,7 @@ pub enum RoutingRecord {
     Waiting,
 }
 
-/// What [`Store::stats`](super::Store::stats) counts.
+/// The deliveries that [`Store::stats`](super::Store::stats) counts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores handle each of them")]
 pub enum StatsScope {
@@ -67,7 +67,7 @@ pub struct TendRequest {
     pub limit: usize,
 }
 
-/// What a step of upkeep did.
+/// The result of one step of upkeep.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it")]
 pub struct Tended {
@@ -81,7 +81,7 @@ pub struct Tended {
     pub more: bool,
 }
 
-/// What a step of erasing left.
+/// The result of one step of erasing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it")]
 pub struct Erased {

@@ -106,7 +106,7 @@ impl State {
         hooks.into_iter().for_each(|hook| self.refresh(&(tenant.clone(), hook), now));
     }
 
-    /// The holder, known from now on: every lane that is ready waits in its ring.
+    /// Adds a holder, or changes its quota: its ring then has every lane that is ready.
     pub(super) fn enroll(&mut self, id: HolderId, quota: Quota, now: Timestamp) {
         let known = self.holders.get(&id).is_some_and(|holder| holder.quota == quota);
         if known {

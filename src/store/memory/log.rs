@@ -25,10 +25,9 @@ impl State {
         let ids = self.tenants.get(name).into_iter().flat_map(|tenant| tenant.deliveries.iter().rev());
         let ids = ids.filter(|id| before.is_none_or(|before| **id < before));
         let views = ids.filter_map(|id| self.rows.get(id).map(|row| self.view(*id, row)));
-        let mut wanted = views.filter(|delivery| query.matches(delivery));
-        let items: Vec<_> = wanted.by_ref().take(query.page.limit()).collect();
-        let next = wanted.next().and_then(|_| items.last().map(|last| last.id.to_string()));
-        Ok(Page::new(items, next))
+        let limit = query.page.limit();
+        let items = views.filter(|delivery| query.matches(delivery)).take(limit + 1).collect();
+        Ok(Page::from_surplus(items, limit, |last| last.id.to_string()))
     }
 
     fn view(&self, id: DeliveryId, row: &Row) -> Delivery {

@@ -109,9 +109,7 @@ impl State {
         let last: Option<TenantId> = page.cursor_as()?;
         let after = |name: &TenantId| last.as_ref().is_none_or(|last| name > last);
         let in_use = self.tenants.iter().filter(|(_, it)| !it.hooks.is_empty() || !it.events.is_empty());
-        let mut names = in_use.map(|(name, _)| name.clone()).filter(after);
-        let items: Vec<_> = names.by_ref().take(page.limit()).collect();
-        let next = names.next().and_then(|_| items.last().map(ToString::to_string));
-        Ok(Page::new(items, next))
+        let items = in_use.map(|(name, _)| name.clone()).filter(after).take(page.limit() + 1).collect();
+        Ok(Page::from_surplus(items, page.limit(), ToString::to_string))
     }
 }

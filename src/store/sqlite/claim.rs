@@ -18,7 +18,7 @@ use crate::store::lease::HolderId;
 /// The most expired deliveries that one claim ends on its way; `tend` ends the others.
 const MAX_EXPIRED: usize = 256;
 
-/// What a claim has taken so far.
+/// A claim under way, with what it has taken so far.
 struct Taking<'a> {
     request: &'a ClaimRequest,
     now: Timestamp,
@@ -199,7 +199,7 @@ const REQUEUE: &str = "UPDATE delivery SET state = 0, due = ?, attempts = ?, hol
 
 const NEXT_LEASE: &str = "SELECT min(lease_until) AS until FROM delivery WHERE state = 1";
 
-/// What [`ClaimedRow::read`] reads, to be followed by conditions.
+/// The statement for [`ClaimedRow::read`], to be followed by conditions.
 macro_rules! select_claimed {
     ($condition:literal) => {
         concat!(

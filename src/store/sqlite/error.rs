@@ -17,7 +17,7 @@ pub enum OpenError {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The message of SQLite.
         found: String,
     },
     /// The file is a database of another program.
@@ -53,7 +53,7 @@ pub enum OpenError {
     NotWritable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Something else failed: the source tells what.
@@ -61,7 +61,7 @@ pub enum OpenError {
     Other {
         /// The file.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         source: Box<dyn Error + Send + Sync>,
     },
 }

@@ -42,11 +42,8 @@ pub(super) fn deliveries(
         ":before": cursor.unwrap_or(i64::MAX),
         ":most": as_i64(limit + 1),
     };
-    let mut items = connection.all(&select_deliveries(query), values, delivery)?;
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| has_more).map(|last| last.id.to_string());
-    Ok(Page::new(items, next))
+    let items = connection.all(&select_deliveries(query), values, delivery)?;
+    Ok(Page::from_surplus(items, limit, |last| last.id.to_string()))
 }
 
 /// The listing by the index that leaves least to look at. The plus signs keep SQLite from choosing

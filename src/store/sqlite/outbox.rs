@@ -114,7 +114,7 @@ const MAX_ROWS: usize = 256;
 /// A step copies no further row once it has so many bytes of payload.
 const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
 
-/// What one step of [`SqliteStore::drain_outbox`] did.
+/// The result of one step of [`SqliteStore::drain_outbox`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OutboxReport {
@@ -143,7 +143,7 @@ pub enum OutboxError {
     NoOutbox {
         /// The host's file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The message of SQLite.
         found: String,
     },
     /// Something else failed: the source tells what.
@@ -151,7 +151,7 @@ pub enum OutboxError {
     Other {
         /// The host's file.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The store did not take the events.
@@ -159,7 +159,7 @@ pub enum OutboxError {
     Store(#[from] StoreError),
 }
 
-/// What a step found.
+/// The rows that a step found.
 #[derive(Default)]
 struct Batch {
     events: Vec<(TenantId, StampedEvent)>,

@@ -151,7 +151,7 @@ impl WriterState {
         Ok(())
     }
 
-    /// What would overtake others, or take more than the holder has room for, is not held.
+    /// Returns whether a delivery may be held: it overtakes no other, and the holder has room for it.
     fn may_hold(&mut self, lane: &Lane, fresh: &NewEvent<'_>, holding: &Holding<'_>) -> bool {
         let request = holding.request;
         let is_idle = lane.is_enabled() && lane.backoff_until <= fresh.now && !self.schedule.has(lane.id);

@@ -25,11 +25,8 @@ pub(super) fn tenants(connection: &Connection, page: &PageRequest) -> Result<Pag
     let (after, most) = (page.cursor_as::<TenantId>()?, super::file::sql::as_i64(page.limit() + 1));
     let after = after.as_ref().map_or("", TenantId::as_str);
     let read = |row: &rusqlite::Row<'_>| Ok(TenantId::new(row.get::<_, String>("name")?)?);
-    let mut items = connection.all(SELECT, params![after, most], read)?;
-    let has_more = items.len() > page.limit();
-    items.truncate(page.limit());
-    let next = items.last().filter(|_| has_more).map(ToString::to_string);
-    Ok(Page::new(items, next))
+    let items = connection.all(SELECT, params![after, most], read)?;
+    Ok(Page::from_surplus(items, page.limit(), ToString::to_string))
 }
 
 impl WriterState {

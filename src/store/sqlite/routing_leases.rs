@@ -13,7 +13,7 @@ use crate::store::lease::{Fence, HolderId};
 #[derive(Debug, Default)]
 pub(super) struct RoutingLeases {
     present: HashMap<TenantId, RoutingLease>,
-    /// What each change since the last commit replaced, in order.
+    /// The lease that each change since the last commit replaced, in order.
     replaced: Vec<(TenantId, Option<RoutingLease>)>,
 }
 

@@ -9,7 +9,7 @@ use crate::store::lease::HolderId;
 use crate::store::quota::{HeldCounts, Quota};
 use crate::store::ring::Ring;
 
-/// Whose turn it is: the lanes that have something to give, now or later, and what each holder has.
+/// The lanes with waiting deliveries, in the order in which they are served, and the claims of each holder.
 ///
 /// It is kept in memory and follows from the file: it is read from it when the store opens, and again
 /// whenever something was rolled back. So a claim costs what it takes, no lane is written because it was
@@ -49,7 +49,7 @@ impl Schedule {
         self.lanes.contains_key(&lane)
     }
 
-    /// Puts down what is true of a lane now. One that was ready and still is keeps its turn.
+    /// Sets the entry of a lane. A lane that was ready and still is keeps its turn.
     pub(super) fn set(&mut self, lane: LaneId, waiting: Option<Waiting>, now: Timestamp) {
         let Some(waiting) = waiting else { return self.forget(lane) };
         if waiting.when > now {
@@ -67,7 +67,7 @@ impl Schedule {
         self.lanes.insert(lane, waiting);
     }
 
-    /// Puts down that something came to a lane, which may have waited for something later.
+    /// Adds a delivery to a lane, whose present entry may be for a later time.
     pub(super) fn add(&mut self, lane: LaneId, waiting: Waiting, now: Timestamp) {
         let is_news = self.lanes.get(&lane).is_none_or(|present| waiting.when < present.when);
         if is_news {
@@ -115,7 +115,7 @@ impl Schedule {
         }
     }
 
-    /// The holder, known from now on: every lane that is ready waits in its ring.
+    /// Adds a holder, or changes its quota: its ring then has every lane that is ready.
     pub(super) fn add_holder(&mut self, id: HolderId, quota: Quota) {
         if self.holders.get(&id).is_some_and(|holder| holder.quota == quota) {
             return;
@@ -157,7 +157,7 @@ impl Schedule {
         }
     }
 
-    /// What must be the same when it is read from the file: when lanes give, and how much is held by whom.
+    /// Describes what is the same when it is read from the file: when lanes give, and how much is held by whom.
     #[cfg(test)]
     pub(super) fn summary(&self) -> String {
         let most = Quota::default().in_all();

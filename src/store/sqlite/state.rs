@@ -20,7 +20,7 @@ use crate::store::lease::HolderId;
 /// How many webhooks are kept parsed.
 const MAX_HOOKS: usize = 4096;
 
-/// What the writer works with: the connection that alone writes, and what is kept in memory beside it.
+/// The state of the writer: the only connection that writes, and what is kept in memory beside it.
 ///
 /// The methods are spread over the modules beside this one, by subject. Each runs in a savepoint of the
 /// group's transaction; when it fails, its writes are undone and what is in memory is read anew.
@@ -55,7 +55,7 @@ impl WriterState {
         self.clock.now()
     }
 
-    /// Does `work` whole or not at all, within the transaction that is open.
+    /// Runs `work` in a savepoint of the open transaction, so that it takes effect whole or not at all.
     pub(super) fn in_savepoint<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, SqlError>,
@@ -80,7 +80,7 @@ impl WriterState {
         done
     }
 
-    /// Without a transaction each statement would be committed by itself.
+    /// Fails without a transaction: each statement would be committed by itself.
     fn need_transaction(&self) -> Result<(), SqlError> {
         if self.connection.is_autocommit() { Err(SqlError::lost("there is no transaction")) } else { Ok(()) }
     }
@@ -195,7 +195,7 @@ impl WriterState {
 }
 
 impl Lane {
-    /// What the lane has to give, if the first of it is due then.
+    /// Returns the lane's entry in the schedule when its first delivery is due at `due`.
     pub(super) fn gives(&self, due: Timestamp) -> Waiting {
         let (tenant, hook) = (self.name.clone(), self.hook);
         Waiting { tenant, hook, class: self.health.class(), when: self.backoff_until.max(due) }

@@ -40,7 +40,7 @@ const QUEUE: usize = 1024;
 
 const READERS: usize = 2;
 
-/// What a claim weighs in a group at most: it asks for far more than it mostly finds.
+/// The most rows that a claim counts for in a group: it asks for far more than it mostly finds.
 const CLAIM_ROWS: usize = 64;
 
 /// A store in one file, on the SQLite that is built in: the default for one process.
@@ -69,8 +69,7 @@ const CLAIM_ROWS: usize = 64;
 ///
 /// # What survives
 ///
-/// What a call has written is committed when the call returns, with everything that belongs to it or not
-/// at all. [`Durability`](crate::store::Durability) says what that means: by default it survives a power
+/// When a call returns, its writes are committed, all of them or none. [`Durability`](crate::store::Durability) says what that means: by default it survives a power
 /// cut, if the disk keeps what it says it has synced. After a crash the store opens as it was at the last
 /// commit, and what was claimed is due at once: whatever had been sent but not recorded is sent again, under
 /// the same message id.

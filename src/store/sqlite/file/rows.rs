@@ -101,7 +101,7 @@ pub(crate) struct Lane {
     pub(crate) health: Health,
 }
 
-/// What [`Lane::read`] reads, to be followed by a condition on `lane`.
+/// The statement for [`Lane::read`], to be followed by a condition on `lane`.
 pub(crate) const SELECT_LANE: &str = "SELECT lane.id, lane.tenant, name, hook, status, epoch, paused_until, \
     health FROM lane JOIN tenant ON tenant.id = lane.tenant WHERE ";
 

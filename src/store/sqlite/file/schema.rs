@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-/// What marks a file as hookwire's: "hook" in ASCII.
+/// The mark of a file of hookwire's: "hook" in ASCII.
 pub(crate) const APPLICATION_ID: i64 = 0x686f_6f6b;
 
 /// Each step leads from the version of its index to the next; what has been released never changes.

@@ -15,12 +15,12 @@ use crate::store::error::{StoreError, StoreErrorKind};
 pub(crate) struct SqlError(StoreError);
 
 impl SqlError {
-    /// What was read breaks the store's own rules.
+    /// Creates the error of stored data that breaks the store's own rules.
     pub(crate) fn corrupt(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(StoreError::new(StoreErrorKind::Corrupt, what))
     }
 
-    /// Something that another try may mend.
+    /// Creates an error after which another try may succeed.
     pub(crate) fn lost(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(StoreError::new(StoreErrorKind::Unavailable, what))
     }
@@ -32,7 +32,7 @@ impl From<SqlError> for StoreError {
     }
 }
 
-/// What SQLite says of the file, and what to do.
+/// An error of SQLite with the file, and advice.
 #[derive(Debug, Error)]
 #[error("{path:?} {advice}")]
 struct FileError {
@@ -42,7 +42,7 @@ struct FileError {
 }
 
 impl SqlError {
-    /// What went wrong with the file that is open here.
+    /// Creates the error of a failed statement, with the path of the file.
     pub(crate) fn of(connection: &Connection, source: rusqlite::Error) -> Self {
         let (kind, advice) = judge(&source);
         let path = connection.path().map(PathBuf::from).unwrap_or_default();

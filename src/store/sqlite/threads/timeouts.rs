@@ -32,7 +32,7 @@ impl Timeouts {
         Self { most, waits: OnceLock::new() }
     }
 
-    /// What the future gives; `None` when it took too long.
+    /// Returns the output of the future, or `None` when it took too long.
     pub(crate) async fn wait<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         let mut end = self.begin();

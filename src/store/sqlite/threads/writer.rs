@@ -24,7 +24,7 @@ pub(crate) const BYTES_A_ROW: usize = 4096;
 /// How long a log that has grown long waits for those who read from it. Whoever writes waits as long.
 const WAIT_FOR_READERS: Duration = Duration::from_millis(100);
 
-/// What came of copying the log into the file.
+/// The result of a checkpoint.
 #[derive(Default)]
 struct Checkpoint {
     /// Whether others kept it from what it was to do.
@@ -43,7 +43,7 @@ pub(crate) struct Job {
 trait Execute: Send {
     fn run(&mut self, state: &mut WriterState);
 
-    /// Tells whoever asked for it what came of it, once it is known whether it was committed.
+    /// Sends the result to the caller, once it is known whether it was committed.
     fn answer(self: Box<Self>, committed: Result<(), CommitError>);
 }
 
