@@ -1,4 +1,4 @@
-//! The embedded store: [`SqliteStore`](super::SqliteStore), and the outbox in the host's own file.
+//! The embedded store: [`SqliteStore`], and the outbox in the host's own file.
 //!
 //! A host that keeps its data in SQLite publishes events in its own transactions: see [`OUTBOX_SCHEMA`].
 //!
