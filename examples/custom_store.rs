@@ -9,58 +9,32 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use hookwire::model::*;
-use hookwire::registry::{Registry, RegistryChange, Revision};
-use hookwire::store::*;
-use hookwire::{DeliveryQuery, Event, TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::store::{MemoryStore, Store, StoreError, delegate_store};
+use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
 
 /// Tells of each call before it hands it on.
 #[derive(Debug)]
 struct Told<S>(S);
 
-/// Writes the methods of a wrapper that differ in their types alone.
-macro_rules! tell {
-    ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
-        #[async_trait]
-        impl<S: Store> Store for Told<S> {
-            $(
-                async fn $name(&self, $($arg: $type),*) -> Result<$answer, StoreError> {
-                    let answer = self.0.$name($($arg),*).await;
-                    println!("store: {:<10} {}", stringify!($name), if answer.is_ok() { "ok" } else { "failed" });
-                    answer
-                }
-            )*
-
-            async fn wake(&self, since: WakeMark) {
-                self.0.wake(since).await;
-            }
-
-            fn poll_every(&self) -> Option<Duration> {
-                self.0.poll_every()
-            }
-        }
-    };
+impl<S: Store> Told<S> {
+    async fn tell<T: Send>(
+        &self,
+        method: &str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let answer = call.await;
+        println!("store: {:<10} {}", method, if answer.is_ok() { "ok" } else { "failed" });
+        answer
+    }
 }
 
-tell! {
-    registry(tenant: &TenantId) -> Registry;
-    commit(tenant: &TenantId, expected: Revision, change: &RegistryChange) -> Revision;
-    tenants(page: &PageRequest) -> Page<TenantId>;
-    publish(publications: &[Publication], hold: Option<&ClaimRequest>) -> Published;
-    route(routed: &[Routed]) -> Vec<RouteAnswer>;
-    redeliver(tenant: &TenantId, redeliveries: &[Redelivery]) -> Vec<Option<DeliveryId>>;
-    claim(request: &ClaimRequest) -> Claimed;
-    settle(settlements: &[Settlement]) -> Vec<Settled>;
-    release(holder: HolderId) -> ();
-    event(tenant: &TenantId, id: &MessageId) -> Option<EventRecord>;
-    deliveries(tenant: &TenantId, query: &DeliveryQuery) -> Page<Delivery>;
-    attempts(tenant: &TenantId, delivery: DeliveryId) -> Option<Vec<Attempt>>;
-    stats(scope: &StatsScope) -> Stats;
-    tend(request: &TendRequest) -> Tended;
-    erase(tenant: &TenantId, limit: usize) -> Erased;
+#[async_trait]
+impl<S: Store> Store for Told<S> {
+    delegate_store! { |self| self.0; wake, poll_every }
+    delegate_store! { |self| self.0, |method, call| self.tell(method, call);
+    registry, commit, tenants, publish, route, redeliver, claim, settle, release,
+    event, deliveries, attempts, stats, tend, erase }
 }
 
 #[tokio::main]

@@ -5,11 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookwire::TenantId;
-use hookwire::delivery::{Next, Report};
-use hookwire::model::{
-    DeliveryOptions, End, Event, EventId, HookId, MessageId, SealedSecrets, Status, Timestamp,
-};
-use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange, Version};
+use hookwire::delivery::Next;
+use hookwire::model::{End, Event, EventId, HookId, MessageId, SealedSecrets, Status, Timestamp};
+use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange};
 use hookwire::store::{Claim, ClaimRequest, HolderId, Publication, Quota, Routing, Settlement, Store};
 
 use super::{Error, Sample, timed};
@@ -67,9 +65,8 @@ impl Scene {
         let webhook =
             serde_json::from_value(serde_json::json!({"hook_id": registry.next_hook_id, "name": "hook",
             "url": "https://hooks.example.com/", "subscriptions": [{"event_id": 1}]}))?;
-        let (secrets, options) = (SealedSecrets::new("sealed"), DeliveryOptions::default());
-        let new =
-            RegisteredWebhook { webhook, options, secrets, version: Version::default(), disabled: None };
+        let secrets = SealedSecrets::new("sealed");
+        let new = RegisteredWebhook { secrets, ..RegisteredWebhook::new(webhook) };
         self.store.commit(tenant, registry.revision, &RegistryChange::Create(new)).await?;
         Ok(registry.next_hook_id)
     }
@@ -83,14 +80,9 @@ impl Scene {
             let event =
                 Event::new(EventId::new(1), &serde_json::json!({"deviceName": "LAB-4", "n": number}))?;
             let event = event.stamped(|| id, Timestamp::from_secs(1));
-            publications.push(Publication {
-                tenant: tenant.clone(),
-                digest: event.digest(),
-                event,
-                routed_at,
-                routing: Routing { targets: vec![hook], skipped: Vec::new() },
-                expires: Duration::from_secs(24 * 60 * 60),
-            });
+            let routing = Routing { targets: vec![hook], skipped: Vec::new() };
+            let expires = Duration::from_secs(24 * 60 * 60);
+            publications.push(Publication::new(tenant.clone(), event, routed_at, routing, expires));
         }
         self.store.publish(&publications, None).await?;
         Ok(())
@@ -108,7 +100,7 @@ impl Scene {
             return Err(format!("claimed {} deliveries", claims.len()).into());
         }
         let end = |claim: &Claim| if is_quiet(&claim) { Next::End(End::Delivered) } else { Next::Release };
-        let settlements: Vec<_> = claims.iter().map(|claim| settlement(claim, end(claim))).collect();
+        let settlements: Vec<_> = claims.iter().map(|claim| Settlement::new(claim, end(claim))).collect();
         self.store.settle(&settlements).await?;
         Ok(())
     }
@@ -134,7 +126,7 @@ impl Scene {
             if claims.is_empty() {
                 return Ok(());
             }
-            let end = |claim| settlement(claim, Next::End(End::Delivered));
+            let end = |claim| Settlement::new(claim, Next::End(End::Delivered));
             self.store.settle(&claims.iter().map(end).collect::<Vec<_>>()).await?;
         }
     }
@@ -286,12 +278,6 @@ fn request(limit: usize) -> ClaimRequest {
     let quota = Quota::default().with_in_all(1_000_000).with_per_tenant(1_000).with_per_webhook(1);
     let lease = Duration::from_secs(24 * 60 * 60);
     ClaimRequest { holder: HolderId::new(1), lease, limit, max_bytes: usize::MAX, quota }
-}
-
-fn settlement(claim: &Claim, next: Next) -> Settlement {
-    let report = Report::NoAttempt;
-    let (id, fence) = (claim.id, claim.fence);
-    Settlement { id, fence, attempt: None, next, report, backoff: None, disable: None }
 }
 
 /// The bytes of memory that this process has now.

@@ -1,3 +1,5 @@
+//! The error of every store.
+
 use std::error::Error;
 use std::fmt;
 
@@ -21,12 +23,12 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// An error of this kind with its cause.
+    /// Creates an error of this kind with its cause.
     pub fn new(kind: StoreErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { kind, source: Some(source.into()) }
     }
 
-    /// What kind of error this is.
+    /// Returns the kind of the error.
     pub const fn kind(&self) -> StoreErrorKind {
         self.kind
     }

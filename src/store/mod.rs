@@ -42,13 +42,17 @@
 //! - For each event its content, what routing decided, and its deliveries with their attempts. The id of a
 //!   delivery is unique in the store, and never used again.
 
+mod claim;
+mod delegate;
 mod error;
+mod lease;
 mod memory;
 mod publication;
-mod queue;
 mod quota;
 mod records;
 mod ring;
+mod routing;
+mod settlement;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -61,23 +65,21 @@ use async_trait::async_trait;
 use crate::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, TenantId};
 use crate::registry::{Registry, RegistryChange, Revision};
 
+#[doc(no_inline)]
+pub use crate::delegate_store;
+pub use claim::{Claim, ClaimRequest, Claimed};
 pub use error::{StoreError, StoreErrorKind};
+pub use lease::{Fence, HolderId, WakeMark};
 pub use memory::MemoryStore;
-pub use publication::{
-    Publication, PublishAnswer, Published, Receipt, Redelivery, RouteAnswer, Routed, Routing, Skipped,
-    Unrouted,
-};
-pub use queue::{Claim, ClaimRequest, Claimed, Disable, Fence, HolderId, Settled, Settlement, WakeMark};
+pub use publication::{Publication, PublishAnswer, Published, Receipt, Redelivery};
 pub use quota::{HeldCounts, Quota};
 pub use records::{Erased, EventRecord, RoutingRecord, Stats, StatsScope, TendRequest, Tended};
+pub use routing::{RouteAnswer, Routed, Routing, Skipped, Unrouted};
+pub use settlement::{Disable, Settled, Settlement};
 #[cfg(feature = "sqlite")]
-pub use sqlite::open::OpenError;
-#[cfg(feature = "sqlite")]
-pub use sqlite::options::{Durability, SqliteOptions};
-#[cfg(feature = "sqlite")]
-pub use sqlite::store::SqliteStore;
+pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
 
-/// Where webhooks, events, deliveries and attempts are kept.
+/// A place where webhooks, events, deliveries and attempts are kept.
 ///
 /// A store is shared by everything that publishes and everything that dispatches. Times that are handed
 /// in are durations; the store adds them to its own clock, so that machines whose clocks disagree do no
@@ -138,10 +140,10 @@ pub use sqlite::store::SqliteStore;
 /// "Nothing was found" is no error.
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
-    /// Reads all that a tenant has registered; an empty registry for a tenant that never did.
+    /// Reads the registry of a tenant. It is empty for a tenant that never registered anything.
     async fn registry(&self, tenant: &TenantId) -> Result<Registry, StoreError>;
 
-    /// Applies one change if the registry is still at `expected`, and gives the new revision.
+    /// Applies one change if the registry is still at `expected`, and returns the new revision.
     ///
     /// A created webhook must carry the registry's next hook id. [`RegisteredWebhook`](crate::registry::RegisteredWebhook)
     /// is stored as it is given, its version too; the revision and the next hook id are the store's. An update
@@ -202,21 +204,21 @@ pub trait Store: Debug + Send + Sync + 'static {
         redeliveries: &[Redelivery],
     ) -> Result<Vec<Option<DeliveryId>>, StoreError>;
 
-    /// Takes what is due, for the time of a lease.
+    /// Claims what is due, for the time of a lease.
     ///
     /// # Cancellation
     ///
-    /// What a cancelled call took is due again when its lease ends.
+    /// Deliveries that a cancelled call took are due again when their lease ends.
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError>;
 
-    /// Records what came of claims, and answers for each in order.
+    /// Records the results of claims, and answers for each in order.
     ///
     /// # Cancellation
     ///
     /// Each item is settled or not, never half; settling it again is harmless.
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError>;
 
-    /// Gives up all that `holder` has claimed: it is due at once.
+    /// Releases every claim of `holder`: its deliveries are due at once.
     ///
     /// # Cancellation
     ///
@@ -228,7 +230,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// that gets no such hints waits for ever: see [`poll_every`](Self::poll_every).
     async fn wake(&self, since: WakeMark);
 
-    /// How often to claim without a hint, for a store to which work can come unnoticed.
+    /// Returns how often to claim without a hint, for a store to which work can come unnoticed.
+    ///
+    /// `None` for a store whose [`wake`](Self::wake) tells of all work.
     fn poll_every(&self) -> Option<Duration>;
 
     /// Reads one event with what routing decided.
@@ -248,7 +252,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         delivery: DeliveryId,
     ) -> Result<Option<Vec<Attempt>>, StoreError>;
 
-    /// Counts what waits.
+    /// Counts the deliveries that have not ended.
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError>;
 
     /// Does one bounded step of upkeep: ends what has expired or was dropped, and removes what ended long
@@ -263,94 +267,8 @@ pub trait Store: Debug + Send + Sync + 'static {
 
 /// A shared store is a store.
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
 impl<S: Store + ?Sized> Store for Arc<S> {
-    async fn registry(&self, tenant: &TenantId) -> Result<Registry, StoreError> {
-        (**self).registry(tenant).await
-    }
-
-    async fn commit(
-        &self,
-        tenant: &TenantId,
-        expected: Revision,
-        change: &RegistryChange,
-    ) -> Result<Revision, StoreError> {
-        (**self).commit(tenant, expected, change).await
-    }
-
-    async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {
-        (**self).tenants(page).await
-    }
-
-    async fn publish(
-        &self,
-        publications: &[Publication],
-        hold: Option<&ClaimRequest>,
-    ) -> Result<Published, StoreError> {
-        (**self).publish(publications, hold).await
-    }
-
-    async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {
-        (**self).route(routed).await
-    }
-
-    async fn redeliver(
-        &self,
-        tenant: &TenantId,
-        redeliveries: &[Redelivery],
-    ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
-        (**self).redeliver(tenant, redeliveries).await
-    }
-
-    async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        (**self).claim(request).await
-    }
-
-    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        (**self).settle(settlements).await
-    }
-
-    async fn release(&self, holder: HolderId) -> Result<(), StoreError> {
-        (**self).release(holder).await
-    }
-
-    async fn wake(&self, since: WakeMark) {
-        (**self).wake(since).await;
-    }
-
-    fn poll_every(&self) -> Option<Duration> {
-        (**self).poll_every()
-    }
-
-    async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
-        (**self).event(tenant, id).await
-    }
-
-    async fn deliveries(
-        &self,
-        tenant: &TenantId,
-        query: &DeliveryQuery,
-    ) -> Result<Page<Delivery>, StoreError> {
-        (**self).deliveries(tenant, query).await
-    }
-
-    async fn attempts(
-        &self,
-        tenant: &TenantId,
-        delivery: DeliveryId,
-    ) -> Result<Option<Vec<Attempt>>, StoreError> {
-        (**self).attempts(tenant, delivery).await
-    }
-
-    async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
-        (**self).stats(scope).await
-    }
-
-    async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {
-        (**self).tend(request).await
-    }
-
-    async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError> {
-        (**self).erase(tenant, limit).await
-    }
+    delegate_store! { |self| **self;
+    registry, commit, tenants, publish, route, redeliver, claim, settle, release, wake, poll_every,
+    event, deliveries, attempts, stats, tend, erase }
 }

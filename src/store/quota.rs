@@ -1,3 +1,5 @@
+//! How much one holder may have claimed at once, and counting it.
+
 use std::collections::HashMap;
 
 use crate::delivery::LaneClass;
@@ -80,7 +82,7 @@ fn share(whole: usize, class: LaneClass) -> usize {
     part.max(1)
 }
 
-/// What one holder has claimed, counted as the [`Quota`] counts it. For stores to build on.
+/// The number of claims of one holder, counted as the [`Quota`] counts it. For stores to build on.
 ///
 /// ```
 /// use hookwire::delivery::LaneClass;

@@ -1,7 +1,10 @@
+//! What the log and upkeep tell.
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::publication::{Receipt, Skipped};
+use super::publication::Receipt;
+use super::routing::Skipped;
 use crate::model::{HookId, StampedEvent, TenantId};
 
 /// An event as the log shows it.
@@ -10,13 +13,13 @@ use crate::model::{HookId, StampedEvent, TenantId};
 pub struct EventRecord {
     /// The event.
     pub event: Arc<StampedEvent>,
-    /// What was written for it.
+    /// The receipt of its publication.
     pub receipt: Receipt,
-    /// What routing decided.
+    /// The routing decision.
     pub routing: RoutingRecord,
 }
 
-/// What routing decided, as the log shows it.
+/// The routing decision as the log shows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores build it")]
 pub enum RoutingRecord {
@@ -28,7 +31,7 @@ pub enum RoutingRecord {
     Waiting,
 }
 
-/// What [`Store::stats`](super::Store::stats) counts.
+/// The deliveries that [`Store::stats`](super::Store::stats) counts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores handle each of them")]
 pub enum StatsScope {
@@ -64,7 +67,7 @@ pub struct TendRequest {
     pub limit: usize,
 }
 
-/// What a step of upkeep did.
+/// The result of one step of upkeep.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it")]
 pub struct Tended {
@@ -78,7 +81,7 @@ pub struct Tended {
     pub more: bool,
 }
 
-/// What a step of erasing left.
+/// The result of one step of erasing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it")]
 pub struct Erased {

@@ -1,3 +1,5 @@
+//! The turns of lanes that have something to give.
+
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
@@ -9,8 +11,8 @@ use crate::delivery::LaneClass;
 /// never looked at.
 #[derive(Debug)]
 pub(super) struct Ring<L> {
-    open: BTreeSet<(u64, L)>,
-    probing: BTreeSet<(u64, L)>,
+    proven: BTreeSet<(u64, L)>,
+    hanging: BTreeSet<(u64, L)>,
     unproven: BTreeSet<(u64, L)>,
     turns: HashMap<L, (LaneClass, u64)>,
     last_turn: u64,
@@ -42,8 +44,8 @@ impl<L: Clone + Eq + Hash + Ord> Ring<L> {
     /// The lane whose turn it is, among those of classes for which there is room.
     pub(super) fn first(&self, has_room: impl Fn(LaneClass) -> bool) -> Option<L> {
         let classes = [
-            (LaneClass::Proven, &self.open),
-            (LaneClass::Hanging, &self.probing),
+            (LaneClass::Proven, &self.proven),
+            (LaneClass::Hanging, &self.hanging),
             (LaneClass::Unproven, &self.unproven),
         ];
         let with_room = classes.into_iter().filter(|(class, _)| has_room(*class));
@@ -53,8 +55,8 @@ impl<L: Clone + Eq + Hash + Ord> Ring<L> {
 
     fn of(&mut self, class: LaneClass) -> &mut BTreeSet<(u64, L)> {
         match class {
-            LaneClass::Proven => &mut self.open,
-            LaneClass::Hanging => &mut self.probing,
+            LaneClass::Proven => &mut self.proven,
+            LaneClass::Hanging => &mut self.hanging,
             LaneClass::Unproven => &mut self.unproven,
         }
     }
@@ -62,8 +64,8 @@ impl<L: Clone + Eq + Hash + Ord> Ring<L> {
 
 impl<L> Default for Ring<L> {
     fn default() -> Self {
-        let (open, probing, unproven) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { open, probing, unproven, turns: HashMap::new(), last_turn: 0 }
+        let (proven, hanging, unproven) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { proven, hanging, unproven, turns: HashMap::new(), last_turn: 0 }
     }
 }
 

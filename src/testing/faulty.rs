@@ -1,3 +1,5 @@
+//! A store whose calls fail as planned.
+
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
@@ -6,13 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, TenantId};
-use crate::registry::{Registry, RegistryChange, Revision};
-use crate::store::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, Published, Redelivery, RouteAnswer,
-    Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind, TendRequest, Tended,
-    WakeMark,
-};
+use crate::store::{Store, StoreError, StoreErrorKind, delegate_store};
 
 /// A store whose calls fail as a plan says.
 ///
@@ -108,94 +104,21 @@ impl<S: fmt::Debug> fmt::Debug for FaultyStore<S> {
 }
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
 impl<S: Store> Store for FaultyStore<S> {
-    async fn registry(&self, tenant: &TenantId) -> Result<Registry, StoreError> {
-        self.with(Call::Registry, self.store.registry(tenant)).await
-    }
-
-    async fn commit(
-        &self,
-        tenant: &TenantId,
-        expected: Revision,
-        change: &RegistryChange,
-    ) -> Result<Revision, StoreError> {
-        self.with(Call::Commit, self.store.commit(tenant, expected, change)).await
-    }
-
-    async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {
-        self.with(Call::Tenants, self.store.tenants(page)).await
-    }
-
-    async fn publish(
-        &self,
-        publications: &[Publication],
-        hold: Option<&ClaimRequest>,
-    ) -> Result<Published, StoreError> {
-        self.with(Call::Publish, self.store.publish(publications, hold)).await
-    }
-
-    async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {
-        self.with(Call::Route, self.store.route(routed)).await
-    }
-
-    async fn redeliver(
-        &self,
-        tenant: &TenantId,
-        redeliveries: &[Redelivery],
-    ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
-        self.with(Call::Redeliver, self.store.redeliver(tenant, redeliveries)).await
-    }
-
-    async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        self.with(Call::Claim, self.store.claim(request)).await
-    }
-
-    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        self.with(Call::Settle, self.store.settle(settlements)).await
-    }
-
-    async fn release(&self, holder: HolderId) -> Result<(), StoreError> {
-        self.with(Call::Release, self.store.release(holder)).await
-    }
-
-    async fn wake(&self, since: WakeMark) {
-        self.store.wake(since).await;
-    }
-
-    fn poll_every(&self) -> Option<Duration> {
-        self.store.poll_every()
-    }
-
-    async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
-        self.with(Call::Event, self.store.event(tenant, id)).await
-    }
-
-    async fn deliveries(
-        &self,
-        tenant: &TenantId,
-        query: &DeliveryQuery,
-    ) -> Result<Page<Delivery>, StoreError> {
-        self.with(Call::Deliveries, self.store.deliveries(tenant, query)).await
-    }
-
-    async fn attempts(
-        &self,
-        tenant: &TenantId,
-        delivery: DeliveryId,
-    ) -> Result<Option<Vec<Attempt>>, StoreError> {
-        self.with(Call::Attempts, self.store.attempts(tenant, delivery)).await
-    }
-
-    async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
-        self.with(Call::Stats, self.store.stats(scope)).await
-    }
-
-    async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {
-        self.with(Call::Tend, self.store.tend(request)).await
-    }
-
-    async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError> {
-        self.with(Call::Erase, self.store.erase(tenant, limit)).await
-    }
+    delegate_store! { |self| self.store; wake, poll_every }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Registry, call); registry }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Commit, call); commit }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Tenants, call); tenants }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Publish, call); publish }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Route, call); route }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Redeliver, call); redeliver }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Claim, call); claim }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Settle, call); settle }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Release, call); release }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Event, call); event }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Deliveries, call); deliveries }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Attempts, call); attempts }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Stats, call); stats }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Tend, call); tend }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Erase, call); erase }
 }

@@ -1,3 +1,5 @@
+//! A transport that records requests and answers as told.
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

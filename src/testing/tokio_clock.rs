@@ -1,3 +1,5 @@
+//! A clock that follows tokio's paused time.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

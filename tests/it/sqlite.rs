@@ -13,10 +13,9 @@ use async_trait::async_trait;
 use hookwire::clock::ManualClock;
 use hookwire::delivery::{Next, Report};
 use hookwire::model::{
-    DeliveryOptions, DeliveryQuery, End, Event, EventId, HookId, MessageId, SealedSecrets, StampedEvent,
-    Timestamp,
+    DeliveryQuery, End, Event, EventId, HookId, MessageId, SealedSecrets, StampedEvent, Timestamp,
 };
-use hookwire::registry::{RegisteredWebhook, RegistryChange, Version};
+use hookwire::registry::{RegisteredWebhook, RegistryChange};
 use hookwire::store::{
     Claim, ClaimRequest, Durability, HolderId, OpenError, Publication, PublishAnswer, Quota, Routing,
     Settlement, SqliteStore, Store,
@@ -119,8 +118,8 @@ async fn create(store: &SqliteStore) -> HookId {
     let webhook = serde_json::json!({"hook_id": registry.next_hook_id, "name": "hook",
         "url": "https://hooks.example.com/", "subscriptions": [{"event_id": 1}]});
     let webhook = serde_json::from_value(webhook).expect("a webhook");
-    let (secrets, options) = (SealedSecrets::new("sealed"), DeliveryOptions::default());
-    let new = RegisteredWebhook { webhook, options, secrets, version: Version::default(), disabled: None };
+    let secrets = SealedSecrets::new("sealed");
+    let new = RegisteredWebhook { secrets, ..RegisteredWebhook::new(webhook) };
     store.commit(&acme(), registry.revision, &RegistryChange::Create(new)).await.expect("created");
     registry.next_hook_id
 }
@@ -137,14 +136,9 @@ async fn publication_with(store: &SqliteStore, id: &str, hook: HookId, json: &st
     let payload: Box<serde_json::value::RawValue> = serde_json::from_str(json).expect("JSON");
     let event = Event::new(EventId::new(1), &payload).expect("JSON");
     let event = event.stamped(|| MessageId::new(id).expect("valid"), Timestamp::from_secs(1));
-    Publication {
-        tenant: acme(),
-        digest: event.digest(),
-        event,
-        routed_at: store.registry(&acme()).await.expect("registry").revision,
-        routing: Routing { targets: vec![hook], skipped: Vec::new() },
-        expires: Duration::from_secs(60 * 60),
-    }
+    let routed_at = store.registry(&acme()).await.expect("registry").revision;
+    let routing = Routing { targets: vec![hook], skipped: Vec::new() };
+    Publication::new(acme(), event, routed_at, routing, Duration::from_secs(60 * 60))
 }
 
 async fn publish(store: &SqliteStore, id: &str, hook: HookId) {
@@ -165,15 +159,7 @@ async fn claim(store: &SqliteStore) -> Vec<Claim> {
 }
 
 fn delivered(claim: &Claim) -> Settlement {
-    Settlement {
-        id: claim.id,
-        fence: claim.fence,
-        attempt: None,
-        next: Next::End(End::Delivered),
-        report: Report::Success,
-        backoff: None,
-        disable: None,
-    }
+    Settlement { report: Report::Success, ..Settlement::new(claim, Next::End(End::Delivered)) }
 }
 
 #[tokio::test]

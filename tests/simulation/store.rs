@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, TenantId};
-use hookwire::registry::{Registry, RegistryChange, Revision};
+use hookwire::model::{MessageId, TenantId};
+use hookwire::registry::{RegistryChange, Revision};
 use hookwire::routing;
 use hookwire::store::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, PublishAnswer, Published,
-    Redelivery, RouteAnswer, Routed, Routing, Settled, Settlement, Stats, StatsScope, Store, StoreError,
-    StoreErrorKind, TendRequest, Tended, WakeMark,
+    ClaimRequest, Claimed, HolderId, MemoryStore, Publication, PublishAnswer, Published, RouteAnswer, Routed,
+    Routing, Settled, Settlement, Store, StoreError, StoreErrorKind, WakeMark, delegate_store,
 };
 use tokio::time::sleep;
 
@@ -155,10 +154,6 @@ impl Link {
 
 #[async_trait]
 impl Store for Link {
-    async fn registry(&self, tenant: &TenantId) -> Result<Registry, StoreError> {
-        self.carry(self.memory.registry(tenant)).await
-    }
-
     async fn commit(
         &self,
         tenant: &TenantId,
@@ -166,10 +161,6 @@ impl Store for Link {
         change: &RegistryChange,
     ) -> Result<Revision, StoreError> {
         self.carry(self.commit_now(tenant, expected, change)).await
-    }
-
-    async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {
-        self.carry(self.memory.tenants(page)).await
     }
 
     async fn publish(
@@ -182,14 +173,6 @@ impl Store for Link {
 
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {
         self.carry(self.route_now(routed)).await
-    }
-
-    async fn redeliver(
-        &self,
-        tenant: &TenantId,
-        redeliveries: &[Redelivery],
-    ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
-        self.carry(self.memory.redeliver(tenant, redeliveries)).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
@@ -215,39 +198,7 @@ impl Store for Link {
         self.memory.wake(since).await;
     }
 
-    fn poll_every(&self) -> Option<Duration> {
-        self.memory.poll_every()
-    }
-
-    async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
-        self.carry(self.memory.event(tenant, id)).await
-    }
-
-    async fn deliveries(
-        &self,
-        tenant: &TenantId,
-        query: &DeliveryQuery,
-    ) -> Result<Page<Delivery>, StoreError> {
-        self.carry(self.memory.deliveries(tenant, query)).await
-    }
-
-    async fn attempts(
-        &self,
-        tenant: &TenantId,
-        delivery: DeliveryId,
-    ) -> Result<Option<Vec<Attempt>>, StoreError> {
-        self.carry(self.memory.attempts(tenant, delivery)).await
-    }
-
-    async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
-        self.carry(self.memory.stats(scope)).await
-    }
-
-    async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {
-        self.carry(self.memory.tend(request)).await
-    }
-
-    async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError> {
-        self.carry(self.memory.erase(tenant, limit)).await
-    }
+    delegate_store! { |self| *self.memory; poll_every }
+    delegate_store! { |self| *self.memory, |_method, call| self.carry(call);
+    registry, tenants, redeliver, event, deliveries, attempts, stats, tend, erase }
 }

@@ -1,9 +1,12 @@
+//! Claiming.
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Claim, ClaimRequest, Claimed, HolderId, Unrouted};
-use super::state::{LaneKey, Lease, RoutingLease, RowState, State};
-use crate::model::{DeliveryId, End, MessageId, TenantId, Timestamp};
+use super::state::{LaneKey, Lease, RowState, State};
+use crate::model::{DeliveryId, End, Timestamp};
+use crate::store::claim::{Claim, ClaimRequest, Claimed};
+use crate::store::lease::HolderId;
 
 impl State {
     pub(super) fn claim(&mut self, request: &ClaimRequest, now: Timestamp) -> Claimed {
@@ -90,41 +93,6 @@ impl State {
         };
         self.refresh(key, now);
         Some(claim)
-    }
-
-    /// Hands out the oldest unrouted events of each tenant for which nobody else is routing.
-    fn claim_unrouted(&mut self, request: &ClaimRequest, now: Timestamp) -> Vec<Unrouted> {
-        let is_idle = |name: &&TenantId| self.routing_until(name).is_none_or(|until| until <= now);
-        let idle: Vec<TenantId> = self.unrouted.iter().filter(is_idle).cloned().collect();
-        let mut claimed = Vec::new();
-        for name in idle {
-            let room = request.limit.saturating_sub(claimed.len());
-            claimed.extend(self.claim_unrouted_of(&name, room, request, now));
-        }
-        claimed
-    }
-
-    fn claim_unrouted_of(
-        &mut self,
-        name: &TenantId,
-        room: usize,
-        request: &ClaimRequest,
-        now: Timestamp,
-    ) -> Vec<Unrouted> {
-        let fence = self.next_fence();
-        let Some(tenant) = self.tenants.get_mut(name).filter(|_| room > 0) else { return Vec::new() };
-        let read = |id: &MessageId| {
-            let event = tenant.events.get(id)?.event.as_ref().clone();
-            Some(Unrouted { tenant: name.clone(), event, fence })
-        };
-        let batch: Vec<_> = tenant.unrouted.iter().take(room).filter_map(read).collect();
-        let until = now.plus(request.lease);
-        tenant.routing = Some(RoutingLease { holder: request.holder, fence, until, left: batch.len() });
-        batch
-    }
-
-    fn routing_until(&self, name: &TenantId) -> Option<Timestamp> {
-        self.tenants.get(name)?.routing.as_ref().map(|lease| lease.until)
     }
 
     /// The next time at which a lane is ready or a lease ends by itself.

@@ -1,7 +1,10 @@
-use super::super::ring::Ring;
-use super::super::{HeldCounts, HolderId, Quota};
+//! The lanes: which are ready, and for which holders.
+
 use super::state::{Holder, LaneKey, RowState, State};
 use crate::model::{DeliveryId, End, HookId, Status, TenantId, Timestamp};
+use crate::store::lease::HolderId;
+use crate::store::quota::{HeldCounts, Quota};
+use crate::store::ring::Ring;
 
 impl State {
     /// Brings the rings and the timer of a lane in line with what it has to give: the one place that
@@ -103,7 +106,7 @@ impl State {
         hooks.into_iter().for_each(|hook| self.refresh(&(tenant.clone(), hook), now));
     }
 
-    /// The holder, known from now on: every lane that is ready waits in its ring.
+    /// Adds a holder, or changes its quota: its ring then has every lane that is ready.
     pub(super) fn enroll(&mut self, id: HolderId, quota: Quota, now: Timestamp) {
         let known = self.holders.get(&id).is_some_and(|holder| holder.quota == quota);
         if known {

@@ -1,11 +1,13 @@
+//! Reading: events, deliveries, attempts and counts.
+
 use std::sync::Arc;
 
-use super::super::{EventRecord, Stats, StatsScope};
 use super::state::{Row, RowState, State};
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, InvalidCursor, MessageId, Page,
     TenantId, Timestamp,
 };
+use crate::store::records::{EventRecord, Stats, StatsScope};
 
 impl State {
     pub(super) fn event(&self, name: &TenantId, id: &MessageId) -> Option<EventRecord> {
@@ -23,10 +25,9 @@ impl State {
         let ids = self.tenants.get(name).into_iter().flat_map(|tenant| tenant.deliveries.iter().rev());
         let ids = ids.filter(|id| before.is_none_or(|before| **id < before));
         let views = ids.filter_map(|id| self.rows.get(id).map(|row| self.view(*id, row)));
-        let mut wanted = views.filter(|delivery| query.matches(delivery));
-        let items: Vec<_> = wanted.by_ref().take(query.page.limit()).collect();
-        let next = wanted.next().and_then(|_| items.last().map(|last| last.id.to_string()));
-        Ok(Page::new(items, next))
+        let limit = query.page.limit();
+        let items = views.filter(|delivery| query.matches(delivery)).take(limit + 1).collect();
+        Ok(Page::from_surplus(items, limit, |last| last.id.to_string()))
     }
 
     fn view(&self, id: DeliveryId, row: &Row) -> Delivery {

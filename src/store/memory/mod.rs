@@ -1,8 +1,20 @@
+//! The store in memory.
+//!
+//! ```text
+//!  call -- lock --> State: tenants, lanes, rows ---------- what is kept
+//!                          rings, timers, leases, ended -- indexes, brought in line by every change
+//! ```
+//!
+//! All state is behind one lock, which a call holds from beginning to end. Each holder has a ring of the lanes that are
+//! ready and for which it has room; `refresh` alone puts lanes in and takes them out. Times are indexed by ordered sets, so
+//! that a claim looks only at what has come due. Nothing is kept on disk.
+
 mod claim;
 mod lanes;
 mod log;
 mod publish;
 mod registry;
+mod route;
 mod settle;
 mod state;
 mod upkeep;
@@ -13,12 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::publication::tell_reused;
-use super::{
-    Claim, ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, PublishAnswer, Published,
-    Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, TendRequest,
-    Tended, WakeMark,
-};
+use super::publication::warn_duplicate_id;
 use crate::clock::{Clock, SystemClock};
 use crate::delivery::Next;
 use crate::model::{
@@ -26,6 +33,14 @@ use crate::model::{
 };
 use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
+use crate::store::Store;
+use crate::store::claim::{Claim, ClaimRequest, Claimed};
+use crate::store::error::StoreError;
+use crate::store::lease::{HolderId, WakeMark};
+use crate::store::publication::{Publication, PublishAnswer, Published, Redelivery};
+use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest, Tended};
+use crate::store::routing::{RouteAnswer, Routed};
+use crate::store::settlement::{Settled, Settlement};
 use state::State;
 
 /// A store in memory: for tests, and for events that may be lost with the process.
@@ -68,7 +83,7 @@ impl MemoryStore {
     pub fn publish_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
         let (now, id) = (self.clock.now(), event.message_id.clone());
         if !self.state().publish_unrouted(tenant, event, now) {
-            tell_reused(tenant, &id);
+            warn_duplicate_id(tenant, &id);
         }
         self.new_work.notify();
     }

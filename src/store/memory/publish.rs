@@ -1,11 +1,14 @@
+//! Publishing: events with their deliveries, and redeliveries.
+
 use std::sync::Arc;
 
-use super::super::{
-    Claim, ClaimRequest, Publication, PublishAnswer, Receipt, Redelivery, RouteAnswer, Routed, Routing,
-    RoutingRecord, StoreErrorKind,
-};
 use super::state::{EventRow, LaneKey, State};
 use crate::model::{DeliveryId, StampedEvent, TenantId, Timestamp};
+use crate::store::claim::{Claim, ClaimRequest};
+use crate::store::error::StoreErrorKind;
+use crate::store::publication::{Publication, PublishAnswer, Receipt, Redelivery};
+use crate::store::records::RoutingRecord;
+use crate::store::routing::Routing;
 
 impl State {
     pub(super) fn publish(
@@ -65,7 +68,13 @@ impl State {
     }
 
     /// Writes down what routing decided; an event that goes nowhere has ended.
-    fn set_routing(&mut self, name: &TenantId, event: &StampedEvent, routing: &Routing, now: Timestamp) {
+    pub(super) fn set_routing(
+        &mut self,
+        name: &TenantId,
+        event: &StampedEvent,
+        routing: &Routing,
+        now: Timestamp,
+    ) {
         let record = RoutingRecord::Routed(routing.skipped.clone());
         let nowhere = routing.targets.is_empty();
         let Some(row) = self.record(name, event, record, nowhere.then_some(now)) else { return };
@@ -73,7 +82,7 @@ impl State {
         row.receipt.skipped = routing.skipped.len();
     }
 
-    fn record(
+    pub(super) fn record(
         &mut self,
         name: &TenantId,
         event: &StampedEvent,
@@ -89,7 +98,7 @@ impl State {
         Some(row)
     }
 
-    fn deliver_to(
+    pub(super) fn deliver_to(
         &mut self,
         key: &LaneKey,
         event: &Arc<StampedEvent>,
@@ -136,50 +145,6 @@ impl State {
         self.unrouted.insert(name.clone());
         self.insert_event(name, &Arc::new(event), digest, now);
         true
-    }
-
-    pub(super) fn route(&mut self, item: &Routed, now: Timestamp) -> RouteAnswer {
-        let name = &item.unrouted.tenant;
-        let Some(tenant) = self.tenants.get_mut(name) else { return RouteAnswer::Fenced };
-        let fence = tenant.routing.as_ref().map(|lease| lease.fence);
-        let id = &item.unrouted.event.message_id;
-        if fence != Some(item.unrouted.fence) || tenant.unrouted.front() != Some(id) {
-            return RouteAnswer::Fenced;
-        }
-        if tenant.revision != item.routed_at {
-            tenant.routing = None;
-            return RouteAnswer::Stale(tenant.revision);
-        }
-        tenant.unrouted.pop_front();
-        if tenant.unrouted.is_empty() {
-            self.unrouted.remove(name);
-        }
-        tenant.routing = tenant.routing.take().and_then(|mut lease| {
-            lease.left = lease.left.saturating_sub(1);
-            (lease.left > 0).then_some(lease)
-        });
-        self.apply_routing(item, now);
-        RouteAnswer::Routed
-    }
-
-    fn apply_routing(&mut self, item: &Routed, now: Timestamp) {
-        let name = &item.unrouted.tenant;
-        let routing = match &item.routing {
-            Ok(routing) => routing,
-            Err(reason) => {
-                let record = RoutingRecord::Unroutable(reason.clone());
-                self.record(name, &item.unrouted.event, record, Some(now));
-                return;
-            }
-        };
-        self.set_routing(name, &item.unrouted.event, routing, now);
-        let events = self.tenants.get(name).map(|tenant| &tenant.events);
-        let event = events.and_then(|events| events.get(&item.unrouted.event.message_id));
-        let Some(event) = event.map(|row| Arc::clone(&row.event)) else { return };
-        for hook in &routing.targets {
-            let times = (now, now.plus(item.expires));
-            self.deliver_to(&(name.clone(), *hook), &event, times, None, &mut Vec::new());
-        }
     }
 
     pub(super) fn redeliver(

@@ -1,10 +1,12 @@
+//! The registry: webhooks, their lanes, and tenants.
+
 use std::sync::Arc;
 
-use super::super::{StoreError, StoreErrorKind};
 use super::state::{Lane, LaneKey, State};
 use crate::delivery::Health;
 use crate::model::{HookId, InvalidCursor, Page, PageRequest, TenantId, Timestamp};
 use crate::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
+use crate::store::error::{StoreError, StoreErrorKind};
 
 impl State {
     pub(super) fn registry(&self, name: &TenantId) -> Registry {
@@ -107,9 +109,7 @@ impl State {
         let last: Option<TenantId> = page.cursor_as()?;
         let after = |name: &TenantId| last.as_ref().is_none_or(|last| name > last);
         let in_use = self.tenants.iter().filter(|(_, it)| !it.hooks.is_empty() || !it.events.is_empty());
-        let mut names = in_use.map(|(name, _)| name.clone()).filter(after);
-        let items: Vec<_> = names.by_ref().take(page.limit()).collect();
-        let next = names.next().and_then(|_| items.last().map(ToString::to_string));
-        Ok(Page::new(items, next))
+        let items = in_use.map(|(name, _)| name.clone()).filter(after).take(page.limit() + 1).collect();
+        Ok(Page::from_surplus(items, page.limit(), ToString::to_string))
     }
 }

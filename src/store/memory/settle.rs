@@ -1,10 +1,13 @@
+//! Settling and releasing claims.
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Disable, HolderId, Settled, Settlement};
 use super::state::{LaneKey, Lease, RowState, State};
 use crate::delivery::Next;
 use crate::model::{DeliveryId, Timestamp};
+use crate::store::lease::HolderId;
+use crate::store::settlement::{Disable, Settled, Settlement};
 
 impl State {
     pub(super) fn settle(&mut self, item: &Settlement, now: Timestamp) -> Settled {

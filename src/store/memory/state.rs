@@ -1,11 +1,16 @@
+//! Everything that the store keeps, and the indexes over it.
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::super::ring::Ring;
-use super::super::{Fence, HeldCounts, HolderId, Quota, Receipt, RoutingRecord};
 use crate::delivery::{Health, LaneClass};
 use crate::model::{Attempt, DeliveryId, End, HookId, MessageId, StampedEvent, TenantId, Timestamp};
 use crate::registry::{RegisteredWebhook, Revision};
+use crate::store::lease::{Fence, HolderId};
+use crate::store::publication::Receipt;
+use crate::store::quota::{HeldCounts, Quota};
+use crate::store::records::RoutingRecord;
+use crate::store::ring::Ring;
 
 /// Everything that the store keeps, and the indexes over it.
 #[derive(Default)]

@@ -1,6 +1,8 @@
-use super::super::{Erased, TendRequest, Tended};
+//! Upkeep: expiring, sweeping, removing and erasing.
+
 use super::state::{LaneKey, RowState, State};
 use crate::model::{DeliveryId, End, MessageId, TenantId, Timestamp};
+use crate::store::records::{Erased, TendRequest, Tended};
 
 impl State {
     pub(super) fn tend(&mut self, request: &TendRequest, now: Timestamp) -> Tended {

@@ -1,19 +1,24 @@
+//! Claiming: takes what is due, lane by lane, and makes due again what was given up.
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Row, params};
 
-use super::super::{Claim, ClaimRequest, Claimed, HolderId};
-use super::desk::Desk;
-use super::rows::{Lane, LaneId, Open, class_number, class_of, event, fence_of, holder_bytes, holder_of};
-use super::sql::{Fault, Sql, count, optional_time, time};
+use super::file::rows::{
+    Lane, LaneId, OpenDelivery, class_number, class_of, event, fence_of, holder_bytes, holder_of,
+};
+use super::file::sql::{Sql, SqlError, count, optional_time, time};
+use super::state::WriterState;
 use crate::delivery::LaneClass;
 use crate::model::{DeliveryId, End, StampedEvent, Timestamp};
+use crate::store::claim::{Claim, ClaimRequest, Claimed};
+use crate::store::lease::HolderId;
 
 /// The most expired deliveries that one claim ends on its way; `tend` ends the others.
 const MAX_EXPIRED: usize = 256;
 
-/// What a claim has taken so far.
+/// A claim under way, with what it has taken so far.
 struct Taking<'a> {
     request: &'a ClaimRequest,
     now: Timestamp,
@@ -24,7 +29,7 @@ struct Taking<'a> {
 
 /// The first delivery that is due in a lane.
 struct Head {
-    open: Open,
+    open: OpenDelivery,
     event: Arc<StampedEvent>,
     bytes: usize,
     fence: i64,
@@ -34,23 +39,23 @@ struct Head {
 }
 
 /// A delivery under a claim, with what has to be known to give it back.
-pub(super) struct Held {
-    pub(super) open: Open,
+pub(super) struct ClaimedRow {
+    pub(super) open: OpenDelivery,
     pub(super) lane: Lane,
     is_dropped: bool,
     holder: HolderId,
     class: LaneClass,
 }
 
-impl Desk {
-    pub(super) fn claim(&mut self, request: &ClaimRequest) -> Result<Claimed, Fault> {
+impl WriterState {
+    pub(super) fn claim(&mut self, request: &ClaimRequest) -> Result<Claimed, SqlError> {
         let now = self.now();
-        self.rota.enroll(request.holder, request.quota);
+        self.schedule.add_holder(request.holder, request.quota);
         self.end_leases(now, now)?;
-        self.rota.fire(now);
+        self.schedule.fire_timers(now);
         let mut taking = Taking { request, now, claims: Vec::new(), bytes: 0, expired: 0 };
         let mut is_full = false;
-        while let Some(lane) = self.rota.first(request.holder) {
+        while let Some(lane) = self.schedule.first(request.holder) {
             is_full = !self.take_first(lane, &mut taking)?;
             if is_full {
                 break;
@@ -62,7 +67,7 @@ impl Desk {
     }
 
     /// Takes the first delivery of a lane; false when that would be more than was asked for.
-    fn take_first(&mut self, id: LaneId, taking: &mut Taking<'_>) -> Result<bool, Fault> {
+    fn take_first(&mut self, id: LaneId, taking: &mut Taking<'_>) -> Result<bool, SqlError> {
         let now = taking.now;
         let Some(lane) = self.lane(id)? else { return self.refresh(id, now).map(|()| true) };
         let Some(head) = self.head(&lane, now)? else {
@@ -78,21 +83,21 @@ impl Desk {
         } else {
             self.take(&lane, head, taking)?;
         }
-        self.rota.set(lane.id, next, now);
+        self.schedule.set(lane.id, next, now);
         Ok(true)
     }
 
-    fn head(&self, lane: &Lane, now: Timestamp) -> Result<Option<Head>, Fault> {
+    fn head(&self, lane: &Lane, now: Timestamp) -> Result<Option<Head>, SqlError> {
         self.connection.one(HEAD, [lane.id, lane.epoch, now.as_millis()], Head::read)
     }
 
-    fn take(&mut self, lane: &Lane, head: Head, taking: &mut Taking<'_>) -> Result<(), Fault> {
+    fn take(&mut self, lane: &Lane, head: Head, taking: &mut Taking<'_>) -> Result<(), SqlError> {
         let (request, class) = (taking.request, lane.health.class());
         let until = taking.now.plus(request.lease).as_millis();
         let holder = holder_bytes(request.holder);
         self.connection.run(TAKE, params![holder, class_number(class), until, head.open.id])?;
-        self.rota.take(request.holder, &lane.name, lane.hook, class);
-        self.rota.end_turn(request.holder, lane.id);
+        self.schedule.take(request.holder, &lane.name, lane.hook, class);
+        self.schedule.end_turn(request.holder, lane.id);
         taking.bytes += head.bytes;
         taking.claims.push(Claim {
             id: DeliveryId::new(head.open.id),
@@ -107,8 +112,8 @@ impl Desk {
     }
 
     /// Makes due again what was claimed under leases that end by `until`.
-    pub(super) fn end_leases(&mut self, until: Timestamp, now: Timestamp) -> Result<(), Fault> {
-        for held in self.connection.all(ENDED_LEASES, [until.as_millis()], Held::read)? {
+    pub(super) fn end_leases(&mut self, until: Timestamp, now: Timestamp) -> Result<(), SqlError> {
+        for held in self.connection.all(ENDED_LEASES, [until.as_millis()], ClaimedRow::read)? {
             self.requeue(&held, now, now)?;
         }
         Ok(())
@@ -116,7 +121,12 @@ impl Desk {
 
     /// Gives up a claim, whoever has it, and lets the delivery wait until `due`. One of a backlog that
     /// was dropped is cancelled instead.
-    pub(super) fn requeue(&mut self, held: &Held, due: Timestamp, now: Timestamp) -> Result<(), Fault> {
+    pub(super) fn requeue(
+        &mut self,
+        held: &ClaimedRow,
+        due: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), SqlError> {
         if held.is_dropped {
             self.end(&held.open, End::Cancelled, now)?;
         } else {
@@ -126,14 +136,15 @@ impl Desk {
         self.refresh_lane(&held.lane, now)
     }
 
-    pub(super) fn give_back(&mut self, held: &Held) {
-        self.rota.give_back(held.holder, &held.lane.name, held.lane.hook, held.class);
+    pub(super) fn give_back(&mut self, held: &ClaimedRow) {
+        self.schedule.give_back(held.holder, &held.lane.name, held.lane.hook, held.class);
     }
 
     /// The next time at which a lane is ready or a lease ends by itself.
-    fn next_in(&self, now: Timestamp) -> Result<Option<Duration>, Fault> {
+    fn next_in(&self, now: Timestamp) -> Result<Option<Duration>, SqlError> {
         let lease = self.connection.one(NEXT_LEASE, [], |row| optional_time(row, "until"))?.flatten();
-        let next = [self.rota.next_timer(), lease, self.routers.next_end()].into_iter().flatten().min();
+        let next =
+            [self.schedule.next_timer(), lease, self.routing_leases.next_end()].into_iter().flatten().min();
         Ok(next.map(|at| at.since(now)))
     }
 }
@@ -146,9 +157,9 @@ impl Taking<'_> {
 }
 
 impl Head {
-    fn read(row: &Row<'_>) -> Result<Self, Fault> {
+    fn read(row: &Row<'_>) -> Result<Self, SqlError> {
         Ok(Self {
-            open: Open::read(row)?,
+            open: OpenDelivery::read(row)?,
             event: event(row)?,
             bytes: count(row, "bytes")?,
             fence: row.get("fence")?,
@@ -158,10 +169,10 @@ impl Head {
     }
 }
 
-impl Held {
-    pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
+impl ClaimedRow {
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, SqlError> {
         Ok(Self {
-            open: Open::read(row)?,
+            open: OpenDelivery::read(row)?,
             lane: Lane::read(row)?,
             is_dropped: row.get("is_dropped")?,
             holder: holder_of(row.get("holder")?),
@@ -188,8 +199,8 @@ const REQUEUE: &str = "UPDATE delivery SET state = 0, due = ?, attempts = ?, hol
 
 const NEXT_LEASE: &str = "SELECT min(lease_until) AS until FROM delivery WHERE state = 1";
 
-/// What [`Held::read`] reads, to be followed by conditions.
-macro_rules! select_held {
+/// The statement for [`ClaimedRow::read`], to be followed by conditions.
+macro_rules! select_claimed {
     ($condition:literal) => {
         concat!(
             "SELECT delivery.id AS delivery, event, attempts, holder, class, ",
@@ -202,50 +213,29 @@ macro_rules! select_held {
     };
 }
 
-const ENDED_LEASES: &str = select_held!("lease_until <= ?");
-pub(super) const HELD_UNDER: &str = select_held!("delivery.id = ? AND delivery.fence = ?");
-pub(super) const HELD_BY: &str = select_held!("holder = ?");
-pub(super) const HELD_OF_EVENT: &str = select_held!("event = ?");
+const ENDED_LEASES: &str = select_claimed!("lease_until <= ?");
+pub(super) const HELD_UNDER: &str = select_claimed!("delivery.id = ? AND delivery.fence = ?");
+pub(super) const HELD_BY: &str = select_claimed!("holder = ?");
+pub(super) const HELD_OF_EVENT: &str = select_claimed!("event = ?");
 
 #[cfg(test)]
 mod tests {
-    use super::super::desk::{FIRST_DUE, LANES_WITH_WORK};
-    use super::super::schema;
-    use super::super::upkeep::{DATE_EVENT, DROPPED, EXPIRED, OLD};
+    use super::super::file::sql::{new_file, query_plan};
+    use super::super::state::{FIRST_DUE, LANES_WITH_WORK};
     use super::*;
-
-    /// How SQLite goes about a statement, a line for each table.
-    fn plan(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("statement");
-        let parameters = vec![rusqlite::types::Null; statement.parameter_count()];
-        let rows = statement.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3));
-        rows.expect("plan").map(|line| line.expect("line")).collect()
-    }
 
     #[test]
     fn a_claim_scans_no_table_whatever_the_backlog() {
-        let mut connection = rusqlite::Connection::open_in_memory().expect("memory");
-        schema::migrate(&mut connection, 0).expect("schema");
+        let connection = new_file();
         let statements = [HEAD, TAKE, REQUEUE, NEXT_LEASE, ENDED_LEASES, HELD_UNDER, FIRST_DUE];
         for sql in statements.into_iter().chain([LANES_WITH_WORK]) {
-            let plan = plan(&connection, sql);
+            let plan = query_plan(&connection, sql);
             let scans = |line: &&String| line.starts_with("SCAN delivery") || line.contains("TEMP B-TREE");
             assert_eq!(plan.iter().find(scans), None, "{sql}: {plan:?}");
         }
-        let head = plan(&connection, HEAD).join("; ");
+        let head = query_plan(&connection, HEAD).join("; ");
         assert!(head.contains("USING INDEX delivery_due (lane=? AND epoch=? AND due<?)"), "{head}");
-        let lease = plan(&connection, NEXT_LEASE).join("; ");
+        let lease = query_plan(&connection, NEXT_LEASE).join("; ");
         assert!(lease.contains("delivery_lease"), "{lease}");
-    }
-
-    #[test]
-    fn upkeep_scans_no_table_whatever_the_log() {
-        let mut connection = rusqlite::Connection::open_in_memory().expect("memory");
-        schema::migrate(&mut connection, 0).expect("schema");
-        for sql in [EXPIRED, DROPPED, OLD, DATE_EVENT] {
-            let plan = plan(&connection, sql);
-            let scans = |line: &&String| line.starts_with("SCAN") || line.contains("TEMP B-TREE");
-            assert_eq!(plan.iter().find(scans), None, "{sql}: {plan:?}");
-        }
     }
 }

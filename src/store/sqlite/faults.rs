@@ -10,15 +10,14 @@ use super::super::{
     Routed, Routing, Settlement, SqliteStore, Stats, StatsScope, Store, StoreError, StoreErrorKind,
     TendRequest, Unrouted,
 };
-use super::desk::Desk;
-use super::sql::{Fault, Sql, number};
-use crate::delivery::{Next, Report};
+use super::file::sql::{Sql, SqlError, number};
+use super::state::WriterState;
+use crate::delivery::Next;
 use crate::error_chain::chain;
 use crate::model::{
-    DeliveryOptions, DeliveryQuery, End, Event, EventId, HookId, MessageId, PageRequest, SealedSecrets,
-    TenantId, Timestamp,
+    DeliveryQuery, End, Event, EventId, HookId, MessageId, PageRequest, SealedSecrets, TenantId, Timestamp,
 };
-use crate::registry::{RegisteredWebhook, RegistryChange, Version};
+use crate::registry::{RegisteredWebhook, RegistryChange};
 
 /// A store with one webhook, in a directory that goes with it.
 struct Scene {
@@ -37,9 +36,8 @@ impl Scene {
         let webhook = serde_json::json!({"hook_id": 1, "name": "hook", "url": "https://hooks.example.com/",
             "subscriptions": [{"event_id": 1}]});
         let webhook = serde_json::from_value(webhook).expect("a webhook");
-        let (secrets, options) = (SealedSecrets::new("sealed"), DeliveryOptions::default());
         let new =
-            RegisteredWebhook { webhook, options, secrets, version: Version::default(), disabled: None };
+            RegisteredWebhook { secrets: SealedSecrets::new("sealed"), ..RegisteredWebhook::new(webhook) };
         let (revision, change) = (Default::default(), RegistryChange::Create(new));
         store.commit(&acme(), revision, &change).await.expect("created");
         Self { store, directory }
@@ -48,14 +46,9 @@ impl Scene {
     async fn publication(&self, id: &str, bytes: usize) -> Publication {
         let event = Event::new(EventId::new(1), &"x".repeat(bytes)).expect("JSON");
         let event = event.stamped(|| MessageId::new(id).expect("valid"), Timestamp::from_secs(1));
-        Publication {
-            tenant: acme(),
-            digest: event.digest(),
-            event,
-            routed_at: self.store.registry(&acme()).await.expect("registry").revision,
-            routing: Routing { targets: vec![HOOK], skipped: Vec::new() },
-            expires: Duration::from_secs(60 * 60),
-        }
+        let routed_at = self.store.registry(&acme()).await.expect("registry").revision;
+        let routing = Routing { targets: vec![HOOK], skipped: Vec::new() };
+        Publication::new(acme(), event, routed_at, routing, Duration::from_secs(60 * 60))
     }
 
     async fn publish(&self, id: &str, bytes: usize) -> Result<Published, StoreError> {
@@ -75,9 +68,9 @@ impl Scene {
 
     /// Lets the file grow by so many pages and no more.
     async fn leave_room(&self, pages: i64) {
-        let limit = move |desk: &mut Desk| {
-            let present = desk.connection.one("PRAGMA page_count", [], number)?.unwrap_or_default();
-            desk.connection.one(&format!("PRAGMA max_page_count = {}", present + pages), [], number)
+        let limit = move |state: &mut WriterState| {
+            let present = state.connection.one("PRAGMA page_count", [], number)?.unwrap_or_default();
+            state.connection.one(&format!("PRAGMA max_page_count = {}", present + pages), [], number)
         };
         self.store.write(1, limit).await.expect("limited");
     }
@@ -103,15 +96,15 @@ impl Scene {
     /// Keeps the writer until nobody can send any more, so that what comes meanwhile is one group.
     async fn wait_for(&self, begun: Receiver<()>) {
         let begun = Mutex::new(begun);
-        let wait = move |_: &mut Desk| Ok(begun.lock().expect("whole").recv().is_err());
+        let wait = move |_: &mut WriterState| Ok(begun.lock().expect("whole").recv().is_err());
         assert!(self.store.write(1, wait).await.expect("waited"));
     }
 
     /// Has the writer fail after this work.
-    async fn fail_with(&self, work: impl Fn(&mut Desk) + Send + 'static) {
-        let fails = move |desk: &mut Desk| {
-            work(desk);
-            Err::<(), _>(Fault::corrupt("planted"))
+    async fn fail_with(&self, work: impl Fn(&mut WriterState) + Send + 'static) {
+        let fails = move |state: &mut WriterState| {
+            work(state);
+            Err::<(), _>(SqlError::corrupt("planted"))
         };
         self.store.write(1, fails).await.expect_err("planted");
     }
@@ -120,9 +113,9 @@ impl Scene {
     async fn claim_unrouted(&self, holder: u128, fate: Fate) -> Vec<Unrouted> {
         let request = request(HolderId::new(holder));
         let (found, seen) = channel();
-        let claim = move |desk: &mut Desk| {
-            let _ = found.send(desk.claim(&request)?.unrouted);
-            matches!(fate, Fate::Holds).then_some(()).ok_or_else(|| Fault::corrupt("planted"))
+        let claim = move |state: &mut WriterState| {
+            let _ = found.send(state.claim(&request)?.unrouted);
+            matches!(fate, Fate::Holds).then_some(()).ok_or_else(|| SqlError::corrupt("planted"))
         };
         assert_eq!(self.store.write(1, claim).await.is_ok(), matches!(fate, Fate::Holds));
         seen.recv().expect("it was run")
@@ -141,13 +134,13 @@ impl Scene {
 
     /// Compares what the writer keeps in memory with what the file tells.
     async fn memory_equals_the_file(&self) {
-        let compare = |desk: &mut Desk| {
-            let in_memory = desk.rota.summary();
-            desk.distrust(desk.routers.mark());
+        let compare = |state: &mut WriterState| {
+            let in_memory = state.schedule.summary();
+            state.invalidate(state.routing_leases.mark());
             Ok(in_memory)
         };
         let in_memory = self.store.write(1, compare).await.expect("told");
-        let in_file = self.store.write(1, |desk| Ok(desk.rota.summary())).await.expect("told");
+        let in_file = self.store.write(1, |state| Ok(state.schedule.summary())).await.expect("told");
         assert_eq!(in_memory, in_file);
     }
 }
@@ -180,15 +173,7 @@ fn is_stored(published: &Published) -> bool {
 }
 
 fn delivered(claim: &Claim) -> Settlement {
-    Settlement {
-        id: claim.id,
-        fence: claim.fence,
-        attempt: None,
-        next: Next::End(End::Delivered),
-        report: Report::NoAttempt,
-        backoff: None,
-        disable: None,
-    }
+    Settlement::new(claim, Next::End(End::Delivered))
 }
 
 #[tokio::test]
@@ -257,10 +242,10 @@ async fn what_does_not_fit_harms_nobody_else_of_its_group() {
     assert_eq!(scene.claim().await.len(), 1, "the small one");
 }
 
-/// What others have undone is nothing to a router; what it has undone itself never happened.
+/// What others have undone is nothing to a lease; what it has undone itself never happened.
 #[tokio::test]
 async fn a_tenants_router_stays_whatever_is_rolled_back() {
-    let scene = Scene::new("router").await;
+    let scene = Scene::new("lease").await;
     for id in ["a", "b"] {
         let event = scene.publication(id, 100).await.event;
         scene.store.publish_unrouted(&acme(), event).await.expect("written");
@@ -272,8 +257,10 @@ async fn a_tenants_router_stays_whatever_is_rolled_back() {
     scene.fail_with(|_| ()).await;
     assert_eq!(scene.claim_unrouted(3, Fate::Holds).await.len(), 0, "and keeps them, whoever fails");
     let first = scene.routed(&unrouted[..1]).await;
-    scene.fail_with(move |desk| assert_eq!(desk.route(&first).expect("routed"), [RouteAnswer::Routed])).await;
-    scene.fail_with(|desk| desk.release(HolderId::new(2)).expect("released")).await;
+    scene
+        .fail_with(move |state| assert_eq!(state.route(&first).expect("routed"), [RouteAnswer::Routed]))
+        .await;
+    scene.fail_with(|state| state.release(HolderId::new(2)).expect("released")).await;
     let both = scene.routed(&unrouted).await;
     let answers = scene.store.route(&both).await.expect("routed");
     assert_eq!(answers, [RouteAnswer::Routed, RouteAnswer::Routed]);
@@ -288,9 +275,9 @@ async fn what_fails_in_the_middle_of_a_group_is_undone_alone() {
     }
     let claims = scene.claim().await;
     let items = [scene.publication("undone", 100).await];
-    let fails = move |desk: &mut Desk| {
-        assert!(is_stored(&desk.publish(&items, None)?));
-        Err::<(), _>(Fault::corrupt("planted"))
+    let fails = move |state: &mut WriterState| {
+        assert!(is_stored(&state.publish(&items, None)?));
+        Err::<(), _>(SqlError::corrupt("planted"))
     };
     let (begin, begun) = channel();
     let (_, first, failed, second, ()) = tokio::join!(

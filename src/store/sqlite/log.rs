@@ -1,19 +1,21 @@
+//! Reading: events, deliveries, attempts and counts. Runs on the reading threads.
+
 use rusqlite::{Connection, Row, named_params};
 
-use super::super::{EventRecord, Stats, StatsScope};
-use super::desk;
+use super::file::rows::{end_of, event, event_id, message, routing};
+use super::file::sql::{Sql, SqlError, as_i64, optional_time, time};
 use super::publish::receipt;
-use super::rows::{end_of, event, event_id, message, routing};
-use super::sql::{Fault, Sql, optional_time, time, whole};
+use super::state;
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, HookId, MessageId, Page, TenantId, Timestamp,
 };
+use crate::store::records::{EventRecord, Stats, StatsScope};
 
 pub(super) fn read_event(
     connection: &Connection,
     name: &TenantId,
     id: &MessageId,
-) -> Result<Option<EventRecord>, Fault> {
+) -> Result<Option<EventRecord>, SqlError> {
     const SELECT: &str = "SELECT message, meta, json, published_at, targets, skipped, routing
         FROM event JOIN payload ON payload.event = event.seq
         JOIN tenant ON tenant.id = event.tenant
@@ -27,9 +29,9 @@ pub(super) fn deliveries(
     connection: &Connection,
     name: &TenantId,
     query: &DeliveryQuery,
-) -> Result<Page<Delivery>, Fault> {
+) -> Result<Page<Delivery>, SqlError> {
     let cursor: Option<i64> = query.page.cursor_as()?;
-    let Some(tenant) = desk::tenant(connection, name)? else { return Ok(Page::new(Vec::new(), None)) };
+    let Some(tenant) = state::tenant(connection, name)? else { return Ok(Page::new(Vec::new(), None)) };
     let limit = query.page.limit();
     let values = named_params! {
         ":tenant": tenant.id,
@@ -38,13 +40,10 @@ pub(super) fn deliveries(
         ":state": query.state.map(state_number),
         ":since": query.since.map_or(i64::MIN, Timestamp::as_millis),
         ":before": cursor.unwrap_or(i64::MAX),
-        ":most": whole(limit + 1),
+        ":most": as_i64(limit + 1),
     };
-    let mut items = connection.all(&select_deliveries(query), values, delivery)?;
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| has_more).map(|last| last.id.to_string());
-    Ok(Page::new(items, next))
+    let items = connection.all(&select_deliveries(query), values, delivery)?;
+    Ok(Page::from_surplus(items, limit, |last| last.id.to_string()))
 }
 
 /// The listing by the index that leaves least to look at. The plus signs keep SQLite from choosing
@@ -77,12 +76,12 @@ fn select_deliveries(query: &DeliveryQuery) -> String {
 /// States as a listing tells them apart: what waits and what is held are both pending.
 fn state_number(state: DeliveryState) -> i64 {
     match state {
-        DeliveryState::Ended(end) => super::rows::end_number(end),
+        DeliveryState::Ended(end) => super::file::rows::end_number(end),
         DeliveryState::Pending => 1,
     }
 }
 
-fn delivery(row: &Row<'_>) -> Result<Delivery, Fault> {
+fn delivery(row: &Row<'_>) -> Result<Delivery, SqlError> {
     let (state, due_at) = match row.get("standing")? {
         0 => (DeliveryState::Pending, Some(time(row, "due")?)),
         1 => (DeliveryState::Pending, optional_time(row, "lease_until")?),
@@ -106,8 +105,8 @@ pub(super) fn attempts(
     connection: &Connection,
     name: &TenantId,
     id: DeliveryId,
-) -> Result<Option<Vec<Attempt>>, Fault> {
-    let Some(tenant) = desk::tenant(connection, name)? else { return Ok(None) };
+) -> Result<Option<Vec<Attempt>>, SqlError> {
+    let Some(tenant) = state::tenant(connection, name)? else { return Ok(None) };
     let known = "SELECT 1 FROM delivery WHERE id = ? AND tenant = ?";
     if connection.one(known, [id.get(), tenant.id], |_| Ok(()))?.is_none() {
         return Ok(None);
@@ -118,14 +117,14 @@ pub(super) fn attempts(
 }
 
 /// Counts along the indexes of what waits and what is held; what has ended is not looked at.
-pub(super) fn stats(connection: &Connection, scope: &StatsScope, now: Timestamp) -> Result<Stats, Fault> {
+pub(super) fn stats(connection: &Connection, scope: &StatsScope, now: Timestamp) -> Result<Stats, SqlError> {
     let (name, hook) = match scope {
         StatsScope::All => (None, None),
         StatsScope::Tenant(tenant) => (Some(tenant), None),
         StatsScope::Webhook(tenant, hook) => (Some(tenant), Some(hook.get())),
     };
     let tenant = match name {
-        Some(name) => match desk::tenant(connection, name)? {
+        Some(name) => match state::tenant(connection, name)? {
             Some(tenant) => Some(tenant.id),
             None => return Ok(Stats::default()),
         },
@@ -134,7 +133,7 @@ pub(super) fn stats(connection: &Connection, scope: &StatsScope, now: Timestamp)
     let scope = named_params! {":tenant": tenant, ":hook": hook};
     let waiting = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, optional_time(row, "oldest")?));
     let (waits, oldest) = connection.one(COUNT_WAITING, scope, waiting)?.unwrap_or_default();
-    let held = connection.one(COUNT_HELD, scope, super::sql::number)?.unwrap_or_default();
+    let held = connection.one(COUNT_HELD, scope, super::file::sql::number)?.unwrap_or_default();
     Ok(Stats {
         pending: waits.unsigned_abs() + held.unsigned_abs(),
         held: held.unsigned_abs(),

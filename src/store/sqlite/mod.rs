@@ -1,95 +1,59 @@
-//! Publishing inside the host's own transaction: the outbox in the host's own SQLite file.
+//! The embedded store: [`SqliteStore`], and the outbox in the host's own file.
 //!
-//! An event that is published after the host's commit is lost if the process dies in between; one that is
-//! published before it may tell of what never happened. So the host writes the event down in the same
-//! transaction as its own data, with its own driver, and hookwire fetches it afterwards:
+//! A host that keeps its data in SQLite publishes events in its own transactions: see [`OUTBOX_SCHEMA`].
+//!
+//! # Design
 //!
 //! ```text
-//!  host's transaction --> its file: its own tables, hookwire_outbox
-//!                                                        |  drain_outbox: copied by message id,
-//!                                                        v  and only then deleted
-//!                         hookwire's file: routed, delivered, retried
+//!  callers -- bounded queue --> writer (thread) -- WriterState: connection + Schedule --> file, WAL
+//!          -- bounded queue --> readers (threads), short snapshots -------------------------^
 //! ```
 //!
-//! 1. Run [`OUTBOX_SCHEMA`] once in the host's file, as one of its migrations.
-//! 2. Insert a row for each event, in the transaction to which it belongs. Rolled back, it never happened.
-//! 3. Call [`SqliteStore::drain_outbox`](super::SqliteStore::drain_outbox) after the commit, and every
-//!    second or so for what a crash left behind.
-//!
-//! ```
-//! use hookwire::store::SqliteStore;
-//! use hookwire::store::sqlite::OUTBOX_SCHEMA;
-//!
-//! # let directory = std::env::temp_dir().join(format!("hookwire-outbox-doc-{}", std::process::id()));
-//! # std::fs::create_dir_all(&directory)?;
-//! # let (hooks_db, app_db) = (directory.join("hooks.db"), directory.join("app.db"));
-//! # tokio::runtime::Runtime::new()?.block_on(async {
-//! let app = rusqlite::Connection::open(&app_db)?; // or sqlx, diesel, ..: any driver
-//! app.execute_batch(OUTBOX_SCHEMA)?;
-//! app.execute_batch(
-//!     "BEGIN;
-//!      CREATE TABLE device (name TEXT);
-//!      INSERT INTO device VALUES ('LAB-4');
-//!      INSERT INTO hookwire_outbox (tenant, event_id, payload)
-//!          VALUES ('acme', 13, '{\"deviceName\": \"LAB-4\"}');
-//!      COMMIT",
-//! )?;
-//!
-//! let store = SqliteStore::open(&hooks_db).await?;
-//! let drained = store.drain_outbox(&app_db).await?;
-//! assert_eq!((drained.copied, drained.refused, drained.more), (1, 0, false));
-//! # Ok::<_, Box<dyn std::error::Error>>(())
-//! # })?;
-//! # std::fs::remove_dir_all(directory)?;
-//! # Ok::<_, Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! The two files are never attached to one connection: a transaction over two files with write-ahead logs is
-//! not atomic across a power cut. The message id makes the copy safe instead. It is fixed when the row is
-//! inserted, so that a crash between copy and deletion publishes once; for as long as the log keeps the
-//! event, which is 30 days by default.
-//!
-//! # The table
-//!
-//! | column | what the host inserts |
-//! |---|---|
-//! | `tenant` | the [`TenantId`](crate::TenantId) |
-//! | `event_id` | the [`EventId`](crate::EventId), a number |
-//! | `payload` | JSON as text; receivers get these bytes |
-//! | `message_id` | the [`MessageId`](crate::model::MessageId); left out or null: a random one |
-//! | `time` | when it happened, in milliseconds since 1970; left out or null: the time of the insert |
-//! | `department`, `source`, `actor` | as in [`Event`](crate::Event); left out or null: none |
-//!
-//! `seq` gives the order, and `refused` is hookwire's: a row that cannot be published is put aside there,
-//! with the field and the rule that it breaks, and does not hold up the others. Correct it and set `refused`
-//! to null, or delete it. Events that the catalog does not have, and payloads that are too large, are copied
-//! and end in the log with the reason, as does everything that is decided when an event is routed. A message
-//! id that the tenant has used before for the same event is passed over; one that it used for another is put
-//! aside like a malformed row. Each row that is put aside is told to the log as a warning.
+//! - **Groups**: the writer takes what is in the queue, runs each job in a savepoint of one transaction, commits, and
+//!   only then answers. Jobs that arrive while the disk syncs are the next group. A group ends at 512 rows, where 4 KiB
+//!   of payload count as one, so nobody waits long for a large batch. An error in one job rolls back its savepoint. A
+//!   full disk ends the whole transaction; each job of the group then gets a transaction of its own.
+//! - **Checkpoints**: the writer copies the write-ahead log into the file after it has answered, not SQLite at a
+//!   commit. The first one runs at once, because processes that are killed early would each leave a longer log. While
+//!   somebody reads, each try takes longer the longer the log is, so the next one waits until the log has grown. Beyond
+//!   16 MiB the writer waits a tenth of a second for readers, and again whenever the log has grown by half.
+//! - **Tables**: `file/schema.rs` has them with their meaning. A payload has a table of its own, so that no change of
+//!   state writes it again. Migrations run on open, whole, by `user_version`.
+//! - **The schedule** of lanes is kept in memory and follows from the file. The index `delivery_due` alone tells which
+//!   lanes have work; its lanes are read when the store opens and after a rollback. No column could disagree with it, and
+//!   publishing, claiming and most settlements write no lane. A lane without room is parked, by holder and tenant, until
+//!   that holder has room there again, so a saturated lane is not looked at. The statements of a claim scan no table,
+//!   which a test reads from their plans.
+//! - **Routing leases** say who routes a tenant's unrouted events. They are kept in memory alone, and each change of one
+//!   is undone with the work that made it.
+//! - **Held deliveries** are counted in memory and can be counted again from the file: a claimed row has its holder and
+//!   the class under which it was claimed.
+//! - **Fences** count up by delivery, in its row, so that none is used again after a crash.
+//! - **One owner**: a lock on `FILE.lock`, by the file's real name, which ends with the process. Opening makes due what
+//!   the last owner held. Only SQLite ever opens a file that may be a database.
+//! - **Timeouts** of calls that wait for room have a thread of their own, started when it is first needed, so that the
+//!   store needs no runtime.
 
 mod claim;
-mod desk;
+mod error;
 #[cfg(test)]
 mod faults;
+mod file;
 mod log;
-pub(super) mod open;
-pub(super) mod options;
+mod options;
 mod outbox;
-mod pace;
-mod patience;
 mod publish;
-mod reader;
 mod registry;
-mod rota;
 mod route;
-mod routers;
-mod rows;
-mod schema;
+mod routing_leases;
+mod schedule;
 mod settle;
-mod sql;
-pub(super) mod store;
+mod state;
+mod store;
+mod threads;
 mod upkeep;
-mod worker;
-mod writer;
 
+pub use error::OpenError;
+pub use options::{Durability, SqliteOptions};
 pub use outbox::{OUTBOX_SCHEMA, OutboxError, OutboxReport};
+pub use store::SqliteStore;

@@ -1,12 +1,11 @@
-use std::path::Path;
+//! The settings of the SQLite store.
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::open::OpenError;
-use super::store::SqliteStore;
 use crate::clock::{Clock, SystemClock};
 
-/// What survives once a call has returned.
+/// Which failures a write survives once its call has returned.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Durability {
@@ -29,7 +28,7 @@ impl Durability {
     }
 }
 
-/// How a [`SqliteStore`] is opened.
+/// The settings with which a [`SqliteStore`](crate::store::SqliteStore) is opened.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,15 +64,6 @@ impl SqliteOptions {
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
         Self { clock: Arc::new(clock), ..self }
-    }
-
-    /// Opens the store in this file, which is made if there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError`] tells what is wrong with the file; nothing in it is changed then.
-    pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, OpenError> {
-        SqliteStore::open_with(path.as_ref().to_path_buf(), self).await
     }
 }
 

@@ -1,3 +1,7 @@
+//! The outbox: a table in the host's own file, from which events are copied into the store.
+//!
+//! Its manual is at [`OUTBOX_SCHEMA`].
+
 use std::error::Error;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -10,14 +14,82 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use tracing::warn;
 
-use super::super::StoreError;
-use super::super::publication::ID_REUSED;
 use super::store::SqliteStore;
-use super::worker::apart;
+use super::threads::worker::spawn_thread;
 use crate::model::{DeptId, EventId, MessageId, SourceId, StampedEvent, TenantId, Timestamp};
+use crate::store::error::StoreError;
+use crate::store::publication::DUPLICATE_ID;
 
-/// The table into which a host writes its events, in its own file: SQL to be run once, harmless when it is
-/// run again. Its columns are an interface, described in the [module](crate::store::sqlite).
+/// The SQL of the outbox: a table in the host's own SQLite file, for publishing inside the host's transactions.
+///
+/// It may be run again at any time. The columns are an interface.
+///
+/// An event that is published after the host's commit is lost if the process dies in between; one that is
+/// published before it may tell of what never happened. So the host writes the event down in the same
+/// transaction as its own data, with its own driver, and hookwire fetches it afterwards:
+///
+/// ```text
+///  host's transaction --> its file: its own tables, hookwire_outbox
+///                                                        |  drain_outbox: copied by message id,
+///                                                        v  and only then deleted
+///                         hookwire's file: routed, delivered, retried
+/// ```
+///
+/// 1. Run this SQL once in the host's file, as one of its migrations.
+/// 2. Insert a row for each event, in the transaction to which it belongs. Rolled back, it never happened.
+/// 3. Call [`SqliteStore::drain_outbox`](crate::store::SqliteStore::drain_outbox) after the commit, and every
+///    second or so for what a crash left behind.
+///
+/// ```
+/// use hookwire::store::SqliteStore;
+/// use hookwire::store::sqlite::OUTBOX_SCHEMA;
+///
+/// # let directory = std::env::temp_dir().join(format!("hookwire-outbox-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory)?;
+/// # let (hooks_db, app_db) = (directory.join("hooks.db"), directory.join("app.db"));
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let app = rusqlite::Connection::open(&app_db)?; // or sqlx, diesel, ..: any driver
+/// app.execute_batch(OUTBOX_SCHEMA)?;
+/// app.execute_batch(
+///     "BEGIN;
+///      CREATE TABLE device (name TEXT);
+///      INSERT INTO device VALUES ('LAB-4');
+///      INSERT INTO hookwire_outbox (tenant, event_id, payload)
+///          VALUES ('acme', 13, '{\"deviceName\": \"LAB-4\"}');
+///      COMMIT",
+/// )?;
+///
+/// let store = SqliteStore::open(&hooks_db).await?;
+/// let drained = store.drain_outbox(&app_db).await?;
+/// assert_eq!((drained.copied, drained.refused, drained.more), (1, 0, false));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # })?;
+/// # std::fs::remove_dir_all(directory)?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The two files are never attached to one connection: a transaction over two files with write-ahead logs is
+/// not atomic across a power cut. The message id makes the copy safe instead. It is fixed when the row is
+/// inserted, so that a crash between copy and deletion publishes once; for as long as the log keeps the
+/// event, which is 30 days by default.
+///
+/// # The table
+///
+/// | column | what the host inserts |
+/// |---|---|
+/// | `tenant` | the [`TenantId`](crate::TenantId) |
+/// | `event_id` | the [`EventId`](crate::EventId), a number |
+/// | `payload` | JSON as text; receivers get these bytes |
+/// | `message_id` | the [`MessageId`](crate::model::MessageId); left out or null: a random one |
+/// | `time` | when it happened, in milliseconds since 1970; left out or null: the time of the insert |
+/// | `department`, `source`, `actor` | as in [`Event`](crate::Event); left out or null: none |
+///
+/// `seq` gives the order, and `refused` is hookwire's: a row that cannot be published is put aside there,
+/// with the field and the rule that it breaks, and does not hold up the others. Correct it and set `refused`
+/// to null, or delete it. Events that the catalog does not have, and payloads that are too large, are copied
+/// and end in the log with the reason, as does everything that is decided when an event is routed. A message
+/// id that the tenant has used before for the same event is passed over; one that it used for another is put
+/// aside like a malformed row. Each row that is put aside is told to the log as a warning.
 pub const OUTBOX_SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS hookwire_outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -42,7 +114,7 @@ const MAX_ROWS: usize = 256;
 /// A step copies no further row once it has so many bytes of payload.
 const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
 
-/// What one step of [`SqliteStore::drain_outbox`] did.
+/// The result of one step of [`SqliteStore::drain_outbox`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OutboxReport {
@@ -71,7 +143,7 @@ pub enum OutboxError {
     NoOutbox {
         /// The host's file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The message of SQLite.
         found: String,
     },
     /// Something else failed: the source tells what.
@@ -79,7 +151,7 @@ pub enum OutboxError {
     Other {
         /// The host's file.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The store did not take the events.
@@ -87,7 +159,7 @@ pub enum OutboxError {
     Store(#[from] StoreError),
 }
 
-/// What a step found.
+/// The rows that a step found.
 #[derive(Default)]
 struct Batch {
     events: Vec<(TenantId, StampedEvent)>,
@@ -102,7 +174,7 @@ impl SqliteStore {
     ///
     /// They are copied first, as durable as everything in this store, and deleted then. It waits for the
     /// lock of the host's file on a thread of its own and without any lock of this store, for as long as
-    /// [`publish_timeout`](super::super::SqliteOptions::publish_timeout) says. Several may drain at once.
+    /// [`publish_timeout`](crate::store::SqliteOptions::publish_timeout) says. Several may drain at once.
     ///
     /// ```no_run
     /// # async fn keep_draining(store: hookwire::store::SqliteStore) {
@@ -125,8 +197,8 @@ impl SqliteStore {
     ///
     /// The events are copied or not, and what is copied and not deleted is passed over by the next step.
     pub async fn drain_outbox(&self, path: impl AsRef<Path>) -> Result<OutboxReport, OutboxError> {
-        let outbox = Outbox { path: path.as_ref().to_path_buf(), patience: self.publish_timeout };
-        let mut batch = outbox.clone().apart(Outbox::read).await?;
+        let outbox = Outbox { path: path.as_ref().to_path_buf(), timeouts: self.publish_timeout };
+        let mut batch = outbox.clone().spawn_thread(Outbox::read).await?;
         let (events, bytes) = (std::mem::take(&mut batch.events), batch.bytes);
         if !events.is_empty() {
             batch.refuse_others(&self.publish_all_unrouted(events, bytes).await?);
@@ -135,7 +207,7 @@ impl SqliteStore {
         let drained = OutboxReport { copied: copied.len(), refused: refused.len(), more };
         if !copied.is_empty() || !refused.is_empty() {
             let refused =
-                outbox.apart(move |outbox| outbox.clear(&copied, &refused).map(|()| refused)).await?;
+                outbox.spawn_thread(move |outbox| outbox.clear(&copied, &refused).map(|()| refused)).await?;
             refused.iter().for_each(|(seq, why)| {
                 warn!(target: "hookwire", file = ?path.as_ref(), seq, why, "a row of the outbox was put aside");
             });
@@ -149,24 +221,24 @@ impl SqliteStore {
 #[derive(Clone)]
 struct Outbox {
     path: PathBuf,
-    patience: Duration,
+    timeouts: Duration,
 }
 
 impl Outbox {
     /// Does what may have to wait for the host on a thread of its own.
-    async fn apart<T: Send + 'static>(
+    async fn spawn_thread<T: Send + 'static>(
         self,
         work: impl FnOnce(&Self) -> Result<T, Box<dyn Error + Send + Sync>> + Send + 'static,
     ) -> Result<T, OutboxError> {
         let path = self.path.clone();
-        let done = apart("hookwire-outbox", move || work(&self)).await;
+        let done = spawn_thread("hookwire-outbox", move || work(&self)).await;
         done.unwrap_or_else(|source| Err(source.into())).map_err(|source| tell(path, source))
     }
 
     fn open(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(self.patience)?;
+        connection.busy_timeout(self.timeouts)?;
         Ok(connection)
     }
 
@@ -218,14 +290,14 @@ fn tell(path: PathBuf, source: Box<dyn Error + Send + Sync>) -> OutboxError {
 }
 
 impl Batch {
-    fn add(&mut self, seq: i64, parsed: Result<(TenantId, StampedEvent), Refusal>) {
+    fn add(&mut self, seq: i64, parsed: Result<(TenantId, StampedEvent), InvalidRow>) {
         match parsed {
             Ok((tenant, event)) => {
                 self.bytes += event.payload.get().len();
                 self.events.push((tenant, event));
                 self.copied.push(seq);
             }
-            Err(Refusal(why)) => self.refused.push((seq, why)),
+            Err(InvalidRow(why)) => self.refused.push((seq, why)),
         }
     }
 
@@ -234,70 +306,70 @@ impl Batch {
         for (seq, is_taken) in std::mem::take(&mut self.copied).into_iter().zip(are_taken) {
             match is_taken {
                 true => self.copied.push(seq),
-                false => self.refused.push((seq, format!("message_id: {ID_REUSED}"))),
+                false => self.refused.push((seq, format!("message_id: {DUPLICATE_ID}"))),
             }
         }
     }
 }
 
 /// Why a row cannot be published: the field, and the rule that it breaks.
-struct Refusal(String);
+struct InvalidRow(String);
 
-impl Refusal {
+impl InvalidRow {
     fn new(field: &str, rule: impl Display) -> Self {
         Self(format!("{field}: {rule}"))
     }
 }
 
-fn parse(row: &Row<'_>) -> Result<(TenantId, StampedEvent), Refusal> {
+fn parse(row: &Row<'_>) -> Result<(TenantId, StampedEvent), InvalidRow> {
     let tenant = required("tenant", text(row, "tenant")?)?;
-    let tenant = TenantId::new(tenant).map_err(|rule| Refusal::new("tenant", rule))?;
+    let tenant = TenantId::new(tenant).map_err(|rule| InvalidRow::new("tenant", rule))?;
     let message_id = required("message_id", text(row, "message_id")?)?;
     let source = text(row, "source")?.map(SourceId::new).transpose();
     let event = StampedEvent {
-        message_id: MessageId::new(message_id).map_err(|rule| Refusal::new("message_id", rule))?,
+        message_id: MessageId::new(message_id).map_err(|rule| InvalidRow::new("message_id", rule))?,
         event_id: EventId::new(event_id(row)?),
         time: Timestamp::from_millis(required("time", number(row, "time")?)?),
         department: number(row, "department")?.map(DeptId::new),
-        source: source.map_err(|rule| Refusal::new("source", rule))?,
+        source: source.map_err(|rule| InvalidRow::new("source", rule))?,
         actor: text(row, "actor")?,
         payload: payload(required("payload", text(row, "payload")?)?)?,
     };
     match &event.violations()[..] {
         [] => Ok((tenant, event)),
-        broken => Err(Refusal(broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
+        broken => Err(InvalidRow(broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
     }
 }
 
-fn event_id(row: &Row<'_>) -> Result<u32, Refusal> {
+fn event_id(row: &Row<'_>) -> Result<u32, InvalidRow> {
     let id = required("event_id", number(row, "event_id")?)?;
-    id.try_into().map_err(|_| Refusal::new("event_id", "it must be a number from 0 to 4294967295"))
+    id.try_into().map_err(|_| InvalidRow::new("event_id", "it must be a number from 0 to 4294967295"))
 }
 
-fn payload(json: String) -> Result<Arc<RawValue>, Refusal> {
+fn payload(json: String) -> Result<Arc<RawValue>, InvalidRow> {
     let payload = RawValue::from_string(json);
-    payload.map(Arc::from).map_err(|error| Refusal::new("payload", format!("it must be JSON ({error})")))
+    payload.map(Arc::from).map_err(|error| InvalidRow::new("payload", format!("it must be JSON ({error})")))
 }
 
-fn required<T>(field: &str, value: Option<T>) -> Result<T, Refusal> {
-    value.ok_or_else(|| Refusal::new(field, "it must not be null"))
+fn required<T>(field: &str, value: Option<T>) -> Result<T, InvalidRow> {
+    value.ok_or_else(|| InvalidRow::new(field, "it must not be null"))
 }
 
-fn text(row: &Row<'_>, field: &str) -> Result<Option<String>, Refusal> {
-    match row.get_ref(field).map_err(|error| Refusal::new(field, error))? {
+fn text(row: &Row<'_>, field: &str) -> Result<Option<String>, InvalidRow> {
+    match row.get_ref(field).map_err(|error| InvalidRow::new(field, error))? {
         ValueRef::Null => Ok(None),
         ValueRef::Text(text) => match str::from_utf8(text) {
             Ok(text) => Ok(Some(text.to_owned())),
-            Err(_) => Err(Refusal::new(field, "it must be UTF-8")),
+            Err(_) => Err(InvalidRow::new(field, "it must be UTF-8")),
         },
-        _ => Err(Refusal::new(field, "it must be text")),
+        _ => Err(InvalidRow::new(field, "it must be text")),
     }
 }
 
-fn number(row: &Row<'_>, field: &str) -> Result<Option<i64>, Refusal> {
-    match row.get_ref(field).map_err(|error| Refusal::new(field, error))? {
+fn number(row: &Row<'_>, field: &str) -> Result<Option<i64>, InvalidRow> {
+    match row.get_ref(field).map_err(|error| InvalidRow::new(field, error))? {
         ValueRef::Null => Ok(None),
         ValueRef::Integer(number) => Ok(Some(number)),
-        _ => Err(Refusal::new(field, "it must be an integer")),
+        _ => Err(InvalidRow::new(field, "it must be an integer")),
     }
 }

@@ -1,17 +1,20 @@
+//! Publishing: events with their deliveries, and redeliveries.
+
 use std::sync::Arc;
 
 use rusqlite::{named_params, params};
 
-use super::super::{
-    Claim, ClaimRequest, HolderId, Publication, PublishAnswer, Published, Receipt, Redelivery, Routing,
-    StoreErrorKind,
-};
-use super::desk::Desk;
-use super::rows::{HELD, Lane, WAITING, class_number, event_meta, fence_of, holder_bytes, skipped_doc};
-use super::sql::{Fault, Sql, count, time, whole};
-use super::writer::{BYTES_A_ROW, MAX_ROWS};
+use super::file::rows::{HELD, Lane, WAITING, class_number, event_meta, fence_of, holder_bytes, skipped_doc};
+use super::file::sql::{Sql, SqlError, as_i64, count, time};
+use super::state::WriterState;
+use super::threads::writer::{BYTES_A_ROW, MAX_ROWS};
 use crate::delivery::LaneClass;
 use crate::model::{DeliveryId, HookId, StampedEvent, TenantId, Timestamp};
+use crate::store::claim::{Claim, ClaimRequest};
+use crate::store::error::StoreErrorKind;
+use crate::store::lease::HolderId;
+use crate::store::publication::{Publication, PublishAnswer, Published, Receipt, Redelivery};
+use crate::store::routing::Routing;
 
 /// Deliveries that are held at publish, within what the publisher asked for.
 struct Holding<'a> {
@@ -28,24 +31,24 @@ struct Lease {
 }
 
 /// An event that is being published, and when.
-struct Fresh<'a> {
+struct NewEvent<'a> {
     seq: i64,
     event: &'a Arc<StampedEvent>,
     now: Timestamp,
     expires: Timestamp,
 }
 
-impl Desk {
+impl WriterState {
     pub(super) fn publish(
         &mut self,
         items: &[Publication],
         hold: Option<&ClaimRequest>,
-    ) -> Result<Published, Fault> {
+    ) -> Result<Published, SqlError> {
         let mut holding = hold.map(|request| Holding { request, held: Vec::new(), bytes: 0 });
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             let before = holding.as_ref().map_or(0, |holding| holding.held.len());
-            let answer = self.whole(|desk| desk.publish_one(item, &mut holding));
+            let answer = self.in_savepoint(|state| state.publish_one(item, &mut holding));
             if let (Err(_), Some(holding)) = (&answer, &mut holding) {
                 holding.held.truncate(before);
             }
@@ -57,7 +60,7 @@ impl Desk {
         }
         let held = holding.map(|holding| holding.held).unwrap_or_default();
         let published = Published { answers, held };
-        self.has_news |= published.leaves_work();
+        self.has_new_work |= published.leaves_work();
         Ok(published)
     }
 
@@ -65,7 +68,7 @@ impl Desk {
         &mut self,
         item: &Publication,
         holding: &mut Option<Holding<'_>>,
-    ) -> Result<PublishAnswer, Fault> {
+    ) -> Result<PublishAnswer, SqlError> {
         let tenant = self.enter(&item.tenant)?;
         if let Some((digest, receipt)) = self.published_before(tenant.id, &item.event)? {
             let same = digest == item.digest;
@@ -79,7 +82,7 @@ impl Desk {
         };
         let (event, now) = (Arc::new(item.event.clone()), self.now());
         let seq = self.insert_event(tenant.id, &event, item.digest, Some(&item.routing), now)?;
-        let fresh = Fresh { seq, event: &event, now, expires: now.plus(item.expires) };
+        let fresh = NewEvent { seq, event: &event, now, expires: now.plus(item.expires) };
         for lane in &lanes {
             self.deliver_to(lane, &fresh, holding)?;
         }
@@ -91,7 +94,7 @@ impl Desk {
         &self,
         tenant: i64,
         event: &StampedEvent,
-    ) -> Result<Option<([u8; 32], Receipt)>, Fault> {
+    ) -> Result<Option<([u8; 32], Receipt)>, SqlError> {
         const SELECT: &str = "SELECT digest, published_at, targets, skipped FROM event \
             WHERE tenant = ? AND message = ?";
         let message = event.message_id.as_str();
@@ -99,7 +102,7 @@ impl Desk {
     }
 
     /// The lanes of all these webhooks; `None` when one of them is not there.
-    fn lanes_of(&self, tenant: i64, hooks: &[HookId]) -> Result<Option<Vec<Lane>>, Fault> {
+    fn lanes_of(&self, tenant: i64, hooks: &[HookId]) -> Result<Option<Vec<Lane>>, SqlError> {
         hooks.iter().map(|hook| self.lane_of(tenant, *hook)).collect()
     }
 
@@ -111,7 +114,7 @@ impl Desk {
         digest: [u8; 32],
         routing: Option<&Routing>,
         now: Timestamp,
-    ) -> Result<i64, Fault> {
+    ) -> Result<i64, SqlError> {
         const INSERT: &str = "
             INSERT INTO event (tenant, message, digest, meta, bytes, published_at, routing, targets, skipped,
                 open, ended_at)
@@ -123,11 +126,11 @@ impl Desk {
             ":message": event.message_id.as_str(),
             ":digest": digest,
             ":meta": event_meta(event)?,
-            ":bytes": whole(payload.len()),
+            ":bytes": as_i64(payload.len()),
             ":now": now.as_millis(),
             ":routing": routing.map(|routing| skipped_doc(&routing.skipped)).transpose()?,
-            ":targets": whole(routing.map_or(0, |routing| routing.targets.len())),
-            ":skipped": whole(routing.map_or(0, |routing| routing.skipped.len())),
+            ":targets": as_i64(routing.map_or(0, |routing| routing.targets.len())),
+            ":skipped": as_i64(routing.map_or(0, |routing| routing.skipped.len())),
         };
         self.connection.run(INSERT, values)?;
         let seq = self.connection.last_insert_rowid();
@@ -138,9 +141,9 @@ impl Desk {
     fn deliver_to(
         &mut self,
         lane: &Lane,
-        fresh: &Fresh<'_>,
+        fresh: &NewEvent<'_>,
         holding: &mut Option<Holding<'_>>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SqlError> {
         if let Some(holding) = holding.as_mut().filter(|it| self.may_hold(lane, fresh, it)) {
             return self.hold(lane, fresh, holding);
         }
@@ -148,24 +151,24 @@ impl Desk {
         Ok(())
     }
 
-    /// What would overtake others, or take more than the holder has room for, is not held.
-    fn may_hold(&mut self, lane: &Lane, fresh: &Fresh<'_>, holding: &Holding<'_>) -> bool {
+    /// Returns whether a delivery may be held: it overtakes no other, and the holder has room for it.
+    fn may_hold(&mut self, lane: &Lane, fresh: &NewEvent<'_>, holding: &Holding<'_>) -> bool {
         let request = holding.request;
-        let is_idle = lane.is_enabled() && lane.backoff_until <= fresh.now && !self.rota.has(lane.id);
+        let is_idle = lane.is_enabled() && lane.backoff_until <= fresh.now && !self.schedule.has(lane.id);
         let bytes = holding.bytes + fresh.event.payload.get().len();
         if !is_idle || holding.held.len() >= request.limit || bytes > request.max_bytes {
             return false;
         }
-        self.rota.enroll(request.holder, request.quota);
-        self.rota.room(request.holder, &lane.name, lane.hook, lane.health.class()) > 0
+        self.schedule.add_holder(request.holder, request.quota);
+        self.schedule.room(request.holder, &lane.name, lane.hook, lane.health.class()) > 0
     }
 
     /// Makes a delivery that is claimed from the start.
-    fn hold(&mut self, lane: &Lane, fresh: &Fresh<'_>, holding: &mut Holding<'_>) -> Result<(), Fault> {
+    fn hold(&mut self, lane: &Lane, fresh: &NewEvent<'_>, holding: &mut Holding<'_>) -> Result<(), SqlError> {
         let (request, class) = (holding.request, lane.health.class());
         let lease = Lease { holder: request.holder, class, until: fresh.now.plus(request.lease) };
         let id = self.insert_delivery(lane, fresh.seq, None, (fresh.now, fresh.expires), Some(lease))?;
-        self.rota.take(request.holder, &lane.name, lane.hook, class);
+        self.schedule.take(request.holder, &lane.name, lane.hook, class);
         holding.bytes += fresh.event.payload.get().len();
         holding.held.push(Claim {
             id: DeliveryId::new(id),
@@ -186,10 +189,10 @@ impl Desk {
         event: i64,
         origin: Option<DeliveryId>,
         times: (Timestamp, Timestamp),
-    ) -> Result<i64, Fault> {
+    ) -> Result<i64, SqlError> {
         let id = self.insert_delivery(lane, event, origin, times, None)?;
         if lane.is_enabled() {
-            self.rota.add(lane.id, lane.gives(times.0), times.0);
+            self.schedule.add(lane.id, lane.gives(times.0), times.0);
         }
         Ok(id)
     }
@@ -201,7 +204,7 @@ impl Desk {
         origin: Option<DeliveryId>,
         (now, expires): (Timestamp, Timestamp),
         lease: Option<Lease>,
-    ) -> Result<i64, Fault> {
+    ) -> Result<i64, SqlError> {
         const INSERT: &str = "
             INSERT INTO delivery (tenant, lane, epoch, event, origin, state, due, created_at, expires,
                 fence, holder, class, lease_until)
@@ -226,12 +229,16 @@ impl Desk {
     }
 
     /// Tells whether what the tenant has under this message id is this event.
-    pub(super) fn publish_unrouted(&mut self, name: &TenantId, event: &StampedEvent) -> Result<bool, Fault> {
+    pub(super) fn publish_unrouted(
+        &mut self,
+        name: &TenantId,
+        event: &StampedEvent,
+    ) -> Result<bool, SqlError> {
         let (tenant, now, digest) = (self.enter(name)?, self.now(), event.digest());
         let before = self.published_before(tenant.id, event)?;
         if before.is_none() {
             self.insert_event(tenant.id, event, digest, None, now)?;
-            self.has_news = true;
+            self.has_new_work = true;
         }
         Ok(before.is_none_or(|(other, _)| other == digest))
     }
@@ -240,13 +247,13 @@ impl Desk {
         &mut self,
         name: &TenantId,
         items: &[Redelivery],
-    ) -> Result<Vec<Option<DeliveryId>>, Fault> {
+    ) -> Result<Vec<Option<DeliveryId>>, SqlError> {
         let Some(tenant) = self.tenant(name)? else { return Ok(vec![None; items.len()]) };
-        self.has_news = true;
+        self.has_new_work = true;
         items.iter().map(|item| self.redeliver_one(tenant.id, item)).collect()
     }
 
-    fn redeliver_one(&mut self, tenant: i64, item: &Redelivery) -> Result<Option<DeliveryId>, Fault> {
+    fn redeliver_one(&mut self, tenant: i64, item: &Redelivery) -> Result<Option<DeliveryId>, SqlError> {
         const ORIGIN: &str = "SELECT lane, event FROM delivery WHERE id = ? AND tenant = ?";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>("lane")?, row.get::<_, i64>("event")?));
         let origin = self.connection.one(ORIGIN, [item.origin.get(), tenant], read)?;
@@ -260,7 +267,7 @@ impl Desk {
     }
 }
 
-pub(super) fn receipt(row: &rusqlite::Row<'_>) -> Result<Receipt, Fault> {
+pub(super) fn receipt(row: &rusqlite::Row<'_>) -> Result<Receipt, SqlError> {
     let published_at = time(row, "published_at")?;
     Ok(Receipt { published_at, targets: count(row, "targets")?, skipped: count(row, "skipped")? })
 }

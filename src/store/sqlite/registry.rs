@@ -1,43 +1,42 @@
+//! The registry: webhooks, their lanes, and tenants.
+
 use rusqlite::{Connection, named_params, params};
 
-use super::desk::{self, Desk};
-use super::rows::{DISABLED, ENABLED, Lane, LaneId, hook_doc, registered, version_number};
-use super::sql::{Fault, Sql};
+use super::file::rows::{DISABLED, ENABLED, Lane, LaneId, hook_doc, registered, version_number};
+use super::file::sql::{Sql, SqlError};
+use super::state::{self, WriterState};
 use crate::delivery::Health;
 use crate::model::{HookId, Page, PageRequest, TenantId, Timestamp};
 use crate::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 
-pub(super) fn read(connection: &Connection, name: &TenantId) -> Result<Registry, Fault> {
-    let Some(tenant) = desk::tenant(connection, name)? else { return Ok(Registry::default()) };
+pub(super) fn read(connection: &Connection, name: &TenantId) -> Result<Registry, SqlError> {
+    let Some(tenant) = state::tenant(connection, name)? else { return Ok(Registry::default()) };
     const SELECT: &str =
         "SELECT doc, secrets, version FROM lane WHERE tenant = ? AND status < 2 ORDER BY hook";
     let webhooks = connection.all(SELECT, [tenant.id], registered)?;
     Ok(Registry { revision: tenant.revision, next_hook_id: tenant.next_hook, webhooks })
 }
 
-pub(super) fn tenants(connection: &Connection, page: &PageRequest) -> Result<Page<TenantId>, Fault> {
+pub(super) fn tenants(connection: &Connection, page: &PageRequest) -> Result<Page<TenantId>, SqlError> {
     const SELECT: &str = "SELECT name FROM tenant WHERE name > ?
         AND (EXISTS (SELECT 1 FROM lane WHERE lane.tenant = tenant.id)
             OR EXISTS (SELECT 1 FROM event WHERE event.tenant = tenant.id))
         ORDER BY name LIMIT ?";
-    let (after, most) = (page.cursor_as::<TenantId>()?, super::sql::whole(page.limit() + 1));
+    let (after, most) = (page.cursor_as::<TenantId>()?, super::file::sql::as_i64(page.limit() + 1));
     let after = after.as_ref().map_or("", TenantId::as_str);
     let read = |row: &rusqlite::Row<'_>| Ok(TenantId::new(row.get::<_, String>("name")?)?);
-    let mut items = connection.all(SELECT, params![after, most], read)?;
-    let has_more = items.len() > page.limit();
-    items.truncate(page.limit());
-    let next = items.last().filter(|_| has_more).map(ToString::to_string);
-    Ok(Page::new(items, next))
+    let items = connection.all(SELECT, params![after, most], read)?;
+    Ok(Page::from_surplus(items, page.limit(), ToString::to_string))
 }
 
-impl Desk {
+impl WriterState {
     /// Applies a change; `None` when the registry is not as the change expects it.
     pub(super) fn commit(
         &mut self,
         name: &TenantId,
         expected: Revision,
         change: &RegistryChange,
-    ) -> Result<Option<Revision>, Fault> {
+    ) -> Result<Option<Revision>, SqlError> {
         let (tenant, now) = (self.enter(name)?, self.now());
         if tenant.revision != expected {
             return Ok(None);
@@ -51,18 +50,18 @@ impl Desk {
         if !applied {
             return Ok(None);
         }
-        self.has_news = true;
+        self.has_new_work = true;
         self.revise(tenant.id)?;
         Ok(Some(expected.next()))
     }
 
     /// Makes a new revision of a tenant's registry.
-    pub(super) fn revise(&self, tenant: i64) -> Result<(), Fault> {
+    pub(super) fn revise(&self, tenant: i64) -> Result<(), SqlError> {
         self.connection.run("UPDATE tenant SET revision = revision + 1 WHERE id = ?", [tenant])?;
         Ok(())
     }
 
-    fn create(&self, tenant: i64, new: &RegisteredWebhook, now: Timestamp) -> Result<bool, Fault> {
+    fn create(&self, tenant: i64, new: &RegisteredWebhook, now: Timestamp) -> Result<bool, SqlError> {
         self.connection.run("UPDATE tenant SET next_hook = next_hook + 1 WHERE id = ?", [tenant])?;
         const INSERT: &str = "
             INSERT INTO lane (tenant, hook, status, epoch_at, paused_until, version, health, doc, secrets)
@@ -87,7 +86,7 @@ impl Desk {
         new: &RegisteredWebhook,
         backlog: Backlog,
         now: Timestamp,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, SqlError> {
         let Some(lane) = self.lane_of(tenant, new.hook_id())? else { return Ok(false) };
         if self.hook(lane.id)?.starts_afresh_as(new) {
             let health = serde_json::to_string(&Health::default())?;
@@ -104,7 +103,7 @@ impl Desk {
     }
 
     /// Writes a webhook down as it is now.
-    pub(super) fn write_hook(&mut self, lane: LaneId, hook: &RegisteredWebhook) -> Result<(), Fault> {
+    pub(super) fn write_hook(&mut self, lane: LaneId, hook: &RegisteredWebhook) -> Result<(), SqlError> {
         const UPDATE: &str = "UPDATE lane SET status = :status, version = :version, doc = :doc, \
             secrets = :secrets WHERE id = :lane";
         let values = named_params! {
@@ -119,14 +118,14 @@ impl Desk {
         Ok(())
     }
 
-    fn delete(&mut self, tenant: i64, hook: HookId, now: Timestamp) -> Result<bool, Fault> {
+    fn delete(&mut self, tenant: i64, hook: HookId, now: Timestamp) -> Result<bool, SqlError> {
         let Some(lane) = self.lane_of(tenant, hook)? else { return Ok(false) };
         self.delete_lane(&lane, now)?;
         Ok(true)
     }
 
     /// Deletes a webhook with its secrets. The lane stays while the log tells of it.
-    pub(super) fn delete_lane(&mut self, lane: &Lane, now: Timestamp) -> Result<(), Fault> {
+    pub(super) fn delete_lane(&mut self, lane: &Lane, now: Timestamp) -> Result<(), SqlError> {
         let delete = "UPDATE lane SET status = 2, doc = '', secrets = x'' WHERE id = ?";
         self.connection.run(delete, [lane.id])?;
         self.forget_hook(lane.id);
@@ -136,7 +135,7 @@ impl Desk {
     }
 
     /// Costs the same whatever the backlog: a new epoch begins, and upkeep ends what is left of the old.
-    fn drop_backlog(&self, lane: &Lane, now: Timestamp) -> Result<(), Fault> {
+    fn drop_backlog(&self, lane: &Lane, now: Timestamp) -> Result<(), SqlError> {
         let begin = "UPDATE lane SET epoch = ?, epoch_at = ? WHERE id = ?";
         self.connection.run(begin, [lane.epoch + 1, now.as_millis(), lane.id])?;
         let leave = "INSERT OR REPLACE INTO dropped (lane, below) VALUES (?, ?)";
@@ -145,7 +144,7 @@ impl Desk {
     }
 
     /// Forgets a deleted lane once the log tells nothing of it.
-    pub(super) fn forget_lane(&self, lane: LaneId) -> Result<(), Fault> {
+    pub(super) fn forget_lane(&self, lane: LaneId) -> Result<(), SqlError> {
         const FORGET: &str = "DELETE FROM lane WHERE id = ?1 AND status = 2 \
             AND NOT EXISTS (SELECT 1 FROM delivery WHERE lane = ?1)";
         self.connection.run(FORGET, [lane])?;

@@ -1,21 +1,24 @@
+//! Settling and releasing claims.
+
 use rusqlite::params;
 
-use super::super::{Disable, HolderId, Settled, Settlement};
-use super::claim::{HELD_BY, HELD_UNDER, Held};
-use super::desk::Desk;
-use super::rows::{DISABLED, Lane, Open, fence_number, holder_bytes};
-use super::sql::{Fault, Sql};
+use super::claim::{ClaimedRow, HELD_BY, HELD_UNDER};
+use super::file::rows::{DISABLED, Lane, OpenDelivery, fence_number, holder_bytes};
+use super::file::sql::{Sql, SqlError};
+use super::state::WriterState;
 use crate::delivery::Next;
 use crate::model::{Attempt, Timestamp};
+use crate::store::lease::HolderId;
+use crate::store::settlement::{Disable, Settled, Settlement};
 
-impl Desk {
-    pub(super) fn settle(&mut self, items: &[Settlement]) -> Result<Vec<Settled>, Fault> {
+impl WriterState {
+    pub(super) fn settle(&mut self, items: &[Settlement]) -> Result<Vec<Settled>, SqlError> {
         items.iter().map(|item| self.settle_one(item)).collect()
     }
 
-    fn settle_one(&mut self, item: &Settlement) -> Result<Settled, Fault> {
+    fn settle_one(&mut self, item: &Settlement) -> Result<Settled, SqlError> {
         let (id, now) = (item.id.get(), self.now());
-        let held = self.connection.one(HELD_UNDER, [id, fence_number(item.fence)], Held::read)?;
+        let held = self.connection.one(HELD_UNDER, [id, fence_number(item.fence)], ClaimedRow::read)?;
         let Some(mut held) = held else { return Ok(Settled::Fenced) };
         if let Some(attempt) = &item.attempt {
             held.open.attempts += 1;
@@ -38,13 +41,13 @@ impl Desk {
     }
 
     /// Writes an attempt down; the delivery's own row counts it when it is next written.
-    fn write_attempt(&self, open: &Open, attempt: &Attempt) -> Result<(), Fault> {
+    fn write_attempt(&self, open: &OpenDelivery, attempt: &Attempt) -> Result<(), SqlError> {
         const INSERT: &str = "INSERT INTO attempt (delivery, number, doc) VALUES (?, ?, ?)";
         self.connection.run(INSERT, params![open.id, open.attempts, serde_json::to_string(attempt)?])?;
         Ok(())
     }
 
-    fn extend(&self, open: &Open, until: Timestamp) -> Result<(), Fault> {
+    fn extend(&self, open: &OpenDelivery, until: Timestamp) -> Result<(), SqlError> {
         let extend = "UPDATE delivery SET lease_until = ?, attempts = ? WHERE id = ?";
         self.connection.run(extend, params![until.as_millis(), open.attempts, open.id])?;
         Ok(())
@@ -52,7 +55,7 @@ impl Desk {
 
     /// Writes what the lane learns; most settlements teach it nothing, and write nothing. Tells whether
     /// something changed.
-    fn settle_lane(&mut self, lane: &mut Lane, item: &Settlement, now: Timestamp) -> Result<bool, Fault> {
+    fn settle_lane(&mut self, lane: &mut Lane, item: &Settlement, now: Timestamp) -> Result<bool, SqlError> {
         let before = (lane.health, lane.backoff_until);
         (lane.health, lane.backoff_until) = item.lane_after(lane.health, lane.backoff_until, now);
         let learns = before != (lane.health, lane.backoff_until);
@@ -69,7 +72,7 @@ impl Desk {
     }
 
     /// Disables a webhook by hookwire's own decision, if it is still the one that was judged.
-    fn disable(&mut self, lane: &mut Lane, disable: Disable) -> Result<bool, Fault> {
+    fn disable(&mut self, lane: &mut Lane, disable: Disable) -> Result<bool, SqlError> {
         let hook = self.hook(lane.id)?;
         let Some(disabled) = disable.applied_to(&hook, &lane.health) else { return Ok(false) };
         self.write_hook(lane.id, &disabled)?;
@@ -78,14 +81,14 @@ impl Desk {
         Ok(true)
     }
 
-    pub(super) fn release(&mut self, holder: HolderId) -> Result<(), Fault> {
+    pub(super) fn release(&mut self, holder: HolderId) -> Result<(), SqlError> {
         let now = self.now();
-        for held in self.connection.all(HELD_BY, [holder_bytes(holder)], Held::read)? {
+        for held in self.connection.all(HELD_BY, [holder_bytes(holder)], ClaimedRow::read)? {
             self.requeue(&held, now, now)?;
         }
-        self.routers.leave(holder);
-        self.rota.leave(holder);
-        self.has_news = true;
+        self.routing_leases.remove_holder(holder);
+        self.schedule.remove_holder(holder);
+        self.has_new_work = true;
         Ok(())
     }
 }

@@ -1,3 +1,5 @@
+//! The store itself: opening it, and each call as a job for a thread.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -5,21 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::super::publication::tell_reused;
-use super::super::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, Published, Redelivery, RouteAnswer,
-    Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind, TendRequest, Tended,
-    WakeMark,
-};
-use super::desk::Desk;
-use super::open::{self, OpenError};
+use super::error::OpenError;
+use super::file::open;
+use super::file::sql::SqlError;
 use super::options::SqliteOptions;
-use super::patience::Patience;
 use super::publish::{parts, size_of};
-use super::reader::{self, Question};
-use super::sql::Fault;
-use super::worker::{Worker, apart};
-use super::writer::{Job, Writer};
+use super::state::WriterState;
+use super::threads::reader::{self, Query};
+use super::threads::timeouts::Timeouts;
+use super::threads::worker::{Worker, spawn_thread};
+use super::threads::writer::{Job, Writer};
 use super::{log, registry};
 use crate::clock::Clock;
 use crate::model::{
@@ -28,13 +25,22 @@ use crate::model::{
 };
 use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
+use crate::store::Store;
+use crate::store::claim::{ClaimRequest, Claimed};
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::lease::{HolderId, WakeMark};
+use crate::store::publication::warn_duplicate_id;
+use crate::store::publication::{Publication, Published, Redelivery};
+use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest, Tended};
+use crate::store::routing::{RouteAnswer, Routed};
+use crate::store::settlement::{Settled, Settlement};
 
 /// How many calls may wait for the writer before further ones wait for room.
 const QUEUE: usize = 1024;
 
 const READERS: usize = 2;
 
-/// What a claim weighs in a group at most: it asks for far more than it mostly finds.
+/// The most rows that a claim counts for in a group: it asks for far more than it mostly finds.
 const CLAIM_ROWS: usize = 64;
 
 /// A store in one file, on the SQLite that is built in: the default for one process.
@@ -63,8 +69,7 @@ const CLAIM_ROWS: usize = 64;
 ///
 /// # What survives
 ///
-/// What a call has written is committed when the call returns, with everything that belongs to it or not
-/// at all. [`Durability`](super::super::Durability) says what that means: by default it survives a power
+/// When a call returns, its writes are committed, all of them or none. [`Durability`](crate::store::Durability) says what that means: by default it survives a power
 /// cut, if the disk keeps what it says it has synced. After a crash the store opens as it was at the last
 /// commit, and what was claimed is due at once: whatever had been sent but not recorded is sent again, under
 /// the same message id.
@@ -105,7 +110,7 @@ const CLAIM_ROWS: usize = 64;
 /// ended leaves it [`Policy::with_keep`](crate::policy::Policy::with_keep) later, by a dispatcher's upkeep.
 pub struct SqliteStore {
     // In this order they are dropped: the writer, closing last, leaves a file without a log beside it.
-    reader: Worker<Question>,
+    reader: Worker<Query>,
     writer: Worker<Job>,
     new_work: Arc<Notify>,
     clock: Arc<dyn Clock>,
@@ -135,23 +140,23 @@ impl SqliteStore {
     /// Opens it on a thread of its own: the disk may take its time.
     pub(super) async fn open_with(path: PathBuf, options: SqliteOptions) -> Result<Self, OpenError> {
         let name = path.clone();
-        let opened = apart("hookwire-open", move || Self::open_here(name, options)).await;
+        let opened = spawn_thread("hookwire-open", move || Self::open_here(name, options)).await;
         opened.map_err(|source| OpenError::Other { path, source: source.into() })?
     }
 
     fn open_here(path: PathBuf, options: SqliteOptions) -> Result<Self, OpenError> {
         let lock = open::lock(&path)?;
         let connection = open::open_writer(&path, &options)?;
-        let (new_work, patience) =
-            (Arc::new(Notify::default()), Arc::new(Patience::new(options.publish_timeout)));
-        let (writer, jobs) = Worker::new(QUEUE, Arc::clone(&patience));
-        let (reader, questions) = Worker::new(QUEUE, patience);
-        let desk = Desk::new(connection, Arc::clone(&options.clock));
-        let group_writer = Writer::new(desk, jobs, Arc::clone(&new_work), options.publish_timeout);
+        let (new_work, timeouts) =
+            (Arc::new(Notify::default()), Arc::new(Timeouts::new(options.publish_timeout)));
+        let (writer, jobs) = Worker::new(QUEUE, Arc::clone(&timeouts));
+        let (reader, queries) = Worker::new(QUEUE, timeouts);
+        let state = WriterState::new(connection, Arc::clone(&options.clock));
+        let group_writer = Writer::new(state, jobs, Arc::clone(&new_work), options.publish_timeout);
         let (clock, publish_timeout) = (options.clock, options.publish_timeout);
         let mut store = Self { reader, writer, new_work, clock, path, publish_timeout };
         let other = |path: &Path, source: Box<_>| OpenError::Other { path: path.to_path_buf(), source };
-        store.start(group_writer, lock, questions)?;
+        store.start(group_writer, lock, queries)?;
         store.end_previous().map_err(|source| other(&store.path, Box::new(source)))?;
         Ok(store)
     }
@@ -160,7 +165,7 @@ impl SqliteStore {
         &mut self,
         writer: Writer,
         lock: open::Lock,
-        questions: tokio::sync::mpsc::Receiver<Question>,
+        queries: tokio::sync::mpsc::Receiver<Query>,
     ) -> Result<(), OpenError> {
         let failed = |source| OpenError::NotWritable { path: self.path.clone(), source };
         let write = move || {
@@ -168,10 +173,10 @@ impl SqliteStore {
             drop(lock); // Only now that the file is closed may another store have it.
         };
         self.writer.start("hookwire-writer", write).map_err(failed)?;
-        let questions = reader::shared(questions);
+        let queries = reader::shared(queries);
         for _ in 0..READERS {
-            let (connection, questions) = (open::open_reader(&self.path)?, Arc::clone(&questions));
-            let read = move || reader::run(connection, &questions);
+            let (connection, queries) = (open::open_reader(&self.path)?, Arc::clone(&queries));
+            let read = move || reader::run(connection, &queries);
             self.reader.start("hookwire-reader", read).map_err(failed)?;
         }
         Ok(())
@@ -180,7 +185,7 @@ impl SqliteStore {
     /// Makes due at once what the previous owner of the file had claimed.
     fn end_previous(&self) -> Result<(), StoreError> {
         let (last, now) = (Timestamp::from_millis(i64::MAX), self.clock.now());
-        let (job, ended) = Job::new(1, 0, move |desk| desk.end_leases(last, now));
+        let (job, ended) = Job::new(1, 0, move |state| state.end_leases(last, now));
         self.writer.send_now(job)?;
         ended.blocking_recv().unwrap_or_else(|_| Err(StoreErrorKind::Unavailable.into()))
     }
@@ -199,7 +204,7 @@ impl SqliteStore {
         let (bytes, id) = (event.payload.get().len(), event.message_id.clone());
         let written = self.publish_all_unrouted(vec![(tenant.clone(), event)], bytes).await?;
         if written != [true] {
-            tell_reused(tenant, &id);
+            warn_duplicate_id(tenant, &id);
         }
         Ok(())
     }
@@ -212,8 +217,8 @@ impl SqliteStore {
         bytes: usize,
     ) -> Result<Vec<bool>, StoreError> {
         let rows = events.len();
-        let write = move |desk: &mut Desk| {
-            events.iter().map(|(tenant, event)| desk.publish_unrouted(tenant, event)).collect()
+        let write = move |state: &mut WriterState| {
+            events.iter().map(|(tenant, event)| state.publish_unrouted(tenant, event)).collect()
         };
         self.write_weighty(rows, bytes, write).await
     }
@@ -224,21 +229,21 @@ impl SqliteStore {
         hold: Option<ClaimRequest>,
     ) -> Result<Published, StoreError> {
         let (rows, bytes) = size_of(&items);
-        self.write_weighty(rows, bytes, move |desk| desk.publish(&items, hold.as_ref())).await
+        self.write_weighty(rows, bytes, move |state| state.publish(&items, hold.as_ref())).await
     }
 
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
+        read: impl FnOnce(&rusqlite::Connection) -> Result<T, SqlError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (question, answer) = Question::new(read);
-        self.reader.ask(question, answer).await
+        let (query, answer) = Query::new(read);
+        self.reader.ask(query, answer).await
     }
 
     pub(super) async fn write<T: Send + 'static>(
         &self,
         rows: usize,
-        work: impl Fn(&mut Desk) -> Result<T, Fault> + Send + 'static,
+        work: impl Fn(&mut WriterState) -> Result<T, SqlError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.write_weighty(rows, 0, work).await
     }
@@ -247,7 +252,7 @@ impl SqliteStore {
         &self,
         rows: usize,
         bytes: usize,
-        work: impl Fn(&mut Desk) -> Result<T, Fault> + Send + 'static,
+        work: impl Fn(&mut WriterState) -> Result<T, SqlError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (job, answer) = Job::new(rows, bytes, work);
         self.writer.ask(job, answer).await
@@ -257,6 +262,17 @@ impl SqliteStore {
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl SqliteOptions {
+    /// Opens the store in this file, which is made if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] tells what is wrong with the file; nothing in it is changed then.
+    pub async fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, OpenError> {
+        SqliteStore::open_with(path.as_ref().to_path_buf(), self).await
     }
 }
 
@@ -274,7 +290,7 @@ impl Store for SqliteStore {
         change: &RegistryChange,
     ) -> Result<Revision, StoreError> {
         let (tenant, change) = (tenant.clone(), change.clone());
-        let revision = self.write(1, move |desk| desk.commit(&tenant, expected, &change)).await?;
+        let revision = self.write(1, move |state| state.commit(&tenant, expected, &change)).await?;
         revision.ok_or_else(|| StoreErrorKind::Conflict.into())
     }
 
@@ -309,7 +325,7 @@ impl Store for SqliteStore {
 
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {
         let routed = routed.to_vec();
-        self.write(routed.len(), move |desk| desk.route(&routed)).await
+        self.write(routed.len(), move |state| state.route(&routed)).await
     }
 
     async fn redeliver(
@@ -318,24 +334,24 @@ impl Store for SqliteStore {
         redeliveries: &[Redelivery],
     ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
         let (tenant, items) = (tenant.clone(), redeliveries.to_vec());
-        self.write(items.len(), move |desk| desk.redeliver(&tenant, &items)).await
+        self.write(items.len(), move |state| state.redeliver(&tenant, &items)).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         // What comes from now on notifies after this mark, so that nobody waits for what the claim missed.
         let mark = WakeMark::new(self.new_work.mark());
         let request = *request;
-        let claimed = self.write(request.limit.min(CLAIM_ROWS), move |desk| desk.claim(&request)).await?;
+        let claimed = self.write(request.limit.min(CLAIM_ROWS), move |state| state.claim(&request)).await?;
         Ok(Claimed { mark, ..claimed })
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
         let items = settlements.to_vec();
-        self.write(items.len(), move |desk| desk.settle(&items)).await
+        self.write(items.len(), move |state| state.settle(&items)).await
     }
 
     async fn release(&self, holder: HolderId) -> Result<(), StoreError> {
-        self.write(1, move |desk| desk.release(holder)).await
+        self.write(1, move |state| state.release(holder)).await
     }
 
     async fn wake(&self, since: WakeMark) {
@@ -376,11 +392,11 @@ impl Store for SqliteStore {
 
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {
         let request = *request;
-        self.write(request.limit, move |desk| desk.tend(&request)).await
+        self.write(request.limit, move |state| state.tend(&request)).await
     }
 
     async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError> {
         let tenant = tenant.clone();
-        self.write(limit, move |desk| desk.erase(&tenant, limit)).await
+        self.write(limit, move |state| state.erase(&tenant, limit)).await
     }
 }

@@ -1,8 +1,10 @@
+//! Points 7 to 9: caps, turns, and that nothing is stranded.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::StoreFixture;
-use super::scene::{ANA, BEN, LEASE, Scene, greedy, settlement};
+use super::scene::{ANA, BEN, LEASE, Scene, greedy};
 use crate::delivery::{Next, Report};
 use crate::model::{DeliveryId, End, HookId, Status};
 use crate::registry::Backlog;
@@ -48,7 +50,8 @@ async fn proven_lanes_share_all(scene: &Scene<'_>, capped: &ClaimRequest, held: 
     assert_eq!(bens.len(), 6, "what another holds does not count");
     scene.store.release(BEN).await.expect("release");
     for claim in held {
-        let success = Settlement { report: Report::Success, ..settlement(claim, Next::End(End::Delivered)) };
+        let success =
+            Settlement { report: Report::Success, ..Settlement::new(claim, Next::End(End::Delivered)) };
         scene.settle(success).await;
     }
     let proven = scene.claim_with(capped).await.deliveries;
@@ -91,7 +94,8 @@ async fn hanging_lanes_get_one(scene: &Scene<'_>) {
     let mut claims = of_hook(scene.claim(ANA).await);
     assert_eq!(claims.len(), 5);
     for claim in claims.drain(..2) {
-        let timeout = Settlement { report: Report::Timeout, ..settlement(&claim, Next::End(End::Exhausted)) };
+        let timeout =
+            Settlement { report: Report::Timeout, ..Settlement::new(&claim, Next::End(End::Exhausted)) };
         scene.settle(timeout).await;
     }
     for claim in claims {

@@ -1,8 +1,10 @@
+//! Points 3 to 6 and 19: claims, leases, fences, settlements, releases.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::StoreFixture;
-use super::scene::{ANA, BEN, LEASE, MOMENT, Scene, attempt, greedy, ids, settlement};
+use super::scene::{ANA, BEN, LEASE, MOMENT, Scene, attempt, greedy, ids};
 use crate::delivery::{Health, LaneClass, Next, Report};
 use crate::model::{DeliveryState, DisableReason, End, Status};
 use crate::registry::Backlog;
@@ -86,7 +88,8 @@ pub async fn stale_fences_do_nothing(fixture: &dyn StoreFixture) {
     let new = scene.claim_one(BEN).await;
     let everything = all_there_is(&old);
     let forged = Settlement { fence: Fence::new(u64::MAX >> 1), ..everything.clone() };
-    let real = Settlement { attempt: Some(attempt(1, 200)), ..settlement(&new, Next::End(End::Delivered)) };
+    let real =
+        Settlement { attempt: Some(attempt(1, 200)), ..Settlement::new(&new, Next::End(End::Delivered)) };
     let answers = scene.store.settle(&[everything, forged, real.clone()]).await.expect("settle");
     assert_eq!(answers, [Settled::Fenced, Settled::Fenced, Settled::Applied], "one holds it");
     let attempts = scene.store.attempts(&scene.tenant, new.id).await.expect("attempts").expect("known");
@@ -104,7 +107,7 @@ fn all_there_is(claim: &Claim) -> Settlement {
         report: Report::Failure,
         backoff: Some(LEASE),
         disable: Some(Disable { reason: DisableReason::Gone, version: claim.hook.version }),
-        ..settlement(claim, Next::End(End::Exhausted))
+        ..Settlement::new(claim, Next::End(End::Exhausted))
     }
 }
 
@@ -130,7 +133,7 @@ async fn a_failed_attempt_waits(scene: &Scene<'_>) -> Claim {
     let failed = Settlement {
         attempt: Some(attempt(1, 503)),
         report: Report::Failure,
-        ..settlement(&claim, Next::Again(LEASE))
+        ..Settlement::new(&claim, Next::Again(LEASE))
     };
     assert_eq!(scene.settle(failed).await, Settled::Applied);
     let delivery = scene.delivery(claim.id).await.expect("logged");
@@ -146,7 +149,7 @@ async fn a_failed_attempt_waits(scene: &Scene<'_>) -> Claim {
 
 async fn the_last_attempt_ends(scene: &Scene<'_>, claim: &Claim) {
     let delivered =
-        Settlement { attempt: Some(attempt(2, 200)), ..settlement(claim, Next::End(End::Delivered)) };
+        Settlement { attempt: Some(attempt(2, 200)), ..Settlement::new(claim, Next::End(End::Delivered)) };
     assert_eq!(scene.settle(delivered).await, Settled::Applied);
     let delivery = scene.delivery(claim.id).await.expect("logged");
     let ended = (DeliveryState::Ended(End::Delivered), 2);
@@ -160,7 +163,7 @@ async fn backoffs_hold(scene: &Scene<'_>) {
     scene.publish("first", &[hook]).await;
     let back_off = async || {
         let claim = scene.claim_one(ANA).await;
-        let backed_off = Settlement { backoff: Some(LEASE), ..settlement(&claim, Next::Release) };
+        let backed_off = Settlement { backoff: Some(LEASE), ..Settlement::new(&claim, Next::Release) };
         assert_eq!(scene.settle(backed_off).await, Settled::Applied);
         let nothing = scene.claim_with(&greedy(ANA)).await;
         assert!(nothing.deliveries.is_empty(), "a lane that backs off gives nothing");
@@ -176,7 +179,7 @@ async fn backoffs_hold(scene: &Scene<'_>) {
 
 fn disabling(claim: &Claim, reason: DisableReason) -> Settlement {
     let disable = Some(Disable { reason, version: claim.hook.version });
-    Settlement { disable, ..settlement(claim, Next::Again(Duration::ZERO)) }
+    Settlement { disable, ..Settlement::new(claim, Next::Again(Duration::ZERO)) }
 }
 
 /// A webhook that was changed since the claim is not the one that was judged.
@@ -204,13 +207,15 @@ async fn what_has_recovered_stays_enabled(scene: &Scene<'_>) {
     let hook = scene.create().await;
     scene.publish("slow", &[hook]).await;
     let claim = scene.claim_one(ANA).await;
-    let failure = Settlement { report: Report::Failure, ..settlement(&claim, Next::Again(Duration::ZERO)) };
+    let failure =
+        Settlement { report: Report::Failure, ..Settlement::new(&claim, Next::Again(Duration::ZERO)) };
     scene.settle(failure).await;
     let slow = scene.claim_one(ANA).await;
     let since = slow.health.failing_since().expect("it has failed");
     scene.publish("quick", &[hook]).await;
     let quick = scene.claim_one(ANA).await;
-    let success = Settlement { report: Report::Success, ..settlement(&quick, Next::End(End::Delivered)) };
+    let success =
+        Settlement { report: Report::Success, ..Settlement::new(&quick, Next::End(End::Delivered)) };
     scene.settle(success).await;
     scene.settle(disabling(&slow, DisableReason::Failing { since })).await;
     let webhook = scene.registered(hook).await.expect("there").webhook;
@@ -223,7 +228,8 @@ async fn a_changed_receiver_starts_afresh(scene: &Scene<'_>) {
     let fail = async |id: &str| {
         scene.publish(id, &[hook]).await;
         let claim = scene.claim_one(ANA).await;
-        let failed = Settlement { report: Report::Failure, ..settlement(&claim, Next::End(End::Exhausted)) };
+        let failed =
+            Settlement { report: Report::Failure, ..Settlement::new(&claim, Next::End(End::Exhausted)) };
         assert_eq!(scene.settle(failed).await, Settled::Applied);
         claim.health
     };
@@ -255,7 +261,7 @@ pub async fn released_claims_are_due(fixture: &dyn StoreFixture) {
     scene.store.release(ANA).await.expect("release");
     let again = scene.claim(BEN).await;
     assert_eq!(ids(&again), ids(&anas), "what Ana held, and nothing of what Ben holds");
-    let late = scene.settle(settlement(&anas[0], Next::Release)).await;
+    let late = scene.settle(Settlement::new(&anas[0], Next::Release)).await;
     assert_eq!(late, Settled::Fenced, "what was released is no longer held");
     scene.finish(&again[0], Next::Release).await;
     assert_eq!(scene.claim_one(ANA).await.id, again[0].id, "a claim alone is given back as well");

@@ -1,11 +1,13 @@
+//! Points 13, 16 and 18: ends, paging, upkeep.
+
 use std::collections::BTreeSet;
 
 use super::StoreFixture;
-use super::scene::{ANA, DAY, HOUR, Scene, greedy, settlement};
+use super::scene::{ANA, DAY, HOUR, Scene, greedy};
 use crate::delivery::Next;
 use crate::model::{Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, PageRequest, Status};
 use crate::registry::{Backlog, RegistryChange};
-use crate::store::{Redelivery, Settled, StatsScope, StoreErrorKind};
+use crate::store::{Redelivery, Settled, Settlement, StatsScope, StoreErrorKind};
 
 /// Point 13: everything ends, and what has ended stays so.
 ///
@@ -40,7 +42,7 @@ async fn redelivered_ones_are_new(scene: &Scene<'_>, old: &Delivery) {
     let delivery = scene.delivery(new).await.expect("logged");
     assert_eq!((delivery.origin, delivery.attempts), (Some(old.id), 0), "it tells whence it came");
     scene.deliver(&claim).await;
-    let late = scene.settle(settlement(&claim, Next::Release)).await;
+    let late = scene.settle(Settlement::new(&claim, Next::Release)).await;
     assert_eq!(late, Settled::Fenced, "what has ended is not settled again");
     assert_eq!(state(scene, old.id).await, old.state, "the old one stays as it was");
     assert_eq!(state(scene, new).await, DeliveryState::Ended(End::Delivered));
@@ -201,7 +203,7 @@ async fn erasing_removes_all(scene: &Scene<'_>) {
     assert!(registry.revision > before, "what was routed before is out of date");
     assert_eq!(kept(scene).await, [false; 3], "no event is left");
     assert!(scene.deliveries(DeliveryQuery::new()).await.is_empty(), "no delivery is left");
-    let late = scene.settle(settlement(&claims[0], Next::Release)).await;
+    let late = scene.settle(Settlement::new(&claims[0], Next::Release)).await;
     assert_eq!(late, Settled::Fenced, "claimed ones are erased too");
     let claimed = scene.claim_with(&greedy(ANA)).await;
     assert!(claimed.deliveries.is_empty(), "nothing is left to send");

@@ -1,3 +1,5 @@
+//! Points 1, 2, 15 and 17: publications, message ids, absence, routing.
+
 use serde_json::json;
 
 use super::StoreFixture;

@@ -1,3 +1,5 @@
+//! Points 10 to 12 and 14: revisions, hook ids, disabling, tenants.
+
 use super::StoreFixture;
 use super::scene::{ANA, DAY, HOUR, Scene};
 use crate::delivery::Next;

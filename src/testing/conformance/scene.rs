@@ -1,3 +1,5 @@
+//! The words in which the cases are told.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,12 +7,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::StoreFixture;
-use crate::delivery::{Next, Report};
+use crate::delivery::Next;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryOptions, DeliveryQuery, End, Event, EventId, HookId, MessageId,
-    Outcome, SealedSecrets, StampedEvent, TenantId, Timestamp, Webhook,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, End, Event, EventId, HookId, MessageId, Outcome,
+    SealedSecrets, StampedEvent, TenantId, Timestamp, Webhook,
 };
-use crate::registry::{Backlog, RegisteredWebhook, RegistryChange, Revision, Version};
+use crate::registry::{Backlog, RegisteredWebhook, RegistryChange, Revision};
 use crate::store::{
     Claim, ClaimRequest, Claimed, HolderId, Publication, PublishAnswer, Published, Quota, Routing, Settled,
     Settlement, Store, TendRequest,
@@ -48,18 +50,6 @@ pub(super) fn greedy(holder: HolderId) -> ClaimRequest {
 pub(super) fn event_json(id: &str, payload: &serde_json::Value) -> StampedEvent {
     let event = Event::new(EventId::new(1), payload).expect("JSON");
     event.stamped(|| message(id), Timestamp::from_secs(1_767_225_600))
-}
-
-pub(super) fn settlement(claim: &Claim, next: Next) -> Settlement {
-    Settlement {
-        id: claim.id,
-        fence: claim.fence,
-        attempt: None,
-        next,
-        report: Report::NoAttempt,
-        backoff: None,
-        disable: None,
-    }
 }
 
 pub(super) fn attempt(number: u32, status: u16) -> Attempt {
@@ -102,8 +92,7 @@ impl<'a> Scene<'a> {
             "subscriptions": [{"event_id": 1}]});
         let webhook: Webhook = serde_json::from_value(webhook).expect("a webhook");
         let secrets = SealedSecrets::new(format!("sealed secrets of {hook_id}"));
-        let (options, version) = (DeliveryOptions::default(), Version::default());
-        RegisteredWebhook { webhook, options, secrets, version, disabled: None }
+        RegisteredWebhook { secrets, ..RegisteredWebhook::new(webhook) }
     }
 
     pub(super) async fn create(&self) -> HookId {
@@ -143,14 +132,8 @@ impl<'a> Scene<'a> {
 
     pub(super) async fn publication(&self, id: &str, targets: &[HookId]) -> Publication {
         let event = event_json(id, &json!({"id": id}));
-        Publication {
-            tenant: self.tenant.clone(),
-            digest: event.digest(),
-            event,
-            routed_at: self.revision().await,
-            routing: Routing { targets: targets.to_vec(), skipped: Vec::new() },
-            expires: DAY,
-        }
+        let routing = Routing { targets: targets.to_vec(), skipped: Vec::new() };
+        Publication::new(self.tenant.clone(), event, self.revision().await, routing, DAY)
     }
 
     pub(super) async fn write(&self, items: &[Publication]) -> Vec<PublishAnswer> {
@@ -198,7 +181,7 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) async fn finish(&self, claim: &Claim, next: Next) {
-        let settled = self.settle(settlement(claim, next)).await;
+        let settled = self.settle(Settlement::new(claim, next)).await;
         assert_eq!(settled, Settled::Applied, "a live claim is settled");
     }
 

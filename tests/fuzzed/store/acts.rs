@@ -6,10 +6,10 @@ use std::time::Duration;
 use hookwire::clock::Clock;
 use hookwire::delivery::{Next, Report};
 use hookwire::model::{
-    Attempt, DeliveryId, DeliveryOptions, DeliveryQuery, DisableReason, End, Event, EventId, HookId,
-    MessageId, Outcome, SealedSecrets, Status, TenantId, Timestamp, Webhook,
+    Attempt, DeliveryId, DeliveryQuery, DisableReason, End, Event, EventId, HookId, MessageId, Outcome,
+    SealedSecrets, Status, TenantId, Timestamp, Webhook,
 };
-use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange, Revision, Version};
+use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange, Revision};
 use hookwire::store::{
     Claim, ClaimRequest, Disable, HolderId, Publication, PublishAnswer, Published, Quota, Receipt,
     Redelivery, Routing, Settled, Settlement, TendRequest,
@@ -262,7 +262,7 @@ impl Play {
         let routed_at = Revision::new(self.model.revision(&tenant).get() + old);
         let routing = Routing { targets, skipped: Vec::new() };
         let expires = input.pick(&[DAY, DAY, LEASE]);
-        Publication { digest: event.digest(), tenant, event, routed_at, routing, expires }
+        Publication::new(tenant, event, routed_at, routing, expires)
     }
 }
 
@@ -291,8 +291,7 @@ fn registered(hook_id: HookId) -> RegisteredWebhook {
     let webhook = json!({"hook_id": hook_id, "name": "hook", "url": "https://hooks.example.com/",
         "subscriptions": [{"event_id": 1}]});
     let webhook: Webhook = serde_json::from_value(webhook).expect("a webhook");
-    let (options, version) = (DeliveryOptions::default(), Version::default());
-    RegisteredWebhook { webhook, options, secrets: SealedSecrets::new("sealed"), version, disabled: None }
+    RegisteredWebhook { secrets: SealedSecrets::new("sealed"), ..RegisteredWebhook::new(webhook) }
 }
 
 fn settlement(input: &mut Input<'_>, claim: &Claim, now: Timestamp) -> Settlement {
@@ -309,12 +308,10 @@ fn settlement(input: &mut Input<'_>, claim: &Claim, now: Timestamp) -> Settlemen
     let attempt = Attempt { number: claim.attempts + 1, at: now, took: MOMENT, outcome };
     let disable = Disable { reason: DisableReason::Gone, version: claim.hook.version };
     Settlement {
-        id: claim.id,
-        fence: claim.fence,
         attempt: input.chance_in(2).then_some(attempt),
-        next,
         report,
         backoff: input.chance_in(4).then_some(SOON),
         disable: input.chance_in(16).then_some(disable),
+        ..Settlement::new(claim, next)
     }
 }

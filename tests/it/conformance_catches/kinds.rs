@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookwire::TenantId;
-use hookwire::delivery::{Next, Report};
+use hookwire::delivery::Next;
 use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page};
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
@@ -266,15 +266,7 @@ pub(super) fn of_nobody(limit: usize) -> ClaimRequest {
 }
 
 pub(super) fn given_back(claim: &Claim) -> Settlement {
-    Settlement {
-        id: claim.id,
-        fence: claim.fence,
-        attempt: None,
-        next: Next::Release,
-        report: Report::NoAttempt,
-        backoff: None,
-        disable: None,
-    }
+    Settlement::new(claim, Next::Release)
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

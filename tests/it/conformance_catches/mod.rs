@@ -13,7 +13,6 @@ mod registering;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use hookwire::TenantId;
@@ -22,7 +21,7 @@ use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
     ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, Published, Redelivery,
     RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, TendRequest, Tended,
-    WakeMark,
+    WakeMark, delegate_store,
 };
 
 use crate::conformance::MemoryFixture;
@@ -67,103 +66,56 @@ hookwire::testing::store_conformance!(no_fault, async { super::planted(super::No
 
 type Answer<T> = Result<T, StoreError>;
 
-/// One way to break the contract.
-#[async_trait]
-trait Fault: Send + Sync + 'static {
-    async fn registry(&self, inner: &MemoryStore, tenant: &TenantId) -> Answer<Registry> {
-        inner.registry(tenant).await
-    }
+/// Writes the methods that differ in their types alone.
+macro_rules! faults {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        /// One way to break the contract.
+        #[async_trait]
+        trait Fault: Send + Sync + 'static {
+            $(
+                async fn $name(&self, inner: &MemoryStore, $($arg: $type),*) -> Answer<$answer> {
+                    inner.$name($($arg),*).await
+                }
+            )*
 
-    async fn commit(
-        &self,
-        inner: &MemoryStore,
-        tenant: &TenantId,
-        expected: Revision,
-        change: &RegistryChange,
-    ) -> Answer<Revision> {
-        inner.commit(tenant, expected, change).await
-    }
+            async fn wake(&self, inner: &MemoryStore, since: WakeMark) {
+                inner.wake(since).await;
+            }
+        }
 
-    async fn tenants(&self, inner: &MemoryStore, page: &PageRequest) -> Answer<Page<TenantId>> {
-        inner.tenants(page).await
-    }
+        #[async_trait]
+        impl Store for FaultyWrapper {
+            $(
+                async fn $name(&self, $($arg: $type),*) -> Answer<$answer> {
+                    self.fault.$name(&self.inner, $($arg),*).await
+                }
+            )*
 
-    async fn publish(
-        &self,
-        inner: &MemoryStore,
-        items: &[Publication],
-        hold: Option<&ClaimRequest>,
-    ) -> Answer<Published> {
-        inner.publish(items, hold).await
-    }
+            async fn wake(&self, since: WakeMark) {
+                self.fault.wake(&self.inner, since).await;
+            }
 
-    async fn route(&self, inner: &MemoryStore, items: &[Routed]) -> Answer<Vec<RouteAnswer>> {
-        inner.route(items).await
-    }
+            delegate_store! { |self| self.inner; poll_every }
+        }
+    };
+}
 
-    async fn redeliver(
-        &self,
-        inner: &MemoryStore,
-        tenant: &TenantId,
-        items: &[Redelivery],
-    ) -> Answer<Vec<Option<DeliveryId>>> {
-        inner.redeliver(tenant, items).await
-    }
-
-    async fn claim(&self, inner: &MemoryStore, request: &ClaimRequest) -> Answer<Claimed> {
-        inner.claim(request).await
-    }
-
-    async fn settle(&self, inner: &MemoryStore, items: &[Settlement]) -> Answer<Vec<Settled>> {
-        inner.settle(items).await
-    }
-
-    async fn release(&self, inner: &MemoryStore, holder: HolderId) -> Answer<()> {
-        inner.release(holder).await
-    }
-
-    async fn wake(&self, inner: &MemoryStore, since: WakeMark) {
-        inner.wake(since).await;
-    }
-
-    async fn event(
-        &self,
-        inner: &MemoryStore,
-        tenant: &TenantId,
-        id: &MessageId,
-    ) -> Answer<Option<EventRecord>> {
-        inner.event(tenant, id).await
-    }
-
-    async fn deliveries(
-        &self,
-        inner: &MemoryStore,
-        tenant: &TenantId,
-        query: &DeliveryQuery,
-    ) -> Answer<Page<Delivery>> {
-        inner.deliveries(tenant, query).await
-    }
-
-    async fn attempts(
-        &self,
-        inner: &MemoryStore,
-        tenant: &TenantId,
-        id: DeliveryId,
-    ) -> Answer<Option<Vec<Attempt>>> {
-        inner.attempts(tenant, id).await
-    }
-
-    async fn stats(&self, inner: &MemoryStore, scope: &StatsScope) -> Answer<Stats> {
-        inner.stats(scope).await
-    }
-
-    async fn tend(&self, inner: &MemoryStore, request: &TendRequest) -> Answer<Tended> {
-        inner.tend(request).await
-    }
-
-    async fn erase(&self, inner: &MemoryStore, tenant: &TenantId, limit: usize) -> Answer<Erased> {
-        inner.erase(tenant, limit).await
-    }
+faults! {
+    registry(tenant: &TenantId) -> Registry;
+    commit(tenant: &TenantId, expected: Revision, change: &RegistryChange) -> Revision;
+    tenants(page: &PageRequest) -> Page<TenantId>;
+    publish(items: &[Publication], hold: Option<&ClaimRequest>) -> Published;
+    route(items: &[Routed]) -> Vec<RouteAnswer>;
+    redeliver(tenant: &TenantId, items: &[Redelivery]) -> Vec<Option<DeliveryId>>;
+    claim(request: &ClaimRequest) -> Claimed;
+    settle(items: &[Settlement]) -> Vec<Settled>;
+    release(holder: HolderId) -> ();
+    event(tenant: &TenantId, id: &MessageId) -> Option<EventRecord>;
+    deliveries(tenant: &TenantId, query: &DeliveryQuery) -> Page<Delivery>;
+    attempts(tenant: &TenantId, id: DeliveryId) -> Option<Vec<Attempt>>;
+    stats(scope: &StatsScope) -> Stats;
+    tend(request: &TendRequest) -> Tended;
+    erase(tenant: &TenantId, limit: usize) -> Erased;
 }
 
 struct FaultyWrapper {
@@ -174,82 +126,5 @@ struct FaultyWrapper {
 impl fmt::Debug for FaultyWrapper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FaultyWrapper").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Store for FaultyWrapper {
-    async fn registry(&self, tenant: &TenantId) -> Answer<Registry> {
-        self.fault.registry(&self.inner, tenant).await
-    }
-
-    async fn commit(
-        &self,
-        tenant: &TenantId,
-        expected: Revision,
-        change: &RegistryChange,
-    ) -> Answer<Revision> {
-        self.fault.commit(&self.inner, tenant, expected, change).await
-    }
-
-    async fn tenants(&self, page: &PageRequest) -> Answer<Page<TenantId>> {
-        self.fault.tenants(&self.inner, page).await
-    }
-
-    async fn publish(&self, items: &[Publication], hold: Option<&ClaimRequest>) -> Answer<Published> {
-        self.fault.publish(&self.inner, items, hold).await
-    }
-
-    async fn route(&self, items: &[Routed]) -> Answer<Vec<RouteAnswer>> {
-        self.fault.route(&self.inner, items).await
-    }
-
-    async fn redeliver(&self, tenant: &TenantId, items: &[Redelivery]) -> Answer<Vec<Option<DeliveryId>>> {
-        self.fault.redeliver(&self.inner, tenant, items).await
-    }
-
-    async fn claim(&self, request: &ClaimRequest) -> Answer<Claimed> {
-        self.fault.claim(&self.inner, request).await
-    }
-
-    async fn settle(&self, items: &[Settlement]) -> Answer<Vec<Settled>> {
-        self.fault.settle(&self.inner, items).await
-    }
-
-    async fn release(&self, holder: HolderId) -> Answer<()> {
-        self.fault.release(&self.inner, holder).await
-    }
-
-    async fn wake(&self, since: WakeMark) {
-        self.fault.wake(&self.inner, since).await;
-    }
-
-    async fn event(&self, tenant: &TenantId, id: &MessageId) -> Answer<Option<EventRecord>> {
-        self.fault.event(&self.inner, tenant, id).await
-    }
-
-    async fn deliveries(&self, tenant: &TenantId, query: &DeliveryQuery) -> Answer<Page<Delivery>> {
-        self.fault.deliveries(&self.inner, tenant, query).await
-    }
-
-    async fn attempts(&self, tenant: &TenantId, id: DeliveryId) -> Answer<Option<Vec<Attempt>>> {
-        self.fault.attempts(&self.inner, tenant, id).await
-    }
-
-    async fn stats(&self, scope: &StatsScope) -> Answer<Stats> {
-        self.fault.stats(&self.inner, scope).await
-    }
-
-    async fn tend(&self, request: &TendRequest) -> Answer<Tended> {
-        self.fault.tend(&self.inner, request).await
-    }
-
-    async fn erase(&self, tenant: &TenantId, limit: usize) -> Answer<Erased> {
-        self.fault.erase(&self.inner, tenant, limit).await
-    }
-
-    fn poll_every(&self) -> Option<Duration> {
-        self.inner.poll_every()
     }
 }

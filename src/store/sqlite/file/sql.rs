@@ -1,50 +1,52 @@
+//! Running statements, and their errors.
+
 use std::error::Error;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, ErrorCode, Params, Row};
 use thiserror::Error;
 
-use super::super::{StoreError, StoreErrorKind};
 use crate::model::{InvalidCursor, InvalidMessageId, InvalidTenantId, Timestamp};
+use crate::store::error::{StoreError, StoreErrorKind};
 
 /// A [`StoreError`] into which `?` turns what SQLite and stored documents raise. Without it those types
 /// would show in the public API.
 #[derive(Debug)]
-pub(super) struct Fault(StoreError);
+pub(crate) struct SqlError(StoreError);
 
-impl Fault {
-    /// What was read breaks the store's own rules.
-    pub(super) fn corrupt(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+impl SqlError {
+    /// Creates the error of stored data that breaks the store's own rules.
+    pub(crate) fn corrupt(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(StoreError::new(StoreErrorKind::Corrupt, what))
     }
 
-    /// Something that another try may mend.
-    pub(super) fn lost(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    /// Creates an error after which another try may succeed.
+    pub(crate) fn lost(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(StoreError::new(StoreErrorKind::Unavailable, what))
     }
 }
 
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
+impl From<SqlError> for StoreError {
+    fn from(fault: SqlError) -> Self {
         fault.0
     }
 }
 
-/// What SQLite says of the file, and what to do.
+/// An error of SQLite with the file, and advice.
 #[derive(Debug, Error)]
 #[error("{path:?} {advice}")]
-struct FileFault {
+struct FileError {
     path: PathBuf,
     advice: &'static str,
     source: rusqlite::Error,
 }
 
-impl Fault {
-    /// What went wrong with the file that is open here.
-    pub(super) fn of(connection: &Connection, source: rusqlite::Error) -> Self {
+impl SqlError {
+    /// Creates the error of a failed statement, with the path of the file.
+    pub(crate) fn of(connection: &Connection, source: rusqlite::Error) -> Self {
         let (kind, advice) = judge(&source);
         let path = connection.path().map(PathBuf::from).unwrap_or_default();
-        Self(StoreError::new(kind, FileFault { path, advice, source }))
+        Self(StoreError::new(kind, FileError { path, advice, source }))
     }
 }
 
@@ -67,71 +69,71 @@ fn judge(error: &rusqlite::Error) -> (StoreErrorKind, &'static str) {
 }
 
 /// A column does not hold what it should.
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for SqlError {
     fn from(error: rusqlite::Error) -> Self {
         Self::corrupt(error)
     }
 }
 
-impl From<serde_json::Error> for Fault {
+impl From<serde_json::Error> for SqlError {
     fn from(error: serde_json::Error) -> Self {
         Self::corrupt(error)
     }
 }
 
-impl From<InvalidCursor> for Fault {
+impl From<InvalidCursor> for SqlError {
     fn from(error: InvalidCursor) -> Self {
         Self(error.into())
     }
 }
 
-impl From<InvalidTenantId> for Fault {
+impl From<InvalidTenantId> for SqlError {
     fn from(error: InvalidTenantId) -> Self {
         Self::corrupt(error)
     }
 }
 
-impl From<InvalidMessageId> for Fault {
+impl From<InvalidMessageId> for SqlError {
     fn from(error: InvalidMessageId) -> Self {
         Self::corrupt(error)
     }
 }
 
 /// The three things that are done with a statement, each of which is parsed once for a connection.
-pub(super) trait Sql {
+pub(crate) trait Sql {
     /// Executes it, and tells how many rows it changed.
-    fn run(&self, sql: &str, params: impl Params) -> Result<usize, Fault>;
+    fn run(&self, sql: &str, params: impl Params) -> Result<usize, SqlError>;
 
     /// Reads its first row, if there is one.
     fn one<T>(
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
-    ) -> Result<Option<T>, Fault>;
+        read: impl FnOnce(&Row<'_>) -> Result<T, SqlError>,
+    ) -> Result<Option<T>, SqlError>;
 
     /// Reads all its rows.
     fn all<T>(
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
-    ) -> Result<Vec<T>, Fault>;
+        read: impl FnMut(&Row<'_>) -> Result<T, SqlError>,
+    ) -> Result<Vec<T>, SqlError>;
 }
 
 impl Sql for Connection {
-    fn run(&self, sql: &str, params: impl Params) -> Result<usize, Fault> {
+    fn run(&self, sql: &str, params: impl Params) -> Result<usize, SqlError> {
         let execute = || self.prepare_cached(sql)?.execute(params);
-        execute().map_err(|error| Fault::of(self, error))
+        execute().map_err(|error| SqlError::of(self, error))
     }
 
     fn one<T>(
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> Result<T, Fault>,
-    ) -> Result<Option<T>, Fault> {
-        let told = |error| Fault::of(self, error);
+        read: impl FnOnce(&Row<'_>) -> Result<T, SqlError>,
+    ) -> Result<Option<T>, SqlError> {
+        let told = |error| SqlError::of(self, error);
         let mut statement = self.prepare_cached(sql).map_err(told)?;
         let mut rows = statement.query(params).map_err(told)?;
         rows.next().map_err(told)?.map(read).transpose()
@@ -141,9 +143,9 @@ impl Sql for Connection {
         &self,
         sql: &str,
         params: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> Result<T, Fault>,
-    ) -> Result<Vec<T>, Fault> {
-        let told = |error| Fault::of(self, error);
+        mut read: impl FnMut(&Row<'_>) -> Result<T, SqlError>,
+    ) -> Result<Vec<T>, SqlError> {
+        let told = |error| SqlError::of(self, error);
         let mut statement = self.prepare_cached(sql).map_err(told)?;
         let mut rows = statement.query(params).map_err(told)?;
         let mut all = Vec::new();
@@ -154,25 +156,42 @@ impl Sql for Connection {
     }
 }
 
-/// Reads the first column of a row: what most questions ask for.
-pub(super) fn number(row: &Row<'_>) -> Result<i64, Fault> {
+/// Reads the first column of a row: what most queries ask for.
+pub(crate) fn number(row: &Row<'_>) -> Result<i64, SqlError> {
     Ok(row.get(0)?)
 }
 
-pub(super) fn time(row: &Row<'_>, column: &str) -> Result<Timestamp, Fault> {
+pub(crate) fn time(row: &Row<'_>, column: &str) -> Result<Timestamp, SqlError> {
     Ok(Timestamp::from_millis(row.get(column)?))
 }
 
-pub(super) fn optional_time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, Fault> {
+pub(crate) fn optional_time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, SqlError> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
 }
 
 /// A count as SQLite keeps it; one that does not fit is nothing that a store could count.
-pub(super) fn whole(count: usize) -> i64 {
+pub(crate) fn as_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A count as it was written by [`whole`].
-pub(super) fn count(row: &Row<'_>, column: &str) -> Result<usize, Fault> {
-    usize::try_from(row.get::<_, i64>(column)?).map_err(Fault::corrupt)
+/// A count as it was written by [`as_i64`].
+pub(crate) fn count(row: &Row<'_>, column: &str) -> Result<usize, SqlError> {
+    usize::try_from(row.get::<_, i64>(column)?).map_err(SqlError::corrupt)
+}
+
+/// A file in memory with the schema.
+#[cfg(test)]
+pub(crate) fn new_file() -> Connection {
+    let mut connection = Connection::open_in_memory().expect("memory");
+    super::schema::migrate(&mut connection, 0).expect("schema");
+    connection
+}
+
+/// How SQLite runs a statement, a line for each table.
+#[cfg(test)]
+pub(crate) fn query_plan(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("statement");
+    let parameters = vec![rusqlite::types::Null; statement.parameter_count()];
+    let rows = statement.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3));
+    rows.expect("plan").map(|line| line.expect("line")).collect()
 }

@@ -1,3 +1,5 @@
+//! Timeouts without a runtime.
+
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -14,7 +16,7 @@ use tokio::sync::oneshot;
 /// All waits may last equally long, so they end in the order in which they began: one thread, started
 /// when something first has to wait, sleeps from one to the next.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Timeouts {
     most: Duration,
     waits: OnceLock<Option<Sender<Wait>>>,
 }
@@ -25,13 +27,13 @@ struct Wait {
     on: oneshot::Sender<Infallible>,
 }
 
-impl Patience {
-    pub(super) const fn new(most: Duration) -> Self {
+impl Timeouts {
+    pub(crate) const fn new(most: Duration) -> Self {
         Self { most, waits: OnceLock::new() }
     }
 
-    /// What the future gives; `None` when it took too long.
-    pub(super) async fn wait<F: Future>(&self, future: F) -> Option<F::Output> {
+    /// Returns the output of the future, or `None` when it took too long.
+    pub(crate) async fn wait<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         let mut end = self.begin();
         poll_fn(|context| poll_either(future.as_mut(), &mut end, context)).await
@@ -62,7 +64,7 @@ fn poll_either<F: Future>(
 
 fn start(most: Duration) -> Option<Sender<Wait>> {
     let (waits, begun) = channel();
-    let thread = thread::Builder::new().name("hookwire-patience".to_owned());
+    let thread = thread::Builder::new().name("hookwire-timeouts".to_owned());
     thread.spawn(move || end_in_turn(&begun, most)).ok().map(|_| waits)
 }
 
@@ -87,9 +89,9 @@ mod tests {
     #[test]
     fn what_takes_too_long_is_given_up_and_what_does_not_is_not() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
-        let patience = Patience::new(Duration::from_millis(1));
-        assert_eq!(runtime.block_on(patience.wait(std::future::ready(7))), Some(7));
-        assert_eq!(runtime.block_on(patience.wait(std::future::pending::<()>())), None);
-        assert_eq!(runtime.block_on(patience.wait(std::future::pending::<()>())), None);
+        let timeouts = Timeouts::new(Duration::from_millis(1));
+        assert_eq!(runtime.block_on(timeouts.wait(std::future::ready(7))), Some(7));
+        assert_eq!(runtime.block_on(timeouts.wait(std::future::pending::<()>())), None);
+        assert_eq!(runtime.block_on(timeouts.wait(std::future::pending::<()>())), None);
     }
 }

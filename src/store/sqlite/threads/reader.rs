@@ -1,19 +1,21 @@
+//! The threads that read.
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
-use super::super::StoreError;
-use super::sql::Fault;
+use super::super::file::sql::SqlError;
+use crate::store::error::StoreError;
 
-/// A question to the file.
-pub(super) struct Question(Box<dyn FnOnce(&Connection) + Send>);
+/// A query to the file.
+pub(crate) struct Query(Box<dyn FnOnce(&Connection) + Send>);
 
-impl Question {
-    /// A question, and where its answer will come.
-    pub(super) fn new<T: Send + 'static>(
-        read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+impl Query {
+    /// A query, and where its answer will come.
+    pub(crate) fn new<T: Send + 'static>(
+        read: impl FnOnce(&Connection) -> Result<T, SqlError> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
         let run = |connection: &Connection| {
@@ -28,26 +30,26 @@ impl Question {
 /// write-ahead log from being reused.
 fn in_snapshot<T>(
     connection: &Connection,
-    read: impl FnOnce(&Connection) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let told = |error| Fault::of(connection, error);
+    read: impl FnOnce(&Connection) -> Result<T, SqlError>,
+) -> Result<T, SqlError> {
+    let told = |error| SqlError::of(connection, error);
     let transaction = connection.unchecked_transaction().map_err(told)?;
     let answer = read(&transaction)?;
     transaction.commit().map_err(told)?;
     Ok(answer)
 }
 
-/// Answers until nobody can ask any more. Several readers share the questions.
-pub(super) fn run(connection: Connection, questions: &Mutex<Receiver<Question>>) {
+/// Answers until nobody can ask any more. Several readers share the queries.
+pub(crate) fn run(connection: Connection, queries: &Mutex<Receiver<Query>>) {
     loop {
         // Nothing is left half done under this lock, so a poisoned one is as good.
-        let next = questions.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        let Some(Question(answer)) = next else { return };
+        let next = queries.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let Some(Query(answer)) = next else { return };
         answer(&connection);
     }
 }
 
-/// The questions, for several readers.
-pub(super) fn shared(questions: Receiver<Question>) -> Arc<Mutex<Receiver<Question>>> {
-    Arc::new(Mutex::new(questions))
+/// The queries, for several readers.
+pub(crate) fn shared(queries: Receiver<Query>) -> Arc<Mutex<Receiver<Query>>> {
+    Arc::new(Mutex::new(queries))
 }

@@ -1,18 +1,21 @@
+//! The order in which lanes are served, kept in memory.
+
 use std::collections::{BTreeSet, HashMap};
 
-use super::super::ring::Ring;
-use super::super::{HeldCounts, HolderId, Quota};
-use super::rows::LaneId;
+use super::file::rows::LaneId;
 use crate::delivery::LaneClass;
 use crate::model::{HookId, TenantId, Timestamp};
+use crate::store::lease::HolderId;
+use crate::store::quota::{HeldCounts, Quota};
+use crate::store::ring::Ring;
 
-/// Whose turn it is: the lanes that have something to give, now or later, and what each holder has.
+/// The lanes with waiting deliveries, in the order in which they are served, and the claims of each holder.
 ///
 /// It is kept in memory and follows from the file: it is read from it when the store opens, and again
 /// whenever something was rolled back. So a claim costs what it takes, no lane is written because it was
 /// passed over, and there is no second truth on disk that could strand a delivery.
 #[derive(Debug, Default)]
-pub(super) struct Rota {
+pub(super) struct Schedule {
     lanes: HashMap<LaneId, Waiting>,
     /// When lanes that have nothing to give now will have something.
     timers: BTreeSet<(Timestamp, LaneId)>,
@@ -40,13 +43,13 @@ struct Holder {
     parked: Parked,
 }
 
-impl Rota {
+impl Schedule {
     /// Whether deliveries wait in the lane.
     pub(super) fn has(&self, lane: LaneId) -> bool {
         self.lanes.contains_key(&lane)
     }
 
-    /// Puts down what is true of a lane now. One that was ready and still is keeps its turn.
+    /// Sets the entry of a lane. A lane that was ready and still is keeps its turn.
     pub(super) fn set(&mut self, lane: LaneId, waiting: Option<Waiting>, now: Timestamp) {
         let Some(waiting) = waiting else { return self.forget(lane) };
         if waiting.when > now {
@@ -64,7 +67,7 @@ impl Rota {
         self.lanes.insert(lane, waiting);
     }
 
-    /// Puts down that something came to a lane, which may have waited for something later.
+    /// Adds a delivery to a lane, whose present entry may be for a later time.
     pub(super) fn add(&mut self, lane: LaneId, waiting: Waiting, now: Timestamp) {
         let is_news = self.lanes.get(&lane).is_none_or(|present| waiting.when < present.when);
         if is_news {
@@ -82,7 +85,7 @@ impl Rota {
     }
 
     /// Readies the lanes whose time has come.
-    pub(super) fn fire(&mut self, now: Timestamp) {
+    pub(super) fn fire_timers(&mut self, now: Timestamp) {
         while let Some((when, lane)) = self.timers.first().copied() {
             if when > now {
                 break;
@@ -112,8 +115,8 @@ impl Rota {
         }
     }
 
-    /// The holder, known from now on: every lane that is ready waits in its ring.
-    pub(super) fn enroll(&mut self, id: HolderId, quota: Quota) {
+    /// Adds a holder, or changes its quota: its ring then has every lane that is ready.
+    pub(super) fn add_holder(&mut self, id: HolderId, quota: Quota) {
         if self.holders.get(&id).is_some_and(|holder| holder.quota == quota) {
             return;
         }
@@ -154,7 +157,7 @@ impl Rota {
         }
     }
 
-    /// What must be the same when it is read from the file: when lanes give, and how much is held by whom.
+    /// Describes what is the same when it is read from the file: when lanes give, and how much is held by whom.
     #[cfg(test)]
     pub(super) fn summary(&self) -> String {
         let most = Quota::default().in_all();
@@ -168,7 +171,7 @@ impl Rota {
     }
 
     /// Forgets a holder that has stopped.
-    pub(super) fn leave(&mut self, id: HolderId) {
+    pub(super) fn remove_holder(&mut self, id: HolderId) {
         self.holders.remove(&id);
     }
 }
@@ -210,50 +213,50 @@ mod tests {
     }
 
     /// Ana on so many lanes with something to give.
-    fn rota(lanes: i64) -> Rota {
-        let mut rota = Rota::default();
-        (1..=lanes).for_each(|lane| rota.set(lane, waiting(lane, NOW), NOW));
-        rota.enroll(ANA, Quota::default().with_per_tenant(2));
-        rota
+    fn schedule(lanes: i64) -> Schedule {
+        let mut schedule = Schedule::default();
+        (1..=lanes).for_each(|lane| schedule.set(lane, waiting(lane, NOW), NOW));
+        schedule.add_holder(ANA, Quota::default().with_per_tenant(2));
+        schedule
     }
 
-    fn take(rota: &mut Rota) -> Option<LaneId> {
-        let lane = rota.first(ANA)?;
-        rota.take(ANA, &acme(), HookId::new(lane), LaneClass::Proven);
-        rota.end_turn(ANA, lane);
-        rota.set(lane, waiting(lane, NOW), NOW);
+    fn take(schedule: &mut Schedule) -> Option<LaneId> {
+        let lane = schedule.first(ANA)?;
+        schedule.take(ANA, &acme(), HookId::new(lane), LaneClass::Proven);
+        schedule.end_turn(ANA, lane);
+        schedule.set(lane, waiting(lane, NOW), NOW);
         Some(lane)
     }
 
     #[test]
     fn lanes_without_room_are_parked_until_there_is_room() {
-        let mut rota = rota(1_000);
-        assert_eq!([take(&mut rota), take(&mut rota), take(&mut rota)], [Some(1), Some(2), None]);
-        let nothing_to_look_at = rota.holders[&ANA].ring.first(|_| true);
+        let mut schedule = schedule(1_000);
+        assert_eq!([take(&mut schedule), take(&mut schedule), take(&mut schedule)], [Some(1), Some(2), None]);
+        let nothing_to_look_at = schedule.holders[&ANA].ring.first(|_| true);
         assert_eq!(nothing_to_look_at, None);
-        rota.give_back(ANA, &acme(), HookId::new(1), LaneClass::Proven);
-        assert!(take(&mut rota).is_some());
-        assert_eq!(take(&mut rota), None);
+        schedule.give_back(ANA, &acme(), HookId::new(1), LaneClass::Proven);
+        assert!(take(&mut schedule).is_some());
+        assert_eq!(take(&mut schedule), None);
     }
 
     #[test]
     fn a_ready_lane_keeps_its_turn_whatever_is_learnt_of_it() {
-        let mut rota = rota(2);
-        rota.set(1, waiting(1, NOW), NOW);
-        assert_eq!([take(&mut rota), take(&mut rota)], [Some(1), Some(2)]);
+        let mut schedule = schedule(2);
+        schedule.set(1, waiting(1, NOW), NOW);
+        assert_eq!([take(&mut schedule), take(&mut schedule)], [Some(1), Some(2)]);
     }
 
     #[test]
     fn a_lane_is_ready_when_its_time_has_come_and_not_before() {
         let later = NOW.plus(std::time::Duration::from_millis(5));
-        let mut rota = rota(0);
-        rota.set(7, waiting(7, later), NOW);
-        rota.fire(NOW);
-        assert_eq!((rota.first(ANA), rota.next_timer()), (None, Some(later)));
-        rota.add(7, waiting(7, later.plus(std::time::Duration::MAX)).expect("some"), NOW);
-        rota.fire(later);
-        assert_eq!((rota.first(ANA), rota.next_timer()), (Some(7), None));
-        rota.set(7, None, later);
-        assert_eq!(rota.first(ANA), None);
+        let mut schedule = schedule(0);
+        schedule.set(7, waiting(7, later), NOW);
+        schedule.fire_timers(NOW);
+        assert_eq!((schedule.first(ANA), schedule.next_timer()), (None, Some(later)));
+        schedule.add(7, waiting(7, later.plus(std::time::Duration::MAX)).expect("some"), NOW);
+        schedule.fire_timers(later);
+        assert_eq!((schedule.first(ANA), schedule.next_timer()), (Some(7), None));
+        schedule.set(7, None, later);
+        assert_eq!(schedule.first(ANA), None);
     }
 }

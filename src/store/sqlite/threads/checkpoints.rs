@@ -1,4 +1,4 @@
-//! When the log of what was written is copied into the file itself.
+//! The schedule of checkpoints: when the write-ahead log is copied into the file.
 
 /// How much may be written, in rows, before the log is copied: about 10 MB of it.
 const ROWS: usize = 250;
@@ -16,26 +16,26 @@ const LONG: usize = 4096;
 
 /// Counts what was written since the log was copied last.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Checkpoints {
     written: usize,
     due_at: usize,
     wait_at: usize,
 }
 
-impl Pace {
+impl Checkpoints {
     /// It is due at once: processes that are killed early, one after another, would each leave a longer log.
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { written: 0, due_at: 0, wait_at: LONG }
     }
 
     /// Counts so many rows, and tells whether it is time to copy.
-    pub(super) const fn wrote(&mut self, rows: usize) -> bool {
+    pub(crate) const fn wrote(&mut self, rows: usize) -> bool {
         self.written = self.written.saturating_add(rows);
         self.written >= self.due_at
     }
 
     /// A log of so many pages was copied, but for so many of them. Tells whether to wait for those who read.
-    pub(super) fn copied(&mut self, pages: usize, left: usize) -> bool {
+    pub(crate) fn copied(&mut self, pages: usize, left: usize) -> bool {
         (self.written, self.due_at) = (0, ROWS.max(left / PART / PAGES_A_ROW));
         if pages < LONG {
             self.wait_at = LONG;
@@ -45,7 +45,7 @@ impl Pace {
 
     /// They were waited for in vain, while the log had so many pages. Each wait holds up the writer, so there are
     /// few of them however long somebody reads.
-    pub(super) const fn waited(&mut self, pages: usize) {
+    pub(crate) const fn waited(&mut self, pages: usize) {
         self.wait_at = pages.saturating_add(pages / 2);
     }
 }
@@ -55,45 +55,45 @@ mod tests {
     use super::*;
 
     /// How many rows are written until it is time to copy.
-    fn rows(pace: &mut Pace) -> usize {
-        (1..).find(|_| pace.wrote(1)).expect("it comes")
+    fn rows(checkpoints: &mut Checkpoints) -> usize {
+        (1..).find(|_| checkpoints.wrote(1)).expect("it comes")
     }
 
     #[test]
     fn it_is_time_when_so_much_was_written() {
-        let mut pace = Pace::new();
-        assert_eq!(rows(&mut pace), 1, "what a killed process left is not added to");
+        let mut checkpoints = Checkpoints::new();
+        assert_eq!(rows(&mut checkpoints), 1, "what a killed process left is not added to");
         for _ in 0..2 {
-            assert!(!pace.copied(LONG - 1, 0));
-            assert_eq!(rows(&mut pace), ROWS);
+            assert!(!checkpoints.copied(LONG - 1, 0));
+            assert_eq!(rows(&mut checkpoints), ROWS);
         }
-        assert!(pace.wrote(usize::MAX));
+        assert!(checkpoints.wrote(usize::MAX));
     }
 
     #[test]
     fn what_cannot_be_copied_is_tried_less_often_the_more_it_is() {
-        let mut pace = Pace::new();
-        pace.copied(1_000, 1_000);
-        assert_eq!(rows(&mut pace), ROWS);
-        pace.copied(320_000, 320_000);
-        assert_eq!(rows(&mut pace), 10_000);
-        pace.copied(320_000, 0);
-        assert_eq!(rows(&mut pace), ROWS);
+        let mut checkpoints = Checkpoints::new();
+        checkpoints.copied(1_000, 1_000);
+        assert_eq!(rows(&mut checkpoints), ROWS);
+        checkpoints.copied(320_000, 320_000);
+        assert_eq!(rows(&mut checkpoints), 10_000);
+        checkpoints.copied(320_000, 0);
+        assert_eq!(rows(&mut checkpoints), ROWS);
     }
 
     #[test]
     fn those_who_read_are_waited_for_less_often_the_longer_they_stay() {
-        let mut pace = Pace::new();
+        let mut checkpoints = Checkpoints::new();
         let waits = (0..1_000_000).step_by(100).filter(|pages| {
-            let waits = pace.copied(*pages, *pages);
+            let waits = checkpoints.copied(*pages, *pages);
             if waits {
-                pace.waited(*pages);
+                checkpoints.waited(*pages);
             }
             waits
         });
         assert_eq!(waits.count(), 14, "in 4 GB of log");
-        assert!(!pace.copied(LONG, 0), "not before it has grown by half again");
-        assert!(!pace.copied(0, 0), "once it is used anew, it is short");
-        assert!(pace.copied(LONG, 0), "and is waited for as at first");
+        assert!(!checkpoints.copied(LONG, 0), "not before it has grown by half again");
+        assert!(!checkpoints.copied(0, 0), "once it is used anew, it is short");
+        assert!(checkpoints.copied(LONG, 0), "and is waited for as at first");
     }
 }

@@ -1,13 +1,15 @@
+//! The tables, and the steps that lead from one version of the file to the next.
+
 use rusqlite::Connection;
 
-/// What marks a file as hookwire's: "hook" in ASCII.
-pub(super) const APPLICATION_ID: i64 = 0x686f_6f6b;
+/// The mark of a file of hookwire's: "hook" in ASCII.
+pub(crate) const APPLICATION_ID: i64 = 0x686f_6f6b;
 
 /// Each step leads from the version of its index to the next; what has been released never changes.
 const MIGRATIONS: [&str; 1] = [FIRST];
 
 /// The version of a file that this code reads and writes.
-pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Times are milliseconds since 1970. `delivery.state`: 0 waits, 1 is held, 2 cancelled, 3 delivered,
 /// 4 exhausted, 5 expired. `lane.status`: 0 disabled, 1 enabled, 2 deleted. A row of a lane's earlier
@@ -89,7 +91,7 @@ CREATE TABLE dropped (lane INTEGER PRIMARY KEY, below INTEGER NOT NULL);
 ";
 
 /// Brings a file of version `found` to the present one, whole or not at all.
-pub(super) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+pub(crate) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
         transaction.execute_batch(step)?;

@@ -7,26 +7,28 @@ use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::super::{Fence, HolderId, RoutingRecord, Skipped};
-use super::sql::{Fault, time};
+use super::sql::{SqlError, time};
 use crate::delivery::{Health, LaneClass};
 use crate::model::{
     DeliveryOptions, DeptId, DisableReason, End, EventId, HookId, MessageId, SealedSecrets, SourceId,
     StampedEvent, TenantId, Timestamp, Webhook,
 };
 use crate::registry::{RegisteredWebhook, Version};
+use crate::store::lease::{Fence, HolderId};
+use crate::store::records::RoutingRecord;
+use crate::store::routing::Skipped;
 
 /// `lane.id`.
-pub(super) type LaneId = i64;
+pub(crate) type LaneId = i64;
 
-pub(super) const WAITING: i64 = 0;
-pub(super) const HELD: i64 = 1;
-pub(super) const CANCELLED: i64 = 2;
+pub(crate) const WAITING: i64 = 0;
+pub(crate) const HELD: i64 = 1;
+pub(crate) const CANCELLED: i64 = 2;
 
-pub(super) const DISABLED: i64 = 0;
-pub(super) const ENABLED: i64 = 1;
+pub(crate) const DISABLED: i64 = 0;
+pub(crate) const ENABLED: i64 = 1;
 
-pub(super) fn end_number(end: End) -> i64 {
+pub(crate) fn end_number(end: End) -> i64 {
     match end {
         End::Cancelled => CANCELLED,
         End::Delivered => 3,
@@ -35,13 +37,13 @@ pub(super) fn end_number(end: End) -> i64 {
     }
 }
 
-pub(super) fn end_of(number: i64) -> Result<End, Fault> {
+pub(crate) fn end_of(number: i64) -> Result<End, SqlError> {
     let ends = [End::Cancelled, End::Delivered, End::Exhausted, End::Expired];
     let known = ends.into_iter().find(|end| end_number(*end) == number);
-    known.ok_or_else(|| Fault::corrupt(format!("{number} is no state of a delivery")))
+    known.ok_or_else(|| SqlError::corrupt(format!("{number} is no state of a delivery")))
 }
 
-pub(super) const fn class_number(class: LaneClass) -> i64 {
+pub(crate) const fn class_number(class: LaneClass) -> i64 {
     match class {
         LaneClass::Proven => 0,
         LaneClass::Hanging => 1,
@@ -49,84 +51,84 @@ pub(super) const fn class_number(class: LaneClass) -> i64 {
     }
 }
 
-pub(super) fn class_of(number: i64) -> LaneClass {
+pub(crate) fn class_of(number: i64) -> LaneClass {
     let classes = [LaneClass::Proven, LaneClass::Hanging];
     classes.into_iter().find(|class| class_number(*class) == number).unwrap_or(LaneClass::Unproven)
 }
 
 /// Fences are counted up from zero and never come near the half that SQLite's integers do not have.
-pub(super) fn fence_number(fence: Fence) -> i64 {
+pub(crate) fn fence_number(fence: Fence) -> i64 {
     i64::try_from(fence.get()).unwrap_or(i64::MAX)
 }
 
-pub(super) fn fence_of(number: i64) -> Fence {
+pub(crate) fn fence_of(number: i64) -> Fence {
     Fence::new(number.unsigned_abs())
 }
 
-pub(super) const fn holder_bytes(holder: HolderId) -> [u8; 16] {
+pub(crate) const fn holder_bytes(holder: HolderId) -> [u8; 16] {
     holder.get().to_be_bytes()
 }
 
-pub(super) fn holder_of(bytes: [u8; 16]) -> HolderId {
+pub(crate) fn holder_of(bytes: [u8; 16]) -> HolderId {
     HolderId::new(u128::from_be_bytes(bytes))
 }
 
 /// A delivery that has not ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Open {
-    pub(super) id: i64,
-    pub(super) event: i64,
-    pub(super) attempts: u32,
+pub(crate) struct OpenDelivery {
+    pub(crate) id: i64,
+    pub(crate) event: i64,
+    pub(crate) attempts: u32,
 }
 
-impl Open {
+impl OpenDelivery {
     /// Reads `delivery`, `event` and `attempts`.
-    pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, SqlError> {
         Ok(Self { id: row.get("delivery")?, event: row.get("event")?, attempts: row.get("attempts")? })
     }
 }
 
 /// A lane without the webhook's own document.
 #[derive(Clone, Debug)]
-pub(super) struct Lane {
-    pub(super) id: LaneId,
-    pub(super) tenant: i64,
-    pub(super) name: TenantId,
-    pub(super) hook: HookId,
-    pub(super) status: i64,
-    pub(super) epoch: i64,
-    pub(super) backoff_until: Timestamp,
-    pub(super) health: Health,
+pub(crate) struct Lane {
+    pub(crate) id: LaneId,
+    pub(crate) tenant: i64,
+    pub(crate) name: TenantId,
+    pub(crate) hook: HookId,
+    pub(crate) status: i64,
+    pub(crate) epoch: i64,
+    pub(crate) backoff_until: Timestamp,
+    pub(crate) health: Health,
 }
 
-/// What [`Lane::read`] reads, to be followed by a condition on `lane`.
-pub(super) const SELECT_LANE: &str = "SELECT lane.id, lane.tenant, name, hook, status, epoch, paused_until, \
+/// The statement for [`Lane::read`], to be followed by a condition on `lane`.
+pub(crate) const SELECT_LANE: &str = "SELECT lane.id, lane.tenant, name, hook, status, epoch, paused_until, \
     health FROM lane JOIN tenant ON tenant.id = lane.tenant WHERE ";
 
 impl Lane {
-    pub(super) fn read(row: &Row<'_>) -> Result<Self, Fault> {
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, SqlError> {
         Ok(Self {
             id: row.get("id")?,
             tenant: row.get("tenant")?,
-            name: TenantId::new(row.get_ref("name")?.as_str().map_err(Fault::corrupt)?)?,
+            name: TenantId::new(row.get_ref("name")?.as_str().map_err(SqlError::corrupt)?)?,
             hook: HookId::new(row.get("hook")?),
             status: row.get("status")?,
             epoch: row.get("epoch")?,
             backoff_until: time(row, "paused_until")?,
-            health: serde_json::from_str(row.get_ref("health")?.as_str().map_err(Fault::corrupt)?)?,
+            health: serde_json::from_str(row.get_ref("health")?.as_str().map_err(SqlError::corrupt)?)?,
         })
     }
 
-    pub(super) const fn is_enabled(&self) -> bool {
+    pub(crate) const fn is_enabled(&self) -> bool {
         self.status == ENABLED
     }
 }
 
-fn version(row: &Row<'_>) -> Result<Version, Fault> {
+fn version(row: &Row<'_>) -> Result<Version, SqlError> {
     Ok(Version::new(row.get::<_, i64>("version")?.unsigned_abs()))
 }
 
-pub(super) fn version_number(version: Version) -> i64 {
+pub(crate) fn version_number(version: Version) -> i64 {
     i64::try_from(version.get()).unwrap_or(i64::MAX)
 }
 
@@ -139,15 +141,15 @@ struct HookDoc<'a> {
     disabled: Option<DisableReason>,
 }
 
-pub(super) fn hook_doc(hook: &RegisteredWebhook) -> Result<String, Fault> {
+pub(crate) fn hook_doc(hook: &RegisteredWebhook) -> Result<String, SqlError> {
     let webhook = Cow::Borrowed(&hook.webhook);
     let options = Cow::Borrowed(&hook.options);
     Ok(serde_json::to_string(&HookDoc { webhook, options, disabled: hook.disabled })?)
 }
 
 /// Reads `doc`, `secrets` and `version`.
-pub(super) fn registered(row: &Row<'_>) -> Result<RegisteredWebhook, Fault> {
-    let doc: HookDoc<'_> = serde_json::from_str(row.get_ref("doc")?.as_str().map_err(Fault::corrupt)?)?;
+pub(crate) fn registered(row: &Row<'_>) -> Result<RegisteredWebhook, SqlError> {
+    let doc: HookDoc<'_> = serde_json::from_str(row.get_ref("doc")?.as_str().map_err(SqlError::corrupt)?)?;
     Ok(RegisteredWebhook {
         webhook: doc.webhook.into_owned(),
         options: doc.options.into_owned(),
@@ -170,20 +172,20 @@ struct Meta {
     actor: Option<String>,
 }
 
-pub(super) fn event_meta(event: &StampedEvent) -> Result<String, Fault> {
+pub(crate) fn event_meta(event: &StampedEvent) -> Result<String, SqlError> {
     let (source, actor) = (event.source.clone(), event.actor.clone());
     let (event_id, time, department) = (event.event_id, event.time, event.department);
     Ok(serde_json::to_string(&Meta { event_id, time, department, source, actor })?)
 }
 
-pub(super) fn event_id(row: &Row<'_>) -> Result<EventId, Fault> {
-    let meta: Meta = serde_json::from_str(row.get_ref("meta")?.as_str().map_err(Fault::corrupt)?)?;
+pub(crate) fn event_id(row: &Row<'_>) -> Result<EventId, SqlError> {
+    let meta: Meta = serde_json::from_str(row.get_ref("meta")?.as_str().map_err(SqlError::corrupt)?)?;
     Ok(meta.event_id)
 }
 
 /// Reads `message`, `meta` and `json`.
-pub(super) fn event(row: &Row<'_>) -> Result<Arc<StampedEvent>, Fault> {
-    let meta: Meta = serde_json::from_str(row.get_ref("meta")?.as_str().map_err(Fault::corrupt)?)?;
+pub(crate) fn event(row: &Row<'_>) -> Result<Arc<StampedEvent>, SqlError> {
+    let meta: Meta = serde_json::from_str(row.get_ref("meta")?.as_str().map_err(SqlError::corrupt)?)?;
     let payload = RawValue::from_string(row.get("json")?)?;
     Ok(Arc::new(StampedEvent {
         message_id: message(row)?,
@@ -196,8 +198,8 @@ pub(super) fn event(row: &Row<'_>) -> Result<Arc<StampedEvent>, Fault> {
     }))
 }
 
-pub(super) fn message(row: &Row<'_>) -> Result<MessageId, Fault> {
-    Ok(MessageId::new(row.get_ref("message")?.as_str().map_err(Fault::corrupt)?)?)
+pub(crate) fn message(row: &Row<'_>) -> Result<MessageId, SqlError> {
+    Ok(MessageId::new(row.get_ref("message")?.as_str().map_err(SqlError::corrupt)?)?)
 }
 
 /// `event.routing`, which is null while the event waits for it.
@@ -208,15 +210,15 @@ enum RoutingDoc {
     Unroutable(String),
 }
 
-pub(super) fn skipped_doc(skipped: &[Skipped]) -> Result<String, Fault> {
+pub(crate) fn skipped_doc(skipped: &[Skipped]) -> Result<String, SqlError> {
     Ok(serde_json::to_string(&RoutingDoc::Skipped(skipped.to_vec()))?)
 }
 
-pub(super) fn unroutable_doc(reason: &str) -> Result<String, Fault> {
+pub(crate) fn unroutable_doc(reason: &str) -> Result<String, SqlError> {
     Ok(serde_json::to_string(&RoutingDoc::Unroutable(reason.to_owned()))?)
 }
 
-pub(super) fn routing(row: &Row<'_>) -> Result<RoutingRecord, Fault> {
+pub(crate) fn routing(row: &Row<'_>) -> Result<RoutingRecord, SqlError> {
     let Some(doc) = row.get::<_, Option<String>>("routing")? else { return Ok(RoutingRecord::Waiting) };
     Ok(match serde_json::from_str(&doc)? {
         RoutingDoc::Skipped(skipped) => RoutingRecord::Routed(skipped),

@@ -1,13 +1,14 @@
-use std::error::Error;
+//! Opening the file: its lock, the checks before anything is written, and the settings of connections.
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
-use thiserror::Error;
 
-use super::options::SqliteOptions;
+use super::super::error::OpenError;
+use super::super::options::SqliteOptions;
 use super::schema::{self, APPLICATION_ID, VERSION};
 
 /// Files up to this size are read through on open; faults of larger ones show when they are read.
@@ -16,69 +17,9 @@ const MAX_CHECKED: u64 = 64 * 1024 * 1024;
 /// How many symbolic links are followed from one to the next: as many as Linux does.
 const MAX_LINKS: usize = 40;
 
-/// The file cannot be opened as a store. Nothing in it was changed.
-///
-/// `Display` names the file and says what to do; the cause, if there is one, is the source.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The file is damaged or cut short. Restore it from a backup, or move it away to start anew.
-    #[error("{path:?} is damaged ({found}); restore it from a backup, or move it away to start anew")]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        found: String,
-    },
-    /// The file is a database of another program.
-    #[error("{path:?} is a database of another program; choose another file")]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Another store has the file open, in this process or another.
-    #[error("{path:?} is in use by another store; close it first, or share one store behind an `Arc`")]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file was written by a later version of hookwire.
-    #[error("{path:?} has schema version {found}, and this hookwire knows {known} at most; update hookwire")]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// The version of the file.
-        found: i64,
-        /// The latest version that this code knows.
-        known: i64,
-    },
-    /// The file is no SQLite database at all.
-    #[error("{path:?} is no SQLite database; choose another file")]
-    NotDatabase {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file or its directory cannot be written, or is not there.
-    #[error("{path:?} cannot be written; its directory must exist, and both must be writable")]
-    NotWritable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Something else failed: the source tells what.
-    #[error("{path:?} cannot be opened")]
-    Other {
-        /// The file.
-        path: PathBuf,
-        /// What failed.
-        source: Box<dyn Error + Send + Sync>,
-    },
-}
-
 /// The right to a file, which ends with this value, also when the process is killed.
 #[derive(Debug)]
-pub(super) struct Lock(File);
+pub(crate) struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
@@ -89,7 +30,7 @@ impl Drop for Lock {
 }
 
 /// Takes the file for this store alone, by whichever name it goes.
-pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
+pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
     let not_writable = |source| OpenError::NotWritable { path: path.to_path_buf(), source };
     let mut name = real_name(path).map_err(not_writable)?.into_os_string();
     name.push(".lock");
@@ -124,27 +65,27 @@ fn real_name(path: &Path) -> io::Result<PathBuf> {
 /// Opens the connection that writes, on a file that is sound and of the present version. By SQLite alone: the file
 /// may be another database that this process has open, and to close any other handle on it would end the locks that
 /// its connections hold (POSIX drops those of the whole process).
-pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
-    let tell = |error| tell(path, error);
+pub(crate) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
+    let open_error = |error| open_error(path, error);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(tell)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
     let found = check(&connection, path)?;
-    set_up(&connection, options).map_err(tell)?;
-    check_writable(&mut connection, found).map_err(tell)?;
+    set_up(&connection, options).map_err(open_error)?;
+    check_writable(&mut connection, found).map_err(open_error)?;
     if found < VERSION {
-        schema::migrate(&mut connection, found).map_err(tell)?;
+        schema::migrate(&mut connection, found).map_err(open_error)?;
     }
     Ok(connection)
 }
 
 /// Opens a connection that reads alone.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
-    let tell = |error| tell(path, error);
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let open_error = |error| open_error(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(tell)?;
-    connection.pragma_update(None, "query_only", true).map_err(tell)?;
-    keep_plans(&connection, 64).map_err(tell)?;
+    let connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
+    connection.pragma_update(None, "query_only", true).map_err(open_error)?;
+    keep_plans(&connection, 64).map_err(open_error)?;
     Ok(connection)
 }
 
@@ -157,8 +98,8 @@ fn check_writable(connection: &mut Connection, version: i64) -> rusqlite::Result
 
 /// Looks at the file without changing it, and gives its version.
 fn check(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
-    let tell = |error| tell(path, error);
-    let ask = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(tell);
+    let open_error = |error| open_error(path, error);
+    let ask = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(open_error);
     let found = ask("PRAGMA user_version")?;
     let (tables, owner) = (ask("SELECT count(*) FROM sqlite_schema")?, ask("PRAGMA application_id")?);
     let path = path.to_path_buf();
@@ -173,7 +114,7 @@ fn check(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
         return Ok(found);
     }
     let health = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-    match health.map_err(tell)? {
+    match health.map_err(open_error)? {
         health if health == "ok" => Ok(found),
         health => Err(OpenError::Corrupt { path, found: health }),
     }
@@ -198,7 +139,7 @@ fn keep_plans(connection: &Connection, statements: usize) -> rusqlite::Result<()
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
-fn tell(path: &Path, error: rusqlite::Error) -> OpenError {
+fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_path_buf();
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path, found: error.to_string() },
@@ -215,7 +156,7 @@ fn tell(path: &Path, error: rusqlite::Error) -> OpenError {
 mod tests {
     use rusqlite::StatementStatus;
 
-    use super::super::claim::HELD_UNDER;
+    use super::super::super::claim::HELD_UNDER;
     use super::*;
 
     #[test]
@@ -240,7 +181,7 @@ mod tests {
         check_writable(&mut connection, VERSION).expect("it can be written");
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let mut reader = Connection::open_with_flags(&file, flags).expect("it can be read");
-        let error = tell(&file, check_writable(&mut reader, VERSION).expect_err("but not written"));
+        let error = open_error(&file, check_writable(&mut reader, VERSION).expect_err("but not written"));
         drop((connection, reader));
         std::fs::remove_dir_all(&directory).expect("removed");
         assert!(matches!(error, OpenError::NotWritable { .. }), "{error:?}");

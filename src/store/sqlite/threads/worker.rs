@@ -1,3 +1,5 @@
+//! A queue of work, and the threads that do it.
+
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -6,35 +8,35 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
-use super::super::{StoreError, StoreErrorKind};
-use super::patience::Patience;
+use super::timeouts::Timeouts;
+use crate::store::error::{StoreError, StoreErrorKind};
 
 /// Threads that do blocking work, and the bounded queue by which it reaches them.
 ///
 /// Dropping it ends the threads once they have done what is in the queue.
 #[derive(Debug)]
-pub(super) struct Worker<J> {
+pub(crate) struct Worker<J> {
     /// `None` only while it is being dropped.
     queue: Option<Sender<J>>,
     threads: Vec<JoinHandle<()>>,
-    patience: Arc<Patience>,
+    timeouts: Arc<Timeouts>,
 }
 
 impl<J: Send + 'static> Worker<J> {
     /// A worker without threads, and where they get their work.
-    pub(super) fn new(room: usize, patience: Arc<Patience>) -> (Self, Receiver<J>) {
+    pub(crate) fn new(room: usize, timeouts: Arc<Timeouts>) -> (Self, Receiver<J>) {
         let (queue, jobs) = channel(room);
-        (Self { queue: Some(queue), threads: Vec::new(), patience }, jobs)
+        (Self { queue: Some(queue), threads: Vec::new(), timeouts }, jobs)
     }
 
     /// Starts one more thread.
-    pub(super) fn start(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    pub(crate) fn start(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
         self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
         Ok(())
     }
 
     /// Hands work over, and waits for its result.
-    pub(super) async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &self,
         job: J,
         answer: oneshot::Receiver<Result<T, StoreError>>,
@@ -44,7 +46,7 @@ impl<J: Send + 'static> Worker<J> {
     }
 
     /// Hands work over where there must be room.
-    pub(super) fn send_now(&self, job: J) -> Result<(), StoreError> {
+    pub(crate) fn send_now(&self, job: J) -> Result<(), StoreError> {
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         queue.try_send(job).map_err(|_| gone())
     }
@@ -57,7 +59,7 @@ impl<J: Send + 'static> Worker<J> {
             Err(TrySendError::Closed(_)) => return Err(gone()),
             Err(TrySendError::Full(job)) => job,
         };
-        let room = self.patience.wait(queue.reserve()).await;
+        let room = self.timeouts.wait(queue.reserve()).await;
         let room = room.ok_or(StoreErrorKind::Overloaded)?.map_err(|_| gone())?;
         room.send(job);
         Ok(())
@@ -66,7 +68,7 @@ impl<J: Send + 'static> Worker<J> {
 
 /// Does blocking work on a thread of its own, and waits for it. When nobody waits any more, it is done all
 /// the same.
-pub(super) async fn apart<T: Send + 'static>(
+pub(crate) async fn spawn_thread<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
@@ -105,7 +107,7 @@ mod tests {
     #[test]
     fn a_full_queue_is_waited_for_and_then_given_up() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
-        let (worker, mut jobs) = Worker::new(1, Arc::new(Patience::new(Duration::from_millis(1))));
+        let (worker, mut jobs) = Worker::new(1, Arc::new(Timeouts::new(Duration::from_millis(1))));
         runtime.block_on(worker.push(1)).expect("there is room");
         let error = runtime.block_on(worker.push(2)).expect_err("there is none");
         assert_eq!(error.kind(), StoreErrorKind::Overloaded);

@@ -1,0 +1,96 @@
+//! Settling: the result of a claim, and its effect on the webhook's lane.
+
+use std::time::Duration;
+
+use super::claim::Claim;
+use super::lease::Fence;
+use crate::delivery::{Health, Next, Report};
+use crate::model::{Attempt, DeliveryId, DisableReason, Status, Timestamp};
+use crate::registry::{RegisteredWebhook, Version};
+
+/// The result of a claim.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
+pub struct Settlement {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The proof of holding it.
+    pub fence: Fence,
+    /// The attempt, if one was made.
+    pub attempt: Option<Attempt>,
+    /// What happens to the delivery next.
+    pub next: Next,
+    /// What the attempt tells about the receiver, for the lane's health.
+    pub report: Report,
+    /// How long no more deliveries are claimed from the lane. Of several backoffs, the one that ends last applies.
+    pub backoff: Option<Duration>,
+    /// Disables the webhook: sets its status and the reason, and increases its version and the registry's revision.
+    ///
+    /// If [`Disable::applied_to`] refuses, the webhook stays as it is and the rest of the settlement applies.
+    pub disable: Option<Disable>,
+}
+
+impl Settlement {
+    /// Creates a settlement without an attempt, which tells nothing about the receiver.
+    ///
+    /// Set the other fields by struct update: `Settlement { report, ..Settlement::new(&claim, next) }`.
+    pub const fn new(claim: &Claim, next: Next) -> Self {
+        Self {
+            id: claim.id,
+            fence: claim.fence,
+            attempt: None,
+            next,
+            report: Report::NoAttempt,
+            backoff: None,
+            disable: None,
+        }
+    }
+
+    /// Returns the lane's health and the end of its backoff after this settlement. For stores to build on.
+    pub fn lane_after(
+        &self,
+        health: Health,
+        backoff_until: Timestamp,
+        now: Timestamp,
+    ) -> (Health, Timestamp) {
+        let backoff = self.backoff.map_or(backoff_until, |backoff| backoff_until.max(now.plus(backoff)));
+        (health.after(self.report, now), backoff)
+    }
+}
+
+/// An order to disable a webhook, which applies only to the version that was claimed and only while
+/// [`Health::confirms`] the reason, this settlement's report included.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
+pub struct Disable {
+    /// The reason.
+    pub reason: DisableReason,
+    /// The version of the webhook that was claimed.
+    pub version: Version,
+}
+
+impl Disable {
+    /// Returns the disabled webhook, with a new version. For stores to build on.
+    ///
+    /// `None` if the webhook has another version by now, its health no longer confirms the reason, or it is disabled
+    /// already.
+    pub fn applied_to(&self, hook: &RegisteredWebhook, health: &Health) -> Option<RegisteredWebhook> {
+        let is_judged = hook.version == self.version && health.confirms(&self.reason);
+        (is_judged && hook.webhook.status().is_enabled()).then(|| RegisteredWebhook {
+            webhook: hook.webhook.clone().with_status(Status::Disabled),
+            version: hook.version.next(),
+            disabled: Some(self.reason),
+            ..hook.clone()
+        })
+    }
+}
+
+/// The answer to one [`Settlement`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "it was applied or it was not")]
+pub enum Settled {
+    /// The settlement is recorded.
+    Applied,
+    /// The claim was no longer held; nothing of the settlement is recorded.
+    Fenced,
+}
