@@ -99,37 +99,31 @@
 //! A transaction that stays open anywhere in the database, even one that only reads, keeps PostgreSQL from
 //! cleaning up behind the queue: claims slow down while it lasts.
 
-mod choose;
+mod batch;
 mod claim;
-mod connect;
-mod deliver;
-mod fault;
-mod gather;
-mod hands;
-mod host;
-mod lanes;
+mod connection;
+mod core;
+mod error;
+mod insert;
 mod log;
-mod news;
-mod options;
+mod notifier;
 mod publish;
+mod publish_in;
 mod registry;
 mod route;
 mod rows;
-mod schema;
-mod session;
+mod schedule;
 mod settle;
 mod store;
-mod tls;
-mod turns;
+mod time;
 mod upkeep;
-mod walk;
 
 #[doc(hidden)]
 pub use claim::claim_statements;
-pub use connect::ConnectError;
-pub use host::PublishError;
-pub use options::PostgresOptions;
-pub use schema::migration_sql;
+pub use connection::error::ConnectError;
+pub use connection::options::PostgresOptions;
+pub use connection::schema::migration_sql;
+pub use publish_in::PublishError;
 pub use store::PostgresStore;
 pub use tokio_postgres;
 #[doc(hidden)]

@@ -1,3 +1,5 @@
+//! `PublishBatcher`: calls to publish that share a transaction.
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::error::Error;
 use std::iter::successors;
@@ -10,13 +12,13 @@ use hookwire::store::{Claim, ClaimRequest, Publication, PublishAnswer, Published
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
 /// The most rows, and the most bytes of payload, that are published in one transaction.
-pub(crate) const MOST: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
+pub(crate) const MAX_BATCH: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 
 /// Calls to publish that gather, tenant by tenant, while one before them is being written: they go into the next
 /// transaction together. So the more callers there are, the more of them share one, and a single one waits for
 /// nobody.
 #[derive(Debug, Default)]
-pub(crate) struct Gather {
+pub(crate) struct PublishBatcher {
     waiting: Mutex<HashMap<TenantId, Vec<Call>>>,
     calls: AtomicU64,
 }
@@ -32,8 +34,8 @@ pub(crate) struct Call {
 
 /// The right to write what gathers of a tenant. Whatever waits when it goes is told that nobody will.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    gather: Arc<Gather>,
+pub(crate) struct WriterPermit {
+    batcher: Arc<PublishBatcher>,
     tenant: TenantId,
     is_over: bool,
 }
@@ -73,9 +75,9 @@ impl Call {
     }
 }
 
-impl Gather {
+impl PublishBatcher {
     /// Adds a call, and gives its number, and the right to write if nobody has it.
-    pub(crate) fn add(self: &Arc<Self>, tenant: &TenantId, call: Call) -> (u64, Option<Turn>) {
+    pub(crate) fn add(self: &Arc<Self>, tenant: &TenantId, call: Call) -> (u64, Option<WriterPermit>) {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let call = Call { number, ..call };
         let mut waiting = self.waiting();
@@ -84,7 +86,7 @@ impl Gather {
             return (number, None);
         }
         waiting.insert(tenant.clone(), vec![call]);
-        (number, Some(Turn { gather: Arc::clone(self), tenant: tenant.clone(), is_over: false }))
+        (number, Some(WriterPermit { batcher: Arc::clone(self), tenant: tenant.clone(), is_over: false }))
     }
 
     /// Takes back a call that still waits; one that is being written has its answer to come.
@@ -100,7 +102,7 @@ impl Gather {
     }
 }
 
-impl Turn {
+impl WriterPermit {
     pub(crate) const fn tenant(&self) -> &TenantId {
         &self.tenant
     }
@@ -108,7 +110,7 @@ impl Turn {
     /// The first of the calls that wait, with those that go with it, as many as come to so many rows and bytes;
     /// `None` once nothing waits, with which the right ends. Calls whose callers have gone are left out.
     pub(crate) fn next(&mut self, most: Size) -> Option<Vec<Call>> {
-        let mut waiting = self.gather.waiting();
+        let mut waiting = self.batcher.waiting();
         let calls = waiting.get_mut(&self.tenant)?;
         calls.retain(|call| !call.answer.is_closed());
         if calls.is_empty() {
@@ -127,23 +129,23 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for WriterPermit {
     fn drop(&mut self) {
         if !self.is_over {
-            self.gather.waiting().remove(&self.tenant);
+            self.batcher.waiting().remove(&self.tenant);
         }
     }
 }
 
 /// The numbers of the items, in their order, by tenants and in parts of a size that one transaction bears.
-pub(crate) fn parts(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
+pub(crate) fn split(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
     let mut parts = Vec::new();
     for (tenant, numbers) in by_tenant(items.iter().map(|item| &item.tenant)) {
         let (mut part, mut size) = (Vec::new(), Size::default());
         for number in numbers {
             size.add(&items[number]);
             part.push(number);
-            if size.reaches(MOST) {
+            if size.reaches(MAX_BATCH) {
                 parts.push((tenant.clone(), mem::take(&mut part)));
                 size = Size::default();
             }
@@ -238,9 +240,9 @@ mod tests {
         Call::new(items.collect(), Some(hold))
     }
 
-    fn add(gather: &Arc<Gather>, ids: &[&str], holder: u128) -> (Option<Turn>, Answered) {
+    fn add(batcher: &Arc<PublishBatcher>, ids: &[&str], holder: u128) -> (Option<WriterPermit>, Answered) {
         let (call, answered) = call(ids, holder);
-        (gather.add(&acme(), call).1, answered)
+        (batcher.add(&acme(), call).1, answered)
     }
 
     const fn rows(rows: usize) -> Size {
@@ -269,18 +271,18 @@ mod tests {
 
     #[test]
     fn calls_that_go_together_make_a_group_of_bounded_size() {
-        let gather = Arc::default();
-        let (turn, _first) = add(&gather, &["a"], 1);
-        let mut turn = turn.expect("nobody else writes");
+        let batcher = Arc::default();
+        let (permit, _first) = add(&batcher, &["a"], 1);
+        let mut permit = permit.expect("nobody else writes");
         let others = [(["b", "c"], 1), (["d", "e"], 1), (["f", "g"], 2)];
-        let others = others.map(|(ids, holder)| add(&gather, &ids, holder));
-        assert!(others.iter().all(|(turn, _)| turn.is_none()), "one writes at a time");
-        assert_eq!(sizes(turn.next(rows(3))), [1, 2]);
-        assert_eq!(sizes(turn.next(rows(3))), [2], "the next is for another dispatcher");
-        assert_eq!(sizes(turn.next(rows(1))), [2], "a large one comes alone");
-        assert!(turn.next(rows(3)).is_none());
-        let (next, _later) = add(&gather, &["h"], 1);
-        drop(turn);
+        let others = others.map(|(ids, holder)| add(&batcher, &ids, holder));
+        assert!(others.iter().all(|(permit, _)| permit.is_none()), "one writes at a time");
+        assert_eq!(sizes(permit.next(rows(3))), [1, 2]);
+        assert_eq!(sizes(permit.next(rows(3))), [2], "the next is for another dispatcher");
+        assert_eq!(sizes(permit.next(rows(1))), [2], "a large one comes alone");
+        assert!(permit.next(rows(3)).is_none());
+        let (next, _later) = add(&batcher, &["h"], 1);
+        drop(permit);
         assert_eq!(
             sizes(next.expect("the right has ended").next(rows(3))),
             [1],
@@ -290,34 +292,34 @@ mod tests {
 
     #[test]
     fn only_a_call_that_waits_can_be_withdrawn() {
-        let gather: Arc<Gather> = Arc::default();
+        let batcher: Arc<PublishBatcher> = Arc::default();
         let calls = [call(&["a"], 1), call(&["b"], 1), call(&["c"], 1)];
         let (calls, _answered): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
-        let mut added = calls.into_iter().map(|call| gather.add(&acme(), call)).collect::<Vec<_>>();
+        let mut added = calls.into_iter().map(|call| batcher.add(&acme(), call)).collect::<Vec<_>>();
         let numbers: Vec<_> = added.iter().map(|(number, _)| *number).collect();
-        let mut turn = added.remove(0).1.expect("the right to write");
-        let group = turn.next(rows(1));
-        assert!(!gather.withdraw(&acme(), numbers[0]), "it is being written");
-        assert!(gather.withdraw(&acme(), numbers[1]) && !gather.withdraw(&acme(), numbers[1]));
+        let mut permit = added.remove(0).1.expect("the right to write");
+        let group = permit.next(rows(1));
+        assert!(!batcher.withdraw(&acme(), numbers[0]), "it is being written");
+        assert!(batcher.withdraw(&acme(), numbers[1]) && !batcher.withdraw(&acme(), numbers[1]));
         drop(group);
-        assert_eq!(sizes(turn.next(rows(9))), [1], "the other still waits");
+        assert_eq!(sizes(permit.next(rows(9))), [1], "the other still waits");
     }
 
     #[test]
     fn a_call_whose_caller_has_gone_is_left_out() {
-        let gather = Arc::default();
-        let (turn, first) = add(&gather, &["a"], 1);
+        let batcher = Arc::default();
+        let (permit, first) = add(&batcher, &["a"], 1);
         drop(first);
-        assert!(turn.expect("the right to write").next(rows(3)).is_none());
+        assert!(permit.expect("the right to write").next(rows(3)).is_none());
     }
 
     #[test]
     fn whoever_waits_is_told_if_nobody_writes_any_more() {
-        let gather = Arc::default();
-        let (turn, mut first) = add(&gather, &["a"], 1);
-        drop(turn);
+        let batcher = Arc::default();
+        let (permit, mut first) = add(&batcher, &["a"], 1);
+        drop(permit);
         assert_eq!(first.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
-        assert!(add(&gather, &["b"], 1).0.is_some());
+        assert!(add(&batcher, &["b"], 1).0.is_some());
     }
 
     #[test]

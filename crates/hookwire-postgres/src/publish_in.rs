@@ -6,7 +6,7 @@ use thiserror::Error;
 use tokio_postgres::GenericClient;
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::schema::SchemaName;
+use crate::connection::schema::SchemaName;
 use crate::store::PostgresStore;
 
 /// An event was not published. PostgreSQL lets a transaction in which a statement failed only be rolled
