@@ -14,16 +14,15 @@ use tokio::sync::oneshot::{self, Receiver, Sender};
 /// The most rows, and the most bytes of payload, that are published in one transaction.
 pub(crate) const MAX_BATCH: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 
-/// Calls to publish that gather, tenant by tenant, while one before them is being written: they go into the next
-/// transaction together. So the more callers there are, the more of them share one, and a single one waits for
-/// nobody.
+/// Batches the calls to publish of each tenant. While one transaction is written, later calls wait, and then share the
+/// next one. So more callers make larger batches, and a single caller waits for nobody.
 #[derive(Debug, Default)]
 pub(crate) struct PublishBatcher {
     waiting: Mutex<HashMap<TenantId, Vec<Call>>>,
     calls: AtomicU64,
 }
 
-/// One call: what it publishes, and for whom it may be held.
+/// A call to publish: its items, and the claim under which their deliveries may be held.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) items: Vec<Arc<Publication>>,
@@ -32,7 +31,7 @@ pub(crate) struct Call {
     answer: Sender<Result<Published, StoreError>>,
 }
 
-/// The right to write what gathers of a tenant. Whatever waits when it goes is told that nobody will.
+/// The right to write the batches of a tenant. Dropping it fails the calls that still wait.
 #[derive(Debug)]
 pub(crate) struct WriterPermit {
     batcher: Arc<PublishBatcher>,
@@ -40,7 +39,7 @@ pub(crate) struct WriterPermit {
     is_over: bool,
 }
 
-/// How much a transaction writes.
+/// The size of a transaction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Size {
     pub(crate) rows: usize,
@@ -59,7 +58,7 @@ impl Size {
 }
 
 impl Call {
-    /// A call, and where its answer will come.
+    /// Creates a call, and the receiver of its answer.
     pub(crate) fn new(
         items: Vec<Arc<Publication>>,
         hold: Option<ClaimRequest>,
@@ -68,7 +67,7 @@ impl Call {
         (Self { items, hold, number: 0, answer }, answered)
     }
 
-    /// Whether both may be held for the same dispatcher, or neither is.
+    /// Whether both may be held for the same dispatcher, or none of them for any.
     fn goes_with(&self, other: &Self) -> bool {
         let terms = |hold: Option<ClaimRequest>| hold.map(|it| (it.holder, it.lease, it.quota));
         terms(self.hold) == terms(other.hold)
@@ -76,7 +75,7 @@ impl Call {
 }
 
 impl PublishBatcher {
-    /// Adds a call, and gives its number, and the right to write if nobody has it.
+    /// Adds a call. Returns its number, and the permit to write if nobody has it.
     pub(crate) fn add(self: &Arc<Self>, tenant: &TenantId, call: Call) -> (u64, Option<WriterPermit>) {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let call = Call { number, ..call };
@@ -89,14 +88,14 @@ impl PublishBatcher {
         (number, Some(WriterPermit { batcher: Arc::clone(self), tenant: tenant.clone(), is_over: false }))
     }
 
-    /// Takes back a call that still waits; one that is being written has its answer to come.
+    /// Withdraws a call that still waits. Returns `false` for one that is being written, and will get its answer.
     pub(crate) fn withdraw(&self, tenant: &TenantId, number: u64) -> bool {
         let mut waiting = self.waiting();
         let calls = waiting.get_mut(tenant);
         calls.is_some_and(|calls| calls.extract_if(.., |call| call.number == number).count() > 0)
     }
 
-    /// Whole at every point, so a poisoned lock is as good.
+    /// A panic under the lock leaves the map consistent, so a poisoned lock is used like any other.
     fn waiting(&self) -> MutexGuard<'_, HashMap<TenantId, Vec<Call>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,8 +106,8 @@ impl WriterPermit {
         &self.tenant
     }
 
-    /// The first of the calls that wait, with those that go with it, as many as come to so many rows and bytes;
-    /// `None` once nothing waits, with which the right ends. Calls whose callers have gone are left out.
+    /// Takes the next batch: the first waiting call, and those that go with it, up to a size of `most`. `None` if no call
+    /// waits, which ends the permit. Calls whose callers have gone are left out.
     pub(crate) fn next(&mut self, most: Size) -> Option<Vec<Call>> {
         let mut waiting = self.batcher.waiting();
         let calls = waiting.get_mut(&self.tenant)?;
@@ -137,7 +136,8 @@ impl Drop for WriterPermit {
     }
 }
 
-/// The numbers of the items, in their order, by tenants and in parts of a size that one transaction bears.
+/// Splits items by tenant, and into parts of the size of one transaction. Returns the numbers of the items, in their
+/// order.
 pub(crate) fn split(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
     let mut parts = Vec::new();
     for (tenant, numbers) in by_tenant(items.iter().map(|item| &item.tenant)) {
@@ -155,7 +155,7 @@ pub(crate) fn split(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
     parts
 }
 
-/// The numbers of the items of each tenant, in their order.
+/// Returns the numbers of the items of each tenant, in their order.
 pub(crate) fn by_tenant<'a>(tenants: impl Iterator<Item = &'a TenantId>) -> BTreeMap<TenantId, Vec<usize>> {
     let mut numbers: BTreeMap<TenantId, Vec<usize>> = BTreeMap::new();
     for (number, tenant) in tenants.enumerate() {
@@ -164,7 +164,7 @@ pub(crate) fn by_tenant<'a>(tenants: impl Iterator<Item = &'a TenantId>) -> BTre
     numbers
 }
 
-/// For whom the deliveries of a group may be held: as much as the one that offers least.
+/// Returns the claim under which the deliveries of a batch may be held: the smallest limits of its calls.
 pub(crate) fn hold_of(calls: &[Call]) -> Option<ClaimRequest> {
     let holds = calls.iter().filter_map(|call| call.hold);
     holds.reduce(|least, it| ClaimRequest {
@@ -174,7 +174,7 @@ pub(crate) fn hold_of(calls: &[Call]) -> Option<ClaimRequest> {
     })
 }
 
-/// Gives each call its part of what came of all.
+/// Gives each call its part of the answer to the batch.
 pub(crate) fn answer(calls: Vec<Call>, done: Result<Published, StoreError>) {
     let published = match done {
         Ok(published) => published,
@@ -184,17 +184,17 @@ pub(crate) fn answer(calls: Vec<Call>, done: Result<Published, StoreError>) {
     let mut held = published.held;
     for call in calls {
         let answers: Vec<_> = answers.by_ref().take(call.items.len()).collect();
-        // Others may have published the same in vain: what is held is theirs who wrote it.
+        // Several calls may have published the same message: the one that stored it gets the claim.
         let stored = call.items.iter().zip(&answers).filter(|(_, it)| matches!(it, PublishAnswer::Stored(_)));
         let stored: HashSet<_> = stored.map(|(item, _)| &item.event.message_id).collect();
         let is_its = |claim: &mut Claim| stored.contains(&claim.event.message_id);
         let held = held.extract_if(.., is_its).collect();
-        // Whoever has gone finds out by publishing again; what is held for it is due when the lease ends.
+        // A caller that has gone finds out by publishing again. Its claims are due when their leases end.
         let _ = call.answer.send(Ok(Published { answers, held }));
     }
 }
 
-/// The first call gets the error itself, the others one of its kind.
+/// Gives the first call the error itself, and the others a copy of its kind and text.
 fn refuse(calls: Vec<Call>, error: StoreError) {
     let (kind, text) = (error.kind(), chain(&error));
     let mut error = Some(error);
@@ -204,7 +204,7 @@ fn refuse(calls: Vec<Call>, error: StoreError) {
     }
 }
 
-/// An error with its causes, in one line.
+/// Formats an error with its causes, in one line.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -215,8 +215,8 @@ mod tests {
     use std::time::Duration;
 
     use hookwire::delivery::Health;
-    use hookwire::model::{DeliveryId, DeliveryOptions, Event, EventId, MessageId, SealedSecrets, Timestamp};
-    use hookwire::registry::{RegisteredWebhook, Revision, Version};
+    use hookwire::model::{DeliveryId, Event, EventId, MessageId, Timestamp};
+    use hookwire::registry::{RegisteredWebhook, Revision};
     use hookwire::store::{Fence, HolderId, Quota, Receipt, Routing, StoreErrorKind};
 
     use super::*;
@@ -231,9 +231,8 @@ mod tests {
         let items = ids.iter().map(|id| {
             let event = Event::new(EventId::new(1), id).unwrap();
             let event = event.stamped(|| MessageId::new(*id).unwrap(), Timestamp::from_secs(1));
-            let routing = Routing { targets: Vec::new(), skipped: Vec::new() };
-            let (digest, routed_at, expires) = (event.digest(), Revision::default(), Duration::ZERO);
-            Arc::new(Publication { tenant: acme(), event, digest, routed_at, routing, expires })
+            let routing = Routing::default();
+            Arc::new(Publication::new(acme(), event, Revision::default(), routing, Duration::ZERO))
         });
         let (holder, lease, quota) = (HolderId::new(holder), Duration::ZERO, Quota::default());
         let hold = ClaimRequest { holder, lease, limit: ids.len(), max_bytes: 10, quota };
@@ -252,13 +251,7 @@ mod tests {
     fn claim_of(item: &Publication) -> Claim {
         let webhook =
             r#"{"hook_id":1,"name":"h","url":"https://hooks.example.com/","subscriptions":[{"event_id":1}]}"#;
-        let hook = RegisteredWebhook {
-            webhook: serde_json::from_str(webhook).unwrap(),
-            options: DeliveryOptions::default(),
-            secrets: SealedSecrets::new("sealed"),
-            version: Version::default(),
-            disabled: None,
-        };
+        let hook = RegisteredWebhook::new(serde_json::from_str(webhook).unwrap());
         let (id, fence, hook) = (DeliveryId::new(1), Fence::new(1), Arc::new(hook));
         let (event, health) = (Arc::new(item.event.clone()), Health::default());
         Claim { id, fence, tenant: acme(), hook, event, attempts: 0, health }

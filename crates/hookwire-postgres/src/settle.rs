@@ -25,7 +25,7 @@ use crate::time::Millis;
 /// For the others the lanes are locked first.
 pub(crate) struct Settle(pub(crate) Vec<Arc<Settlement>>);
 
-/// What a settlement recorded.
+/// The result of recording settlements.
 pub(crate) struct Recorded {
     pub(crate) settled: Vec<Settled>,
     /// The new ends of the claims that were extended. The others have ended.

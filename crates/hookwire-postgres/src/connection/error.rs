@@ -8,14 +8,13 @@ use tokio_postgres::error::SqlState;
 
 use crate::connection::tls::HandshakeError;
 
-/// The database cannot be used as a store.
+/// The error of a database that cannot be used as a store.
 ///
-/// `Display` says what is wrong and what to do; the cause, if there is one, is the source. A password is
-/// in neither.
+/// `Display` says what is wrong and what to do. The cause, if there is one, is the source. Neither contains the password.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The text is no URL of a PostgreSQL database.
+    /// The text is not a URL of a PostgreSQL database.
     #[error(
         "this is no URL of a PostgreSQL database; it is to be like postgres://user:password@host:5432/database"
     )]
@@ -28,7 +27,7 @@ pub enum ConnectError {
         /// The name.
         name: String,
     },
-    /// Nothing answers there.
+    /// No server answers at that address.
     #[error("no PostgreSQL server answers there; check host and port, and that the server runs")]
     Unreachable(#[source] Box<dyn Error + Send + Sync>),
     /// The connection could not be encrypted as the URL asks.
@@ -42,12 +41,12 @@ pub enum ConnectError {
     /// There is no such database.
     #[error("the server has no such database; create it, or name another")]
     NoDatabase(#[source] Box<dyn Error + Send + Sync>),
-    /// The user may not do what is needed.
+    /// The user lacks a privilege that is needed.
     #[error("the user lacks privileges on schema {schema:?}; grant them, or use the user that migrated it")]
     NoPrivileges {
         /// The schema.
         schema: String,
-        /// What the server says.
+        /// The error of the server.
         source: Box<dyn Error + Send + Sync>,
     },
     /// The database has nothing of hookwire yet.
@@ -82,13 +81,13 @@ pub enum ConnectError {
         /// The version that this code works with.
         known: i32,
     },
-    /// Something else failed: the source tells what.
+    /// Something else failed. The source says what.
     #[error("the database cannot be used")]
     Other(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl ConnectError {
-    /// Classifies an error of a connection that is open: `schema` was looked at.
+    /// Classifies an error of a statement that reads or creates `schema`.
     pub(crate) fn of(error: tokio_postgres::Error, schema: &str) -> Self {
         let Some(code) = error.code() else { return Self::Unreachable(error.into()) };
         match *code {

@@ -57,7 +57,7 @@ pub(crate) struct ReadyLanes {
     pub(crate) is_whole: bool,
 }
 
-/// What a claim did with a lane that it read.
+/// The outcome of a claim for a lane that it read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum LaneOutcome {
     /// The claim took all that it could.
@@ -171,7 +171,7 @@ mod tests {
         ids.into_iter().map(lane).collect()
     }
 
-    /// What a claim reads of so many lanes, from 1 on, none of which is fresh.
+    /// Returns the lanes that a claim reads of `count` ready ones, none of which is fresh.
     fn ring(cursor: &LaneCursor, count: i64) -> ReadyLanes {
         let most = cursor.window();
         let ahead = lanes(cursor.cursor + 1..=count).into_iter().take(most).collect::<Vec<_>>();

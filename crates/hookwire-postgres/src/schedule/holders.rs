@@ -268,7 +268,7 @@ mod tests {
         holders.end([KEY]);
         assert!([1, 2].into_iter().all(|holder| has_room(&holders, holder)));
         let state = holders.state();
-        let mut held = state.holders.values().map(|hand| &hand.held);
+        let mut held = state.holders.values().map(|holder| &holder.held);
         assert!(held.all(|held| format!("{held:?}") == format!("{:?}", HeldCounts::default())), "{state:?}");
     }
 
