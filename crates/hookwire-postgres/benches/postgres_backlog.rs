@@ -1,4 +1,4 @@
-//! What a backlog of one dead webhook costs everybody else, in PostgreSQL. Only ratios count, within one run.
+//! The cost of one dead webhook's backlog for everybody else, in PostgreSQL. Only ratios count, within one run.
 //!
 //! ```sh
 //! scripts/with-postgres cargo bench --package hookwire-postgres --bench postgres_backlog # HOOKWIRE_ROWS=100000

@@ -1,46 +1,49 @@
+//! Claims: due deliveries are taken for a dispatcher.
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hookwire::model::{DeliveryId, StampedEvent, Timestamp};
+use hookwire::model::{DeliveryId, StampedEvent};
 use hookwire::registry::RegisteredWebhook;
 use hookwire::store::{Claim, ClaimRequest};
 use tokio_postgres::Row;
 
-use crate::choose::{Choice, Head, Offer, choose};
-use crate::fault::Fault;
-use crate::hands::{Hands, Key, Lease, Reserved};
-use crate::lanes::{self, NOTHING};
-use crate::rows::{Lane, LaneId, event, event_columns, fence_of, holder_bytes, whole};
-use crate::session::{Tx, Work};
-use crate::turns::in_turn;
-use crate::walk::{PICK, SEE, Walk, lock_free, see};
+use crate::connection::session::{Operation, Tx};
+use crate::error::{QueryError, ReadRow};
+use crate::rows::{Lane, LaneId, as_i64, event, event_columns, fence_of, holder_bytes, ids};
+use crate::schedule::cursor::serving_order;
+use crate::schedule::holders::{ClaimKey, CountedClaim, Holders, Reservation};
+use crate::schedule::lanes::{self, EarliestDue};
+use crate::schedule::ready::{LOCK_AVAILABLE, READY, ReadyScan, lock_available, read_ready};
+use crate::schedule::select::{Head, LaneHeads, Selection, select};
+use crate::time::Millis;
 
-/// The most lanes that one claim looks at.
+/// The most lanes that one claim locks.
 const MAX_LANES: usize = 64;
-/// The most lanes that one claim looks at because their time has come.
+/// The most lanes that one claim makes ready because their time has come.
 const MAX_TIMERS: i64 = 256;
-/// The most deliveries of one lane that one claim looks at.
+/// The most deliveries of one lane that one claim reads.
 const MAX_HEADS: usize = 256;
-/// After this long a lane is looked at again that others had locked when its time came.
-const WHILE_LOCKED: Duration = Duration::from_millis(100);
+/// The delay after which a lane is looked at again that others had locked when its time came.
+const RETRY_LOCKED: Duration = Duration::from_millis(100);
 
-/// Takes what is due. Locks lanes, and waits for none of them but [`only`](Self::only).
+/// Claims due deliveries. It skips lanes that others have locked, and waits for [`only`](Self::only) alone.
 pub(crate) struct Take {
     pub(crate) request: ClaimRequest,
-    pub(crate) hands: Arc<Hands>,
-    /// Waits for this lane and takes of it alone, instead of those that nobody else is at.
+    pub(crate) holders: Arc<Holders>,
+    /// The one lane to wait for and to take from. `None` to take from all lanes that are available.
     pub(crate) only: Option<LaneId>,
 }
 
-/// What came of it.
+/// The claims that were made, and when to claim again.
 pub(crate) struct Taken {
     pub(crate) claims: Vec<Claim>,
-    pub(crate) reserved: Reserved,
+    pub(crate) reservation: Reservation,
     pub(crate) next_in: Option<Duration>,
-    /// The first lane that others were at.
+    /// The first lane that others had locked.
     pub(crate) busy: Option<LaneId>,
     pub(crate) has_unrouted: bool,
 }
@@ -48,172 +51,181 @@ pub(crate) struct Taken {
 /// The lanes that a claim has locked.
 struct Found {
     lanes: Vec<Lane>,
-    /// Those that others were at.
+    /// Wanted lanes that others had locked.
     busy: Vec<LaneId>,
-    /// How the holder came to them.
-    walk: Option<Walk>,
-    /// Whether there are more lanes whose time has come.
+    /// The scan that found them. `None` where one lane was waited for.
+    scan: Option<ReadyScan>,
+    /// Whether more lanes may have to be made ready.
     is_part: bool,
 }
 
 #[async_trait]
-impl Work for Take {
-    type Done = Taken;
+impl Operation for Take {
+    type Output = Taken;
 
-    async fn on(&self, tx: &Tx<'_>) -> Result<Taken, Fault> {
-        let row = tx.first(BEGIN, &[]).await?.ok_or_else(|| Fault::corrupt("no time"))?;
-        let (now, has_unrouted) = (row.try_get("now")?, row.try_get("unrouted")?);
+    async fn run(&self, tx: &Tx<'_>) -> Result<Taken, QueryError> {
+        let row = tx.first(BEGIN, &[]).await?.ok_or_else(|| QueryError::corrupt("no time"))?;
+        let begun: Millis = row.read("now")?;
+        let has_unrouted = row.read("unrouted")?;
         let found = match self.only {
             Some(lane) => self.wait_for(tx, lane).await?,
-            None => self.find(tx, now, row.try_get("oldest")?).await?,
+            None => self.find(tx, begun, row.read("oldest")?).await?,
         };
-        let now = if self.only.is_some() { tx.now().await? } else { now };
-        let (offers, expired) = self.offers(tx, &found.lanes, now).await?;
+        // Waiting for a lane takes time.
+        let now = if self.only.is_some() { tx.now().await? } else { begun };
+        let (candidates, expired) = self.candidates(tx, &found.lanes, now).await?;
         expire(tx, &expired, now).await?;
-        let (choice, reserved) = reserve(&self.hands, &self.request, &offers, now);
-        let is_cut = choice.is_cut || found.is_part || !expired.is_empty();
-        let is_cut = self.walked(&found, &offers, &choice) || is_cut;
-        let claims = self.write(tx, &found.lanes, choice, now).await?;
+        let (selection, reservation) = reserve(&self.holders, &self.request, &candidates, now);
+        let is_cut = selection.is_cut || found.is_part || !expired.is_empty();
+        let is_cut = self.finish_scan(&found, &candidates, &selection) || is_cut;
+        let claims = self.write(tx, &found.lanes, selection, now).await?;
         let touched: Vec<LaneId> = found.lanes.iter().map(|lane| lane.id).collect();
-        lanes::refresh(tx, &touched, now, NOTHING).await?;
+        lanes::refresh(tx, &touched, now, EarliestDue::Nothing).await?;
         let next_in = if is_cut { Some(Duration::ZERO) } else { self.next_in(tx, now).await? };
-        Ok(Taken { claims, reserved, next_in, busy: found.busy.first().copied(), has_unrouted })
+        Ok(Taken { claims, reservation, next_in, busy: found.busy.first().copied(), has_unrouted })
     }
 }
 
 impl Take {
-    /// Locks ready lanes that others are not at, in the order of their turns.
-    async fn find(&self, tx: &Tx<'_>, now: i64, oldest: i64) -> Result<Found, Fault> {
-        let is_part = fire(tx, now).await?;
+    /// Locks ready lanes that others have not locked, in the order of their turns.
+    async fn find(&self, tx: &Tx<'_>, now: Millis, oldest: i64) -> Result<Found, QueryError> {
+        let is_part = ready_due_lanes(tx, now).await?;
         let (holder, quota) = (self.request.holder, &self.request.quota);
-        let plan = self.hands.plan(holder, quota, now, oldest);
-        let seen = see(tx, &plan).await?;
-        let with_room = self.hands.with_room(holder, quota, &seen);
+        let plan = self.holders.plan(holder, quota, now, oldest);
+        let ready = read_ready(tx, &plan).await?;
+        let with_room = self.holders.with_room(holder, quota, &ready);
         let mut wanted = Vec::new();
-        for id in in_turn(&seen, |id| with_room.contains(&id), plan.number) {
+        for id in serving_order(&ready, |id| with_room.contains(&id), plan.number) {
             if wanted.len() < self.request.limit.clamp(1, MAX_LANES) && !wanted.contains(&id) {
                 wanted.push(id);
             }
         }
-        let (lanes, busy) = lock_free(tx, &wanted).await?;
-        Ok(Found { lanes, busy, walk: Some(Walk { plan, seen, with_room, wanted, oldest }), is_part })
+        let (lanes, busy) = lock_available(tx, &wanted).await?;
+        Ok(Found { lanes, busy, scan: Some(ReadyScan { plan, ready, with_room, wanted, oldest }), is_part })
     }
 
-    /// Settles whose turn it is next, and tells whether there may be more to take at once.
-    fn walked(&self, found: &Found, offers: &[Offer], choice: &Choice) -> bool {
-        let Some(walk) = &found.walk else { return true };
-        let fate = |id| walk.fate(id, &found.busy, offers, choice);
+    /// Moves the cursors on, and returns whether there may be more to take at once.
+    fn finish_scan(&self, found: &Found, candidates: &[LaneHeads], selection: &Selection) -> bool {
+        let Some(scan) = &found.scan else { return true };
+        let outcome = |id| scan.outcome(id, &found.busy, candidates, selection);
         let mut has_more = false;
-        let mut turns = walk.plan.turns;
-        for ((turn, seen), has_room) in turns.iter_mut().zip(&walk.seen).zip(walk.plan.has_room) {
+        let mut cursors = scan.plan.cursors;
+        for ((cursor, seen), has_room) in cursors.iter_mut().zip(&scan.ready).zip(scan.plan.has_room) {
             if has_room {
                 let more;
-                (*turn, more) = turn.after(seen, fate, walk.oldest);
-                // Who asks for nothing could get nothing more.
+                (*cursor, more) = cursor.after(seen, outcome, scan.oldest);
+                // A claim of nothing could not get more.
                 has_more |= more && self.request.limit > 0;
             }
         }
-        self.hands.walked(self.request.holder, &walk.plan, turns);
+        self.holders.finish_scan(self.request.holder, &scan.plan, cursors);
         has_more
     }
 
-    /// Waits for one lane. Nothing is locked before, so that nobody waits for this transaction meanwhile.
-    async fn wait_for(&self, tx: &Tx<'_>, lane: LaneId) -> Result<Found, Fault> {
+    /// Waits for one lane. No lock is held meanwhile, so nobody waits for this transaction.
+    async fn wait_for(&self, tx: &Tx<'_>, lane: LaneId) -> Result<Found, QueryError> {
         let mut lanes = lanes::lock(tx, &[lane]).await?;
         lanes.retain(|lane| lane.ready && lane.is_enabled());
-        Ok(Found { lanes, busy: Vec::new(), walk: None, is_part: true })
+        Ok(Found { lanes, busy: Vec::new(), scan: None, is_part: true })
     }
 
-    /// The first deliveries of each lane, and those among them that have expired.
-    async fn offers(&self, tx: &Tx<'_>, lanes: &[Lane], now: i64) -> Result<(Vec<Offer>, Vec<i64>), Fault> {
-        let mut offers: Vec<Offer> = lanes.iter().map(Offer::of).collect();
-        if offers.is_empty() {
-            return Ok((offers, Vec::new()));
+    /// Reads the first deliveries of each lane, and those among them that have expired.
+    async fn candidates(
+        &self,
+        tx: &Tx<'_>,
+        lanes: &[Lane],
+        now: Millis,
+    ) -> Result<(Vec<LaneHeads>, Vec<i64>), QueryError> {
+        let mut candidates: Vec<LaneHeads> = lanes.iter().map(LaneHeads::of).collect();
+        if candidates.is_empty() {
+            return Ok((candidates, Vec::new()));
         }
         let numbers: HashMap<LaneId, usize> =
             lanes.iter().enumerate().map(|(number, lane)| (lane.id, number)).collect();
         let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
         let epochs: Vec<i64> = lanes.iter().map(|lane| lane.epoch).collect();
-        let floors: Vec<i64> = lanes.iter().map(|lane| lane.floor.unwrap_or(i64::MIN)).collect();
+        let floors: Vec<Millis> = lanes.iter().map(|lane| lane.floor.unwrap_or(Millis::MIN)).collect();
         let most = self.request.limit.min(self.request.quota.per_webhook()).min(MAX_HEADS);
         let (mut expired, mut looked_at) = (Vec::new(), vec![0; lanes.len()]);
-        for row in tx.rows(HEADS, &[&ids, &epochs, &floors, &whole(most), &now]).await? {
-            let Some(number) = numbers.get(&row.try_get("lane")?) else { continue };
+        for row in tx.rows(HEADS, &[&ids, &epochs, &floors, &as_i64(most), &now]).await? {
+            let Some(number) = numbers.get(&row.read("lane")?) else { continue };
             looked_at[*number] += 1;
-            if row.try_get::<_, i64>("expires")? <= now {
-                expired.push(row.try_get("id")?);
+            if row.read::<Millis>("expires")? <= now {
+                expired.push(row.read("id")?);
             } else {
-                offers[*number].heads.push(Head::read(&row)?);
+                candidates[*number].heads.push(Head::read(&row)?);
             }
         }
-        offers.iter_mut().zip(looked_at).for_each(|(offer, looked_at)| offer.is_part = looked_at >= most);
-        Ok((offers, expired))
+        candidates
+            .iter_mut()
+            .zip(looked_at)
+            .for_each(|(candidate, looked_at)| candidate.is_part = looked_at >= most);
+        Ok((candidates, expired))
     }
 
-    /// Writes down what was chosen, and reads what goes with it. What its last holder has settled in the
-    /// meantime, although its lease was over, is left out.
+    /// Writes the claims, and reads the events that go with them. A delivery that its last holder has settled meanwhile,
+    /// after the end of its lease, is left out.
     async fn write(
         &self,
         tx: &Tx<'_>,
         lanes: &[Lane],
-        choice: Choice,
-        now: i64,
-    ) -> Result<Vec<Claim>, Fault> {
-        if choice.taken.is_empty() {
+        selection: Selection,
+        now: Millis,
+    ) -> Result<Vec<Claim>, QueryError> {
+        if selection.taken.is_empty() {
             return Ok(Vec::new());
         }
-        let (ids, fences): (Vec<i64>, Vec<i64>) =
-            choice.taken.iter().map(|(_, head)| (head.id, head.fence)).unzip();
-        let until = Timestamp::from_millis(now).plus(self.request.lease).as_millis();
+        let (taken, fences): (Vec<i64>, Vec<i64>) =
+            selection.taken.iter().map(|(_, head)| (head.id, head.fence)).unzip();
+        let until = now.plus(self.request.lease);
         let holder = holder_bytes(self.request.holder);
-        let written = tx.rows(TAKE, &[&ids, &fences, &holder, &until, &now]).await?;
-        let written =
-            written.iter().map(|row| Ok(row.try_get("id")?)).collect::<Result<Vec<i64>, Fault>>()?;
-        let lost = choice.taken.iter().filter(|(_, head)| !written.contains(&head.id));
-        self.hands.end(lost.map(|(_, head)| head.key()));
-        let mut taken = choice.taken;
+        let written = tx.rows(TAKE, &[&taken, &fences, &holder, &until, &now]).await?;
+        let written = ids(&written, "id")?;
+        let lost = selection.taken.iter().filter(|(_, head)| !written.contains(&head.id));
+        self.holders.end(lost.map(|(_, head)| head.key()));
+        let mut taken = selection.taken;
         taken.retain(|(_, head)| written.contains(&head.id));
         let events = events(tx, &taken).await?;
         claims(lanes, &taken, &events)
     }
 
-    /// The next time at which a lane is ready or a lease ends by itself.
-    async fn next_in(&self, tx: &Tx<'_>, now: i64) -> Result<Option<Duration>, Fault> {
-        let row = tx.first(NEXT, &[&now]).await?.ok_or_else(|| Fault::corrupt("no answer"))?;
-        // A lane whose time has come, and which is left all the same, is locked by somebody.
-        let later = Timestamp::from_millis(now).plus(WHILE_LOCKED).as_millis();
-        let next = row.try_get::<_, Option<i64>>("next")?.map(|at| if at <= now { later } else { at });
-        let next = next.into_iter().chain(self.hands.next_end(self.request.holder)).min();
-        Ok(next.map(|at| Timestamp::from_millis(at).since(Timestamp::from_millis(now))))
+    /// Returns the time until a lane becomes ready, or a lease ends.
+    async fn next_in(&self, tx: &Tx<'_>, now: Millis) -> Result<Option<Duration>, QueryError> {
+        let row = tx.first(NEXT, &[&now]).await?.ok_or_else(|| QueryError::corrupt("no answer"))?;
+        // A lane whose time has come and which is not ready is locked by somebody.
+        let later = now.plus(RETRY_LOCKED);
+        let next = row.read::<Option<Millis>>("next")?.map(|at| if at <= now { later } else { at });
+        let next = next.into_iter().chain(self.holders.next_end(self.request.holder)).min();
+        Ok(next.map(|at| at.since(now)))
     }
 }
 
-/// Chooses from the offers of lanes, as far as the holder has room, and counts what is chosen.
+/// Selects from the candidates as far as the holder has room, and counts what is selected.
 pub(crate) fn reserve(
-    hands: &Arc<Hands>,
+    holders: &Arc<Holders>,
     request: &ClaimRequest,
-    offers: &[Offer],
-    now: i64,
-) -> (Choice, Reserved) {
-    let until = Timestamp::from_millis(now).plus(request.lease).as_millis();
-    hands.reserve(request.holder, now, |held| {
-        let choice = choose(offers, request, held);
+    candidates: &[LaneHeads],
+    now: Millis,
+) -> (Selection, Reservation) {
+    let until = now.plus(request.lease);
+    holders.reserve(request.holder, now, |held| {
+        let selection = select(candidates, request, held);
         let lease = |(number, head): &(usize, Head)| {
-            let offer = &offers[*number];
-            let (tenant, hook, class) = (offer.tenant.clone(), offer.hook, offer.class);
-            (head.key(), Lease { tenant, hook, class, until })
+            let candidate = &candidates[*number];
+            let (tenant, hook, class) = (candidate.tenant.clone(), candidate.hook, candidate.class);
+            (head.key(), CountedClaim { tenant, hook, class, until })
         };
-        let leases = choice.taken.iter().map(lease).collect();
-        (choice, leases)
+        let leases = selection.taken.iter().map(lease).collect();
+        (selection, leases)
     })
 }
 
-/// What was taken from lanes, with all that sending it needs.
+/// Builds claims, with all that an attempt needs.
 pub(crate) fn claims(
     lanes: &[Lane],
     taken: &[(usize, Head)],
     events: &HashMap<i64, Arc<StampedEvent>>,
-) -> Result<Vec<Claim>, Fault> {
+) -> Result<Vec<Claim>, QueryError> {
     let mut hooks: HashMap<LaneId, Arc<RegisteredWebhook>> = HashMap::new();
     let mut claim = |(number, head): &(usize, Head)| {
         let lane = &lanes[*number];
@@ -227,7 +239,7 @@ pub(crate) fn claims(
             fence: fence_of(head.fence + 1),
             tenant: lane.tenant.clone(),
             hook,
-            event: event.ok_or_else(|| Fault::corrupt("a delivery without its event"))?,
+            event: event.ok_or_else(|| QueryError::corrupt("a delivery without its event"))?,
             attempts: head.attempts.unsigned_abs(),
             health: lane.health,
         })
@@ -235,32 +247,32 @@ pub(crate) fn claims(
     taken.iter().map(&mut claim).collect()
 }
 
-/// Readies lanes whose time has come, and tells whether there may be more.
-async fn fire(tx: &Tx<'_>, now: i64) -> Result<bool, Fault> {
+/// Makes lanes ready whose time has come, and returns whether there may be more.
+async fn ready_due_lanes(tx: &Tx<'_>, now: Millis) -> Result<bool, QueryError> {
     let fired = tx.rows(TIMERS, &[&now, &MAX_TIMERS]).await?;
-    let fired = fired.iter().map(|row| Ok(row.try_get("id")?)).collect::<Result<Vec<LaneId>, Fault>>()?;
-    lanes::refresh(tx, &fired, now, NOTHING).await?;
-    Ok(whole(fired.len()) >= MAX_TIMERS)
+    let fired = ids(&fired, "id")?;
+    lanes::refresh(tx, &fired, now, EarliestDue::Nothing).await?;
+    Ok(as_i64(fired.len()) >= MAX_TIMERS)
 }
 
-async fn expire(tx: &Tx<'_>, expired: &[i64], now: i64) -> Result<(), Fault> {
+async fn expire(tx: &Tx<'_>, expired: &[i64], now: Millis) -> Result<(), QueryError> {
     if !expired.is_empty() {
         tx.run(EXPIRE, &[&expired, &now]).await?;
     }
     Ok(())
 }
 
-/// The events of what was taken, each once.
-async fn events(tx: &Tx<'_>, taken: &[(usize, Head)]) -> Result<HashMap<i64, Arc<StampedEvent>>, Fault> {
+/// Reads the events of the deliveries that were taken, each once.
+async fn events(tx: &Tx<'_>, taken: &[(usize, Head)]) -> Result<HashMap<i64, Arc<StampedEvent>>, QueryError> {
     let mut wanted: Vec<i64> = taken.iter().map(|(_, head)| head.event).collect();
     wanted.sort_unstable();
     wanted.dedup();
     let rows = tx.rows(EVENTS, &[&wanted]).await?;
-    rows.iter().map(|row| Ok((row.try_get("seq")?, Arc::new(event(row)?)))).collect()
+    rows.iter().map(|row| Ok((row.read("seq")?, Arc::new(event(row)?)))).collect()
 }
 
-impl Offer {
-    /// An empty one.
+impl LaneHeads {
+    /// Creates a candidate without deliveries.
     pub(crate) fn of(lane: &Lane) -> Self {
         let (tenant, class) = (lane.tenant.clone(), lane.health.class());
         Self { lane: lane.id, tenant, hook: lane.hook, class, heads: Vec::new(), is_part: false }
@@ -268,23 +280,23 @@ impl Offer {
 }
 
 impl Head {
-    fn read(row: &Row) -> Result<Self, Fault> {
+    fn read(row: &Row) -> Result<Self, QueryError> {
         Ok(Self {
-            id: row.try_get("id")?,
-            event: row.try_get("event")?,
-            fence: row.try_get("fence")?,
-            attempts: row.try_get("attempts")?,
-            bytes: usize::try_from(row.try_get::<_, i32>("bytes")?)?,
+            id: row.read("id")?,
+            event: row.read("event")?,
+            fence: row.read("fence")?,
+            attempts: row.read("attempts")?,
+            bytes: usize::try_from(row.read::<i32>("bytes")?)?,
         })
     }
 
-    /// The claim that this becomes.
-    const fn key(&self) -> Key {
+    /// Returns the key of the claim that this becomes.
+    const fn key(&self) -> ClaimKey {
         (self.id, self.fence + 1)
     }
 }
 
-/// Every transaction before `oldest` has ended, and can be seen by all that follows.
+/// Every transaction before `oldest` has ended, and every later statement sees it.
 const BEGIN: &str = "SELECT clock_ms() AS now, EXISTS (SELECT FROM event WHERE routed_at IS NULL) AS unrouted, \
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest";
 
@@ -312,18 +324,18 @@ const EXPIRE: &str = "UPDATE delivery SET state = 5, holder = NULL, ended_at = $
 
 const EVENTS: &str = concat!("SELECT event.seq, ", event_columns!(), " FROM event WHERE seq = ANY ($1)");
 
-/// A tenant whose router has gone is either taken by this claim or has nothing to route.
+/// A routing lease that has ended is not waited for: this claim takes that tenant, or it has nothing to route.
 const NEXT: &str = "SELECT least((SELECT min(wake_at) FROM lane WHERE wake_at IS NOT NULL), \
     (SELECT min(router_until) FROM tenant WHERE router_until > $1)) AS next";
 
-/// The statements of a claim, for a test to read their plans.
+/// Returns the statements of a claim, for a test that reads their plans.
 #[doc(hidden)]
 pub fn claim_statements() -> Vec<(&'static str, String)> {
     [
         ("begin", BEGIN),
         ("timers", TIMERS),
-        ("see", SEE.as_str()),
-        ("pick", PICK),
+        ("ready", READY.as_str()),
+        ("lock", LOCK_AVAILABLE),
         ("heads", HEADS),
         ("take", TAKE),
         ("events", EVENTS),

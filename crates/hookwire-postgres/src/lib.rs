@@ -1,7 +1,8 @@
-//! The store of [`hookwire`] for a fleet: webhooks, events and deliveries in a PostgreSQL database.
+//! A store of [`hookwire`] in PostgreSQL, for several processes: webhooks, events and deliveries are kept in a schema of
+//! your database.
 //!
-//! Any number of processes publish and dispatch together over one schema; which of them holds a delivery
-//! is decided by locks in the database, and what time it is by its clock.
+//! Any number of processes publish and dispatch together over one schema. Locks in the database decide which of them gets
+//! a delivery. All times are those of the database's clock.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -13,7 +14,7 @@
 //! let url = "postgres://hooks:password@db.internal/app?sslmode=require";
 //! PostgresStore::migrate(url).await?; // when deployed, by a user who may create a schema
 //! let store = Arc::new(PostgresStore::connect(url).await?); // in each process
-//! let builder = Webhooks::builder(assist::catalog()).store(Arc::clone(&store)); // `store` remains, to publish with
+//! let builder = Webhooks::builder(assist::catalog()).store(Arc::clone(&store)); // keep `store` to publish with
 //! # let _ = builder;
 //! # Ok(())
 //! # }
@@ -21,8 +22,8 @@
 //!
 //! # Publishing within a transaction of your own
 //!
-//! The schema has a function that writes an event where your own data is written. Roll back, and it never
-//! happened; commit, and it is delivered. Whatever can run one statement can call it:
+//! The schema has a function that writes an event in the transaction that calls it, beside your own data. The event is
+//! delivered if you commit, and never happened if you roll back. There are three ways to call it:
 //!
 //! - **`tokio_postgres`**, and pools of it: [`PostgresStore::publish_in`] is the typed form.
 //! - **Any other driver** (sqlx, diesel, SeaORM): [`PostgresStore::publish_statement`] with the text of
@@ -41,95 +42,96 @@
 //! ## The document
 //!
 //! The parameter is a JSON object with `tenant`, `event_id` and `payload`, and perhaps `message_id`, `time`
-//! (milliseconds since 1970), `department`, `source` and `actor`. The function gives the message id.
+//! (milliseconds since 1970), `department`, `source` and `actor`. The function returns the message id.
 //!
-//! - What is malformed raises `invalid_parameter_value`, with field and rule in the message and the field as
-//!   the error's column. A text that is no JSON, or that holds the escape `\u0000`, is refused by PostgreSQL
-//!   itself. As after any error, the transaction can then only be rolled back, to a savepoint at least.
-//! - A payload larger than `settings.payload_bytes` is refused in the same way. That is 262144 unless you
-//!   change it, as in [`Policy`](hookwire::policy::Policy::with_payload_bytes): change both.
+//! - A malformed document raises `invalid_parameter_value`. The message has the field and the rule, and the column of the
+//!   error is the field. PostgreSQL itself refuses a text that is no JSON, or has the escape `\u0000`. As after any error,
+//!   the transaction can then only be rolled back, to its beginning or to a savepoint.
+//! - A payload larger than `settings.payload_bytes` is refused in the same way. The default is 262144 bytes, as in
+//!   [`Policy`](hookwire::policy::Policy::with_payload_bytes). Change both together.
 //! - The payload is kept byte for byte.
-//! - A message id that the tenant has already is no error, and keeps what it was first used for. So run a
-//!   transaction whose commit had no answer again with the same id: it is published once.
-//! - A kind of event that the catalog does not have ends in the log with that reason.
+//! - A message id that the tenant has used before is no error; its first event stays. So if the answer to a commit was
+//!   lost, run the transaction again with the same id: the event is published once.
+//! - An event that the catalog does not have is recorded in the delivery log as unroutable.
 //!
-//! The function reads and locks nothing that others write. Transactions wait for each other only where
-//! they publish the same message id: the second until the first has ended.
+//! The function reads and locks nothing that others write. Two transactions wait for each other only if they publish the
+//! same message id.
 //!
 //! ## From the commit to the dispatcher
 //!
-//! Dispatchers route such events, each once, in the order of their publishing within each tenant. How soon:
+//! Dispatchers route these events, each once, in the order in which a tenant published them:
 //!
-//! - A dispatcher in the same process at once, if [`Webhooks::wake`](hookwire::Webhooks::wake) is called
-//!   after the commit; before it, there is nothing to be found.
-//! - Dispatchers of other processes that [listen](PostgresOptions::listen) at once, if somebody runs
-//!   `NOTIFY hookwire_hookwire` (`hookwire_` and the name of the schema) after the commit. Within the
-//!   transaction it would have all commits of the database wait for each other.
-//! - Otherwise when they next [look](PostgresOptions::poll_every), within half a second.
+//! - A dispatcher in the same process does so at once if you call [`Webhooks::wake`](hookwire::Webhooks::wake) after the
+//!   commit.
+//! - Dispatchers of other processes that [listen](PostgresOptions::listen) do so at once if you run
+//!   `NOTIFY hookwire_hookwire` (`hookwire_` and the name of the schema) after the commit. Do not run it within the
+//!   transaction: all commits of the database would wait for each other.
+//! - Otherwise they find the events when they next [poll](PostgresOptions::poll_every), every half second by default.
 //!
-//! The user of the transaction needs the rights that go with it: `USAGE` on the schema, `SELECT` on
+//! The user of the transaction needs these privileges: `USAGE` on the schema, `SELECT` on
 //! `settings`, `INSERT` and `SELECT` on `event`.
 //!
 //! # The tables, as an interface
 //!
-//! [`migration_sql`] prints the schema; its comments say what each column means. Reading is always safe.
-//! What may be written by others than this crate is `settings.payload_bytes`, and events by the function.
+//! [`migration_sql`] prints the schema, with comments on its tables and on most columns. Reading is always safe. Write
+//! nothing but `settings.payload_bytes`, and events by the function.
+//!
+//! | column | values |
+//! |---|---|
+//! | `delivery.state` | 0 pending, 2 cancelled, 3 delivered, 4 exhausted, 5 expired |
+//! | `lane.status` | 0 disabled, 1 enabled, 2 deleted |
+//! | `lane.disabled` | why hookwire disabled the webhook, as JSON; null if it did not |
+//! | `lane.health` | what recent attempts showed of the receiver, as JSON |
 //!
 //! ```sql
-//! -- What waits, by webhook.
+//! -- Waiting deliveries by webhook.
 //! SELECT tenant, hook, count(*) AS waiting, to_timestamp(min(due) / 1000.0) AS first
 //! FROM hookwire.delivery JOIN hookwire.lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch
 //! WHERE state = 0 GROUP BY tenant, hook;
-//! -- The last answers of receivers.
+//! -- The latest answers of receivers.
 //! SELECT delivery, number, doc -> 'outcome' FROM hookwire.attempt ORDER BY delivery DESC, number LIMIT 20;
-//! -- The payloads' own values; `webhook`, `options`, `health` are JSON too.
+//! -- Values of payloads. `webhook`, `options` and `health` are JSON too.
 //! SELECT message, payload::json ->> 'deviceName' FROM hookwire.event WHERE tenant = 'acme';
 //! ```
 //!
 //! | table | one row for each |
 //! |---|---|
 //! | `tenant` | customer of the host, with the revision of its webhooks |
-//! | `lane` | webhook, with its queue's state and what is known of its receiver |
-//! | `event` | message, with its payload and what routing decided |
+//! | `lane` | webhook, with the state of its queue and the health of its receiver |
+//! | `event` | message, with its payload and the decision of routing |
 //! | `delivery` | event and webhook |
 //! | `attempt` | request of a delivery |
-//! | `dropped` | backlog that upkeep still has to end |
-//! | `settings` | schema: one row |
+//! | `dropped` | dropped backlog whose deliveries upkeep has yet to end |
+//! | `settings` | schema (one row) |
 //!
-//! A transaction that stays open anywhere in the database, even one that only reads, keeps PostgreSQL from
-//! cleaning up behind the queue: claims slow down while it lasts.
+//! A transaction that stays open anywhere in the database, even one that only reads, keeps PostgreSQL from removing dead
+//! rows of the queue. Claims get slower while it is open.
 
-mod choose;
+mod batch;
 mod claim;
-mod connect;
-mod deliver;
-mod fault;
-mod gather;
-mod hands;
-mod host;
-mod lanes;
+mod connection;
+mod core;
+mod error;
+mod insert;
 mod log;
-mod news;
-mod options;
+mod notifier;
 mod publish;
+mod publish_in;
 mod registry;
 mod route;
 mod rows;
-mod schema;
-mod session;
+mod schedule;
 mod settle;
 mod store;
-mod tls;
-mod turns;
+mod time;
 mod upkeep;
-mod walk;
 
 #[doc(hidden)]
 pub use claim::claim_statements;
-pub use connect::ConnectError;
-pub use host::PublishError;
-pub use options::PostgresOptions;
-pub use schema::migration_sql;
+pub use connection::error::ConnectError;
+pub use connection::options::PostgresOptions;
+pub use connection::schema::migration_sql;
+pub use publish_in::PublishError;
 pub use store::PostgresStore;
 pub use tokio_postgres;
 #[doc(hidden)]

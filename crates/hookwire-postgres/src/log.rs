@@ -1,33 +1,37 @@
+//! The log: events, deliveries, attempts and statistics, as they are read.
+
 use hookwire::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, HookId, MessageId, Page, PageRequest,
-    TenantId, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, HookId, MessageId, Page, TenantId,
 };
 use hookwire::store::{EventRecord, RoutingRecord, Stats, StatsScope};
 use tokio_postgres::Row;
 
-use crate::fault::Fault;
-use crate::publish::receipt;
-use crate::rows::{end_number, end_of, event, event_columns, event_id, message, optional_time, time, whole};
-use crate::session::Sessions;
+use crate::connection::session::Sessions;
+use crate::error::{QueryError, ReadRow};
+use crate::rows::{
+    PENDING, as_i64, end_number, end_of, event, event_columns, event_id, message, optional_time, receipt,
+    receipt_columns, time,
+};
+use crate::time::Millis;
 
 pub(crate) async fn read_event(
     sessions: &Sessions,
     tenant: &TenantId,
     id: &MessageId,
-) -> Result<Option<EventRecord>, Fault> {
+) -> Result<Option<EventRecord>, QueryError> {
     let rows = sessions.rows(EVENT, &[&tenant.as_str(), &id.as_str()]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(EventRecord { event: event(row)?.into(), receipt: receipt(row)?, routing: routing(row)? }))
 }
 
-fn routing(row: &Row) -> Result<RoutingRecord, Fault> {
-    if row.try_get::<_, Option<i64>>("routed_at")?.is_none() {
+fn routing(row: &Row) -> Result<RoutingRecord, QueryError> {
+    if row.read::<Option<Millis>>("routed_at")?.is_none() {
         return Ok(RoutingRecord::Waiting);
     }
-    if let Some(reason) = row.try_get("unroutable")? {
+    if let Some(reason) = row.read("unroutable")? {
         return Ok(RoutingRecord::Unroutable(reason));
     }
-    let skipped: Option<&str> = row.try_get("skipped_doc")?;
+    let skipped: Option<&str> = row.read("skipped_doc")?;
     Ok(RoutingRecord::Routed(skipped.map(serde_json::from_str).transpose()?.unwrap_or_default()))
 }
 
@@ -35,17 +39,17 @@ pub(crate) async fn deliveries(
     sessions: &Sessions,
     tenant: &TenantId,
     query: &DeliveryQuery,
-) -> Result<Page<Delivery>, Fault> {
+) -> Result<Page<Delivery>, QueryError> {
     let limit = query.page.limit();
     let cursor: Option<i64> = query.page.cursor_as()?;
     let hook = query.webhook.map(HookId::get);
     let message = query.message.as_ref().map(MessageId::as_str);
     let state = query.state.map(state_number).transpose()?;
-    let since = query.since.map_or(i64::MIN, Timestamp::as_millis);
+    let since = query.since.map_or(Millis::MIN, Millis::from);
     let before = cursor.unwrap_or(i64::MAX);
     let sql = if message.is_some() { OF_EVENT } else { OF_LANES };
     let rows = sessions
-        .rows(sql, &[&tenant.as_str(), &hook, &message, &state, &since, &before, &whole(limit + 1)])
+        .rows(sql, &[&tenant.as_str(), &hook, &message, &state, &since, &before, &as_i64(limit + 1)])
         .await?;
     let mut items = rows.iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
     let has_more = items.len() > limit;
@@ -54,30 +58,30 @@ pub(crate) async fn deliveries(
     Ok(Page::new(items, next))
 }
 
-/// States as a listing tells them apart.
-fn state_number(state: DeliveryState) -> Result<i16, Fault> {
+/// The number of a state, as listings filter by it.
+fn state_number(state: DeliveryState) -> Result<i16, QueryError> {
     match state {
         DeliveryState::Ended(end) => end_number(end),
-        DeliveryState::Pending => Ok(0),
+        DeliveryState::Pending => Ok(PENDING),
     }
 }
 
-fn delivery(row: &Row) -> Result<Delivery, Fault> {
-    let (state, due_at) = match row.try_get("standing")? {
-        0 => (DeliveryState::Pending, Some(time(row, "due")?)),
+fn delivery(row: &Row) -> Result<Delivery, QueryError> {
+    let (state, due_at) = match row.read("standing")? {
+        PENDING => (DeliveryState::Pending, Some(time(row, "due")?)),
         ended => (DeliveryState::Ended(end_of(ended)?), None),
     };
     Ok(Delivery {
-        id: DeliveryId::new(row.try_get("id")?),
+        id: DeliveryId::new(row.read("id")?),
         message_id: message(row)?,
         event_id: event_id(row)?,
-        hook_id: HookId::new(row.try_get("hook")?),
+        hook_id: HookId::new(row.read("hook")?),
         state,
-        attempts: row.try_get::<_, i32>("attempts")?.unsigned_abs(),
+        attempts: row.read::<i32>("attempts")?.unsigned_abs(),
         created_at: time(row, "created_at")?,
         due_at,
         ended_at: optional_time(row, "over_at")?,
-        origin: row.try_get::<_, Option<i64>>("origin")?.map(DeliveryId::new),
+        origin: row.read::<Option<i64>>("origin")?.map(DeliveryId::new),
     })
 }
 
@@ -85,54 +89,42 @@ pub(crate) async fn attempts(
     sessions: &Sessions,
     tenant: &TenantId,
     id: DeliveryId,
-) -> Result<Option<Vec<Attempt>>, Fault> {
+) -> Result<Option<Vec<Attempt>>, QueryError> {
     let rows = sessions.rows(ATTEMPTS, &[&id.get(), &tenant.as_str()]).await?;
     if rows.is_empty() {
         return Ok(None);
     }
-    let docs = rows.iter().map(|row| Ok(row.try_get::<_, Option<&str>>("doc")?));
-    let docs = docs.collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten();
+    let docs = rows.iter().map(|row| row.read::<Option<&str>>("doc"));
+    let docs = docs.collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
     docs.map(|doc| Ok(serde_json::from_str(doc)?)).collect::<Result<_, _>>().map(Some)
 }
 
-/// Counts along the index of what is pending; what has ended is not looked at.
-pub(crate) async fn stats(sessions: &Sessions, scope: &StatsScope) -> Result<Stats, Fault> {
+/// Counts pending deliveries, along their index. Ended ones are not read.
+pub(crate) async fn stats(sessions: &Sessions, scope: &StatsScope) -> Result<Stats, QueryError> {
     let (tenant, hook) = match scope {
         StatsScope::All => (None, None),
         StatsScope::Tenant(tenant) => (Some(tenant.as_str()), None),
         StatsScope::Webhook(tenant, hook) => (Some(tenant.as_str()), Some(hook.get())),
     };
     let rows = sessions.rows(STATS, &[&tenant, &hook]).await?;
-    let row = rows.first().ok_or_else(|| Fault::corrupt("no answer"))?;
+    let row = rows.first().ok_or_else(|| QueryError::corrupt("no answer"))?;
     let now = time(row, "now")?;
     Ok(Stats {
-        pending: row.try_get::<_, i64>("pending")?.unsigned_abs(),
-        held: row.try_get::<_, i64>("held")?.unsigned_abs(),
+        pending: row.read::<i64>("pending")?.unsigned_abs(),
+        held: row.read::<i64>("held")?.unsigned_abs(),
         oldest_due: optional_time(row, "oldest")?.map(|due| now.since(due)),
     })
-}
-
-pub(crate) async fn tenants(sessions: &Sessions, page: &PageRequest) -> Result<Page<TenantId>, Fault> {
-    let after = page.cursor_as::<TenantId>()?;
-    let after = after.as_ref().map_or("", TenantId::as_str);
-    let rows = sessions.rows(TENANTS, &[&after, &whole(page.limit() + 1)]).await?;
-    let names = rows.iter().map(|row| Ok(row.try_get("name")?));
-    let mut names = names.collect::<Result<Vec<&str>, Fault>>()?;
-    let has_more = names.len() > page.limit();
-    names.truncate(page.limit());
-    let next = names.last().filter(|_| has_more).map(ToString::to_string);
-    // A name that cannot be read was written by hand: there is no such tenant.
-    Ok(Page::new(names.iter().filter_map(|name| TenantId::new(name).ok()).collect(), next))
 }
 
 const EVENT: &str = concat!(
     "SELECT ",
     event_columns!(),
-    ", published_at, targets, coalesce(json_array_length(skipped), 0) AS passed_over, routed_at, \
-     unroutable, skipped::text AS skipped_doc FROM event WHERE tenant = $1 AND message = $2"
+    ", ",
+    receipt_columns!(),
+    ", routed_at, unroutable, skipped::text AS skipped_doc FROM event WHERE tenant = $1 AND message = $2"
 );
 
-/// How deliveries stand, whatever has not been swept yet; to be followed by where they come from.
+/// Lists deliveries with their state, also those of dropped backlogs that upkeep has not ended yet.
 macro_rules! standing {
     ($from:literal) => {
         concat!(
@@ -154,7 +146,7 @@ const OF_EVENT: &str = standing!(
      AND event.tenant = $1 AND event.message = $3 AND delivery.id < $6"
 );
 
-/// Along the index of each lane of the tenant.
+/// Goes along the index of each lane of the tenant.
 const OF_LANES: &str = standing!(
     "lane JOIN delivery ON delivery.lane = lane.id AND lane.tenant = $1 \
      AND ($2::bigint IS NULL OR lane.hook = $2) AND delivery.id < $6 \
@@ -174,20 +166,3 @@ const STATS: &str = "
         ) ON true
     CROSS JOIN LATERAL (SELECT holder IS NOT NULL AND due > now AS is_held,
         delivery.epoch = lane.epoch AS is_present) AS it";
-
-/// Tenants with webhooks or events, those included whose events only wait for routing.
-const TENANTS: &str = "
-    WITH RECURSIVE waiting (name) AS (
-        (SELECT tenant FROM event WHERE routed_at IS NULL AND tenant > $1 ORDER BY tenant LIMIT 1)
-        UNION ALL
-        SELECT (SELECT tenant FROM event WHERE routed_at IS NULL AND tenant > waiting.name
-            ORDER BY tenant LIMIT 1) FROM waiting WHERE waiting.name IS NOT NULL
-    )
-    SELECT name FROM (
-        (SELECT name FROM waiting WHERE name IS NOT NULL LIMIT $2)
-        UNION
-        (SELECT name FROM tenant WHERE name > $1
-            AND (EXISTS (SELECT FROM lane WHERE lane.tenant = tenant.name)
-                OR EXISTS (SELECT FROM event WHERE event.tenant = tenant.name))
-            ORDER BY name LIMIT $2)
-    ) AS listed ORDER BY name LIMIT $2";

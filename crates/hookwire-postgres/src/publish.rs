@@ -1,55 +1,58 @@
+//! Publishes events with their deliveries, and repeats deliveries.
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hookwire::model::{DeliveryId, DeptId, HookId, MessageId, SourceId, TenantId, Timestamp};
+use hookwire::model::{DeliveryId, DeptId, HookId, MessageId, SourceId, TenantId};
 use hookwire::registry::Revision;
 use hookwire::store::{Claim, ClaimRequest, Publication, PublishAnswer, Receipt, Redelivery, StoreErrorKind};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::choose::{Head, Offer};
 use crate::claim;
-use crate::deliver::{self, NewRow, find_lanes};
-use crate::fault::Fault;
-use crate::hands::{Hands, Reserved};
-use crate::lanes;
-use crate::route::enter;
-use crate::rows::{DELETED, Lane, LaneId, event, holder_bytes, small};
-use crate::session::{Tx, Work};
+use crate::connection::session::{Operation, Tx};
+use crate::error::{QueryError, ReadRow};
+use crate::insert::{self, NewDelivery, find_lanes};
+use crate::registry::ensure_tenant;
+use crate::rows::{DELETED, Lane, LaneId, as_i32, event, holder_bytes, message, receipt, receipt_columns};
+use crate::schedule::holders::{Holders, Reservation};
+use crate::schedule::lanes::{self, EarliestDue};
+use crate::schedule::select::{Head, LaneHeads};
+use crate::time::Millis;
 
-/// Writes some of one tenant's events with their deliveries.
+/// Writes events of one tenant with their deliveries.
 pub(crate) struct Publish {
     pub(crate) tenant: TenantId,
     pub(crate) items: Vec<Arc<Publication>>,
     pub(crate) hold: Option<ClaimRequest>,
-    pub(crate) hands: Arc<Hands>,
+    pub(crate) holders: Arc<Holders>,
 }
 
-/// An answer for each item, and what was claimed on the way.
+/// The answer for each item, and the deliveries that are held for the publisher.
 pub(crate) struct Written {
     pub(crate) answers: Vec<PublishAnswer>,
     pub(crate) held: Vec<Claim>,
-    pub(crate) reserved: Option<Reserved>,
+    pub(crate) reservation: Option<Reservation>,
 }
 
-/// An event of the past: its digest, and what was written for it.
+/// Events that are there already: the digest and the receipt of each.
 type Known = HashMap<MessageId, ([u8; 32], Receipt)>;
 
-/// An item that is being written: its number among the items, and its event.
-struct Fresh<'a> {
+/// An event that was inserted: its number among the items, and its row.
+struct NewEvent<'a> {
     number: usize,
     item: &'a Publication,
     seq: i64,
 }
 
 #[async_trait]
-impl Work for Publish {
-    type Done = Written;
+impl Operation for Publish {
+    type Output = Written;
 
-    async fn on(&self, tx: &Tx<'_>) -> Result<Written, Fault> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<Written, QueryError> {
         lanes::hold_registry(tx, &self.tenant).await?;
-        let (revision, now) = self.enter(tx).await?;
+        let (revision, now) = self.begin(tx).await?;
         let mut known = self.known(tx).await?;
         let hooks = self.items.iter().flat_map(|item| item.routing.targets.iter().copied());
         let by_hook = find_lanes(tx, &self.tenant, hooks).await?;
@@ -57,14 +60,14 @@ impl Work for Publish {
             self.items.iter().map(|item| judge(item, &known, revision, &by_hook)).collect();
         let mut fresh = self.insert(tx, &answers, now).await?;
         fresh.sort_unstable_by_key(|it| it.number);
-        let (held, reserved) = self.deliver(tx, &fresh, &by_hook, now).await?;
+        let (held, reservation) = self.deliver(tx, &fresh, &by_hook, now).await?;
         for it in &fresh {
             let receipt = receipt_of(it.item, now);
             answers[it.number] = Some(PublishAnswer::Stored(receipt));
             known.insert(it.item.event.message_id.clone(), (it.item.digest, receipt));
         }
         if answers.iter().any(Option::is_none) {
-            // Of the same id as another of these items, or as one that came in just before it.
+            // Their ids are those of other items here, or of events that were inserted just before.
             known.extend(self.known(tx).await?);
         }
         let answer = |(item, answer): (&Arc<Publication>, Option<PublishAnswer>)| {
@@ -73,37 +76,37 @@ impl Work for Publish {
                 .unwrap_or_else(|| StoreErrorKind::Unavailable.into())
         };
         let answers = self.items.iter().zip(answers).map(answer).collect();
-        Ok(Written { answers, held, reserved })
+        Ok(Written { answers, held, reservation })
     }
 }
 
 impl Publish {
-    /// The revision of the registry, and the time.
-    async fn enter(&self, tx: &Tx<'_>) -> Result<(Revision, i64), Fault> {
+    /// Reads the revision of the registry and the clock, and makes sure that the tenant has a row.
+    async fn begin(&self, tx: &Tx<'_>) -> Result<(Revision, Millis), QueryError> {
         const SELECT: &str = "SELECT clock_ms() AS now, (SELECT revision FROM tenant WHERE name = $1)";
         let row = tx.first(SELECT, &[&self.tenant.as_str()]).await?;
-        let row = row.ok_or_else(|| Fault::corrupt("no time"))?;
-        let revision: Option<i64> = row.try_get("revision")?;
+        let row = row.ok_or_else(|| QueryError::corrupt("no time"))?;
+        let revision: Option<i64> = row.read("revision")?;
         if revision.is_none() {
-            enter(tx, &self.tenant).await?;
+            ensure_tenant(tx, &self.tenant).await?;
         }
-        Ok((Revision::new(revision.unwrap_or_default().unsigned_abs()), row.try_get("now")?))
+        Ok((Revision::new(revision.unwrap_or_default().unsigned_abs()), row.read("now")?))
     }
 
-    async fn known(&self, tx: &Tx<'_>) -> Result<Known, Fault> {
+    async fn known(&self, tx: &Tx<'_>) -> Result<Known, QueryError> {
         let messages: Vec<&str> = self.items.iter().map(|item| item.event.message_id.as_str()).collect();
         let rows = tx.rows(KNOWN, &[&self.tenant.as_str(), &messages]).await?;
         rows.iter().map(read_known).collect()
     }
 
-    /// Writes the events of items that have no answer yet, in the order of their ids, so that nobody who
-    /// writes the same waits crosswise. Those that somebody else has written meanwhile are left out.
+    /// Inserts the events of items that have no answer yet, in the order of their ids, so that publishers of the same ids
+    /// do not deadlock. An event that somebody else has inserted meanwhile is left out.
     async fn insert<'a>(
         &'a self,
         tx: &Tx<'_>,
         answers: &[Option<PublishAnswer>],
-        now: i64,
-    ) -> Result<Vec<Fresh<'a>>, Fault> {
+        now: Millis,
+    ) -> Result<Vec<NewEvent<'a>>, QueryError> {
         let mut first: HashMap<&str, (usize, &Publication)> = HashMap::new();
         for (number, item) in self.items.iter().enumerate().filter(|(number, _)| answers[*number].is_none()) {
             first.entry(item.event.message_id.as_str()).or_insert((number, item));
@@ -115,69 +118,73 @@ impl Publish {
         let rows = insert_events(tx, &self.tenant, items, now).await?;
         let fresh = rows.iter().map(|row| {
             let (number, item) = first
-                .get(row.try_get::<_, &str>("message")?)
-                .ok_or_else(|| Fault::corrupt("an event that nobody wrote"))?;
-            Ok(Fresh { number: *number, item, seq: row.try_get("seq")? })
+                .get(row.read::<&str>("message")?)
+                .ok_or_else(|| QueryError::corrupt("an event that nobody wrote"))?;
+            Ok(NewEvent { number: *number, item, seq: row.read("seq")? })
         });
         fresh.collect()
     }
 
-    /// Writes the deliveries of new events: on idle lanes held for the publisher's dispatcher, if it is
-    /// there.
+    /// Inserts the deliveries of new events. On idle lanes they are held for the publisher's dispatcher, if it has one.
     async fn deliver(
         &self,
         tx: &Tx<'_>,
-        fresh: &[Fresh<'_>],
+        fresh: &[NewEvent<'_>],
         by_hook: &HashMap<HookId, LaneId>,
-        now: i64,
-    ) -> Result<(Vec<Claim>, Option<Reserved>), Fault> {
+        now: Millis,
+    ) -> Result<(Vec<Claim>, Option<Reservation>), QueryError> {
         let targets = fresh.iter().flat_map(|it| &it.item.routing.targets);
         let wanted: HashSet<LaneId> = targets.filter_map(|hook| by_hook.get(hook)).copied().collect();
         let locked = lanes::lock(tx, &wanted.into_iter().collect::<Vec<_>>()).await?;
         let mut rows = new_rows(tx, fresh, &locked, now).await?;
-        let (held, reserved) = match &self.hold {
+        let (held, reservation) = match &self.hold {
             Some(request) => self.hold(request, fresh, &locked, &mut rows, now)?,
             None => (Vec::new(), None),
         };
-        deliver::insert(tx, &rows, now).await?;
+        insert::insert(tx, &rows, now).await?;
         let touched: Vec<LaneId> = locked.iter().map(|lane| lane.id).collect();
-        lanes::refresh(tx, &touched, now, now).await?;
-        Ok((held, reserved))
+        lanes::refresh(tx, &touched, now, EarliestDue::At(now)).await?;
+        Ok((held, reservation))
     }
 
-    /// Claims new rows before they are written. What would overtake others, or take more than the holder
-    /// has room for, is not held.
+    /// Claims new deliveries before they are inserted. One that would overtake others, or for which the holder has no room,
+    /// is not held.
     fn hold(
         &self,
         request: &ClaimRequest,
-        fresh: &[Fresh<'_>],
+        fresh: &[NewEvent<'_>],
         lanes: &[Lane],
-        rows: &mut [NewRow],
-        now: i64,
-    ) -> Result<(Vec<Claim>, Option<Reserved>), Fault> {
-        let offer = |lane: &Lane| Offer { heads: heads_of(lane, rows, now), ..Offer::of(lane) };
-        let offers: Vec<Offer> = lanes.iter().map(offer).collect();
-        let (choice, reserved) = claim::reserve(&self.hands, request, &offers, now);
-        let chosen: HashSet<i64> = choice.taken.iter().map(|(_, head)| head.id).collect();
-        let until = Timestamp::from_millis(now).plus(request.lease).as_millis();
+        rows: &mut [NewDelivery],
+        now: Millis,
+    ) -> Result<(Vec<Claim>, Option<Reservation>), QueryError> {
+        let candidate = |lane: &Lane| LaneHeads { heads: heads_of(lane, rows, now), ..LaneHeads::of(lane) };
+        let candidates: Vec<LaneHeads> = lanes.iter().map(candidate).collect();
+        let (selection, reservation) = claim::reserve(&self.holders, request, &candidates, now);
+        let chosen: HashSet<i64> = selection.taken.iter().map(|(_, head)| head.id).collect();
+        let until = now.plus(request.lease);
         for row in rows.iter_mut().filter(|row| chosen.contains(&row.id)) {
             (row.due, row.holder) = (until, Some(holder_bytes(request.holder)));
         }
         let events = fresh.iter().map(|it| (it.seq, Arc::new(it.item.event.clone()))).collect();
-        Ok((claim::claims(lanes, &choice.taken, &events)?, Some(reserved)))
+        Ok((claim::claims(lanes, &selection.taken, &events)?, Some(reservation)))
     }
 }
 
-/// A row for each event and lane, in the order of the events.
-async fn new_rows(tx: &Tx<'_>, fresh: &[Fresh<'_>], lanes: &[Lane], now: i64) -> Result<Vec<NewRow>, Fault> {
+/// Creates a delivery for each event and lane, in the order of the events.
+async fn new_rows(
+    tx: &Tx<'_>,
+    fresh: &[NewEvent<'_>],
+    lanes: &[Lane],
+    now: Millis,
+) -> Result<Vec<NewDelivery>, QueryError> {
     let by_hook: HashMap<HookId, &Lane> = lanes.iter().map(|lane| (lane.hook, lane)).collect();
     let targets = fresh.iter().flat_map(|it| {
         let lanes = it.item.routing.targets.iter().filter_map(|hook| by_hook.get(hook));
         lanes.map(move |lane| (it, *lane))
     });
     let targets: Vec<_> = targets.collect();
-    let ids = deliver::draw_ids(tx, targets.len()).await?;
-    let row = |((it, lane), id): (&(&Fresh<'_>, &Lane), i64)| NewRow {
+    let ids = insert::draw_ids(tx, targets.len()).await?;
+    let row = |((it, lane), id): (&(&NewEvent<'_>, &Lane), i64)| NewDelivery {
         id,
         lane: lane.id,
         epoch: lane.epoch,
@@ -186,21 +193,22 @@ async fn new_rows(tx: &Tx<'_>, fresh: &[Fresh<'_>], lanes: &[Lane], now: i64) ->
         bytes: it.item.event.payload.get().len(),
         due: now,
         holder: None,
-        expires: Timestamp::from_millis(now).plus(it.item.expires).as_millis(),
+        expires: now.plus(it.item.expires),
     };
     Ok(targets.iter().zip(ids).map(row).collect())
 }
 
-/// What is new in a lane, if nothing else waits there.
-fn heads_of(lane: &Lane, rows: &[NewRow], now: i64) -> Vec<Head> {
+/// Returns the new deliveries of a lane, if nothing else waits there.
+fn heads_of(lane: &Lane, rows: &[NewDelivery], now: Millis) -> Vec<Head> {
     if !lane.is_enabled() || !lane.is_idle(now) {
         return Vec::new();
     }
-    let head = |row: &NewRow| Head { id: row.id, event: row.event, fence: 0, attempts: 0, bytes: row.bytes };
+    let head =
+        |row: &NewDelivery| Head { id: row.id, event: row.event, fence: 0, attempts: 0, bytes: row.bytes };
     rows.iter().filter(|row| row.lane == lane.id).map(head).collect()
 }
 
-/// What can be said of an item before it is written; `None` of one that is to be written.
+/// Judges an item before it is inserted. `None` if it is to be inserted.
 fn judge(
     item: &Publication,
     known: &Known,
@@ -223,39 +231,30 @@ fn known_before(item: &Publication, known: &Known) -> Option<PublishAnswer> {
     Some(if is_same { PublishAnswer::Duplicate(*receipt) } else { PublishAnswer::IdReused })
 }
 
-fn receipt_of(item: &Publication, now: i64) -> Receipt {
+fn receipt_of(item: &Publication, now: Millis) -> Receipt {
     Receipt {
-        published_at: Timestamp::from_millis(now),
+        published_at: now.timestamp(),
         targets: item.routing.targets.len(),
         skipped: item.routing.skipped.len(),
     }
 }
 
-/// What was written through the function has no digest yet, and is read whole.
-fn read_known(row: &Row) -> Result<(MessageId, ([u8; 32], Receipt)), Fault> {
-    let digest = match row.try_get::<_, Option<&[u8]>>("digest")? {
-        Some(digest) => digest.try_into().map_err(Fault::corrupt)?,
+/// Reads an event that is there. One that the function `publish` wrote has no digest yet, so it is read whole.
+fn read_known(row: &Row) -> Result<(MessageId, ([u8; 32], Receipt)), QueryError> {
+    let digest = match row.read::<Option<&[u8]>>("digest")? {
+        Some(digest) => digest.try_into().map_err(QueryError::corrupt)?,
         None => event(row)?.digest(),
     };
-    Ok((crate::rows::message(row)?, (digest, receipt(row)?)))
+    Ok((message(row)?, (digest, receipt(row)?)))
 }
 
-/// Reads `published_at`, `targets` and `passed_over`.
-pub(crate) fn receipt(row: &Row) -> Result<Receipt, Fault> {
-    Ok(Receipt {
-        published_at: crate::rows::time(row, "published_at")?,
-        targets: usize::try_from(row.try_get::<_, i32>("targets")?)?,
-        skipped: usize::try_from(row.try_get::<_, i32>("passed_over")?)?,
-    })
-}
-
-/// Writes events, column by column, and gives the rows of those that nobody has written before.
+/// Inserts events, and returns the rows of those that were not there before.
 async fn insert_events(
     tx: &Tx<'_>,
     tenant: &TenantId,
     items: Vec<&Publication>,
-    now: i64,
-) -> Result<Vec<Row>, Fault> {
+    now: Millis,
+) -> Result<Vec<Row>, QueryError> {
     let events = || items.iter().map(|item| &item.event);
     let messages: Vec<_> = events().map(|event| event.message_id.as_str()).collect();
     let event_ids: Vec<_> = events().map(|event| i64::from(event.event_id.get())).collect();
@@ -265,7 +264,7 @@ async fn insert_events(
     let actors: Vec<_> = events().map(|event| event.actor.as_deref()).collect();
     let payloads: Vec<_> = events().map(|event| event.payload.get()).collect();
     let digests: Vec<_> = items.iter().map(|item| &item.digest[..]).collect();
-    let targets: Vec<_> = items.iter().map(|item| small(item.routing.targets.len())).collect();
+    let targets: Vec<_> = items.iter().map(|item| as_i32(item.routing.targets.len())).collect();
     let skipped = items.iter().map(|item| serde_json::to_string(&item.routing.skipped));
     let skipped = skipped.collect::<Result<Vec<_>, _>>()?;
     let params: [&(dyn ToSql + Sync); 12] = [
@@ -285,13 +284,13 @@ async fn insert_events(
     tx.rows(INSERT, &params).await
 }
 
-/// Makes new deliveries of old ones.
+/// Repeats deliveries of one tenant.
 pub(crate) struct Redeliver {
     pub(crate) tenant: TenantId,
     pub(crate) items: Vec<Redelivery>,
 }
 
-/// A delivery of which there is to be another.
+/// A delivery that is to be repeated.
 struct Origin {
     lane: LaneId,
     event: i64,
@@ -299,10 +298,10 @@ struct Origin {
 }
 
 #[async_trait]
-impl Work for Redeliver {
-    type Done = Vec<Option<DeliveryId>>;
+impl Operation for Redeliver {
+    type Output = Vec<Option<DeliveryId>>;
 
-    async fn on(&self, tx: &Tx<'_>) -> Result<Vec<Option<DeliveryId>>, Fault> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<Vec<Option<DeliveryId>>, QueryError> {
         let mut origins = self.origins(tx).await?;
         let wanted: HashSet<LaneId> = origins.values().map(|origin| origin.lane).collect();
         let mut locked = lanes::lock(tx, &wanted.into_iter().collect::<Vec<_>>()).await?;
@@ -311,36 +310,39 @@ impl Work for Redeliver {
         let kept = keep_events(tx, origins.values().map(|origin| origin.event).collect()).await?;
         origins.retain(|_, origin| lanes.contains_key(&origin.lane) && kept.contains(&origin.event));
         let now = tx.now().await?;
-        let mut ids = deliver::draw_ids(tx, self.items.len()).await?.into_iter();
+        let mut ids = insert::draw_ids(tx, self.items.len()).await?.into_iter();
         let (mut rows, mut answers) = (Vec::new(), Vec::new());
         for item in &self.items {
             let origin = origins.get(&item.origin.get());
-            let row = origin.zip(ids.next()).map(|(it, id)| again(item, it, lanes[&it.lane], (id, now)));
+            let row = origin.zip(ids.next()).map(|(it, id)| repeated(item, it, lanes[&it.lane], (id, now)));
             answers.push(row.as_ref().map(|row| DeliveryId::new(row.id)));
             rows.extend(row);
         }
-        deliver::insert(tx, &rows, now).await?;
+        insert::insert(tx, &rows, now).await?;
         let touched: Vec<LaneId> = locked.iter().map(|lane| lane.id).collect();
-        lanes::refresh(tx, &touched, now, now).await?;
+        lanes::refresh(tx, &touched, now, EarliestDue::At(now)).await?;
         Ok(answers)
     }
 }
 
 impl Redeliver {
-    async fn origins(&self, tx: &Tx<'_>) -> Result<HashMap<i64, Origin>, Fault> {
+    async fn origins(&self, tx: &Tx<'_>) -> Result<HashMap<i64, Origin>, QueryError> {
         let ids: Vec<i64> = self.items.iter().map(|item| item.origin.get()).collect();
         let rows = tx.rows(ORIGINS, &[&self.tenant.as_str(), &ids]).await?;
         let read = |row: &Row| {
-            let (lane, event) = (row.try_get("lane")?, row.try_get("event")?);
-            let bytes = usize::try_from(row.try_get::<_, i32>("bytes")?)?;
-            Ok((row.try_get("id")?, Origin { lane, event, bytes }))
+            let origin = Origin {
+                lane: row.read("lane")?,
+                event: row.read("event")?,
+                bytes: usize::try_from(row.read::<i32>("bytes")?)?,
+            };
+            Ok((row.read("id")?, origin))
         };
         rows.iter().map(read).collect()
     }
 }
 
-fn again(item: &Redelivery, origin: &Origin, lane: &Lane, (id, now): (i64, i64)) -> NewRow {
-    NewRow {
+fn repeated(item: &Redelivery, origin: &Origin, lane: &Lane, (id, now): (i64, Millis)) -> NewDelivery {
+    NewDelivery {
         id,
         lane: lane.id,
         epoch: lane.epoch,
@@ -349,20 +351,21 @@ fn again(item: &Redelivery, origin: &Origin, lane: &Lane, (id, now): (i64, i64))
         bytes: origin.bytes,
         due: now,
         holder: None,
-        expires: Timestamp::from_millis(now).plus(item.expires).as_millis(),
+        expires: now.plus(item.expires),
     }
 }
 
-/// Those of the events that are still there, and stay until the transaction ends.
-async fn keep_events(tx: &Tx<'_>, events: Vec<i64>) -> Result<HashSet<i64>, Fault> {
+/// Locks events that are still there until the transaction ends, and returns them.
+async fn keep_events(tx: &Tx<'_>, events: Vec<i64>) -> Result<HashSet<i64>, QueryError> {
     const KEEP: &str = "SELECT seq FROM event WHERE seq = ANY ($1) ORDER BY seq FOR SHARE";
     let rows = tx.rows(KEEP, &[&events]).await?;
-    rows.iter().map(|row| Ok(row.try_get("seq")?)).collect()
+    rows.iter().map(|row| row.read("seq")).collect()
 }
 
 const KNOWN: &str = concat!(
-    "SELECT event.message, digest, published_at, targets, ",
-    "coalesce(json_array_length(skipped), 0) AS passed_over, event.event_id, event.time, ",
+    "SELECT event.message, digest, ",
+    receipt_columns!(),
+    ", event.event_id, event.time, ",
     "event.department, event.source, event.actor, ",
     "CASE WHEN digest IS NULL THEN event.payload END AS payload ",
     "FROM event WHERE tenant = $1 AND message = ANY ($2)"

@@ -1,26 +1,49 @@
+//! Registries of tenants: their webhooks, and the changes of these.
+
 use async_trait::async_trait;
 use hookwire::delivery::Health;
-use hookwire::model::{HookId, TenantId};
+use hookwire::model::{HookId, Page, PageRequest, TenantId};
 use hookwire::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 
-use crate::fault::Fault;
-use crate::lanes::{self, NOTHING};
-use crate::route::enter;
-use crate::rows::{DELETED, DISABLED, ENABLED, Lane, LaneId, class_number, registered, version_number};
-use crate::session::{Sessions, Tx, Work};
+use crate::connection::session::{Operation, Sessions, Tx};
+use crate::error::{QueryError, ReadRow};
+use crate::rows::{
+    DELETED, DISABLED, ENABLED, Lane, LaneId, as_i64, class_number, registered, version_number,
+};
+use crate::schedule::lanes::{self, EarliestDue};
+use crate::time::Millis;
 
-/// Reads a registry as it is at one moment.
-pub(crate) async fn read(sessions: &Sessions, tenant: &TenantId) -> Result<Registry, Fault> {
+/// Reads a registry by one statement, so that it is consistent.
+pub(crate) async fn read(sessions: &Sessions, tenant: &TenantId) -> Result<Registry, QueryError> {
     let rows = sessions.rows(READ, &[&tenant.as_str()]).await?;
     let Some(first) = rows.first() else { return Ok(Registry::default()) };
-    let revision = Revision::new(first.try_get::<_, i64>("revision")?.unsigned_abs());
-    let next_hook_id = HookId::new(first.try_get("next_hook")?);
-    let there = rows.iter().filter(|row| row.try_get::<_, Option<i64>>("hook").is_ok_and(|it| it.is_some()));
+    let revision = Revision::new(first.read::<i64>("revision")?.unsigned_abs());
+    let next_hook_id = HookId::new(first.read("next_hook")?);
+    let there = rows.iter().filter(|row| row.read::<Option<i64>>("hook").is_ok_and(|it| it.is_some()));
     let webhooks = there.map(registered).collect::<Result<_, _>>()?;
     Ok(Registry { revision, next_hook_id, webhooks })
 }
 
-/// Applies a change; `None` when the registry is not as the change expects it.
+/// Lists the tenants that have webhooks or events.
+pub(crate) async fn tenants(sessions: &Sessions, page: &PageRequest) -> Result<Page<TenantId>, QueryError> {
+    let after = page.cursor_as::<TenantId>()?;
+    let after = after.as_ref().map_or("", TenantId::as_str);
+    let rows = sessions.rows(TENANTS, &[&after, &as_i64(page.limit() + 1)]).await?;
+    let mut names = rows.iter().map(|row| row.read("name")).collect::<Result<Vec<&str>, _>>()?;
+    let has_more = names.len() > page.limit();
+    names.truncate(page.limit());
+    let next = names.last().filter(|_| has_more).map(ToString::to_string);
+    // An invalid name was written by hand: no tenant can have it.
+    Ok(Page::new(names.iter().filter_map(|name| TenantId::new(name).ok()).collect(), next))
+}
+
+/// Creates the row of a tenant, unless it is there.
+pub(crate) async fn ensure_tenant(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), QueryError> {
+    const INSERT: &str = "INSERT INTO tenant (name) VALUES ($1) ON CONFLICT DO NOTHING";
+    tx.run(INSERT, &[&tenant.as_str()]).await.map(drop)
+}
+
+/// Applies a change, and returns the new revision. `None` if the registry is not at the expected one.
 pub(crate) struct Commit {
     pub(crate) tenant: TenantId,
     pub(crate) expected: Revision,
@@ -28,19 +51,19 @@ pub(crate) struct Commit {
 }
 
 #[async_trait]
-impl Work for Commit {
-    type Done = Option<Revision>;
+impl Operation for Commit {
+    type Output = Option<Revision>;
 
-    async fn on(&self, tx: &Tx<'_>) -> Result<Option<Revision>, Fault> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<Option<Revision>, QueryError> {
         lanes::take_registry(tx, &self.tenant).await?;
-        enter(tx, &self.tenant).await?;
+        ensure_tenant(tx, &self.tenant).await?;
         let row = tx.first(TENANT, &[&self.tenant.as_str()]).await?;
-        let row = row.ok_or_else(|| Fault::corrupt("a tenant that has gone"))?;
-        let revision = Revision::new(row.try_get::<_, i64>("revision")?.unsigned_abs());
+        let row = row.ok_or_else(|| QueryError::corrupt("a tenant that has gone"))?;
+        let revision = Revision::new(row.read::<i64>("revision")?.unsigned_abs());
         if revision != self.expected {
             return Ok(None);
         }
-        let next_hook = HookId::new(row.try_get("next_hook")?);
+        let next_hook = HookId::new(row.read("next_hook")?);
         let applied = match &self.change {
             RegistryChange::Create(new) if new.hook_id() != next_hook => false,
             RegistryChange::Create(new) => self.create(tx, new).await?,
@@ -56,21 +79,26 @@ impl Work for Commit {
 }
 
 impl Commit {
-    async fn create(&self, tx: &Tx<'_>, new: &RegisteredWebhook) -> Result<bool, Fault> {
+    async fn create(&self, tx: &Tx<'_>, new: &RegisteredWebhook) -> Result<bool, QueryError> {
         tx.run("UPDATE tenant SET next_hook = next_hook + 1 WHERE name = $1", &[&self.tenant.as_str()])
             .await?;
-        let (health, class) = fresh()?;
+        let (health, class) = unknown_health()?;
         let hook = new.hook_id().get();
         let id = tx.first(INSERT, &[&self.tenant.as_str(), &hook, &class, &health]).await?;
-        let id = id.ok_or_else(|| Fault::corrupt("a lane that was not made"))?;
-        write_hook(tx, id.try_get("id")?, new).await?;
+        let id = id.ok_or_else(|| QueryError::corrupt("a lane that was not made"))?;
+        write_hook(tx, id.read("id")?, new).await?;
         Ok(true)
     }
 
-    async fn update(&self, tx: &Tx<'_>, new: &RegisteredWebhook, backlog: Backlog) -> Result<bool, Fault> {
+    async fn update(
+        &self,
+        tx: &Tx<'_>,
+        new: &RegisteredWebhook,
+        backlog: Backlog,
+    ) -> Result<bool, QueryError> {
         let Some(lane) = self.lane(tx, new.hook_id()).await? else { return Ok(false) };
         if lane.registered()?.starts_afresh_as(new) {
-            let (health, class) = fresh()?;
+            let (health, class) = unknown_health()?;
             let forget = "UPDATE lane SET health = $2::text::json, class = $3, \
                 readied = pg_current_xact_id()::text::bigint WHERE id = $1";
             tx.run(forget, &[&lane.id, &health, &class]).await?;
@@ -81,38 +109,42 @@ impl Commit {
         if backlog == Backlog::Drop {
             drop_backlog(tx, lane.id, now).await?;
         }
-        lanes::refresh(tx, &[lane.id], now, NOTHING).await?;
+        lanes::refresh(tx, &[lane.id], now, EarliestDue::Nothing).await?;
         Ok(true)
     }
 
-    async fn delete(&self, tx: &Tx<'_>, hook: HookId) -> Result<bool, Fault> {
+    async fn delete(&self, tx: &Tx<'_>, hook: HookId) -> Result<bool, QueryError> {
         let Some(lane) = self.lane(tx, hook).await? else { return Ok(false) };
-        delete_lane(tx, lane.id).await?;
+        delete_lane(tx, lane.id, tx.now().await?).await?;
         Ok(true)
     }
 
-    /// The lane of a webhook that is not deleted, locked.
-    async fn lane(&self, tx: &Tx<'_>, hook: HookId) -> Result<Option<Lane>, Fault> {
+    /// Locks the lane of a webhook that is not deleted.
+    async fn lane(&self, tx: &Tx<'_>, hook: HookId) -> Result<Option<Lane>, QueryError> {
         const FIND: &str = "SELECT id FROM lane WHERE tenant = $1 AND hook = $2 AND status < 2";
         let Some(row) = tx.first(FIND, &[&self.tenant.as_str(), &hook.get()]).await? else { return Ok(None) };
-        Ok(lanes::lock(tx, &[row.try_get("id")?]).await?.pop())
+        Ok(lanes::lock(tx, &[row.read("id")?]).await?.pop())
     }
 }
 
-/// What is known of a receiver of which nothing is known, and its class.
-fn fresh() -> Result<(String, i16), Fault> {
+/// Returns the health of a receiver of which nothing is known, as JSON, and its class.
+fn unknown_health() -> Result<(String, i16), QueryError> {
     let health = Health::default();
     Ok((serde_json::to_string(&health)?, class_number(health.class())))
 }
 
-/// Makes a new revision of a tenant's registry, which must have been taken.
-pub(crate) async fn revise(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), Fault> {
+/// Counts up the revision of a tenant's registry, which must be locked exclusively.
+pub(crate) async fn revise(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), QueryError> {
     let revise = "UPDATE tenant SET revision = revision + 1 WHERE name = $1";
     tx.run(revise, &[&tenant.as_str()]).await.map(drop)
 }
 
-/// Writes a webhook down as it is now.
-pub(crate) async fn write_hook(tx: &Tx<'_>, lane: LaneId, hook: &RegisteredWebhook) -> Result<(), Fault> {
+/// Writes a webhook to its lane.
+pub(crate) async fn write_hook(
+    tx: &Tx<'_>,
+    lane: LaneId,
+    hook: &RegisteredWebhook,
+) -> Result<(), QueryError> {
     let status = if hook.webhook.status().is_enabled() { ENABLED } else { DISABLED };
     let webhook = serde_json::to_string(&hook.webhook)?;
     let options = serde_json::to_string(&hook.options)?;
@@ -121,19 +153,19 @@ pub(crate) async fn write_hook(tx: &Tx<'_>, lane: LaneId, hook: &RegisteredWebho
     tx.run(WRITE, &[&lane, &status, &version, &webhook, &options, &disabled, &secrets]).await.map(drop)
 }
 
-/// Deletes a webhook with its secrets. The lane stays while the log tells of it.
-pub(crate) async fn delete_lane(tx: &Tx<'_>, lane: LaneId) -> Result<(), Fault> {
+/// Deletes a webhook with its secrets. The lane stays as long as the log has deliveries of it.
+pub(crate) async fn delete_lane(tx: &Tx<'_>, lane: LaneId, now: Millis) -> Result<(), QueryError> {
     const DELETE: &str = "UPDATE lane SET status = $2, webhook = NULL, options = NULL, disabled = NULL, \
         secrets = NULL WHERE id = $1";
     tx.run(DELETE, &[&lane, &DELETED]).await?;
-    let now = tx.now().await?;
     drop_backlog(tx, lane, now).await?;
-    lanes::refresh(tx, &[lane], now, NOTHING).await?;
+    lanes::refresh(tx, &[lane], now, EarliestDue::Nothing).await?;
     forget_lanes(tx, &[lane]).await
 }
 
-/// Costs the same whatever the backlog: a new epoch begins, and upkeep ends what is left of the old.
-async fn drop_backlog(tx: &Tx<'_>, lane: LaneId, now: i64) -> Result<(), Fault> {
+/// Drops the backlog of a lane, at the same cost whatever its size: a new epoch begins, and upkeep ends the deliveries of
+/// the old one later.
+async fn drop_backlog(tx: &Tx<'_>, lane: LaneId, now: Millis) -> Result<(), QueryError> {
     const BEGIN: &str = "UPDATE lane SET epoch = epoch + 1, epoch_at = $2, floor = NULL WHERE id = $1";
     const LEAVE: &str = "INSERT INTO dropped (lane, below) SELECT id, epoch FROM lane WHERE id = $1 \
         ON CONFLICT (lane) DO UPDATE SET below = excluded.below";
@@ -141,8 +173,8 @@ async fn drop_backlog(tx: &Tx<'_>, lane: LaneId, now: i64) -> Result<(), Fault> 
     tx.run(LEAVE, &[&lane]).await.map(drop)
 }
 
-/// Forgets deleted lanes of which the log tells nothing.
-pub(crate) async fn forget_lanes(tx: &Tx<'_>, lanes: &[LaneId]) -> Result<(), Fault> {
+/// Removes deleted lanes of which the log has no delivery.
+pub(crate) async fn forget_lanes(tx: &Tx<'_>, lanes: &[LaneId]) -> Result<(), QueryError> {
     const FORGET: &str = "WITH gone AS (DELETE FROM lane WHERE id = ANY ($1) AND status = 2 \
         AND NOT EXISTS (SELECT FROM delivery WHERE delivery.lane = lane.id) RETURNING id) \
         DELETE FROM dropped USING gone WHERE dropped.lane = gone.id";
@@ -161,3 +193,20 @@ const INSERT: &str = "INSERT INTO lane (tenant, hook, status, class, health, ver
 
 const WRITE: &str = "UPDATE lane SET status = $2, version = $3, webhook = $4::text::json, \
     options = $5::text::json, disabled = $6::text::json, secrets = $7 WHERE id = $1";
+
+/// Includes tenants that have nothing but events which wait for routing.
+const TENANTS: &str = "
+    WITH RECURSIVE waiting (name) AS (
+        (SELECT tenant FROM event WHERE routed_at IS NULL AND tenant > $1 ORDER BY tenant LIMIT 1)
+        UNION ALL
+        SELECT (SELECT tenant FROM event WHERE routed_at IS NULL AND tenant > waiting.name
+            ORDER BY tenant LIMIT 1) FROM waiting WHERE waiting.name IS NOT NULL
+    )
+    SELECT name FROM (
+        (SELECT name FROM waiting WHERE name IS NOT NULL LIMIT $2)
+        UNION
+        (SELECT name FROM tenant WHERE name > $1
+            AND (EXISTS (SELECT FROM lane WHERE lane.tenant = tenant.name)
+                OR EXISTS (SELECT FROM event WHERE event.tenant = tenant.name))
+            ORDER BY name LIMIT $2)
+    ) AS listed ORDER BY name LIMIT $2";

@@ -1,47 +1,51 @@
+//! Routing of events that the function `publish` wrote, and the routing lease of a tenant.
+
 use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hookwire::model::{TenantId, Timestamp};
+use hookwire::model::TenantId;
 use hookwire::registry::Revision;
 use hookwire::store::{ClaimRequest, RouteAnswer, Routed, Routing, StoreError, Unrouted};
 use tokio_postgres::Row;
 
-use crate::deliver::{self, Fresh};
-use crate::fault::Fault;
-use crate::lanes;
-use crate::rows::{event, event_columns, fence_number, fence_of, holder_bytes, message, small, whole};
-use crate::session::{Tx, Work};
+use crate::connection::session::{Operation, Tx};
+use crate::error::{QueryError, ReadRow};
+use crate::insert::{self, RoutedEvent};
+use crate::registry::ensure_tenant;
+use crate::rows::{as_i32, as_i64, event, event_columns, fence_number, fence_of, holder_bytes, message};
+use crate::schedule::lanes;
+use crate::time::Millis;
 
-/// Hands out the oldest unrouted events of each tenant for which nobody else is routing.
+/// Acquires the routing leases of tenants that have unrouted events, and returns the oldest of these events.
 pub(crate) struct TakeUnrouted(pub(crate) ClaimRequest);
 
-/// Writes the deliveries of one tenant's events that were handed out.
+/// Writes what routing decided of one tenant's events, under its routing lease.
 pub(crate) struct Route {
     pub(crate) tenant: TenantId,
     pub(crate) items: Vec<Arc<Routed>>,
 }
 
 #[async_trait]
-impl Work for TakeUnrouted {
-    type Done = Vec<Unrouted>;
+impl Operation for TakeUnrouted {
+    type Output = Vec<Unrouted>;
 
-    async fn on(&self, tx: &Tx<'_>) -> Result<Vec<Unrouted>, Fault> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<Vec<Unrouted>, QueryError> {
         let request = &self.0;
         let now = tx.now().await?;
-        let mut given = Vec::new();
-        for row in tx.rows(WAITING, &[&now, &whole(request.limit)]).await? {
-            let room = request.limit.saturating_sub(given.len());
+        let mut taken = Vec::new();
+        for row in tx.rows(WAITING, &[&now, &as_i64(request.limit)]).await? {
+            let room = request.limit.saturating_sub(taken.len());
             if room == 0 {
                 break;
             }
-            let name: &str = row.try_get("tenant")?;
+            let name: &str = row.read("tenant")?;
             match TenantId::new(name) {
-                Ok(tenant) => given.extend(self.take_of(tx, &tenant, room, now).await?),
-                Err(error) => refuse_all(tx, name, &error.to_string(), now, request.limit).await?,
+                Ok(tenant) => taken.extend(self.take_of(tx, &tenant, room, now).await?),
+                Err(error) => set_all_aside(tx, name, &error.to_string(), now, request.limit).await?,
             }
         }
-        Ok(given)
+        Ok(taken)
     }
 }
 
@@ -51,66 +55,81 @@ impl TakeUnrouted {
         tx: &Tx<'_>,
         tenant: &TenantId,
         room: usize,
-        now: i64,
-    ) -> Result<Vec<Unrouted>, Fault> {
-        enter(tx, tenant).await?;
-        if tx.first(FREE, &[&tenant.as_str(), &now]).await?.is_none() {
+        now: Millis,
+    ) -> Result<Vec<Unrouted>, QueryError> {
+        ensure_tenant(tx, tenant).await?;
+        if tx.first(LOCK_IF_FREE, &[&tenant.as_str(), &now]).await?.is_none() {
             return Ok(Vec::new());
         }
-        let until = Timestamp::from_millis(now).plus(self.0.lease).as_millis();
-        let row = tx.first(APPOINT, &[&tenant.as_str(), &holder_bytes(self.0.holder), &until]).await?;
-        let row = row.ok_or_else(|| Fault::corrupt("events of a tenant that is not there"))?;
-        let fence = fence_of(row.try_get("router_fence")?);
-        let mut given = Vec::new();
-        for row in tx.rows(OLDEST, &[&tenant.as_str(), &whole(room)]).await? {
+        let until = now.plus(self.0.lease);
+        let row = tx
+            .first(ACQUIRE_ROUTING_LEASE, &[&tenant.as_str(), &holder_bytes(self.0.holder), &until])
+            .await?;
+        let row = row.ok_or_else(|| QueryError::corrupt("events of a tenant that is not there"))?;
+        let fence = fence_of(row.read("router_fence")?);
+        let mut taken = Vec::new();
+        for row in tx.rows(OLDEST, &[&tenant.as_str(), &as_i64(room)]).await? {
             match event(&row) {
-                Ok(event) => given.push(Unrouted { tenant: tenant.clone(), event, fence }),
-                // Whoever wrote it did not go through the function. It must not stop those behind it.
-                Err(fault) => refuse(tx, &row, fault, now).await?,
+                Ok(event) => taken.push(Unrouted { tenant: tenant.clone(), event, fence }),
+                // Somebody wrote it without the function. It must not stop the events after it.
+                Err(error) => set_aside(tx, &row, error, now).await?,
             }
         }
-        if given.is_empty() {
-            tx.run(RESIGN, &[&tenant.as_str()]).await?;
+        if taken.is_empty() {
+            release_routing_lease(tx, tenant).await?;
         }
-        Ok(given)
+        Ok(taken)
     }
 }
 
-/// Makes the row of a tenant, if there is none yet.
-pub(crate) async fn enter(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), Fault> {
-    let enter = "INSERT INTO tenant (name) VALUES ($1) ON CONFLICT DO NOTHING";
-    tx.run(enter, &[&tenant.as_str()]).await.map(drop)
+/// Releases the routing lease of a tenant, whoever has it.
+pub(crate) async fn release_routing_lease(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), QueryError> {
+    tx.run(RELEASE_ROUTING_LEASE, &[&tenant.as_str()]).await.map(drop)
 }
 
-async fn refuse(tx: &Tx<'_>, row: &Row, fault: Fault, now: i64) -> Result<(), Fault> {
-    let fault = StoreError::from(fault);
-    let cause = fault.source().map_or_else(|| fault.to_string(), ToString::to_string);
+/// Releases all routing leases of a holder.
+pub(crate) async fn release_routing_leases_of(tx: &Tx<'_>, holder: &[u8]) -> Result<(), QueryError> {
+    tx.run(RELEASE_ROUTING_LEASES_OF, &[&holder]).await.map(drop)
+}
+
+/// Records an event whose row cannot be read as unroutable.
+async fn set_aside(tx: &Tx<'_>, row: &Row, error: QueryError, now: Millis) -> Result<(), QueryError> {
+    let error = StoreError::from(error);
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     let reason = format!("its row cannot be read: {cause}");
-    let seq: i64 = row.try_get("seq")?;
+    let seq: i64 = row.read("seq")?;
     tx.run(UNROUTABLE, &[&seq, &reason, &now]).await.map(drop)
 }
 
-/// Puts aside events of a tenant that there cannot be: whoever wrote them did not go through the function.
-async fn refuse_all(tx: &Tx<'_>, tenant: &str, rule: &str, now: i64, limit: usize) -> Result<(), Fault> {
+/// Records events as unroutable whose tenant has an invalid name. Somebody wrote them without the function.
+async fn set_all_aside(
+    tx: &Tx<'_>,
+    tenant: &str,
+    rule: &str,
+    now: Millis,
+    limit: usize,
+) -> Result<(), QueryError> {
     let reason = format!("its tenant cannot be read: {rule}");
-    tx.run(UNROUTABLE_ALL, &[&tenant, &reason, &now, &whole(limit)]).await.map(drop)
+    tx.run(UNROUTABLE_ALL, &[&tenant, &reason, &now, &as_i64(limit)]).await.map(drop)
 }
 
 #[async_trait]
-impl Work for Route {
-    type Done = Vec<RouteAnswer>;
+impl Operation for Route {
+    type Output = Vec<RouteAnswer>;
 
-    async fn on(&self, tx: &Tx<'_>) -> Result<Vec<RouteAnswer>, Fault> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<Vec<RouteAnswer>, QueryError> {
         lanes::hold_registry(tx, &self.tenant).await?;
         let mut answers = vec![RouteAnswer::Fenced; self.items.len()];
-        let Some(router) = tx.first(ROUTER, &[&self.tenant.as_str()]).await? else { return Ok(answers) };
+        let Some(lease) = tx.first(ROUTING_LEASE, &[&self.tenant.as_str()]).await? else {
+            return Ok(answers);
+        };
         let messages: Vec<_> =
             self.items.iter().map(|item| item.unrouted.event.message_id.as_str()).collect();
         let waiting = tx.rows(QUEUE, &[&self.tenant.as_str(), &messages]).await?;
-        let revision = Revision::new(router.try_get::<_, i64>("revision")?.unsigned_abs());
-        let fence = router.try_get::<_, Option<i64>>("fence")?;
+        let revision = Revision::new(lease.read::<i64>("revision")?.unsigned_abs());
+        let fence = lease.read::<Option<i64>>("fence")?;
         let now = tx.now().await?;
-        let mut fresh = Vec::new();
+        let mut routed = Vec::new();
         let mut waiting = waiting.iter();
         for (item, answer) in self.items.iter().zip(&mut answers) {
             if fence != Some(fence_number(item.unrouted.fence)) {
@@ -122,24 +141,30 @@ impl Work for Route {
             }
             if revision != item.routed_at {
                 *answer = RouteAnswer::Stale(revision);
-                break; // Those behind it wait for it.
+                break; // The events after it wait for it, to keep the order.
             }
             waiting.next();
             *answer = RouteAnswer::Routed;
-            fresh.extend(self.settle(tx, row.try_get("seq")?, item, now).await?);
+            routed.extend(self.record(tx, row.read("seq")?, item, now).await?);
         }
-        deliver::to_lanes(tx, &self.tenant, &fresh, now).await?;
+        insert::insert_routed(tx, &self.tenant, &routed, now).await?;
         if self.items.iter().any(|item| fence == Some(fence_number(item.unrouted.fence))) {
-            // Whatever is left of what was handed out has to be given again.
-            tx.run(RESIGN, &[&self.tenant.as_str()]).await?;
+            // Events that are left of those that were taken have to be taken again.
+            release_routing_lease(tx, &self.tenant).await?;
         }
         Ok(answers)
     }
 }
 
 impl Route {
-    /// Writes what routing decided of one event, and gives what is to be delivered.
-    async fn settle(&self, tx: &Tx<'_>, seq: i64, item: &Routed, now: i64) -> Result<Option<Fresh>, Fault> {
+    /// Records what routing decided of one event, and returns the event if it is to be delivered.
+    async fn record(
+        &self,
+        tx: &Tx<'_>,
+        seq: i64,
+        item: &Routed,
+        now: Millis,
+    ) -> Result<Option<RoutedEvent>, QueryError> {
         let routing = match &item.routing {
             Ok(routing) => routing,
             Err(reason) => {
@@ -149,19 +174,19 @@ impl Route {
         };
         let skipped = serde_json::to_string(&routing.skipped)?;
         let digest = item.unrouted.event.digest().to_vec();
-        let targets = small(routing.targets.len());
+        let targets = as_i32(routing.targets.len());
         tx.run(ROUTED, &[&seq, &now, &targets, &skipped, &digest]).await?;
-        Ok(Some(self.fresh(seq, item, routing, now)))
+        Ok(Some(self.routed(seq, item, routing, now)))
     }
 
-    fn fresh(&self, seq: i64, item: &Routed, routing: &Routing, now: i64) -> Fresh {
-        let expires = Timestamp::from_millis(now).plus(item.expires).as_millis();
+    fn routed(&self, seq: i64, item: &Routed, routing: &Routing, now: Millis) -> RoutedEvent {
+        let expires = now.plus(item.expires);
         let bytes = item.unrouted.event.payload.get().len();
-        Fresh { event: seq, bytes, targets: routing.targets.clone(), expires }
+        RoutedEvent { event: seq, bytes, targets: routing.targets.clone(), expires }
     }
 }
 
-/// Leaps from tenant to tenant along the index.
+/// Goes from tenant to tenant along the index, without reading the events between.
 const WAITING: &str = "
     WITH RECURSIVE waiting (tenant) AS (
         (SELECT tenant FROM event WHERE routed_at IS NULL ORDER BY tenant LIMIT 1)
@@ -172,10 +197,10 @@ const WAITING: &str = "
     SELECT waiting.tenant FROM waiting LEFT JOIN tenant ON tenant.name = waiting.tenant
     WHERE waiting.tenant IS NOT NULL AND (router_until IS NULL OR router_until <= $1) LIMIT $2";
 
-const FREE: &str = "SELECT FROM tenant WHERE name = $1 AND (router_until IS NULL OR router_until <= $2) \
+const LOCK_IF_FREE: &str = "SELECT FROM tenant WHERE name = $1 AND (router_until IS NULL OR router_until <= $2) \
     FOR UPDATE SKIP LOCKED";
 
-const APPOINT: &str = "UPDATE tenant SET router = $2, router_until = $3, router_fence = router_fence + 1 \
+const ACQUIRE_ROUTING_LEASE: &str = "UPDATE tenant SET router = $2, router_until = $3, router_fence = router_fence + 1 \
     WHERE name = $1 RETURNING router_fence";
 
 const OLDEST: &str = concat!(
@@ -184,11 +209,11 @@ const OLDEST: &str = concat!(
     " FROM event WHERE tenant = $1 AND routed_at IS NULL ORDER BY seq LIMIT $2"
 );
 
-/// The row's lock keeps others from being appointed meanwhile.
-const ROUTER: &str = "SELECT revision, CASE WHEN router IS NOT NULL THEN router_fence END AS fence \
+/// The lock of the row keeps others from acquiring the lease meanwhile.
+const ROUTING_LEASE: &str = "SELECT revision, CASE WHEN router IS NOT NULL THEN router_fence END AS fence \
     FROM tenant WHERE name = $1 FOR UPDATE";
 
-/// Only what was handed out: an event with a lower number may have been committed since, and comes next.
+/// Only events that were taken: one with a lower number may have been committed since, and comes next.
 const QUEUE: &str = "SELECT seq, message FROM event WHERE tenant = $1 AND message = ANY ($2) \
     AND routed_at IS NULL ORDER BY seq";
 
@@ -202,4 +227,7 @@ const UNROUTABLE_ALL: &str = "
         SELECT seq FROM event WHERE tenant = $1 AND routed_at IS NULL
         ORDER BY seq LIMIT $4 FOR UPDATE SKIP LOCKED)";
 
-const RESIGN: &str = "UPDATE tenant SET router = NULL, router_until = NULL WHERE name = $1";
+const RELEASE_ROUTING_LEASE: &str = "UPDATE tenant SET router = NULL, router_until = NULL WHERE name = $1";
+
+const RELEASE_ROUTING_LEASES_OF: &str =
+    "UPDATE tenant SET router = NULL, router_until = NULL WHERE router = $1";

@@ -1,4 +1,4 @@
-//! Values as rows keep them.
+//! Values as the columns keep them, and the rows that several operations read.
 
 use std::sync::Arc;
 
@@ -7,22 +7,29 @@ use hookwire::model::{
     DeptId, End, EventId, HookId, MessageId, SealedSecrets, SourceId, StampedEvent, TenantId, Timestamp,
 };
 use hookwire::registry::{RegisteredWebhook, Version};
-use hookwire::store::{Fence, HolderId};
+use hookwire::store::{Fence, HolderId, Receipt};
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
 
-use crate::fault::Fault;
+use crate::error::{QueryError, ReadRow};
+use crate::time::Millis;
 
-/// `lane.id`.
+/// The id of a lane: `lane.id`.
 pub(crate) type LaneId = i64;
 
+/// `delivery.state` of a delivery that has not ended. [`end_number`] has the others.
 pub(crate) const PENDING: i16 = 0;
+/// `delivery.state` of a delivery that has expired.
+pub(crate) const EXPIRED: i16 = 5;
 
+/// `lane.status` of a webhook that is disabled.
 pub(crate) const DISABLED: i16 = 0;
+/// `lane.status` of a webhook that is enabled.
 pub(crate) const ENABLED: i16 = 1;
+/// `lane.status` of a webhook that is deleted.
 pub(crate) const DELETED: i16 = 2;
 
-/// The classes by their numbers.
+/// The classes of lanes, by their numbers.
 pub(crate) const CLASSES: [LaneClass; 3] = [LaneClass::Proven, LaneClass::Hanging, LaneClass::Unproven];
 
 pub(crate) const fn class_number(class: LaneClass) -> i16 {
@@ -33,25 +40,23 @@ pub(crate) const fn class_number(class: LaneClass) -> i16 {
     }
 }
 
-pub(crate) const EXPIRED: i16 = 5;
-
-pub(crate) fn end_number(end: End) -> Result<i16, Fault> {
+pub(crate) fn end_number(end: End) -> Result<i16, QueryError> {
     match end {
         End::Cancelled => Ok(2),
         End::Delivered => Ok(3),
         End::Exhausted => Ok(4),
         End::Expired => Ok(EXPIRED),
-        other => Err(Fault::corrupt(format!("this store does not know the end {other:?}"))),
+        other => Err(QueryError::corrupt(format!("this store does not know the end {other:?}"))),
     }
 }
 
-pub(crate) fn end_of(number: i16) -> Result<End, Fault> {
+pub(crate) fn end_of(number: i16) -> Result<End, QueryError> {
     let ends = [End::Cancelled, End::Delivered, End::Exhausted, End::Expired];
     let known = ends.into_iter().find(|end| end_number(*end).is_ok_and(|it| it == number));
-    known.ok_or_else(|| Fault::corrupt(format!("{number} is no state of a delivery")))
+    known.ok_or_else(|| QueryError::corrupt(format!("{number} is no state of a delivery")))
 }
 
-/// Fences are counted up from zero and never come near the half that the database's integers do not have.
+/// Fences count up from zero, and never reach the half that a `bigint` does not have.
 pub(crate) fn fence_number(fence: Fence) -> i64 {
     i64::try_from(fence.get()).unwrap_or(i64::MAX)
 }
@@ -64,40 +69,45 @@ pub(crate) fn holder_bytes(holder: HolderId) -> Vec<u8> {
     holder.get().to_be_bytes().to_vec()
 }
 
-/// A count as the database keeps it; one that does not fit is nothing that a store could count.
-pub(crate) fn whole(count: usize) -> i64 {
+/// Converts a count to a `bigint`. A larger one is nothing that a store could hold.
+pub(crate) fn as_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// A small count, like [`whole`].
-pub(crate) fn small(count: usize) -> i32 {
+pub(crate) fn as_i32(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-pub(crate) fn time(row: &Row, column: &str) -> Result<Timestamp, Fault> {
-    Ok(Timestamp::from_millis(row.try_get(column)?))
+/// Reads a column of ids from each row.
+pub(crate) fn ids(rows: &[Row], column: &str) -> Result<Vec<i64>, QueryError> {
+    rows.iter().map(|row| row.read(column)).collect()
 }
 
-pub(crate) fn optional_time(row: &Row, column: &str) -> Result<Option<Timestamp>, Fault> {
-    Ok(row.try_get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+pub(crate) fn time(row: &Row, column: &str) -> Result<Timestamp, QueryError> {
+    row.read(column).map(Millis::timestamp)
 }
 
-/// A lane, and its row, from which the webhook is read where it is wanted.
+pub(crate) fn optional_time(row: &Row, column: &str) -> Result<Option<Timestamp>, QueryError> {
+    Ok(row.read::<Option<Millis>>(column)?.map(Millis::timestamp))
+}
+
+/// A lane. It keeps its row, from which the webhook is read only where it is needed.
 pub(crate) struct Lane {
     pub(crate) id: LaneId,
     pub(crate) tenant: TenantId,
     pub(crate) hook: HookId,
     pub(crate) status: i16,
     pub(crate) ready: bool,
-    pub(crate) wake_at: Option<i64>,
-    pub(crate) floor: Option<i64>,
-    pub(crate) backoff_until: i64,
+    pub(crate) wake_at: Option<Millis>,
+    pub(crate) floor: Option<Millis>,
+    pub(crate) backoff_until: Millis,
     pub(crate) epoch: i64,
     pub(crate) health: Health,
     row: Row,
 }
 
-/// What [`Lane::read`] and [`registered`] read.
+/// The columns that [`Lane::read`] and [`registered`] read.
 macro_rules! lane_columns {
     () => {
         "lane.id, lane.tenant, lane.hook, lane.status, lane.ready, lane.wake_at, lane.floor, \
@@ -109,24 +119,24 @@ macro_rules! lane_columns {
 pub(crate) use lane_columns;
 
 impl Lane {
-    pub(crate) fn read(row: Row) -> Result<Self, Fault> {
+    pub(crate) fn read(row: Row) -> Result<Self, QueryError> {
         Ok(Self {
-            id: row.try_get("id")?,
-            tenant: TenantId::new(row.try_get::<_, &str>("tenant")?)?,
-            hook: HookId::new(row.try_get("hook")?),
-            status: row.try_get("status")?,
-            ready: row.try_get("ready")?,
-            wake_at: row.try_get("wake_at")?,
-            floor: row.try_get("floor")?,
-            backoff_until: row.try_get("paused_until")?,
-            epoch: row.try_get("epoch")?,
-            health: serde_json::from_str(row.try_get("health")?)?,
+            id: row.read("id")?,
+            tenant: TenantId::new(row.read::<&str>("tenant")?)?,
+            hook: HookId::new(row.read("hook")?),
+            status: row.read("status")?,
+            ready: row.read("ready")?,
+            wake_at: row.read("wake_at")?,
+            floor: row.read("floor")?,
+            backoff_until: row.read("paused_until")?,
+            epoch: row.read("epoch")?,
+            health: serde_json::from_str(row.read("health")?)?,
             row,
         })
     }
 
-    /// The webhook as it is in this row.
-    pub(crate) fn registered(&self) -> Result<RegisteredWebhook, Fault> {
+    /// Reads the webhook from the row.
+    pub(crate) fn registered(&self) -> Result<RegisteredWebhook, QueryError> {
         registered(&self.row)
     }
 
@@ -134,33 +144,33 @@ impl Lane {
         self.status == ENABLED
     }
 
-    /// Whether nothing waits in it that is due.
-    pub(crate) fn is_idle(&self, now: i64) -> bool {
+    /// Whether none of its deliveries is due.
+    pub(crate) fn is_idle(&self, now: Millis) -> bool {
         !self.ready && self.wake_at.is_none_or(|at| at > now) && self.backoff_until <= now
     }
 }
 
-fn version(row: &Row) -> Result<Version, Fault> {
-    Ok(Version::new(row.try_get::<_, i64>("version")?.unsigned_abs()))
+fn version(row: &Row) -> Result<Version, QueryError> {
+    Ok(Version::new(row.read::<i64>("version")?.unsigned_abs()))
 }
 
 pub(crate) fn version_number(version: Version) -> i64 {
     i64::try_from(version.get()).unwrap_or(i64::MAX)
 }
 
-/// The webhook of a lane that is not deleted.
-pub(crate) fn registered(row: &Row) -> Result<RegisteredWebhook, Fault> {
-    let disabled: Option<&str> = row.try_get("disabled")?;
+/// Reads the webhook of a lane that is not deleted.
+pub(crate) fn registered(row: &Row) -> Result<RegisteredWebhook, QueryError> {
+    let disabled: Option<&str> = row.read("disabled")?;
     Ok(RegisteredWebhook {
-        webhook: serde_json::from_str(row.try_get("webhook")?)?,
-        options: serde_json::from_str(row.try_get("options")?)?,
-        secrets: SealedSecrets::new(row.try_get::<_, Vec<u8>>("secrets")?),
+        webhook: serde_json::from_str(row.read("webhook")?)?,
+        options: serde_json::from_str(row.read("options")?)?,
+        secrets: SealedSecrets::new(row.read::<Vec<u8>>("secrets")?),
         version: version(row)?,
         disabled: disabled.map(serde_json::from_str).transpose()?,
     })
 }
 
-/// What [`event`] reads.
+/// The columns that [`event`] reads.
 macro_rules! event_columns {
     () => {
         "event.message, event.event_id, event.time, event.department, event.source, event.actor, event.payload"
@@ -168,24 +178,40 @@ macro_rules! event_columns {
 }
 pub(crate) use event_columns;
 
-pub(crate) fn event(row: &Row) -> Result<StampedEvent, Fault> {
-    let source: Option<&str> = row.try_get("source")?;
-    let payload = RawValue::from_string(row.try_get("payload")?)?;
+pub(crate) fn event(row: &Row) -> Result<StampedEvent, QueryError> {
+    let source: Option<&str> = row.read("source")?;
+    let payload = RawValue::from_string(row.read("payload")?)?;
     Ok(StampedEvent {
         message_id: message(row)?,
         event_id: event_id(row)?,
         time: time(row, "time")?,
-        department: row.try_get::<_, Option<i64>>("department")?.map(DeptId::new),
+        department: row.read::<Option<i64>>("department")?.map(DeptId::new),
         source: source.map(SourceId::new).transpose()?,
-        actor: row.try_get("actor")?,
+        actor: row.read("actor")?,
         payload: Arc::from(payload),
     })
 }
 
-pub(crate) fn message(row: &Row) -> Result<MessageId, Fault> {
-    Ok(MessageId::new(row.try_get::<_, &str>("message")?)?)
+pub(crate) fn message(row: &Row) -> Result<MessageId, QueryError> {
+    Ok(MessageId::new(row.read::<&str>("message")?)?)
 }
 
-pub(crate) fn event_id(row: &Row) -> Result<EventId, Fault> {
-    Ok(EventId::new(u32::try_from(row.try_get::<_, i64>("event_id")?)?))
+pub(crate) fn event_id(row: &Row) -> Result<EventId, QueryError> {
+    Ok(EventId::new(u32::try_from(row.read::<i64>("event_id")?)?))
+}
+
+/// The columns that [`receipt`] reads.
+macro_rules! receipt_columns {
+    () => {
+        "event.published_at, event.targets, coalesce(json_array_length(event.skipped), 0) AS passed_over"
+    };
+}
+pub(crate) use receipt_columns;
+
+pub(crate) fn receipt(row: &Row) -> Result<Receipt, QueryError> {
+    Ok(Receipt {
+        published_at: time(row, "published_at")?,
+        targets: usize::try_from(row.read::<i32>("targets")?)?,
+        skipped: usize::try_from(row.read::<i32>("passed_over")?)?,
+    })
 }

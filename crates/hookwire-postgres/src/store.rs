@@ -1,7 +1,56 @@
+//! `PostgresStore`, and the design of the store.
+//!
+//! ```text
+//!  callers --> batch (one writing transaction a tenant) --> publish ----+
+//!  callers, dispatcher --> claim, settle, route, registry, upkeep, log -+--> session: pool --> PostgreSQL
+//!                              |
+//!                              +-- schedule: what each dispatcher holds, and whose turn it is (in memory)
+//!
+//!  lane:      status, class, epoch | ready, wake_at, floor     what it may give, when to look again, where to begin
+//!  delivery:  lane, epoch, due, holder, fence                  held while it has a holder and `due` lies ahead
+//!  event:     payload, routed_at | null, alive_at              unrouted events are found by `routed_at` alone
+//! ```
+//!
+//! - **A lease is a due time.** A claim moves `due` to the end of its lease. When that time comes, the delivery is due
+//!   again. No list of leases has to be searched; `wake_at` of the lane covers their ends too.
+//! - **A lane says whether it is worth a look**: it is `ready`, or has to be looked at again at `wake_at`. Only
+//!   `schedule::lanes::refresh` decides this, from the first pending row, under the lane's lock. It may say too much or
+//!   too early, never too little or too late. Ending a delivery leaves the lane alone, and the next claim finds out.
+//! - **The order of locks**: the tenant's registry (an advisory lock: shared to publish and route, exclusive to change),
+//!   rows of `tenant`, `event` by message id, `lane` by id, `delivery` by id. A claim skips lanes that others have
+//!   locked. If it finds only such lanes, it waits for one of them, and holds no lock meanwhile. PostgreSQL may abort a
+//!   transaction because of others (a deadlock, say): it runs again.
+//! - **A publish locks every lane that it adds to.** If it locked only idle lanes, a claim that empties a lane at the same
+//!   time would leave it idle with a due delivery.
+//! - **Publishing is batched** (`batch`). While one transaction of a tenant is written, the calls of other callers wait,
+//!   and then share the next one. So callers of one process do not queue for the same lanes. A batch that fails because
+//!   of one call is tried call by call.
+//! - **Holders are counted in memory** (`schedule::holders`), from the answers of their claims, and forgotten when their
+//!   leases end by the database's clock. The claiming statement counts nothing. A class without room is not read.
+//! - **Lanes take turns by a cursor** (`schedule::cursor`) along the ids of ready lanes, one for each holder and class. A
+//!   lane that stays ready changes no index, and its row is updated in place. A claim reads at most 128 lanes of each
+//!   class. A holder that has gone round and has no room reads none until it gets some back.
+//! - **A lane that becomes ready is found by the next claim**, however many others are saturated. `readied` has the
+//!   transaction in which it became ready, in an index of its own. A holder asks for those of transactions that it could
+//!   not see when it last asked (`pg_snapshot_xmin`). These lanes and those of the cursor alternate.
+//! - **`floor` is where reading a lane begins.** Before it lie dead index entries of ended deliveries, which PostgreSQL
+//!   keeps as long as some transaction may see them.
+//! - **Dropping a backlog begins a new epoch.** Rows of earlier epochs read as cancelled until upkeep ends them.
+//! - **`alive_at` is a time at which an event had not ended yet.** Settlements do not write it, because they would queue
+//!   for the event's row. Upkeep moves it on, and removes the events that are old enough.
+//! - **`publish(text)` reads and locks nothing that others write**, so transactions of a host wait for each other only
+//!   where they publish the same message id. It sends no notification: that would serialize the commits of the database.
+//!   One holder a tenant has the routing lease, in the tenant's row.
+//! - **Every write runs on a task of its own**, so that a caller who goes away leaves no transaction open. A connection
+//!   whose state is not known leaves the pool.
+//! - **Statements are planned once for all parameters**, along indexes, and planned again as a connection gets older: a
+//!   plan that was made for an empty table would scan the whole of a full one. Tests read the plans.
+//! - **The only clock is `clock_ms()`** in the schema. Tests replace it by one that stands still.
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,37 +61,27 @@ use hookwire::store::{
     RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind,
     TendRequest, Tended, WakeMark,
 };
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use crate::claim::{Take, Taken};
-use crate::connect::{ConnectError, Target};
-use crate::fault::Fault;
-use crate::gather::{self, Call, Gather, MOST, Turn, by_tenant, parts};
-use crate::hands::Hands;
+use crate::batch::{Call, split};
+use crate::connection::error::ConnectError;
+use crate::connection::options::PostgresOptions;
+use crate::connection::schema::{self, SchemaName};
+use crate::connection::target::Target;
+use crate::core::{Core, unanswered};
+use crate::error::QueryError;
 use crate::log;
-use crate::news::News;
-use crate::options::PostgresOptions;
-use crate::publish::{Publish, Redeliver};
+use crate::notifier::Notifier;
+use crate::publish::Redeliver;
 use crate::registry::{self, Commit};
-use crate::route::{Route, TakeUnrouted};
-use crate::rows::{fence_number, holder_bytes};
-use crate::schema::SchemaName;
-use crate::session::{Sessions, Work};
-use crate::settle::{Release, Settle};
-use crate::upkeep::{Erase, Expire, Remove, Repair, Sweep};
+use crate::rows::holder_bytes;
+use crate::settle::Release;
+use crate::upkeep::Erase;
 
-/// How long items are published each by itself: every one may have to wait for a lock that somebody keeps.
-const MAX_APART: Duration = Duration::from_secs(5);
-/// The most settlements of one transaction.
-const MAX_SETTLED: usize = 512;
-/// How often a claim that finds all lanes busy waits for one of them before it gives up for now.
-const MAX_WAITS: usize = 4;
-
-/// A store in a PostgreSQL database: for a fleet of processes that publish and dispatch together.
+/// A store in a PostgreSQL database, for a fleet of processes that publish and dispatch together.
 ///
-/// It needs a tokio runtime. Every dispatcher has to keep to one store: what it may hold is counted in the
-/// memory of the store through which it claims.
+/// It needs a tokio runtime. Every dispatcher has to use one store for all its calls: that store counts in memory what
+/// the dispatcher holds.
 ///
 /// ```no_run
 /// use hookwire::{Webhooks, assist};
@@ -58,36 +97,28 @@ const MAX_WAITS: usize = 4;
 ///
 /// # What survives
 ///
-/// What a call has written is committed when the call returns, with everything that belongs to it or not at
-/// all; where the server is set to lose commits (`synchronous_commit = off`), this store's connections are
-/// not. What a process had claimed when it was killed is due again when its leases end: `release` gives back
-/// only what was claimed through the same store.
+/// A call that writes commits all that belongs to it, or nothing. It returns after the commit. On a server that may
+/// lose commits (`synchronous_commit = off`), the connections of this store turn that off for themselves.
 ///
-/// A standby that is not synchronous may take over without the latest commits. What they told is lost then,
-/// and a fence may be given twice, so that a claim of before passes for one of after: let standbys be
-/// synchronous where that matters.
+/// The deliveries that a killed process had claimed are due again when their leases end. `release` gives back only
+/// claims that were made through the same store.
+///
+/// A standby that is not synchronous may take over without the latest commits. After such a failover acknowledged
+/// events may be missing, and an outdated claim may pass for the current one. Use synchronous standbys where that
+/// matters.
 ///
 /// # The connection
 ///
-/// With `sslmode=require` or `verify-full` the connection is encrypted, and the server's certificate is
-/// checked against the roots of the platform and the name of the host; without, it is not encrypted. A
-/// connection that breaks fails the calls that use it as
-/// [`Unavailable`](hookwire::store::StoreErrorKind::Unavailable); the next ones make a new one.
+/// With `sslmode=require` or `verify-full` the connection is encrypted, and the server's certificate is checked against
+/// the roots of the platform and the name of the host. Otherwise the connection is not encrypted. The calls that use a
+/// connection which breaks fail as [`Unavailable`](hookwire::store::StoreErrorKind::Unavailable); later calls open a new
+/// one.
 pub struct PostgresStore {
-    inner: Arc<Inner>,
+    core: Arc<Core>,
     poll_every: Duration,
     publish_timeout: Duration,
     pub(crate) schema: SchemaName,
     pub(crate) publish_statement: String,
-}
-
-struct Inner {
-    sessions: Sessions,
-    hands: Arc<Hands>,
-    gather: Arc<Gather>,
-    news: News,
-    /// The lane that upkeep looked at last.
-    repaired: AtomicI64,
 }
 
 impl PostgresStore {
@@ -95,7 +126,7 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] tells what is wrong, and what to do.
+    /// [`ConnectError`] says what is wrong and what to do.
     pub async fn connect(url: &str) -> Result<Self, ConnectError> {
         Self::options().connect(url).await
     }
@@ -104,28 +135,39 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] tells what is wrong, and what to do.
+    /// [`ConnectError`] says what is wrong and what to do.
     pub async fn migrate(url: &str) -> Result<(), ConnectError> {
         Self::options().migrate(url).await
     }
 
-    /// The settings to connect with.
+    /// Returns the default settings, to change before connecting.
     pub fn options() -> PostgresOptions {
         PostgresOptions::default()
     }
 
-    pub(crate) fn new(target: Target, options: &PostgresOptions) -> Result<Self, ConnectError> {
+    fn new(target: Target, options: &PostgresOptions) -> Result<Self, ConnectError> {
         let sessions = target.pool(options)?;
         let schema = target.schema.clone();
         let publish_statement = format!("SELECT \"{}\".publish($1)", schema.as_str());
-        let news = if options.listen { News::shared(target, sessions.clone()) } else { News::local() };
-        let (hands, gather, repaired) = (Arc::default(), Arc::default(), AtomicI64::new(0));
-        let inner = Arc::new(Inner { sessions, hands, gather, news, repaired });
-        let (poll_every, publish_timeout) = (options.poll_every, options.publish_timeout);
-        Ok(Self { inner, poll_every, publish_timeout, schema, publish_statement })
+        let notifier =
+            if options.listen { Notifier::shared(target, sessions.clone()) } else { Notifier::local() };
+        let core = Core {
+            sessions,
+            holders: Arc::default(),
+            batcher: Arc::default(),
+            notifier,
+            repaired: AtomicI64::default(),
+        };
+        Ok(Self {
+            core: Arc::new(core),
+            poll_every: options.poll_every,
+            publish_timeout: options.publish_timeout,
+            schema,
+            publish_statement,
+        })
     }
 
-    /// Publishes items of one tenant, together with what others publish of it at the same time.
+    /// Publishes items of one tenant, in one batch with those of other callers who wait.
     async fn publish_of(
         &self,
         tenant: &TenantId,
@@ -133,30 +175,30 @@ impl PostgresStore {
         hold: Option<ClaimRequest>,
     ) -> Result<Published, StoreError> {
         let (call, mut answered) = Call::new(items, hold);
-        let (number, turn) = self.inner.gather.add(tenant, call);
-        if let Some(turn) = turn {
-            let inner = Arc::clone(&self.inner);
-            // On a task of its own, as all that must not be left half done when a caller goes away.
-            tokio::spawn(async move { inner.publish_gathered(turn).await });
+        let (number, permit) = self.core.batcher.add(tenant, call);
+        if let Some(permit) = permit {
+            let core = Arc::clone(&self.core);
+            // On a task of its own: the batch goes on when this caller goes away.
+            tokio::spawn(async move { core.publish_batches(permit).await });
         }
         let answer = match timeout(self.publish_timeout, &mut answered).await {
             Ok(answer) => answer,
-            Err(_) if self.inner.gather.withdraw(tenant, number) => {
+            Err(_) if self.core.batcher.withdraw(tenant, number) => {
                 return Err(StoreErrorKind::Overloaded.into());
             }
             Err(_) => answered.await,
         };
-        answer.unwrap_or_else(|error| Err(Fault::lost(error).into()))
+        answer.unwrap_or_else(|error| Err(QueryError::unavailable(error).into()))
     }
 
-    /// Runs on a task of its own what must not be left half done when the caller goes away.
-    async fn apart<T, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, StoreError>
+    /// Runs `call` on a task of its own, so that it goes on to its end when the caller goes away.
+    async fn spawn_task<T, F>(&self, call: impl FnOnce(Arc<Core>) -> F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, Fault>> + Send + 'static,
+        F: Future<Output = Result<T, QueryError>> + Send + 'static,
     {
-        let done = tokio::spawn(work(Arc::clone(&self.inner))).await;
-        Ok(done.unwrap_or_else(|error| Err(Fault::lost(error)))?)
+        let done = tokio::spawn(call(Arc::clone(&self.core))).await;
+        Ok(done.unwrap_or_else(|error| Err(QueryError::unavailable(error)))?)
     }
 }
 
@@ -166,166 +208,34 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-impl Inner {
-    /// Does `work` in a transaction, and tells dispatchers of it.
-    async fn newly<W: Work>(&self, work: &W) -> Result<W::Done, Fault> {
-        let done = self.sessions.whole(work).await?;
-        self.news.ring();
-        Ok(done)
+impl PostgresOptions {
+    /// Connects to the database, which must have the schema already.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] says what is wrong and what to do.
+    pub async fn connect(self, url: &str) -> Result<PostgresStore, ConnectError> {
+        let target = Target::new(url, &self)?;
+        target.check().await?;
+        PostgresStore::new(target, &self)
     }
 
-    /// Publishes what gathers of a tenant, until nothing does.
-    async fn publish_gathered(self: Arc<Self>, mut turn: Turn) {
-        while let Some(calls) = turn.next(MOST) {
-            if calls.len() > 1 {
-                self.publish_calls(turn.tenant(), calls).await;
-            } else {
-                self.publish_each(turn.tenant(), calls).await;
-            }
-        }
-    }
-
-    /// Publishes several calls together or, where that fails for the sake of one of them, each by itself.
-    async fn publish_calls(self: &Arc<Self>, tenant: &TenantId, calls: Vec<Call>) {
-        let items: Vec<_> = calls.iter().flat_map(|call| call.items.iter().cloned()).collect();
-        match self.publish_together(tenant, &items, gather::hold_of(&calls)).await {
-            Err(fault) if fault.may_be_of_one_item() => self.publish_each(tenant, calls).await,
-            done => gather::answer(calls, done.map_err(StoreError::from)),
-        }
-    }
-
-    /// Publishes calls beside each other, as if they had never met: one may have to wait for a lock.
-    async fn publish_each(self: &Arc<Self>, tenant: &TenantId, calls: Vec<Call>) {
-        let mut each = JoinSet::new();
-        for call in calls {
-            let (inner, tenant) = (Arc::clone(self), tenant.clone());
-            each.spawn(async move {
-                let done = inner.publish_chunk(&tenant, &call.items, call.hold).await;
-                gather::answer(vec![call], done.map_err(StoreError::from));
-            });
-        }
-        // Whoever panics has told its caller so by that.
-        while each.join_next().await.is_some() {}
-    }
-
-    /// Publishes items together or, where that fails for the sake of one of them, each by itself.
-    async fn publish_chunk(
-        &self,
-        tenant: &TenantId,
-        items: &[Arc<Publication>],
-        hold: Option<ClaimRequest>,
-    ) -> Result<Published, Fault> {
-        match self.publish_together(tenant, items, hold).await {
-            Err(fault) if items.len() == 1 && fault.may_be_of_one_item() => return Ok(failed(fault)),
-            Err(fault) if fault.may_be_of_one_item() => {}
-            done => return done,
-        }
-        let mut answers = Vec::with_capacity(items.len());
-        let began = Instant::now();
-        for item in items {
-            if began.elapsed() >= MAX_APART {
-                answers.push(unanswered());
-                continue;
-            }
-            match self.publish_together(tenant, std::slice::from_ref(item), None).await {
-                Ok(published) => answers.extend(published.answers),
-                Err(fault) => answers.push(PublishAnswer::Failed(fault.into())),
-            }
-        }
-        Ok(Published { answers, held: Vec::new() })
-    }
-
-    async fn publish_together(
-        &self,
-        tenant: &TenantId,
-        items: &[Arc<Publication>],
-        hold: Option<ClaimRequest>,
-    ) -> Result<Published, Fault> {
-        let (tenant, items, hands) = (tenant.clone(), items.to_vec(), Arc::clone(&self.hands));
-        let written = self.sessions.whole(&Publish { tenant, items, hold, hands }).await?;
-        if let Some(reserved) = written.reserved {
-            reserved.keep();
-        }
-        let published = Published { answers: written.answers, held: written.held };
-        if published.leaves_work() {
-            self.news.ring();
-        }
-        Ok(published)
-    }
-
-    /// Takes what is due from lanes that nobody is at. If there are none but busy ones, it waits for one
-    /// of them: a lane that is always busy would otherwise never be served.
-    async fn claim(&self, request: ClaimRequest) -> Result<Claimed, Fault> {
-        let mut taken = self.take(request, None).await?;
-        for _ in 0..MAX_WAITS {
-            let Some(busy) = taken.busy.filter(|_| taken.claims.is_empty()) else { break };
-            let waited = self.take(request, Some(busy)).await?;
-            taken = if waited.claims.is_empty() { self.take(request, None).await? } else { waited };
-        }
-        taken.reserved.keep();
-        let (deliveries, next_in) = (taken.claims, taken.next_in);
-        let unrouted = match taken.has_unrouted {
-            true => self.sessions.whole(&TakeUnrouted(request)).await,
-            false => Ok(Vec::new()),
-        };
-        let unrouted = match unrouted {
-            // The deliveries are claimed already. The fault comes again, by itself, with the next claim.
-            Err(_) if !deliveries.is_empty() => Vec::new(),
-            unrouted => unrouted?,
-        };
-        Ok(Claimed { deliveries, unrouted, next_in, ..Claimed::default() })
-    }
-
-    async fn take(&self, request: ClaimRequest, only: Option<i64>) -> Result<Taken, Fault> {
-        self.sessions.whole(&Take { request, hands: Arc::clone(&self.hands), only }).await
-    }
-
-    async fn settle(&self, items: Vec<Arc<Settlement>>) -> Result<Vec<Settled>, Fault> {
-        let mut settled = Vec::with_capacity(items.len());
-        for part in items.chunks(MAX_SETTLED) {
-            let recorded = self.sessions.whole(&Settle(part.to_vec())).await?;
-            for item in part {
-                let key = (item.id.get(), fence_number(item.fence));
-                match recorded.extended.get(&key) {
-                    Some(until) => self.hands.extend(key, *until),
-                    None => self.hands.end([key]),
-                }
-            }
-            if recorded.has_news {
-                self.news.ring();
-            }
-            settled.extend(recorded.settled);
-        }
-        Ok(settled)
-    }
-
-    async fn route(&self, routed: Vec<Arc<Routed>>) -> Result<Vec<RouteAnswer>, Fault> {
-        let mut answers = vec![RouteAnswer::Fenced; routed.len()];
-        for (tenant, numbers) in by_tenant(routed.iter().map(|item| &item.unrouted.tenant)) {
-            let items = numbers.iter().map(|number| Arc::clone(&routed[*number])).collect();
-            let done = self.newly(&Route { tenant, items }).await?;
-            numbers.into_iter().zip(done).for_each(|(number, answer)| answers[number] = answer);
-        }
-        Ok(answers)
-    }
-
-    async fn tend(&self, request: TendRequest) -> Result<Tended, Fault> {
-        self.hands.forget_idle(self.sessions.now().await?);
-        let expired = self.sessions.whole(&Expire(request.limit)).await?;
-        let swept = self.sessions.whole(&Sweep(request.limit)).await?;
-        let (removed, looked_at) = self.sessions.whole(&Remove(request)).await?;
-        let after = self.repaired.load(Ordering::Relaxed);
-        let last = self.sessions.whole(&Repair { after, limit: request.limit }).await?;
-        self.repaired.store(last.unwrap_or_default(), Ordering::Relaxed);
-        let more = [expired, swept, looked_at].contains(&request.limit);
-        Ok(Tended { expired, swept, removed, more })
+    /// Creates or updates the schema, in one transaction. Does nothing if the schema is up to date. Several processes
+    /// may call this at the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] says what is wrong and what to do.
+    pub async fn migrate(self, url: &str) -> Result<(), ConnectError> {
+        let target = Target::new(url, &self)?;
+        schema::migrate(&mut target.client().await?, &target.schema).await
     }
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn registry(&self, tenant: &TenantId) -> Result<Registry, StoreError> {
-        Ok(registry::read(&self.inner.sessions, tenant).await?)
+        Ok(registry::read(&self.core.sessions, tenant).await?)
     }
 
     async fn commit(
@@ -335,12 +245,12 @@ impl Store for PostgresStore {
         change: &RegistryChange,
     ) -> Result<Revision, StoreError> {
         let commit = Commit { tenant: tenant.clone(), expected, change: change.clone() };
-        let revision = self.apart(|inner| async move { inner.newly(&commit).await }).await?;
+        let revision = self.spawn_task(|core| async move { core.transact_and_notify(&commit).await }).await?;
         revision.ok_or_else(|| StoreErrorKind::Conflict.into())
     }
 
     async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {
-        Ok(log::tenants(&self.inner.sessions, page).await?)
+        Ok(registry::tenants(&self.core.sessions, page).await?)
     }
 
     async fn publish(
@@ -351,11 +261,11 @@ impl Store for PostgresStore {
         let mut hold = hold.copied();
         let mut answers: Vec<Option<PublishAnswer>> = publications.iter().map(|_| None).collect();
         let mut held = Vec::new();
-        // Part by part, so that whoever publishes little of the tenant comes in between.
-        for (tenant, numbers) in parts(publications) {
+        // In parts, so that callers who publish little of the same tenant come in between.
+        for (tenant, numbers) in split(publications) {
             let items = numbers.iter().map(|number| Arc::new(publications[*number].clone())).collect();
             let part = match self.publish_of(&tenant, items, hold).await {
-                // What is done is done, and what is held is held: the rest has no answer.
+                // Earlier parts are committed and may be held, so only the rest has no answer.
                 Err(_) if answers.iter().any(Option::is_some) => break,
                 part => part?,
             };
@@ -369,7 +279,7 @@ impl Store for PostgresStore {
 
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {
         let routed: Vec<_> = routed.iter().cloned().map(Arc::new).collect();
-        self.apart(|inner| async move { inner.route(routed).await }).await
+        self.spawn_task(|core| async move { core.route(routed).await }).await
     }
 
     async fn redeliver(
@@ -378,35 +288,35 @@ impl Store for PostgresStore {
         redeliveries: &[Redelivery],
     ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
         let redeliver = Redeliver { tenant: tenant.clone(), items: redeliveries.to_vec() };
-        self.apart(|inner| async move { inner.newly(&redeliver).await }).await
+        self.spawn_task(|core| async move { core.transact_and_notify(&redeliver).await }).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        // What comes from now on rings after this mark, so that nobody waits for what the claim missed.
-        let mark = WakeMark::new(self.inner.news.mark());
+        // The mark is taken first, so that work which arrives during the claim wakes the caller.
+        let mark = WakeMark::new(self.core.notifier.mark());
         let request = *request;
-        let claimed = self.apart(|inner| async move { inner.claim(request).await }).await?;
+        let claimed = self.spawn_task(|core| async move { core.claim(request).await }).await?;
         Ok(Claimed { mark, ..claimed })
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
         let items: Vec<_> = settlements.iter().cloned().map(Arc::new).collect();
-        self.apart(|inner| async move { inner.settle(items).await }).await
+        self.spawn_task(|core| async move { core.settle(items).await }).await
     }
 
     async fn release(&self, holder: HolderId) -> Result<(), StoreError> {
-        self.apart(move |inner| async move {
-            let keys = inner.hands.keys(holder);
+        self.spawn_task(move |core| async move {
+            let keys = core.holders.keys(holder);
             let release = Release { keys: keys.clone(), holder: holder_bytes(holder) };
-            inner.newly(&release).await?;
-            inner.hands.end(keys);
+            core.transact_and_notify(&release).await?;
+            core.holders.end(keys);
             Ok(())
         })
         .await
     }
 
     async fn wake(&self, since: WakeMark) {
-        self.inner.news.rung(since.get()).await;
+        self.core.notifier.notified(since.get()).await;
     }
 
     fn poll_every(&self) -> Option<Duration> {
@@ -414,7 +324,7 @@ impl Store for PostgresStore {
     }
 
     async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
-        Ok(log::read_event(&self.inner.sessions, tenant, id).await?)
+        Ok(log::read_event(&self.core.sessions, tenant, id).await?)
     }
 
     async fn deliveries(
@@ -422,7 +332,7 @@ impl Store for PostgresStore {
         tenant: &TenantId,
         query: &DeliveryQuery,
     ) -> Result<Page<Delivery>, StoreError> {
-        Ok(log::deliveries(&self.inner.sessions, tenant, query).await?)
+        Ok(log::deliveries(&self.core.sessions, tenant, query).await?)
     }
 
     async fn attempts(
@@ -430,31 +340,21 @@ impl Store for PostgresStore {
         tenant: &TenantId,
         delivery: DeliveryId,
     ) -> Result<Option<Vec<Attempt>>, StoreError> {
-        Ok(log::attempts(&self.inner.sessions, tenant, delivery).await?)
+        Ok(log::attempts(&self.core.sessions, tenant, delivery).await?)
     }
 
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
-        Ok(log::stats(&self.inner.sessions, scope).await?)
+        Ok(log::stats(&self.core.sessions, scope).await?)
     }
 
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {
         let request = *request;
-        self.apart(|inner| async move { inner.tend(request).await }).await
+        self.spawn_task(|core| async move { core.tend(request).await }).await
     }
 
     async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError> {
         let erase = Erase { tenant: tenant.clone(), limit };
-        let more = self.apart(|inner| async move { inner.sessions.whole(&erase).await }).await?;
+        let more = self.spawn_task(|core| async move { core.sessions.transact(&erase).await }).await?;
         Ok(Erased { more })
     }
-}
-
-/// One item, by itself.
-fn failed(fault: Fault) -> Published {
-    Published { answers: vec![PublishAnswer::Failed(fault.into())], held: Vec::new() }
-}
-
-/// Of an item to which it did not come, because the database or too much time was lost before.
-fn unanswered() -> PublishAnswer {
-    StoreErrorKind::Unavailable.into()
 }

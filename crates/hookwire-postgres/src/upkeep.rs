@@ -1,56 +1,57 @@
+//! Upkeep: expires, cancels and removes what is over, and repairs lanes.
+
 use async_trait::async_trait;
-use hookwire::model::{TenantId, Timestamp};
+use hookwire::model::TenantId;
 use hookwire::store::TendRequest;
-use tokio_postgres::Row;
 
-use crate::fault::Fault;
-use crate::lanes::{self, ANYTHING};
+use crate::connection::session::{Operation, Tx};
+use crate::error::{QueryError, ReadRow};
 use crate::registry;
-use crate::rows::{LaneId, whole};
-use crate::session::{Tx, Work};
+use crate::route::release_routing_lease;
+use crate::rows::{LaneId, as_i64, ids};
+use crate::schedule::lanes::{self, EarliestDue};
 
-/// Ends waiting deliveries whose time is up; held ones are ended by whoever holds them. No lane is locked:
-/// one that gives less than it says is found out by the next claim.
+/// Ends waiting deliveries that have expired. Held ones are ended by their holders. No lane is locked: the next claim
+/// finds out that a lane has less than it says.
 pub(crate) struct Expire(pub(crate) usize);
 
-/// Ends what waits in backlogs that were dropped.
-pub(crate) struct Sweep(pub(crate) usize);
+/// Ends waiting deliveries of dropped backlogs.
+pub(crate) struct EndDropped(pub(crate) usize);
 
-/// Removes events of which everything ended long ago; gives how many, and how many it looked at.
+/// Removes events whose deliveries ended long ago. Returns the number of them, and of those that it looked at.
 pub(crate) struct Remove(pub(crate) TendRequest);
 
-/// Looks whether lanes give what waits in them, and mends those that do not; gives the last it looked at,
-/// if there are more.
+/// Repairs lanes that do not say what waits in them. Returns the last lane that it looked at, if there are more.
 pub(crate) struct Repair {
     pub(crate) after: LaneId,
     pub(crate) limit: usize,
 }
 
-/// Removes a part of what a tenant has, and tells whether there is more.
+/// Erases some of a tenant's data, and returns whether there is more.
 pub(crate) struct Erase {
     pub(crate) tenant: TenantId,
     pub(crate) limit: usize,
 }
 
 #[async_trait]
-impl Work for Expire {
-    type Done = usize;
+impl Operation for Expire {
+    type Output = usize;
 
-    async fn on(&self, tx: &Tx<'_>) -> Result<usize, Fault> {
-        count(tx.run(EXPIRE, &[&tx.now().await?, &whole(self.0)]).await?)
+    async fn run(&self, tx: &Tx<'_>) -> Result<usize, QueryError> {
+        count(tx.run(EXPIRE, &[&tx.now().await?, &as_i64(self.0)]).await?)
     }
 }
 
 #[async_trait]
-impl Work for Sweep {
-    type Done = usize;
+impl Operation for EndDropped {
+    type Output = usize;
 
-    async fn on(&self, tx: &Tx<'_>) -> Result<usize, Fault> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<usize, QueryError> {
         let now = tx.now().await?;
         let mut swept = 0;
-        for row in tx.rows(DROPPED, &[&whole(self.0)]).await? {
-            let (lane, below): (LaneId, i64) = (row.try_get("lane")?, row.try_get("below")?);
-            let room = whole(self.0.saturating_sub(swept));
+        for row in tx.rows(DROPPED, &[&as_i64(self.0)]).await? {
+            let (lane, below): (LaneId, i64) = (row.read("lane")?, row.read("below")?);
+            let room = as_i64(self.0.saturating_sub(swept));
             swept += count(tx.run(SWEEP, &[&lane, &below, &now, &room]).await?)?;
             if swept >= self.0 {
                 break;
@@ -62,15 +63,15 @@ impl Work for Sweep {
 }
 
 #[async_trait]
-impl Work for Remove {
-    type Done = (usize, usize);
+impl Operation for Remove {
+    type Output = (usize, usize);
 
-    /// An event of which something is pending now cannot have ended before now: it is looked at again when
-    /// it would be old enough if it ended at once.
-    async fn on(&self, tx: &Tx<'_>) -> Result<(usize, usize), Fault> {
+    /// An event with a pending delivery has not ended before now. It is looked at again when it would be old enough if it
+    /// ended now.
+    async fn run(&self, tx: &Tx<'_>) -> Result<(usize, usize), QueryError> {
         let now = tx.now().await?;
-        let before = Timestamp::from_millis(now).minus(self.0.keep).as_millis();
-        let old = ids(&tx.rows(OLD, &[&before, &whole(self.0.limit)]).await?, "seq")?;
+        let before = now.minus(self.0.keep);
+        let old = ids(&tx.rows(OLD, &[&before, &as_i64(self.0.limit)]).await?, "seq")?;
         if old.is_empty() {
             return Ok((0, 0));
         }
@@ -82,41 +83,44 @@ impl Work for Remove {
 }
 
 #[async_trait]
-impl Work for Repair {
-    type Done = Option<LaneId>;
+impl Operation for Repair {
+    type Output = Option<LaneId>;
 
-    async fn on(&self, tx: &Tx<'_>) -> Result<Option<LaneId>, Fault> {
-        let looked_at = tx.rows(LOOK, &[&self.after, &whole(self.limit)]).await?;
+    async fn run(&self, tx: &Tx<'_>) -> Result<Option<LaneId>, QueryError> {
+        let looked_at = tx.rows(LOOK, &[&self.after, &as_i64(self.limit)]).await?;
         let mut wrong = Vec::new();
         for row in &looked_at {
-            if row.try_get("is_wrong")? {
-                wrong.push(row.try_get("id")?);
+            if row.read("is_wrong")? {
+                wrong.push(row.read("id")?);
             }
         }
         let locked: Vec<LaneId> = lanes::lock(tx, &wrong).await?.iter().map(|lane| lane.id).collect();
-        lanes::refresh(tx, &locked, tx.now().await?, ANYTHING).await?;
+        lanes::refresh(tx, &locked, tx.now().await?, EarliestDue::Unknown).await?;
         let last = looked_at.last().filter(|_| looked_at.len() >= self.limit);
-        last.map(|row| Ok(row.try_get("id")?)).transpose()
+        last.map(|row| row.read("id")).transpose()
     }
 }
 
 #[async_trait]
-impl Work for Erase {
-    type Done = bool;
+impl Operation for Erase {
+    type Output = bool;
 
-    async fn on(&self, tx: &Tx<'_>) -> Result<bool, Fault> {
+    async fn run(&self, tx: &Tx<'_>) -> Result<bool, QueryError> {
         let tenant = self.tenant.as_str();
         lanes::take_registry(tx, &self.tenant).await?;
-        tx.run(RESIGN, &[&tenant]).await?;
+        release_routing_lease(tx, &self.tenant).await?;
         let live = ids(&tx.rows(LIVE, &[&tenant]).await?, "id")?;
         if !live.is_empty() {
             registry::revise(tx, &self.tenant).await?;
         }
-        for lane in lanes::lock(tx, &live).await? {
-            registry::delete_lane(tx, lane.id).await?;
+        let locked = lanes::lock(tx, &live).await?;
+        let now = tx.now().await?;
+        for lane in locked {
+            registry::delete_lane(tx, lane.id, now).await?;
         }
-        // One more than asked for tells whether there is more.
-        let mut events = ids(&tx.rows(SOME, &[&tenant, &whole(self.limit.saturating_add(1))]).await?, "seq")?;
+        // One event more than the limit shows whether there is more.
+        let mut events =
+            ids(&tx.rows(SOME, &[&tenant, &as_i64(self.limit.saturating_add(1))]).await?, "seq")?;
         let has_more = events.len() > self.limit;
         events.truncate(self.limit);
         remove_events(tx, &events).await?;
@@ -125,12 +129,12 @@ impl Work for Erase {
 }
 
 /// Removes events with their deliveries, held ones too.
-async fn remove_events(tx: &Tx<'_>, events: &[i64]) -> Result<(), Fault> {
+async fn remove_events(tx: &Tx<'_>, events: &[i64]) -> Result<(), QueryError> {
     if events.is_empty() {
         return Ok(());
     }
     let lanes: Vec<LaneId> = ids(&tx.rows(LANES, &[&events]).await?, "lane")?;
-    // Of two that remove the last deliveries of a deleted lane, the later has to see that it is empty.
+    // Of two transactions that remove the last deliveries of a deleted lane, the later has to see that it is empty.
     tx.run(LOCK_DELETED, &[&lanes]).await?;
     let deliveries = ids(&tx.rows(DELIVERIES, &[&events]).await?, "id")?;
     tx.run("DELETE FROM attempt WHERE delivery = ANY ($1)", &[&deliveries]).await?;
@@ -139,11 +143,7 @@ async fn remove_events(tx: &Tx<'_>, events: &[i64]) -> Result<(), Fault> {
     registry::forget_lanes(tx, &lanes).await
 }
 
-fn ids(rows: &[Row], column: &str) -> Result<Vec<i64>, Fault> {
-    rows.iter().map(|row| Ok(row.try_get(column)?)).collect()
-}
-
-fn count(rows: u64) -> Result<usize, Fault> {
+fn count(rows: u64) -> Result<usize, QueryError> {
     Ok(usize::try_from(rows)?)
 }
 
@@ -155,7 +155,7 @@ const EXPIRE: &str = "
 
 const DROPPED: &str = "SELECT lane, below FROM dropped ORDER BY lane LIMIT $1 FOR UPDATE SKIP LOCKED";
 
-/// They ended when the new epoch began, as they read before.
+/// They ended when the new epoch began, as the log said before.
 const SWEEP: &str = "
     UPDATE delivery SET state = 2, holder = NULL, ended_at = lane.epoch_at FROM lane
     WHERE lane.id = $1 AND delivery.id IN (
@@ -163,7 +163,7 @@ const SWEEP: &str = "
         WHERE lane = $1 AND epoch < $2 AND state = 0 AND (holder IS NULL OR due <= $3)
         LIMIT $4 FOR UPDATE SKIP LOCKED)";
 
-/// Held ones may still come to wait there.
+/// Held deliveries may still come to wait there.
 const SWEPT: &str = "DELETE FROM dropped WHERE lane = $1 AND below = $2 \
     AND NOT EXISTS (SELECT FROM delivery WHERE delivery.lane = $1 AND epoch < $2 AND state = 0)";
 
@@ -178,9 +178,8 @@ const ALIVE: &str = "
 
 const ENDED: &str = "SELECT seq FROM event WHERE seq = ANY ($1) AND alive_at < $2";
 
-/// Lanes of which something waits that they do not tell of, or tell of too late: the first that is due
-/// decides, however much waits behind it. Those that are ready are looked at anyway, but for what lies under
-/// their floor.
+/// Finds lanes whose `wake_at` is missing or later than their first due delivery. Ready lanes are not read: claims look
+/// at them anyway.
 const LOOK: &str = "
     SELECT lane.id, coalesce(head.due < coalesce(wake_at, 9223372036854775807)
         AND paused_until < coalesce(wake_at, 9223372036854775807), false) AS is_wrong
@@ -201,9 +200,7 @@ const LOCK_DELETED: &str = "SELECT FROM lane WHERE id = ANY ($1) AND status = 2 
 
 const DELIVERIES: &str = "SELECT id FROM delivery WHERE event = ANY ($1) ORDER BY id FOR UPDATE";
 
-const RESIGN: &str = "UPDATE tenant SET router = NULL, router_until = NULL WHERE name = $1";
-
-/// The statements of upkeep that go through backlogs, for a test to read their plans.
+/// Returns the statements of upkeep that go through backlogs, for a test that reads their plans.
 #[doc(hidden)]
 pub fn upkeep_statements() -> Vec<(&'static str, String)> {
     [("look", LOOK), ("sweep", SWEEP), ("swept", SWEPT)].map(|(name, sql)| (name, sql.to_owned())).to_vec()

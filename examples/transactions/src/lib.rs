@@ -1,4 +1,4 @@
-//! What the examples share: a service whose dispatcher is at work, and somebody's webhook.
+//! The parts that the examples share: a service with a running dispatcher, and a registered webhook.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// A service with hookwire inside.
 pub struct Service {
-    /// Where the host has its data, and hookwire its own.
+    /// The database of the host, which has the schema of hookwire too.
     pub url: String,
     pub store: Arc<PostgresStore>,
     pub hooks: Webhooks,
@@ -23,13 +23,13 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it on the database that `DATABASE_URL` names, with an empty table of devices.
+    /// Starts the service on the database that `DATABASE_URL` names, with an empty table of devices.
     pub async fn start() -> Result<Self, Error> {
         let url = std::env::var("DATABASE_URL")?;
         PostgresStore::migrate(&url).await?;
         let store = Arc::new(PostgresStore::connect(&url).await?);
         let (arrivals, arrived) = mpsc::unbounded_channel();
-        // In place of `HttpTransport`: what would be sent is told to the example.
+        // In place of `HttpTransport`: it passes each body to the example.
         let transport = RecordingTransport::answering(move |request, _| {
             // Nobody listens any more once the example has ended.
             let _ = arrivals.send(String::from_utf8_lossy(request.body()).into_owned());
@@ -45,7 +45,7 @@ impl Service {
         Ok(Self { url, store, hooks, acme, dispatcher, arrived })
     }
 
-    /// Checks that the event of this device alone arrives, and ends.
+    /// Checks that only the event of this device arrives, and shuts down.
     pub async fn ends_with(mut self, device: &str) -> Result<(), Error> {
         let arrived = tokio::time::timeout(Duration::from_secs(20), self.arrived.recv()).await?;
         let arrived = arrived.unwrap_or_default();

@@ -116,6 +116,18 @@ async fn a_dead_server_a_wrong_password_and_a_missing_database_are_told_apart() 
 }
 
 #[tokio::test]
+async fn a_url_without_a_password_is_refused_and_one_that_asks_for_tls_in_vain_is_told_so_first() {
+    let schema = Schema::migrated().await;
+    let bare = url_with(None, None, None);
+    let (user, server) = bare.split_once('@').expect("a user");
+    let bare = format!("{}@{server}", user.rsplit_once(':').expect("a password").0);
+    let error = refusal(&schema, &bare).await;
+    assert!(matches!(error, ConnectError::Refused(_)), "{error:?}");
+    let error = refusal(&schema, &format!("{bare}?sslmode=require")).await;
+    assert!(matches!(error, ConnectError::Tls(_)), "{error:?}");
+}
+
+#[tokio::test]
 async fn missing_privileges_are_told() {
     let schema = Schema::migrated().await;
     let owner = schema.client().await;

@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use hookwire::TenantId;
 use hookwire::delivery::{Next, Report};
-use hookwire::model::{
-    DeliveryId, DeliveryOptions, End, Event, EventId, HookId, MessageId, SealedSecrets, Status, Timestamp,
-};
-use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange, Version};
+use hookwire::model::{DeliveryId, End, Event, EventId, HookId, MessageId, Status, Timestamp};
+use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange};
 use hookwire::store::{
     Claim, ClaimRequest, HolderId, Publication, PublishAnswer, Quota, Routing, Settled, Settlement, Store,
     StoreErrorKind, TendRequest,
@@ -61,27 +59,16 @@ fn webhook(id: HookId) -> RegisteredWebhook {
     let json = format!(
         r#"{{"hook_id":{id},"name":"hook","url":"https://hooks.example.com/","subscriptions":[{{"event_id":1}}]}}"#
     );
-    RegisteredWebhook {
-        webhook: serde_json::from_str(&json).expect("a webhook"),
-        options: DeliveryOptions::default(),
-        secrets: SealedSecrets::new("sealed"),
-        version: Version::default(),
-        disabled: None,
-    }
+    RegisteredWebhook::new(serde_json::from_str(&json).expect("a webhook"))
 }
 
 /// An event for these webhooks, routed at the beginning.
 pub(crate) fn publication(world: &World, id: &str, hooks: &[HookId]) -> Publication {
     let event = Event::new(EventId::new(1), &id).expect("JSON");
     let event = event.stamped(|| MessageId::new(id).expect("an id"), Timestamp::from_secs(1));
-    Publication {
-        tenant: world.tenant.clone(),
-        digest: event.digest(),
-        event,
-        routed_at: hookwire::registry::Revision::new(u64::try_from(world.hooks.len()).expect("few")),
-        routing: Routing { targets: hooks.to_vec(), skipped: Vec::new() },
-        expires: DAY,
-    }
+    let revision = hookwire::registry::Revision::new(u64::try_from(world.hooks.len()).expect("few"));
+    let routing = Routing { targets: hooks.to_vec(), skipped: Vec::new() };
+    Publication::new(world.tenant.clone(), event, revision, routing, DAY)
 }
 
 fn request(holder: u128, limit: usize) -> ClaimRequest {
@@ -91,8 +78,7 @@ fn request(holder: u128, limit: usize) -> ClaimRequest {
 }
 
 fn settlement(claim: &Claim, next: Next) -> Settlement {
-    let (id, fence) = (claim.id, claim.fence);
-    Settlement { id, fence, attempt: None, next, report: Report::Success, backoff: None, disable: None }
+    Settlement { report: Report::Success, ..Settlement::new(claim, next) }
 }
 
 /// Publishes batches for webhooks in an order of its own, and tells how many deliveries that makes.

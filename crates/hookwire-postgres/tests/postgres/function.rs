@@ -137,9 +137,7 @@ async fn a_duplicate_is_kept_silently_and_known_to_both_ways_of_publishing() {
     assert_eq!(given.len(), 1);
     assert_eq!(given[0].event.payload.get(), r#"{"n":1}"#, "the first stays");
     let event = given[0].event.clone();
-    let (digest, routed_at) = (event.digest(), Revision::default());
-    let item =
-        Publication { tenant: acme(), event, digest, routed_at, routing: Routing::default(), expires: DAY };
+    let item = Publication::new(acme(), event, Revision::default(), Routing::default(), DAY);
     let reused = Publication { digest: [0; 32], ..item.clone() };
     let answers = store.publish(&[item, reused], None).await.expect("answers").answers;
     assert!(matches!(answers[..], [PublishAnswer::Duplicate(_), PublishAnswer::IdReused]), "{answers:?}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookwire::delivery::{Next, Report};
+use hookwire::delivery::Next;
 use hookwire::store::{Claim, ClaimRequest, HolderId, Quota, Settled, Settlement, Store};
 use hookwire::testing::conformance::StoreFixture;
 
@@ -24,17 +24,8 @@ async fn a_lease_that_is_shortened_ends_then() {
     let fixture = Fixture::new().await;
     let world = World::new(fixture.store(), "acme", 1).await;
     world.store.publish(&[publication(&world, "m1", &world.hooks)], None).await.expect("published");
-    let (id, fence) = claim(&world.store, 1).await.first().map(|it| (it.id, it.fence)).expect("one");
-    let next = Next::Extend(MOMENT);
-    let item = Settlement {
-        id,
-        fence,
-        attempt: None,
-        next,
-        report: Report::NoAttempt,
-        backoff: None,
-        disable: None,
-    };
+    let claims = claim(&world.store, 1).await;
+    let item = Settlement::new(claims.first().expect("one"), Next::Extend(MOMENT));
     assert_eq!(world.store.settle(&[item]).await.expect("settled"), [Settled::Applied]);
     fixture.advance(MOMENT).await;
     assert_eq!(claim(&world.store, 2).await.len(), 1, "it is due again");

@@ -57,7 +57,7 @@ impl Drop for Server {
     }
 }
 
-/// What publishers tell.
+/// The results of the publishers.
 #[derive(Debug, Default)]
 struct Told {
     confirmed: AtomicUsize,

@@ -23,7 +23,7 @@ const STORES: usize = 3;
 const HOOKS: usize = 300;
 const ROUNDS: usize = 25;
 
-/// Numbers that look random, and are the same for the same seed.
+/// Pseudo-random numbers from a seed.
 struct Dice(u64);
 
 impl Dice {
@@ -33,7 +33,7 @@ impl Dice {
     }
 }
 
-/// What all have seen: the latest fence of each delivery, and whether that was its end.
+/// The record of all players: the latest fence of each delivery, and whether it has ended.
 #[derive(Default)]
 struct Book {
     written: usize,
@@ -100,15 +100,10 @@ impl Player {
 
     async fn settle(&self, claims: Vec<Claim>, dice: &mut Dice) {
         let reports = [Report::Success, Report::Failure, Report::Timeout, Report::NoAttempt];
-        let settlement = |claim: &Claim| Settlement {
-            id: claim.id,
-            fence: claim.fence,
-            attempt: None,
-            next: [Next::Again(Duration::ZERO), Next::Release, Next::End(End::Delivered)]
-                [dice.below(6).min(2)],
-            report: reports[dice.below(4)],
-            backoff: None,
-            disable: None,
+        let settlement = |claim: &Claim| {
+            let next = [Next::Again(Duration::ZERO), Next::Release, Next::End(End::Delivered)];
+            let next = next[dice.below(6).min(2)];
+            Settlement { report: reports[dice.below(4)], ..Settlement::new(claim, next) }
         };
         let items: Vec<_> = claims.iter().map(settlement).collect();
         // Before it is known to the others: they may claim what goes back before this hears of it.
@@ -172,13 +167,8 @@ impl Player {
             let ended = claimed.deliveries.iter().map(|it| (it.id, (it.fence, true)));
             self.book().claimed.extend(ended);
             let items = claimed.deliveries.iter().map(|claim| Settlement {
-                id: claim.id,
-                fence: claim.fence,
-                attempt: None,
-                next: Next::End(End::Delivered),
                 report: [Report::Success, Report::Failure][dice.below(2)],
-                backoff: None,
-                disable: None,
+                ..Settlement::new(claim, Next::End(End::Delivered))
             });
             self.world.store.settle(&items.collect::<Vec<_>>()).await.expect("settled");
             if is_over {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookwire::delivery::{Next, Report};
+use hookwire::delivery::Next;
 use hookwire::model::End;
 use hookwire::store::{Claim, ClaimRequest, Claimed, HolderId, Publication, Quota, Settlement, Store};
 use hookwire::testing::conformance::StoreFixture;
@@ -42,9 +42,7 @@ async fn publish(world: &World, count: usize, expires: Duration) {
 }
 
 async fn end(store: &Arc<dyn Store>, claim: &Claim) {
-    let (id, fence, next) = (claim.id, claim.fence, Next::End(End::Delivered));
-    let report = Report::NoAttempt;
-    let item = Settlement { id, fence, attempt: None, next, report, backoff: None, disable: None };
+    let item = Settlement::new(claim, Next::End(End::Delivered));
     store.settle(&[item]).await.expect("settled");
 }
 

@@ -13,16 +13,16 @@ async fn main() -> Result<(), Error> {
     let mut app = AsyncPgConnection::establish(&service.url).await?;
     sql_query("CREATE TABLE device (name text NOT NULL)").execute(&mut app).await?;
 
-    // Rolled back: it never happened.
+    // Rolled back: the event never happened.
     let changed_its_mind = goes_online(&service, &mut app, "LAB-4", Err(Failed::RollbackTransaction)).await;
     assert!(changed_its_mind.is_err());
-    // Committed: it is delivered.
+    // Committed: the event is delivered.
     goes_online(&service, &mut app, "LAB-5", Ok(())).await?;
     service.hooks.wake();
     service.ends_with("LAB-5").await
 }
 
-/// Writes the device, and what shall be told of it, in one transaction that ends as it is told.
+/// Writes the device and its event in one transaction, which ends as `end` says.
 async fn goes_online(
     service: &Service,
     app: &mut AsyncPgConnection,

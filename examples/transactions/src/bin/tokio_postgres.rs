@@ -11,15 +11,15 @@ async fn main() -> Result<(), Error> {
     tokio::spawn(connection);
     app.batch_execute("CREATE TABLE device (name text NOT NULL)").await?;
 
-    // Rolled back: it never happened.
+    // Rolled back: the event never happened.
     goes_online(&service, &mut app, "LAB-4").await?.rollback().await?;
-    // Committed: it is delivered.
+    // Committed: the event is delivered.
     goes_online(&service, &mut app, "LAB-5").await?.commit().await?;
     service.hooks.wake();
     service.ends_with("LAB-5").await
 }
 
-/// Writes the device, and what shall be told of it, in one transaction.
+/// Writes the device and its event in one transaction.
 async fn goes_online<'a>(
     service: &Service,
     app: &'a mut Client,

@@ -1,3 +1,5 @@
+//! `PostgresStore::publish_in`: publishing within a transaction of the host.
+
 use std::error::Error;
 
 use hookwire::model::MessageId;
@@ -6,45 +8,45 @@ use thiserror::Error;
 use tokio_postgres::GenericClient;
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::schema::SchemaName;
+use crate::connection::schema::SchemaName;
 use crate::store::PostgresStore;
 
-/// An event was not published. PostgreSQL lets a transaction in which a statement failed only be rolled
-/// back, to its beginning or to a savepoint.
+/// The error of an event that was not published. The transaction can then only be rolled back, to its beginning or to a
+/// savepoint, as after any failed statement in PostgreSQL.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// Something else failed, the connection say: the source tells what.
+    /// Something else failed, for instance the connection. The source says what.
     #[error("the event could not be published; roll back, and try the transaction again")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
-    /// The user of the transaction lacks rights.
+    /// The user of the transaction lacks privileges.
     #[error(
         "the user of this transaction may not publish; grant USAGE on schema {schema:?}, SELECT on its settings, INSERT and SELECT on its event"
     )]
     NoPrivileges {
-        /// The schema.
+        /// The name of the schema.
         schema: String,
-        /// What PostgreSQL says.
+        /// The error of PostgreSQL.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The database of the transaction has no such function: it is another one than the store's, perhaps.
+    /// The database of the transaction has no such function. It may be another one than the store's.
     #[error(
         "the database of this transaction has no {schema}.publish(text); run `PostgresStore::migrate` on it"
     )]
     NotMigrated {
-        /// The schema.
+        /// The name of the schema.
         schema: String,
-        /// What PostgreSQL says.
+        /// The error of PostgreSQL.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The event breaks a rule of the function: as it is, it is never published.
+    /// The event breaks a rule of the function. Trying it again unchanged does not help.
     #[error("the event is refused: {field} {rule}")]
     Refused {
-        /// The field of the document, as in [`Tenant::to_sql_document`]; `document` for the whole.
+        /// The field of the document of [`Tenant::to_sql_document`]. `document` if it is the document itself.
         field: String,
-        /// What is asked of it.
+        /// The rule that the field breaks.
         rule: String,
-        /// What PostgreSQL says.
+        /// The error of PostgreSQL.
         source: Box<dyn Error + Send + Sync>,
     },
 }
@@ -67,11 +69,11 @@ impl PublishError {
     }
 }
 
-/// The class of what is wrong with a value: with the document, that is all this statement has.
+/// The class of SQLSTATE for invalid values. The only value of this statement is the document.
 const DATA_EXCEPTION: &str = "22";
 
-/// The field and its rule. The function names the field as the error's column, and both in the message;
-/// what PostgreSQL itself cannot read has no field.
+/// Returns the field and its rule. The function raises an error that names the field as its column, and has the rule in
+/// its message. A document that PostgreSQL itself cannot read has no field.
 fn refusal(said: &DbError) -> (String, String) {
     let Some(field) = said.column() else {
         let details = said.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
@@ -83,8 +85,8 @@ fn refusal(said: &DbError) -> (String, String) {
 }
 
 impl PostgresStore {
-    /// The statement that publishes an event in the transaction in which it is run, whatever the driver. Its
-    /// one parameter is a text, [`Tenant::to_sql_document`]; its one value is the message id, a text too.
+    /// Returns the SQL statement that publishes an event in the transaction that runs it, with any driver. Its only
+    /// parameter is the text of [`Tenant::to_sql_document`]. It returns the message id, as text.
     ///
     /// ```no_run
     /// # use hookwire::{Event, Tenant, Webhooks};
@@ -108,19 +110,19 @@ impl PostgresStore {
     /// # }
     /// ```
     ///
-    /// What the function refuses, and how: see [the crate](crate#publishing-within-a-transaction-of-your-own).
+    /// [The crate](crate#publishing-within-a-transaction-of-your-own) describes the document and its errors.
     pub fn publish_statement(&self) -> &str {
         &self.publish_statement
     }
 
-    /// Publishes an event within a transaction of `tokio_postgres`, and gives its message id.
+    /// Publishes an event within a transaction of `tokio_postgres`, and returns its message id.
     ///
-    /// Rolled back, it never happened; committed, it is delivered. Call [`wake`](hookwire::Webhooks::wake)
-    /// after the commit. With a plain client the event is committed by itself.
+    /// The event is delivered if the transaction commits, and never happened if it is rolled back. Call
+    /// [`wake`](hookwire::Webhooks::wake) after the commit. On a client without a transaction, the event is committed at
+    /// once.
     ///
-    /// An event without a message id gets one here. Name one in an event whose transaction may run again after
-    /// a commit whose answer was lost: an id that the tenant has already is published once, and the first
-    /// stays as it is.
+    /// An event without a message id gets one here. Set an id yourself if the transaction may run again because the answer
+    /// to its commit was lost: a message id of a tenant is published once, and the first event keeps it.
     ///
     /// ```no_run
     /// # use hookwire::{Event, Tenant, Webhooks, assist};
@@ -145,14 +147,14 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`PublishError::Refused`] names field and rule of what is malformed or too large; the others tell what
-    /// is wrong with the database. Roll back then, and do not commit: PostgreSQL answers `COMMIT` of such a
-    /// transaction without an error, and has rolled back. A duplicate is no error, and neither is a kind of event that the catalog
-    /// does not have: that ends in the log with the reason.
+    /// [`PublishError::Refused`] names the field that is malformed or too large, and its rule. The other variants say what
+    /// is wrong with the database. Roll back after an error: PostgreSQL answers `COMMIT` of such a transaction without an
+    /// error, although it rolls back. A duplicate is no error. An event that the catalog does not have is no error either;
+    /// the delivery log records it as unroutable.
     ///
     /// # Cancellation
     ///
-    /// It is published in this transaction or not; commit or roll back decides of the rest.
+    /// The event may or may not be written in this transaction. Roll back to be sure that it is not published.
     pub async fn publish_in<C: GenericClient + Sync>(
         &self,
         client: &C,

@@ -1,28 +1,40 @@
+//! TLS for connections to PostgreSQL, with the roots of the platform.
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt;
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client;
 
-/// TLS for connections to PostgreSQL, with the roots of the platform. The provider is passed, as a host
-/// may have another one as its default.
+/// The TLS settings of connections. The provider is passed explicitly, because a host may have another one as its
+/// default.
 #[derive(Clone)]
-pub(crate) struct Tls(Arc<ClientConfig>);
+pub(crate) struct Tls {
+    config: Arc<ClientConfig>,
+    has_begun: Arc<AtomicBool>,
+}
 
 /// TLS for a connection to one host.
 pub(crate) struct ToHost {
-    config: Arc<ClientConfig>,
+    tls: Tls,
     host: ServerName<'static>,
 }
+
+/// An error of a TLS handshake. It has a type of its own, by which it is told from other I/O errors.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub(crate) struct HandshakeError(#[from] io::Error);
 
 /// An encrypted connection.
 pub(crate) struct Encrypted<S>(client::TlsStream<S>);
@@ -33,7 +45,17 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_platform_verifier()?
             .with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+        Ok(Self { config: Arc::new(config), has_begun: Arc::default() })
+    }
+
+    /// The same settings for one connection, which tells whether its handshake [has begun](Self::has_begun).
+    pub(crate) fn for_one_connection(&self) -> Self {
+        Self { config: Arc::clone(&self.config), has_begun: Arc::default() }
+    }
+
+    /// Whether the server has agreed to TLS, so that the handshake began.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
     }
 }
 
@@ -43,11 +65,11 @@ where
 {
     type Stream = Encrypted<S>;
     type TlsConnect = ToHost;
-    type Error = io::Error;
+    type Error = HandshakeError;
 
-    fn make_tls_connect(&mut self, host: &str) -> io::Result<ToHost> {
+    fn make_tls_connect(&mut self, host: &str) -> Result<ToHost, HandshakeError> {
         let host = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        Ok(ToHost { config: Arc::clone(&self.0), host })
+        Ok(ToHost { tls: self.clone(), host })
     }
 }
 
@@ -56,11 +78,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     type Stream = Encrypted<S>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>> + Send>>;
+    type Error = HandshakeError;
+    type Future = Pin<Box<dyn Future<Output = Result<Encrypted<S>, HandshakeError>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        let connecting = TlsConnector::from(self.config).connect(self.host, stream);
+        self.tls.has_begun.store(true, Ordering::Relaxed);
+        let connecting = TlsConnector::from(self.tls.config).connect(self.host, stream);
         Box::pin(async move { Ok(Encrypted(connecting.await?)) })
     }
 }

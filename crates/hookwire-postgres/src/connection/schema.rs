@@ -1,14 +1,16 @@
+//! The schema: its name, its version, and the migrations that create and update it.
+
 use tokio_postgres::Client;
 
-use crate::connect::ConnectError;
+use crate::connection::error::ConnectError;
 
 /// The version of the schema that this code reads and writes.
 pub(crate) const VERSION: i32 = MIGRATIONS.len() as i32;
 
-/// Each step leads from the version of its index to the next; what has been released never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/001.sql")];
+/// The migrations. Each leads from the version that is its index to the next one. A released one never changes.
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/001.sql")];
 
-/// The name of a schema: an identifier that needs no quotes, so that it reads the same everywhere.
+/// The name of a schema. It is an identifier that needs no quotes, so it reads the same everywhere.
 #[derive(Clone, Debug)]
 pub(crate) struct SchemaName(String);
 
@@ -30,14 +32,14 @@ impl SchemaName {
         &self.0
     }
 
-    /// The path under which the statements of this crate find their tables, and no others.
+    /// The search path of this crate's statements: they find the tables of this schema, and no others.
     pub(crate) fn search_path(&self) -> String {
         format!("\"{}\", pg_temp", self.0)
     }
 }
 
-/// The SQL that [`migrate`](crate::PostgresStore::migrate) runs on a database that has nothing of hookwire
-/// yet, to be read, or run by other means: in one transaction that it opens and ends itself.
+/// Returns the SQL that [`migrate`](crate::PostgresStore::migrate) runs on a database that has nothing of hookwire
+/// yet. It opens and commits a transaction of its own. Read it, or run it with a migration tool of yours.
 ///
 /// ```
 /// let sql = hookwire_postgres::migration_sql("hookwire")?;
@@ -47,7 +49,7 @@ impl SchemaName {
 ///
 /// # Errors
 ///
-/// [`ConnectError::SchemaName`] when `schema` is none.
+/// [`ConnectError::SchemaName`] if `schema` cannot be the name of a schema.
 pub fn migration_sql(schema: &str) -> Result<String, ConnectError> {
     let schema = SchemaName::new(schema)?;
     Ok(format!("BEGIN;\n{}{}COMMIT;\n", prelude(&schema), steps(0)))
@@ -61,21 +63,21 @@ fn prelude(schema: &SchemaName) -> String {
     )
 }
 
-/// The steps from version `found` to the present one.
+/// The migrations from version `found` to the present one.
 fn steps(found: usize) -> String {
     let mut sql = MIGRATIONS.iter().skip(found).copied().collect::<String>();
     sql.push_str(&format!("UPDATE settings SET version = {VERSION};\n"));
     sql
 }
 
-/// Brings the schema to the present version, whole or not at all. Others who migrate at once wait.
+/// Brings the schema to the present version in one transaction. Others who migrate at the same time wait.
 pub(crate) async fn migrate(client: &mut Client, schema: &SchemaName) -> Result<(), ConnectError> {
     let failed = |error| ConnectError::of(error, schema.as_str());
     let transaction = client.transaction().await.map_err(failed)?;
     match apply(transaction.client(), schema).await {
         Ok(()) => transaction.commit().await.map_err(failed),
         Err(error) => {
-            // What matters is what failed before.
+            // The first error says more than that of a rollback.
             let _ = transaction.rollback().await;
             Err(error)
         }
@@ -98,7 +100,7 @@ async fn apply(client: &Client, schema: &SchemaName) -> Result<(), ConnectError>
     client.batch_execute(&sql).await.map_err(failed)
 }
 
-/// Refuses a database that this code cannot work with.
+/// Checks that the schema is there, and has the version that this code works with.
 pub(crate) async fn check(client: &Client, schema: &SchemaName) -> Result<(), ConnectError> {
     let name = schema.as_str().to_owned();
     match version(client, schema).await? {
@@ -109,7 +111,7 @@ pub(crate) async fn check(client: &Client, schema: &SchemaName) -> Result<(), Co
     }
 }
 
-/// The version of the schema; `None` when it is not there.
+/// Reads the version of the schema. `None` if the schema is not there.
 async fn version(client: &Client, schema: &SchemaName) -> Result<Option<i32>, ConnectError> {
     let name = schema.as_str();
     let failed = |error| ConnectError::of(error, name);

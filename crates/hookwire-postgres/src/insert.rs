@@ -1,68 +1,75 @@
+//! Deliveries as they are inserted into lanes.
+
 use std::collections::{HashMap, HashSet};
 
 use hookwire::model::{HookId, TenantId};
+use tokio_postgres::types::ToSql;
 
-use crate::fault::Fault;
-use crate::lanes;
-use crate::rows::{Lane, LaneId, small, whole};
-use crate::session::Tx;
+use crate::connection::session::Tx;
+use crate::error::{QueryError, ReadRow};
+use crate::rows::{Lane, LaneId, as_i32, as_i64, ids};
+use crate::schedule::lanes::{self, EarliestDue};
+use crate::time::Millis;
 
-/// An event that has been routed, to be delivered to the lanes of its webhooks.
-pub(crate) struct Fresh {
+/// An event that has been routed, and has no deliveries yet.
+pub(crate) struct RoutedEvent {
     pub(crate) event: i64,
     pub(crate) bytes: usize,
     pub(crate) targets: Vec<HookId>,
-    pub(crate) expires: i64,
+    pub(crate) expires: Millis,
 }
 
-/// One delivery to be written.
-pub(crate) struct NewRow {
+/// A delivery that is to be inserted.
+pub(crate) struct NewDelivery {
     pub(crate) id: i64,
     pub(crate) lane: LaneId,
     pub(crate) epoch: i64,
     pub(crate) event: i64,
     pub(crate) origin: Option<i64>,
     pub(crate) bytes: usize,
-    /// When it is due or, if it is held from the start, when its lease ends.
-    pub(crate) due: i64,
+    /// The time when it is due or, if it is held from the start, when its lease ends.
+    pub(crate) due: Millis,
     pub(crate) holder: Option<Vec<u8>>,
-    pub(crate) expires: i64,
+    pub(crate) expires: Millis,
 }
 
-/// Ids of deliveries that were never used, ascending.
-pub(crate) async fn draw_ids(tx: &Tx<'_>, number: usize) -> Result<Vec<i64>, Fault> {
+/// Draws ids of deliveries that were never used, in ascending order.
+pub(crate) async fn draw_ids(tx: &Tx<'_>, number: usize) -> Result<Vec<i64>, QueryError> {
     const DRAW: &str = "SELECT nextval('delivery_id_seq') AS id FROM generate_series(1, $1::bigint)";
     if number == 0 {
         return Ok(Vec::new());
     }
-    let rows = tx.rows(DRAW, &[&whole(number)]).await?;
-    let mut ids = rows.iter().map(|row| Ok(row.try_get("id")?)).collect::<Result<Vec<i64>, Fault>>()?;
+    let rows = tx.rows(DRAW, &[&as_i64(number)]).await?;
+    let mut ids = ids(&rows, "id")?;
     ids.sort_unstable();
     Ok(ids)
 }
 
-/// Writes deliveries into lanes that are locked.
-pub(crate) async fn insert(tx: &Tx<'_>, rows: &[NewRow], now: i64) -> Result<(), Fault> {
+/// Inserts deliveries into lanes that are locked.
+pub(crate) async fn insert(tx: &Tx<'_>, rows: &[NewDelivery], now: Millis) -> Result<(), QueryError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let column = |of: fn(&NewRow) -> i64| rows.iter().map(of).collect::<Vec<_>>();
-    let (ids, lanes, epochs) = (column(|row| row.id), column(|row| row.lane), column(|row| row.epoch));
-    let (events, due, expires) = (column(|row| row.event), column(|row| row.due), column(|row| row.expires));
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let lanes: Vec<_> = rows.iter().map(|row| row.lane).collect();
+    let epochs: Vec<_> = rows.iter().map(|row| row.epoch).collect();
+    let events: Vec<_> = rows.iter().map(|row| row.event).collect();
+    let due: Vec<_> = rows.iter().map(|row| row.due).collect();
+    let expires: Vec<_> = rows.iter().map(|row| row.expires).collect();
     let origins: Vec<_> = rows.iter().map(|row| row.origin).collect();
-    let bytes: Vec<_> = rows.iter().map(|row| small(row.bytes)).collect();
+    let bytes: Vec<_> = rows.iter().map(|row| as_i32(row.bytes)).collect();
     let holders: Vec<_> = rows.iter().map(|row| row.holder.as_deref()).collect();
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 10] =
+    let params: [&(dyn ToSql + Sync); 10] =
         [&ids, &lanes, &epochs, &events, &origins, &bytes, &due, &holders, &expires, &now];
     tx.run(INSERT, &params).await.map(drop)
 }
 
-/// The lanes of a tenant's webhooks that are not deleted.
+/// Finds the lanes of those webhooks of a tenant that are not deleted.
 pub(crate) async fn find_lanes(
     tx: &Tx<'_>,
     tenant: &TenantId,
     hooks: impl Iterator<Item = HookId>,
-) -> Result<HashMap<HookId, LaneId>, Fault> {
+) -> Result<HashMap<HookId, LaneId>, QueryError> {
     const FIND: &str = "SELECT id, hook FROM lane WHERE tenant = $1 AND hook = ANY ($2) AND status < 2";
     let wanted: HashSet<i64> = hooks.map(HookId::get).collect();
     if wanted.is_empty() {
@@ -70,19 +77,24 @@ pub(crate) async fn find_lanes(
     }
     let wanted: Vec<i64> = wanted.into_iter().collect();
     let rows = tx.rows(FIND, &[&tenant.as_str(), &wanted]).await?;
-    rows.iter().map(|row| Ok((HookId::new(row.try_get("hook")?), row.try_get("id")?))).collect()
+    rows.iter().map(|row| Ok((HookId::new(row.read("hook")?), row.read("id")?))).collect()
 }
 
-/// Writes the deliveries of events to their lanes, where they wait; a webhook that is gone gets none. The
-/// registry must be held.
-pub(crate) async fn to_lanes(tx: &Tx<'_>, tenant: &TenantId, fresh: &[Fresh], now: i64) -> Result<(), Fault> {
+/// Inserts the deliveries of events into their lanes, due at once. A webhook that is gone gets none. The registry must be
+/// locked.
+pub(crate) async fn insert_routed(
+    tx: &Tx<'_>,
+    tenant: &TenantId,
+    fresh: &[RoutedEvent],
+    now: Millis,
+) -> Result<(), QueryError> {
     let hooks = fresh.iter().flat_map(|it| it.targets.iter().copied());
     let ids = find_lanes(tx, tenant, hooks).await?;
     let locked = lanes::lock(tx, &ids.values().copied().collect::<Vec<_>>()).await?;
     let by_hook: HashMap<HookId, &Lane> = locked.iter().map(|lane| (lane.hook, lane)).collect();
-    let targets = |it: &Fresh| it.targets.iter().filter_map(|hook| by_hook.get(hook)).count();
+    let targets = |it: &RoutedEvent| it.targets.iter().filter_map(|hook| by_hook.get(hook)).count();
     let mut ids = draw_ids(tx, fresh.iter().map(targets).sum()).await?.into_iter();
-    let row = |it: &Fresh, lane: &Lane, id| NewRow {
+    let row = |it: &RoutedEvent, lane: &Lane, id| NewDelivery {
         id,
         lane: lane.id,
         epoch: lane.epoch,
@@ -100,7 +112,7 @@ pub(crate) async fn to_lanes(tx: &Tx<'_>, tenant: &TenantId, fresh: &[Fresh], no
     }
     insert(tx, &rows, now).await?;
     let touched: Vec<LaneId> = locked.iter().map(|lane| lane.id).collect();
-    lanes::refresh(tx, &touched, now, now).await
+    lanes::refresh(tx, &touched, now, EarliestDue::At(now)).await
 }
 
 const INSERT: &str = "

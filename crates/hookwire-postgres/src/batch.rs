@@ -1,3 +1,5 @@
+//! `PublishBatcher`: calls to publish that share a transaction.
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::error::Error;
 use std::iter::successors;
@@ -10,18 +12,17 @@ use hookwire::store::{Claim, ClaimRequest, Publication, PublishAnswer, Published
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
 /// The most rows, and the most bytes of payload, that are published in one transaction.
-pub(crate) const MOST: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
+pub(crate) const MAX_BATCH: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 
-/// Calls to publish that gather, tenant by tenant, while one before them is being written: they go into the next
-/// transaction together. So the more callers there are, the more of them share one, and a single one waits for
-/// nobody.
+/// Batches the calls to publish of each tenant. While one transaction is written, later calls wait, and then share the
+/// next one. So more callers make larger batches, and a single caller waits for nobody.
 #[derive(Debug, Default)]
-pub(crate) struct Gather {
+pub(crate) struct PublishBatcher {
     waiting: Mutex<HashMap<TenantId, Vec<Call>>>,
     calls: AtomicU64,
 }
 
-/// One call: what it publishes, and for whom it may be held.
+/// A call to publish: its items, and the claim under which their deliveries may be held.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) items: Vec<Arc<Publication>>,
@@ -30,15 +31,15 @@ pub(crate) struct Call {
     answer: Sender<Result<Published, StoreError>>,
 }
 
-/// The right to write what gathers of a tenant. Whatever waits when it goes is told that nobody will.
+/// The right to write the batches of a tenant. Dropping it fails the calls that still wait.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    gather: Arc<Gather>,
+pub(crate) struct WriterPermit {
+    batcher: Arc<PublishBatcher>,
     tenant: TenantId,
     is_over: bool,
 }
 
-/// How much a transaction writes.
+/// The size of a transaction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Size {
     pub(crate) rows: usize,
@@ -57,7 +58,7 @@ impl Size {
 }
 
 impl Call {
-    /// A call, and where its answer will come.
+    /// Creates a call, and the receiver of its answer.
     pub(crate) fn new(
         items: Vec<Arc<Publication>>,
         hold: Option<ClaimRequest>,
@@ -66,16 +67,16 @@ impl Call {
         (Self { items, hold, number: 0, answer }, answered)
     }
 
-    /// Whether both may be held for the same dispatcher, or neither is.
+    /// Whether both may be held for the same dispatcher, or none of them for any.
     fn goes_with(&self, other: &Self) -> bool {
         let terms = |hold: Option<ClaimRequest>| hold.map(|it| (it.holder, it.lease, it.quota));
         terms(self.hold) == terms(other.hold)
     }
 }
 
-impl Gather {
-    /// Adds a call, and gives its number, and the right to write if nobody has it.
-    pub(crate) fn add(self: &Arc<Self>, tenant: &TenantId, call: Call) -> (u64, Option<Turn>) {
+impl PublishBatcher {
+    /// Adds a call. Returns its number, and the permit to write if nobody has it.
+    pub(crate) fn add(self: &Arc<Self>, tenant: &TenantId, call: Call) -> (u64, Option<WriterPermit>) {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let call = Call { number, ..call };
         let mut waiting = self.waiting();
@@ -84,31 +85,31 @@ impl Gather {
             return (number, None);
         }
         waiting.insert(tenant.clone(), vec![call]);
-        (number, Some(Turn { gather: Arc::clone(self), tenant: tenant.clone(), is_over: false }))
+        (number, Some(WriterPermit { batcher: Arc::clone(self), tenant: tenant.clone(), is_over: false }))
     }
 
-    /// Takes back a call that still waits; one that is being written has its answer to come.
+    /// Withdraws a call that still waits. Returns `false` for one that is being written, and will get its answer.
     pub(crate) fn withdraw(&self, tenant: &TenantId, number: u64) -> bool {
         let mut waiting = self.waiting();
         let calls = waiting.get_mut(tenant);
         calls.is_some_and(|calls| calls.extract_if(.., |call| call.number == number).count() > 0)
     }
 
-    /// Whole at every point, so a poisoned lock is as good.
+    /// A panic under the lock leaves the map consistent, so a poisoned lock is used like any other.
     fn waiting(&self) -> MutexGuard<'_, HashMap<TenantId, Vec<Call>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Turn {
+impl WriterPermit {
     pub(crate) const fn tenant(&self) -> &TenantId {
         &self.tenant
     }
 
-    /// The first of the calls that wait, with those that go with it, as many as come to so many rows and bytes;
-    /// `None` once nothing waits, with which the right ends. Calls whose callers have gone are left out.
+    /// Takes the next batch: the first waiting call, and those that go with it, up to a size of `most`. `None` if no call
+    /// waits, which ends the permit. Calls whose callers have gone are left out.
     pub(crate) fn next(&mut self, most: Size) -> Option<Vec<Call>> {
-        let mut waiting = self.gather.waiting();
+        let mut waiting = self.batcher.waiting();
         let calls = waiting.get_mut(&self.tenant)?;
         calls.retain(|call| !call.answer.is_closed());
         if calls.is_empty() {
@@ -127,23 +128,24 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for WriterPermit {
     fn drop(&mut self) {
         if !self.is_over {
-            self.gather.waiting().remove(&self.tenant);
+            self.batcher.waiting().remove(&self.tenant);
         }
     }
 }
 
-/// The numbers of the items, in their order, by tenants and in parts of a size that one transaction bears.
-pub(crate) fn parts(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
+/// Splits items by tenant, and into parts of the size of one transaction. Returns the numbers of the items, in their
+/// order.
+pub(crate) fn split(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
     let mut parts = Vec::new();
     for (tenant, numbers) in by_tenant(items.iter().map(|item| &item.tenant)) {
         let (mut part, mut size) = (Vec::new(), Size::default());
         for number in numbers {
             size.add(&items[number]);
             part.push(number);
-            if size.reaches(MOST) {
+            if size.reaches(MAX_BATCH) {
                 parts.push((tenant.clone(), mem::take(&mut part)));
                 size = Size::default();
             }
@@ -153,7 +155,7 @@ pub(crate) fn parts(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
     parts
 }
 
-/// The numbers of the items of each tenant, in their order.
+/// Returns the numbers of the items of each tenant, in their order.
 pub(crate) fn by_tenant<'a>(tenants: impl Iterator<Item = &'a TenantId>) -> BTreeMap<TenantId, Vec<usize>> {
     let mut numbers: BTreeMap<TenantId, Vec<usize>> = BTreeMap::new();
     for (number, tenant) in tenants.enumerate() {
@@ -162,7 +164,7 @@ pub(crate) fn by_tenant<'a>(tenants: impl Iterator<Item = &'a TenantId>) -> BTre
     numbers
 }
 
-/// For whom the deliveries of a group may be held: as much as the one that offers least.
+/// Returns the claim under which the deliveries of a batch may be held: the smallest limits of its calls.
 pub(crate) fn hold_of(calls: &[Call]) -> Option<ClaimRequest> {
     let holds = calls.iter().filter_map(|call| call.hold);
     holds.reduce(|least, it| ClaimRequest {
@@ -172,7 +174,7 @@ pub(crate) fn hold_of(calls: &[Call]) -> Option<ClaimRequest> {
     })
 }
 
-/// Gives each call its part of what came of all.
+/// Gives each call its part of the answer to the batch.
 pub(crate) fn answer(calls: Vec<Call>, done: Result<Published, StoreError>) {
     let published = match done {
         Ok(published) => published,
@@ -182,17 +184,17 @@ pub(crate) fn answer(calls: Vec<Call>, done: Result<Published, StoreError>) {
     let mut held = published.held;
     for call in calls {
         let answers: Vec<_> = answers.by_ref().take(call.items.len()).collect();
-        // Others may have published the same in vain: what is held is theirs who wrote it.
+        // Several calls may have published the same message: the one that stored it gets the claim.
         let stored = call.items.iter().zip(&answers).filter(|(_, it)| matches!(it, PublishAnswer::Stored(_)));
         let stored: HashSet<_> = stored.map(|(item, _)| &item.event.message_id).collect();
         let is_its = |claim: &mut Claim| stored.contains(&claim.event.message_id);
         let held = held.extract_if(.., is_its).collect();
-        // Whoever has gone finds out by publishing again; what is held for it is due when the lease ends.
+        // A caller that has gone finds out by publishing again. Its claims are due when their leases end.
         let _ = call.answer.send(Ok(Published { answers, held }));
     }
 }
 
-/// The first call gets the error itself, the others one of its kind.
+/// Gives the first call the error itself, and the others a copy of its kind and text.
 fn refuse(calls: Vec<Call>, error: StoreError) {
     let (kind, text) = (error.kind(), chain(&error));
     let mut error = Some(error);
@@ -202,7 +204,7 @@ fn refuse(calls: Vec<Call>, error: StoreError) {
     }
 }
 
-/// An error with its causes, in one line.
+/// Formats an error with its causes, in one line.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -213,8 +215,8 @@ mod tests {
     use std::time::Duration;
 
     use hookwire::delivery::Health;
-    use hookwire::model::{DeliveryId, DeliveryOptions, Event, EventId, MessageId, SealedSecrets, Timestamp};
-    use hookwire::registry::{RegisteredWebhook, Revision, Version};
+    use hookwire::model::{DeliveryId, Event, EventId, MessageId, Timestamp};
+    use hookwire::registry::{RegisteredWebhook, Revision};
     use hookwire::store::{Fence, HolderId, Quota, Receipt, Routing, StoreErrorKind};
 
     use super::*;
@@ -229,18 +231,17 @@ mod tests {
         let items = ids.iter().map(|id| {
             let event = Event::new(EventId::new(1), id).unwrap();
             let event = event.stamped(|| MessageId::new(*id).unwrap(), Timestamp::from_secs(1));
-            let routing = Routing { targets: Vec::new(), skipped: Vec::new() };
-            let (digest, routed_at, expires) = (event.digest(), Revision::default(), Duration::ZERO);
-            Arc::new(Publication { tenant: acme(), event, digest, routed_at, routing, expires })
+            let routing = Routing::default();
+            Arc::new(Publication::new(acme(), event, Revision::default(), routing, Duration::ZERO))
         });
         let (holder, lease, quota) = (HolderId::new(holder), Duration::ZERO, Quota::default());
         let hold = ClaimRequest { holder, lease, limit: ids.len(), max_bytes: 10, quota };
         Call::new(items.collect(), Some(hold))
     }
 
-    fn add(gather: &Arc<Gather>, ids: &[&str], holder: u128) -> (Option<Turn>, Answered) {
+    fn add(batcher: &Arc<PublishBatcher>, ids: &[&str], holder: u128) -> (Option<WriterPermit>, Answered) {
         let (call, answered) = call(ids, holder);
-        (gather.add(&acme(), call).1, answered)
+        (batcher.add(&acme(), call).1, answered)
     }
 
     const fn rows(rows: usize) -> Size {
@@ -250,13 +251,7 @@ mod tests {
     fn claim_of(item: &Publication) -> Claim {
         let webhook =
             r#"{"hook_id":1,"name":"h","url":"https://hooks.example.com/","subscriptions":[{"event_id":1}]}"#;
-        let hook = RegisteredWebhook {
-            webhook: serde_json::from_str(webhook).unwrap(),
-            options: DeliveryOptions::default(),
-            secrets: SealedSecrets::new("sealed"),
-            version: Version::default(),
-            disabled: None,
-        };
+        let hook = RegisteredWebhook::new(serde_json::from_str(webhook).unwrap());
         let (id, fence, hook) = (DeliveryId::new(1), Fence::new(1), Arc::new(hook));
         let (event, health) = (Arc::new(item.event.clone()), Health::default());
         Claim { id, fence, tenant: acme(), hook, event, attempts: 0, health }
@@ -269,18 +264,18 @@ mod tests {
 
     #[test]
     fn calls_that_go_together_make_a_group_of_bounded_size() {
-        let gather = Arc::default();
-        let (turn, _first) = add(&gather, &["a"], 1);
-        let mut turn = turn.expect("nobody else writes");
+        let batcher = Arc::default();
+        let (permit, _first) = add(&batcher, &["a"], 1);
+        let mut permit = permit.expect("nobody else writes");
         let others = [(["b", "c"], 1), (["d", "e"], 1), (["f", "g"], 2)];
-        let others = others.map(|(ids, holder)| add(&gather, &ids, holder));
-        assert!(others.iter().all(|(turn, _)| turn.is_none()), "one writes at a time");
-        assert_eq!(sizes(turn.next(rows(3))), [1, 2]);
-        assert_eq!(sizes(turn.next(rows(3))), [2], "the next is for another dispatcher");
-        assert_eq!(sizes(turn.next(rows(1))), [2], "a large one comes alone");
-        assert!(turn.next(rows(3)).is_none());
-        let (next, _later) = add(&gather, &["h"], 1);
-        drop(turn);
+        let others = others.map(|(ids, holder)| add(&batcher, &ids, holder));
+        assert!(others.iter().all(|(permit, _)| permit.is_none()), "one writes at a time");
+        assert_eq!(sizes(permit.next(rows(3))), [1, 2]);
+        assert_eq!(sizes(permit.next(rows(3))), [2], "the next is for another dispatcher");
+        assert_eq!(sizes(permit.next(rows(1))), [2], "a large one comes alone");
+        assert!(permit.next(rows(3)).is_none());
+        let (next, _later) = add(&batcher, &["h"], 1);
+        drop(permit);
         assert_eq!(
             sizes(next.expect("the right has ended").next(rows(3))),
             [1],
@@ -290,34 +285,34 @@ mod tests {
 
     #[test]
     fn only_a_call_that_waits_can_be_withdrawn() {
-        let gather: Arc<Gather> = Arc::default();
+        let batcher: Arc<PublishBatcher> = Arc::default();
         let calls = [call(&["a"], 1), call(&["b"], 1), call(&["c"], 1)];
         let (calls, _answered): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
-        let mut added = calls.into_iter().map(|call| gather.add(&acme(), call)).collect::<Vec<_>>();
+        let mut added = calls.into_iter().map(|call| batcher.add(&acme(), call)).collect::<Vec<_>>();
         let numbers: Vec<_> = added.iter().map(|(number, _)| *number).collect();
-        let mut turn = added.remove(0).1.expect("the right to write");
-        let group = turn.next(rows(1));
-        assert!(!gather.withdraw(&acme(), numbers[0]), "it is being written");
-        assert!(gather.withdraw(&acme(), numbers[1]) && !gather.withdraw(&acme(), numbers[1]));
+        let mut permit = added.remove(0).1.expect("the right to write");
+        let group = permit.next(rows(1));
+        assert!(!batcher.withdraw(&acme(), numbers[0]), "it is being written");
+        assert!(batcher.withdraw(&acme(), numbers[1]) && !batcher.withdraw(&acme(), numbers[1]));
         drop(group);
-        assert_eq!(sizes(turn.next(rows(9))), [1], "the other still waits");
+        assert_eq!(sizes(permit.next(rows(9))), [1], "the other still waits");
     }
 
     #[test]
     fn a_call_whose_caller_has_gone_is_left_out() {
-        let gather = Arc::default();
-        let (turn, first) = add(&gather, &["a"], 1);
+        let batcher = Arc::default();
+        let (permit, first) = add(&batcher, &["a"], 1);
         drop(first);
-        assert!(turn.expect("the right to write").next(rows(3)).is_none());
+        assert!(permit.expect("the right to write").next(rows(3)).is_none());
     }
 
     #[test]
     fn whoever_waits_is_told_if_nobody_writes_any_more() {
-        let gather = Arc::default();
-        let (turn, mut first) = add(&gather, &["a"], 1);
-        drop(turn);
+        let batcher = Arc::default();
+        let (permit, mut first) = add(&batcher, &["a"], 1);
+        drop(permit);
         assert_eq!(first.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
-        assert!(add(&gather, &["b"], 1).0.is_some());
+        assert!(add(&batcher, &["b"], 1).0.is_some());
     }
 
     #[test]

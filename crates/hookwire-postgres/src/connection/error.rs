@@ -1,0 +1,120 @@
+//! `ConnectError`: why a database cannot be used as a store, told from codes and types.
+
+use std::error::Error;
+use std::io;
+
+use thiserror::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::connection::tls::HandshakeError;
+
+/// The error of a database that cannot be used as a store.
+///
+/// `Display` says what is wrong and what to do. The cause, if there is one, is the source. Neither contains the password.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The text is not a URL of a PostgreSQL database.
+    #[error(
+        "this is no URL of a PostgreSQL database; it is to be like postgres://user:password@host:5432/database"
+    )]
+    Url,
+    /// The name cannot be that of a schema.
+    #[error(
+        "{name:?} cannot be the schema; it is to be at most 63 of a-z, 0-9 and _, and not to begin with a digit or pg_"
+    )]
+    SchemaName {
+        /// The name.
+        name: String,
+    },
+    /// No server answers at that address.
+    #[error("no PostgreSQL server answers there; check host and port, and that the server runs")]
+    Unreachable(#[source] Box<dyn Error + Send + Sync>),
+    /// The connection could not be encrypted as the URL asks.
+    #[error(
+        "the connection cannot be encrypted; check that the server offers TLS with a certificate that this machine trusts"
+    )]
+    Tls(#[source] Box<dyn Error + Send + Sync>),
+    /// The server does not let this user in.
+    #[error("the server refuses this user or password; check both")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// There is no such database.
+    #[error("the server has no such database; create it, or name another")]
+    NoDatabase(#[source] Box<dyn Error + Send + Sync>),
+    /// The user lacks a privilege that is needed.
+    #[error("the user lacks privileges on schema {schema:?}; grant them, or use the user that migrated it")]
+    NoPrivileges {
+        /// The schema.
+        schema: String,
+        /// The error of the server.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The database has nothing of hookwire yet.
+    #[error(
+        "the database has no schema {schema:?}; create it with `PostgresStore::migrate`, or run `migration_sql`"
+    )]
+    NotMigrated {
+        /// The schema.
+        schema: String,
+    },
+    /// The schema was made by an earlier version of hookwire.
+    #[error(
+        "schema {schema:?} has version {found}, and this hookwire needs {known}; run `PostgresStore::migrate`"
+    )]
+    Older {
+        /// The schema.
+        schema: String,
+        /// Its version.
+        found: i32,
+        /// The version that this code works with.
+        known: i32,
+    },
+    /// The schema was made by a later version of hookwire.
+    #[error(
+        "schema {schema:?} has version {found}, and this hookwire knows {known} at most; update hookwire"
+    )]
+    Newer {
+        /// The schema.
+        schema: String,
+        /// Its version.
+        found: i32,
+        /// The version that this code works with.
+        known: i32,
+    },
+    /// Something else failed. The source says what.
+    #[error("the database cannot be used")]
+    Other(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl ConnectError {
+    /// Classifies an error of a statement that reads or creates `schema`.
+    pub(crate) fn of(error: tokio_postgres::Error, schema: &str) -> Self {
+        let Some(code) = error.code() else { return Self::Unreachable(error.into()) };
+        match *code {
+            SqlState::INVALID_CATALOG_NAME => Self::NoDatabase(error.into()),
+            SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                Self::Refused(error.into())
+            }
+            SqlState::INSUFFICIENT_PRIVILEGE => {
+                Self::NoPrivileges { schema: schema.to_owned(), source: error.into() }
+            }
+            SqlState::CANNOT_CONNECT_NOW | SqlState::TOO_MANY_CONNECTIONS => Self::Unreachable(error.into()),
+            _ => Self::Other(error.into()),
+        }
+    }
+
+    /// Classifies an error of an attempt to connect. `awaits_tls` says whether the server has yet to agree to the
+    /// encryption that the URL asks for.
+    pub(crate) fn of_connecting(error: tokio_postgres::Error, schema: &str, awaits_tls: bool) -> Self {
+        let source = error.source();
+        if source.is_some_and(|source| source.is::<HandshakeError>()) {
+            return Self::Tls(error.into());
+        }
+        if error.code().is_some() || source.is_none_or(|source| source.is::<io::Error>()) {
+            return Self::of(error, schema);
+        }
+        // The driver refuses with a bare text: a server without TLS, a password that is not in the URL, a kind of
+        // authentication that it does not know. They have no code; how far the connection had come tells them apart.
+        if awaits_tls { Self::Tls(error.into()) } else { Self::Refused(error.into()) }
+    }
+}

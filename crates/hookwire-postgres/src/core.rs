@@ -1,0 +1,213 @@
+//! `Core`: what the calls of a store share, and those calls that take several transactions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use hookwire::model::TenantId;
+use hookwire::store::{
+    ClaimRequest, Claimed, Publication, PublishAnswer, Published, RouteAnswer, Routed, Settled, Settlement,
+    StoreError, StoreErrorKind, TendRequest, Tended,
+};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::batch::{self, Call, MAX_BATCH, PublishBatcher, WriterPermit, by_tenant};
+use crate::claim::{Take, Taken};
+use crate::connection::session::{Operation, Sessions};
+use crate::error::QueryError;
+use crate::notifier::Notifier;
+use crate::publish::Publish;
+use crate::route::{Route, TakeUnrouted};
+use crate::rows::{LaneId, fence_number};
+use crate::schedule::holders::Holders;
+use crate::settle::Settle;
+use crate::upkeep::{EndDropped, Expire, Remove, Repair};
+
+/// The time for which the items of a failed batch are tried one by one. Each may have to wait for a lock that somebody
+/// keeps.
+const MAX_SEPARATE: Duration = Duration::from_secs(5);
+/// The most settlements in one transaction.
+const MAX_SETTLED: usize = 512;
+/// The number of times that a claim which finds only busy lanes waits for one of them.
+const MAX_WAITS: usize = 4;
+
+/// The parts of a store that its calls share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) sessions: Sessions,
+    pub(crate) holders: Arc<Holders>,
+    pub(crate) batcher: Arc<PublishBatcher>,
+    pub(crate) notifier: Notifier,
+    /// The last lane that upkeep has looked at.
+    pub(crate) repaired: AtomicI64,
+}
+
+impl Core {
+    /// Runs `operation` in a transaction, and notifies dispatchers.
+    pub(crate) async fn transact_and_notify<O: Operation>(
+        &self,
+        operation: &O,
+    ) -> Result<O::Output, QueryError> {
+        let done = self.sessions.transact(operation).await?;
+        self.notifier.notify();
+        Ok(done)
+    }
+
+    /// Publishes the calls of a tenant batch by batch, until none waits.
+    pub(crate) async fn publish_batches(self: Arc<Self>, mut permit: WriterPermit) {
+        while let Some(calls) = permit.next(MAX_BATCH) {
+            if calls.len() > 1 {
+                self.publish_calls(permit.tenant(), calls).await;
+            } else {
+                self.publish_each(permit.tenant(), calls).await;
+            }
+        }
+    }
+
+    /// Publishes several calls in one transaction. If one of them makes it fail, publishes each separately.
+    async fn publish_calls(self: &Arc<Self>, tenant: &TenantId, calls: Vec<Call>) {
+        let items: Vec<_> = calls.iter().flat_map(|call| call.items.iter().cloned()).collect();
+        match self.publish_together(tenant, &items, batch::hold_of(&calls)).await {
+            Err(error) if error.may_concern_one_item() => self.publish_each(tenant, calls).await,
+            done => batch::answer(calls, done.map_err(StoreError::from)),
+        }
+    }
+
+    /// Publishes calls concurrently, each in a transaction of its own: one may have to wait for a lock.
+    async fn publish_each(self: &Arc<Self>, tenant: &TenantId, calls: Vec<Call>) {
+        let mut each = JoinSet::new();
+        for call in calls {
+            let (inner, tenant) = (Arc::clone(self), tenant.clone());
+            each.spawn(async move {
+                let done = inner.publish_chunk(&tenant, &call.items, call.hold).await;
+                batch::answer(vec![call], done.map_err(StoreError::from));
+            });
+        }
+        // A task that panics drops its call, which tells the caller.
+        while each.join_next().await.is_some() {}
+    }
+
+    /// Publishes items in one transaction. If one of them makes it fail, publishes each separately.
+    async fn publish_chunk(
+        &self,
+        tenant: &TenantId,
+        items: &[Arc<Publication>],
+        hold: Option<ClaimRequest>,
+    ) -> Result<Published, QueryError> {
+        match self.publish_together(tenant, items, hold).await {
+            Err(error) if items.len() == 1 && error.may_concern_one_item() => return Ok(failed(error)),
+            Err(error) if error.may_concern_one_item() => {}
+            done => return done,
+        }
+        let mut answers = Vec::with_capacity(items.len());
+        let began = Instant::now();
+        for item in items {
+            if began.elapsed() >= MAX_SEPARATE {
+                answers.push(unanswered());
+                continue;
+            }
+            match self.publish_together(tenant, std::slice::from_ref(item), None).await {
+                Ok(published) => answers.extend(published.answers),
+                Err(error) => answers.push(PublishAnswer::Failed(error.into())),
+            }
+        }
+        Ok(Published { answers, held: Vec::new() })
+    }
+
+    async fn publish_together(
+        &self,
+        tenant: &TenantId,
+        items: &[Arc<Publication>],
+        hold: Option<ClaimRequest>,
+    ) -> Result<Published, QueryError> {
+        let (tenant, items, holders) = (tenant.clone(), items.to_vec(), Arc::clone(&self.holders));
+        let written = self.sessions.transact(&Publish { tenant, items, hold, holders }).await?;
+        if let Some(reservation) = written.reservation {
+            reservation.keep();
+        }
+        let published = Published { answers: written.answers, held: written.held };
+        if published.leaves_work() {
+            self.notifier.notify();
+        }
+        Ok(published)
+    }
+
+    /// Claims due deliveries from lanes that nobody else has locked. If it finds only busy lanes, it waits for one of
+    /// them: otherwise a lane that is always busy would never be served.
+    pub(crate) async fn claim(&self, request: ClaimRequest) -> Result<Claimed, QueryError> {
+        let mut taken = self.take(request, None).await?;
+        for _ in 0..MAX_WAITS {
+            let Some(busy) = taken.busy.filter(|_| taken.claims.is_empty()) else { break };
+            let waited = self.take(request, Some(busy)).await?;
+            taken = if waited.claims.is_empty() { self.take(request, None).await? } else { waited };
+        }
+        taken.reservation.keep();
+        let (deliveries, next_in) = (taken.claims, taken.next_in);
+        let unrouted = match taken.has_unrouted {
+            true => self.sessions.transact(&TakeUnrouted(request)).await,
+            false => Ok(Vec::new()),
+        };
+        let unrouted = match unrouted {
+            // The deliveries are claimed already. The next claim meets the same error.
+            Err(_) if !deliveries.is_empty() => Vec::new(),
+            unrouted => unrouted?,
+        };
+        Ok(Claimed { deliveries, unrouted, next_in, ..Claimed::default() })
+    }
+
+    async fn take(&self, request: ClaimRequest, only: Option<LaneId>) -> Result<Taken, QueryError> {
+        self.sessions.transact(&Take { request, holders: Arc::clone(&self.holders), only }).await
+    }
+
+    pub(crate) async fn settle(&self, items: Vec<Arc<Settlement>>) -> Result<Vec<Settled>, QueryError> {
+        let mut settled = Vec::with_capacity(items.len());
+        for part in items.chunks(MAX_SETTLED) {
+            let recorded = self.sessions.transact(&Settle(part.to_vec())).await?;
+            for item in part {
+                let key = (item.id.get(), fence_number(item.fence));
+                match recorded.extended.get(&key) {
+                    Some(until) => self.holders.extend(key, *until),
+                    None => self.holders.end([key]),
+                }
+            }
+            if recorded.has_work {
+                self.notifier.notify();
+            }
+            settled.extend(recorded.settled);
+        }
+        Ok(settled)
+    }
+
+    pub(crate) async fn route(&self, routed: Vec<Arc<Routed>>) -> Result<Vec<RouteAnswer>, QueryError> {
+        let mut answers = vec![RouteAnswer::Fenced; routed.len()];
+        for (tenant, numbers) in by_tenant(routed.iter().map(|item| &item.unrouted.tenant)) {
+            let items = numbers.iter().map(|number| Arc::clone(&routed[*number])).collect();
+            let done = self.transact_and_notify(&Route { tenant, items }).await?;
+            numbers.into_iter().zip(done).for_each(|(number, answer)| answers[number] = answer);
+        }
+        Ok(answers)
+    }
+
+    pub(crate) async fn tend(&self, request: TendRequest) -> Result<Tended, QueryError> {
+        self.holders.forget_idle(self.sessions.now().await?);
+        let expired = self.sessions.transact(&Expire(request.limit)).await?;
+        let swept = self.sessions.transact(&EndDropped(request.limit)).await?;
+        let (removed, looked_at) = self.sessions.transact(&Remove(request)).await?;
+        let after = self.repaired.load(Ordering::Relaxed);
+        let last = self.sessions.transact(&Repair { after, limit: request.limit }).await?;
+        self.repaired.store(last.unwrap_or_default(), Ordering::Relaxed);
+        let more = [expired, swept, looked_at].contains(&request.limit);
+        Ok(Tended { expired, swept, removed, more })
+    }
+}
+
+/// The answer to one item that failed by itself.
+fn failed(error: QueryError) -> Published {
+    Published { answers: vec![PublishAnswer::Failed(error.into())], held: Vec::new() }
+}
+
+/// The answer to an item that was not tried, because the database or the time was lost before.
+pub(crate) fn unanswered() -> PublishAnswer {
+    StoreErrorKind::Unavailable.into()
+}

@@ -1,0 +1,121 @@
+//! `Notifier`: wakes dispatchers when there is work.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_postgres::{AsyncMessage, Client};
+
+use crate::connection::session::Sessions;
+use crate::connection::target::{Messages, Target};
+
+/// The least time between two notifications of other processes.
+const NOTIFY_INTERVAL: Duration = Duration::from_millis(50);
+/// The time after which a lost listening connection is opened again.
+const RECONNECT_AFTER: Duration = Duration::from_secs(1);
+
+/// Wakes the dispatchers of this store and, if it is shared, those of other processes.
+#[derive(Debug)]
+pub(crate) struct Notifier {
+    /// The number of notifications so far.
+    count: Arc<watch::Sender<u64>>,
+    peers: Option<Peers>,
+}
+
+/// The tasks that notify other processes, and listen to them.
+#[derive(Debug)]
+struct Peers {
+    wanted: Arc<Notify>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// Counts the notifications of all processes, on a connection of its own.
+struct Listener {
+    target: Target,
+    channel: String,
+    count: Arc<watch::Sender<u64>>,
+}
+
+impl Notifier {
+    /// Creates a notifier for the dispatchers of this store alone.
+    pub(crate) fn local() -> Self {
+        Self { count: Arc::new(watch::Sender::new(0)), peers: None }
+    }
+
+    /// Creates a notifier for all stores on this schema that listen.
+    pub(crate) fn shared(target: Target, sessions: Sessions) -> Self {
+        let local = Self::local();
+        let wanted = Arc::new(Notify::new());
+        let mut channel = format!("hookwire_{}", target.schema.as_str());
+        // The server takes no longer names. Schemas that share a channel wake each other for nothing, which is harmless.
+        channel.truncate(63);
+        let listener = Listener { target, channel: channel.clone(), count: Arc::clone(&local.count) };
+        let notify = tokio::spawn(notify_peers(sessions, channel, Arc::clone(&wanted)));
+        let listen = tokio::spawn(listener.run());
+        Self { peers: Some(Peers { wanted, tasks: [notify, listen] }), ..local }
+    }
+
+    /// Returns the number of notifications so far, for [`notified`](Self::notified).
+    pub(crate) fn mark(&self) -> u64 {
+        *self.count.borrow()
+    }
+
+    pub(crate) fn notify(&self) {
+        self.count.send_modify(|count| *count += 1);
+        if let Some(peers) = &self.peers {
+            peers.wanted.notify_one();
+        }
+    }
+
+    /// Waits for a notification after `mark`.
+    pub(crate) async fn notified(&self, mark: u64) {
+        // The sender lives as long as `self`, so this cannot fail.
+        let _ = self.count.subscribe().wait_for(|count| *count > mark).await;
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Notifies other processes, by a statement outside the publishing transaction: inside, it would make all commits of
+/// the database wait for each other. A notification that fails is not repeated; the others look by themselves soon.
+async fn notify_peers(sessions: Sessions, channel: String, wanted: Arc<Notify>) {
+    let notify = format!("NOTIFY \"{channel}\"");
+    loop {
+        wanted.notified().await;
+        let _ = sessions.execute(&notify).await;
+        tokio::time::sleep(NOTIFY_INTERVAL).await;
+    }
+}
+
+impl Listener {
+    async fn run(self) {
+        loop {
+            if let Ok((client, messages)) = self.target.open().await {
+                let _ = tokio::join!(self.forward(messages), self.listen(&client));
+            }
+            tokio::time::sleep(RECONNECT_AFTER).await;
+        }
+    }
+
+    /// Subscribes to the channel, and counts once for all that was missed before.
+    async fn listen(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        client.batch_execute(&format!("LISTEN \"{}\"", self.channel)).await?;
+        self.count.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// Counts each notification, until the connection ends.
+    async fn forward(&self, mut messages: Messages) {
+        while let Some(Ok(message)) = poll_fn(&mut messages).await {
+            if matches!(message, AsyncMessage::Notification(_)) {
+                self.count.send_modify(|count| *count += 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The order of locks, and the one place that decides whether a lane is ready.
+
+use hookwire::model::TenantId;
+
+use crate::connection::session::Tx;
+use crate::error::{QueryError, ReadRow};
+use crate::rows::{Lane, LaneId, lane_columns};
+use crate::time::Millis;
+
+/// The namespace of this crate's advisory locks. A lock is named by a hash of the tenant; tenants that share a hash wait
+/// for each other, which is harmless.
+macro_rules! lock_space {
+    () => {
+        "1752133483" // "hook" in ASCII
+    };
+}
+
+/// Locks a tenant's registry, shared, until the transaction ends: nobody changes it meanwhile.
+///
+/// A share lock of the tenant's row would not do: those who take such locks overtake one who waits to change the row,
+/// who might wait for ever. Advisory locks have a queue.
+pub(crate) async fn hold_registry(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), QueryError> {
+    const LOCK: &str = concat!("SELECT pg_advisory_xact_lock_shared(", lock_space!(), ", hashtext($1))");
+    tx.rows(LOCK, &[&tenant.as_str()]).await.map(drop)
+}
+
+/// Locks a tenant's registry, exclusively, until the transaction ends.
+pub(crate) async fn take_registry(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), QueryError> {
+    const LOCK: &str = concat!("SELECT pg_advisory_xact_lock(", lock_space!(), ", hashtext($1))");
+    tx.rows(LOCK, &[&tenant.as_str()]).await.map(drop)
+}
+
+/// Locks the registries of all tenants that have these deliveries, like [`take_registry`], in one order.
+pub(crate) async fn take_registries_of(tx: &Tx<'_>, deliveries: &[i64]) -> Result<(), QueryError> {
+    const HASHES: &str = "SELECT DISTINCT hashtext(tenant) AS hash FROM delivery \
+        JOIN lane ON lane.id = delivery.lane WHERE delivery.id = ANY ($1) ORDER BY hash";
+    const LOCK: &str = concat!("SELECT pg_advisory_xact_lock(", lock_space!(), ", $1)");
+    for row in tx.rows(HASHES, &[&deliveries]).await? {
+        tx.rows(LOCK, &[&row.read::<i32>("hash")?]).await?;
+    }
+    Ok(())
+}
+
+/// Locks lanes in the order of their ids, as everybody does who waits for lanes.
+pub(crate) async fn lock(tx: &Tx<'_>, lanes: &[LaneId]) -> Result<Vec<Lane>, QueryError> {
+    const LOCK: &str =
+        concat!("SELECT ", lane_columns!(), " FROM lane WHERE id = ANY ($1) ORDER BY id FOR UPDATE");
+    if lanes.is_empty() {
+        return Ok(Vec::new());
+    }
+    tx.rows(LOCK, &[&lanes]).await?.into_iter().map(Lane::read).collect()
+}
+
+/// Decides anew whether locked lanes are ready, and when they have to be looked at again.
+///
+/// It has to follow every change that may make a delivery of a lane due, or due earlier; then no delivery is stranded.
+pub(crate) async fn refresh(
+    tx: &Tx<'_>,
+    lanes: &[LaneId],
+    now: Millis,
+    written: EarliestDue,
+) -> Result<(), QueryError> {
+    if lanes.is_empty() {
+        return Ok(());
+    }
+    tx.run(REFRESH, &[&lanes, &now, &written.bound()]).await.map(drop)
+}
+
+/// The earliest `due` that a transaction has written to the lanes that it refreshes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum EarliestDue {
+    At(Millis),
+    /// No `due` was written.
+    Nothing,
+    Unknown,
+}
+
+impl EarliestDue {
+    /// Returns a time before which nothing was written.
+    const fn bound(self) -> Millis {
+        match self {
+            Self::At(due) => due,
+            Self::Nothing => Millis::MAX,
+            Self::Unknown => Millis::MIN,
+        }
+    }
+}
+
+/// Sets `readied` where a lane becomes ready, by which dispatchers find those lanes. The floor spares the scan the index
+/// entries before it, which are dead: those of deliveries that have ended.
+pub(crate) const REFRESH: &str = "
+    WITH fresh AS MATERIALIZED (
+        SELECT lane.id, head.due,
+            CASE WHEN status = 1 AND head.due IS NOT NULL THEN greatest(head.due, paused_until) END AS at
+        FROM lane LEFT JOIN LATERAL (
+            SELECT due FROM delivery
+            WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0
+                AND due >= least(lane.floor, $3)
+            ORDER BY due, delivery.id LIMIT 1
+        ) AS head ON true
+        WHERE lane.id = ANY ($1)
+    )
+    UPDATE lane SET ready = coalesce(at <= $2, false), wake_at = CASE WHEN at > $2 THEN at END,
+        floor = fresh.due,
+        readied = CASE WHEN at <= $2 AND NOT ready THEN pg_current_xact_id()::text::bigint ELSE readied END
+    FROM fresh WHERE lane.id = fresh.id AND (ready, wake_at, floor) IS DISTINCT FROM
+        (coalesce(at <= $2, false), CASE WHEN at > $2 THEN at END, fresh.due)";

@@ -1,0 +1,8 @@
+//! The order in which lanes are served. `lanes` decides whether a lane is ready, `ready` reads the ready ones, `cursor`
+//! whose turn it is, `select` which deliveries a claim takes, and `holders` counts what each dispatcher has.
+
+pub(crate) mod cursor;
+pub(crate) mod holders;
+pub(crate) mod lanes;
+pub(crate) mod ready;
+pub(crate) mod select;
