@@ -5,6 +5,7 @@ mod conformance;
 mod conformance_catches;
 mod dispatcher;
 mod faults;
+mod fixtures;
 mod fuzzed;
 mod golden;
 mod guard;
