@@ -31,7 +31,7 @@ pub struct Decision {
     /// What the lane's health learns.
     pub report: Report,
     /// For how long nothing more shall be sent to the webhook.
-    pub pause: Option<Duration>,
+    pub backoff: Option<Duration>,
     /// Why the webhook shall be disabled, if it shall.
     pub disable: Option<DisableReason>,
 }
@@ -57,7 +57,7 @@ pub enum Report {
     /// An attempt failed before the deadline.
     Failure,
     /// No attempt was made.
-    Nothing,
+    NoAttempt,
     /// An attempt succeeded.
     Success,
     /// The deadline passed.
@@ -114,25 +114,27 @@ pub struct Health {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Trust {
-    /// The last one timed out.
-    Doubted,
-    /// There was none yet.
-    #[default]
-    Fresh,
     /// The last two or more timed out.
     Hanging,
     /// The last one ended within its deadline, however it ended.
     Proven,
+    /// The last one timed out. Stored under the name that it had first.
+    #[serde(rename = "doubted")]
+    Suspect,
+    /// There was none yet. Stored under the name that it had first.
+    #[default]
+    #[serde(rename = "fresh")]
+    Untried,
 }
 
 /// How much of a dispatcher a lane may take.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores keep lanes apart by it")]
 pub enum LaneClass {
-    /// Its receiver answers in time: as much as the caps allow.
-    Open,
     /// Its last two attempts timed out: one at a time, and a tenth for all such lanes together.
-    Probing,
+    Hanging,
+    /// Its receiver answers in time: as much as the caps allow.
+    Proven,
     /// Its receiver has not shown that it answers in time: half for all such lanes together.
     Unproven,
 }
@@ -144,7 +146,7 @@ impl Health {
         let failing_since = Some(self.failing_since.unwrap_or(now));
         match report {
             Report::Failure => Self { failing_since, trust: Trust::Proven },
-            Report::Nothing => self,
+            Report::NoAttempt => self,
             Report::Success => Self { failing_since: None, trust: Trust::Proven },
             Report::Timeout => Self { failing_since, trust: self.trust.after_timeout() },
         }
@@ -158,9 +160,9 @@ impl Health {
     /// How much of a dispatcher the lane may take.
     pub const fn class(&self) -> LaneClass {
         match self.trust {
-            Trust::Doubted | Trust::Fresh => LaneClass::Unproven,
-            Trust::Hanging => LaneClass::Probing,
-            Trust::Proven => LaneClass::Open,
+            Trust::Suspect | Trust::Untried => LaneClass::Unproven,
+            Trust::Hanging => LaneClass::Hanging,
+            Trust::Proven => LaneClass::Proven,
         }
     }
 
@@ -176,8 +178,8 @@ impl Health {
 impl Trust {
     const fn after_timeout(self) -> Self {
         match self {
-            Self::Fresh | Self::Proven => Self::Doubted,
-            Self::Doubted | Self::Hanging => Self::Hanging,
+            Self::Untried | Self::Proven => Self::Suspect,
+            Self::Suspect | Self::Hanging => Self::Hanging,
         }
     }
 }
@@ -196,7 +198,7 @@ pub struct Rules<'a> {
 /// `health`.
 ///
 /// 2xx is success. Everything else is tried again until the schedule ends, 3xx and refused addresses too.
-/// 410 disables the webhook at once. A `Retry-After` with 429 or 503 also pauses the whole lane.
+/// 410 disables the webhook at once. A `Retry-After` with 429 or 503 also backs the whole lane off.
 pub fn decide(
     number: u32,
     outcome: &Outcome,
@@ -207,7 +209,7 @@ pub fn decide(
 ) -> Decision {
     if outcome.is_success() {
         let next = Next::End(End::Delivered);
-        return Decision { next, report: Report::Success, pause: None, disable: None };
+        return Decision { next, report: Report::Success, backoff: None, disable: None };
     }
     let hint = retry_hint(outcome);
     let next = match rules.retry.delay_after(number, jitter, hint) {
@@ -215,8 +217,8 @@ pub fn decide(
         None => Next::End(End::Exhausted),
     };
     let report = if outcome.is_timeout() { Report::Timeout } else { Report::Failure };
-    let pause = hint.map(|hint| hint.min(rules.retry.most_retry_after()));
-    Decision { next, report, pause, disable: reason_to_disable(outcome, health, rules.disable, now) }
+    let backoff = hint.map(|hint| hint.min(rules.retry.max_retry_after()));
+    Decision { next, report, backoff, disable: reason_to_disable(outcome, health, rules.disable, now) }
 }
 
 /// Only the two statuses for which RFC 9110 and RFC 6585 give the header this meaning.
@@ -276,8 +278,12 @@ mod tests {
 
     #[test]
     fn success_ends_the_delivery() {
-        let expected =
-            Decision { next: Next::End(End::Delivered), report: Report::Success, pause: None, disable: None };
+        let expected = Decision {
+            next: Next::End(End::Delivered),
+            report: Report::Success,
+            backoff: None,
+            disable: None,
+        };
         assert_eq!(decision(1, &answered(204, Some(HOUR))), expected);
     }
 
@@ -294,15 +300,15 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_counts_with_429_and_503_alone_and_pauses_the_lane() {
+    fn retry_after_counts_with_429_and_503_alone_and_backs_the_lane_off() {
         for (status, honoured) in [(429, true), (503, true), (500, false), (302, false)] {
             let decision = decision(1, &answered(status, Some(HOUR)));
             let delay = if honoured { HOUR } else { Duration::from_secs(5) };
             assert_eq!(decision.next, Next::Again(delay), "{status}");
-            assert_eq!(decision.pause, honoured.then_some(HOUR), "{status}");
+            assert_eq!(decision.backoff, honoured.then_some(HOUR), "{status}");
         }
         let absurd = answered(503, Some(Duration::from_secs(99_999_999_999)));
-        assert_eq!(decision(1, &absurd).pause, Some(24 * HOUR));
+        assert_eq!(decision(1, &absurd).backoff, Some(24 * HOUR));
     }
 
     #[test]
@@ -344,13 +350,13 @@ mod tests {
     #[test]
     fn a_lane_is_unproven_until_an_attempt_ends_in_time_and_probing_after_two_timeouts() {
         let steps = [
-            (Report::Nothing, LaneClass::Unproven),
-            (Report::Failure, LaneClass::Open),
+            (Report::NoAttempt, LaneClass::Unproven),
+            (Report::Failure, LaneClass::Proven),
             (Report::Timeout, LaneClass::Unproven),
-            (Report::Timeout, LaneClass::Probing),
-            (Report::Timeout, LaneClass::Probing),
-            (Report::Nothing, LaneClass::Probing),
-            (Report::Success, LaneClass::Open),
+            (Report::Timeout, LaneClass::Hanging),
+            (Report::Timeout, LaneClass::Hanging),
+            (Report::NoAttempt, LaneClass::Hanging),
+            (Report::Success, LaneClass::Proven),
         ];
         let mut health = Health::default();
         for (report, class) in steps {
@@ -377,7 +383,7 @@ mod tests {
                 Next::Again(delay) => prop_assert!(delay >= Duration::from_secs(5) && delay <= 24 * HOUR),
                 other => prop_assert!(false, "{other:?}"),
             }
-            prop_assert!(decision.pause.is_none_or(|pause| pause <= 24 * HOUR));
+            prop_assert!(decision.backoff.is_none_or(|backoff| backoff <= 24 * HOUR));
             prop_assert!(decision.disable.is_none() || !(200..300).contains(&status));
         }
     }

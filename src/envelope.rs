@@ -8,7 +8,7 @@
 //! let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({"deviceName": "LAB-4"}))?
 //!     .message_id(MessageId::new("msg_1")?)
 //!     .at(Timestamp::from_millis(1_688_928_870_551));
-//! let event = event.published(|| unreachable!("named above"), Timestamp::default());
+//! let event = event.stamped(|| unreachable!("named above"), Timestamp::default());
 //! let tenant = TenantId::new("815262805")?;
 //! let body = envelope::body(EnvelopeKind::Assist, &event, "DEVICE_ONLINE", &tenant);
 //! assert_eq!(
@@ -22,7 +22,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::model::{EnvelopeKind, PublishedEvent, TenantId};
+use crate::model::{EnvelopeKind, StampedEvent, TenantId};
 
 /// The body of a request: `event` in the envelope `kind`, under the `key` of its event type.
 ///
@@ -31,7 +31,7 @@ use crate::model::{EnvelopeKind, PublishedEvent, TenantId};
 /// # Panics
 ///
 /// Never: text, numbers and parsed JSON always serialise.
-pub fn body(kind: EnvelopeKind, event: &PublishedEvent, key: &str, tenant: &TenantId) -> Bytes {
+pub fn body(kind: EnvelopeKind, event: &StampedEvent, key: &str, tenant: &TenantId) -> Bytes {
     let bytes = match kind {
         EnvelopeKind::Assist => serde_json::to_vec(&AssistEnvelope {
             payload: &event.payload,
@@ -80,15 +80,15 @@ mod tests {
 
     const KINDS: [EnvelopeKind; 2] = [EnvelopeKind::Assist, EnvelopeKind::StandardWebhooks];
 
-    fn event(payload: &str, actor: Option<&str>, millis: i64) -> PublishedEvent {
+    fn event(payload: &str, actor: Option<&str>, millis: i64) -> StampedEvent {
         let payload = RawValue::from_string(payload.to_owned()).expect("JSON");
         let event = Event::new(EventId::new(13), &payload).expect("serialises");
         let event = actor.map(|actor| event.clone().actor(actor)).unwrap_or(event);
         let time = Timestamp::from_millis(millis);
-        event.published(|| MessageId::new("m").expect("valid"), time)
+        event.stamped(|| MessageId::new("m").expect("valid"), time)
     }
 
-    fn sent(kind: EnvelopeKind, event: &PublishedEvent) -> Bytes {
+    fn sent(kind: EnvelopeKind, event: &StampedEvent) -> Bytes {
         body(kind, event, "DEVICE_ONLINE", &TenantId::new("acme").expect("valid"))
     }
 

@@ -127,8 +127,8 @@
 //! [`for_operator`](service::Tenant::for_operator) shows all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod bell;
 mod error_chain;
+mod notify;
 mod request;
 
 pub mod assist;
@@ -153,6 +153,8 @@ pub mod store;
 pub mod testing;
 pub mod transport;
 
-pub use model::{DeliveryQuery, DeptId, Event, EventId, Payload, SourceId, TenantId, WebhookDraft};
-pub use registry::Backlog;
-pub use service::{Error, ErrorKind, Webhooks};
+pub use model::{
+    Catalog, DeliveryQuery, DeptId, Event, EventId, HookId, MessageId, Payload, SourceId, TenantId, Webhook,
+    WebhookDraft,
+};
+pub use service::{Error, ErrorKind, Tenant, Webhooks};

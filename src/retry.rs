@@ -24,7 +24,7 @@ const HOUR: u64 = 60 * MINUTE;
 pub struct RetryPolicy {
     schedule: Vec<Duration>,
     jitter_percent: u8,
-    most_retry_after: Duration,
+    max_retry_after: Duration,
 }
 
 impl RetryPolicy {
@@ -46,13 +46,13 @@ impl RetryPolicy {
 
     /// Sets the longest `Retry-After` that is honoured. Default 24 h, the longest delay of the schedule.
     #[must_use]
-    pub fn with_most_retry_after(self, most: Duration) -> Self {
-        Self { most_retry_after: most, ..self }
+    pub fn with_max_retry_after(self, most: Duration) -> Self {
+        Self { max_retry_after: most, ..self }
     }
 
     /// The longest `Retry-After` that is honoured.
-    pub const fn most_retry_after(&self) -> Duration {
-        self.most_retry_after
+    pub const fn max_retry_after(&self) -> Duration {
+        self.max_retry_after
     }
 
     /// How many attempts a delivery gets.
@@ -70,7 +70,7 @@ impl RetryPolicy {
     ) -> Option<Duration> {
         let index = usize::try_from(attempts).ok()?.checked_sub(1)?;
         let delay = jitter.apply(*self.schedule.get(index)?, self.jitter_percent);
-        Some(delay.max(retry_after.unwrap_or_default().min(self.most_retry_after)))
+        Some(delay.max(retry_after.unwrap_or_default().min(self.max_retry_after)))
     }
 }
 
@@ -81,7 +81,7 @@ impl Default for RetryPolicy {
         Self {
             schedule: seconds.map(Duration::from_secs).to_vec(),
             jitter_percent: 20,
-            most_retry_after: Duration::from_secs(24 * HOUR),
+            max_retry_after: Duration::from_secs(24 * HOUR),
         }
     }
 }

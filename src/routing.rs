@@ -13,7 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeptId, Event, EventId, HookId, PublishedEvent, SourceId, Status, Webhook};
+use crate::model::{DeptId, Event, EventId, HookId, SourceId, StampedEvent, Status, Webhook};
 use crate::registry::Registry;
 
 /// What routing looks at in an event.
@@ -28,8 +28,8 @@ pub struct Occasion<'a> {
     pub source: Option<&'a SourceId>,
 }
 
-impl<'a> From<&'a PublishedEvent> for Occasion<'a> {
-    fn from(event: &'a PublishedEvent) -> Self {
+impl<'a> From<&'a StampedEvent> for Occasion<'a> {
+    fn from(event: &'a StampedEvent) -> Self {
         Self { event_id: event.event_id, department: event.department, source: event.source.as_ref() }
     }
 }
@@ -120,14 +120,14 @@ mod tests {
 
     use super::*;
     use crate::model::{DeliveryOptions, SealedSecrets};
-    use crate::registry::{Registered, Version};
+    use crate::registry::{RegisteredWebhook, Version};
 
     fn webhook(json: Value) -> Webhook {
         serde_json::from_value(json).expect("a sound webhook")
     }
 
     fn registry_of(webhooks: impl IntoIterator<Item = Webhook>) -> Registry {
-        let registered = |webhook| Registered {
+        let registered = |webhook| RegisteredWebhook {
             webhook,
             options: DeliveryOptions::default(),
             secrets: SealedSecrets::default(),
@@ -217,7 +217,7 @@ mod tests {
         let event = event.department(DeptId::new(7)).source(source);
         let before = format!("{:?}", Occasion::from(&event));
         let id = || crate::model::MessageId::new("m").expect("valid");
-        let published = event.published(id, crate::model::Timestamp::default());
+        let published = event.stamped(id, crate::model::Timestamp::default());
         assert_eq!(format!("{:?}", Occasion::from(&published)), before);
         assert!(before.contains('7') && before.contains("crm") && before.contains("13"), "{before}");
     }

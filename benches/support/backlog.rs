@@ -9,7 +9,7 @@ use hookwire::delivery::{Next, Report};
 use hookwire::model::{
     DeliveryOptions, End, Event, EventId, HookId, MessageId, SealedSecrets, Status, Timestamp,
 };
-use hookwire::registry::{Backlog, Registered, RegistryChange, Version};
+use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange, Version};
 use hookwire::store::{Claim, ClaimRequest, HolderId, Publication, Quota, Routing, Settlement, Store};
 
 use super::{Error, Sample, timed};
@@ -20,14 +20,14 @@ const BATCH: usize = 1_000;
 /// What else is saturated: so many tenants with so many webhooks each.
 const NEIGHBOURS: (usize, usize) = (75, 20);
 /// How much of a backlog is delivered while somebody else keeps a snapshot of what was there before.
-const MOST_DRAINED: usize = 200_000;
+const MAX_DRAINED: usize = 200_000;
 /// A backlog that is none.
 const FEW: usize = 10;
 /// How often a webhook with a small backlog is given up.
 const GIVEN_UP: usize = 20;
-const MOST_RATIO: f64 = 2.0;
+const MAX_RATIO: f64 = 2.0;
 /// In megabytes.
-const MOST_GROWTH: u64 = 50;
+const MAX_GROWTH: u64 = 50;
 /// The size of a page of memory: Linux on the machines that we measure on.
 const PAGE: u64 = 4096;
 
@@ -68,7 +68,8 @@ impl Scene {
             serde_json::from_value(serde_json::json!({"hook_id": registry.next_hook_id, "name": "hook",
             "url": "https://hooks.example.com/", "subscriptions": [{"event_id": 1}]}))?;
         let (secrets, options) = (SealedSecrets::new("sealed"), DeliveryOptions::default());
-        let new = Registered { webhook, options, secrets, version: Version::default(), disabled: None };
+        let new =
+            RegisteredWebhook { webhook, options, secrets, version: Version::default(), disabled: None };
         self.store.commit(tenant, registry.revision, &RegistryChange::Create(new)).await?;
         Ok(registry.next_hook_id)
     }
@@ -81,7 +82,7 @@ impl Scene {
             let id = MessageId::new(format!("msg_{number:020}"))?;
             let event =
                 Event::new(EventId::new(1), &serde_json::json!({"deviceName": "LAB-4", "n": number}))?;
-            let event = event.published(|| id, Timestamp::from_secs(1));
+            let event = event.stamped(|| id, Timestamp::from_secs(1));
             publications.push(Publication {
                 tenant: tenant.clone(),
                 digest: event.digest(),
@@ -155,11 +156,12 @@ impl Scene {
         let dead = tenant("dead");
         let registry = self.store.registry(&dead).await?;
         let hook = registry.webhooks.last().ok_or("no webhook")?.clone();
-        let with = |status| Registered { webhook: hook.webhook.clone().with_status(status), ..hook.clone() };
+        let with =
+            |status| RegisteredWebhook { webhook: hook.webhook.clone().with_status(status), ..hook.clone() };
         let changes = [
             (disable, RegistryChange::Update(with(Status::Disabled), Backlog::Resume)),
             (drop, RegistryChange::Update(with(Status::Enabled), Backlog::Drop)),
-            (delete, RegistryChange::Delete(hook.webhook.hook_id())),
+            (delete, RegistryChange::Delete(hook.hook_id())),
         ];
         let mut revision = registry.revision;
         for (sample, change) in changes {
@@ -215,12 +217,12 @@ pub(crate) async fn run(name: &str, rows: usize, database: &impl Database) -> Re
     println!("{:<66} {:>8} {:>8} {:>6}", "median, us", "without", "with", "ratio");
     let mut claims = claims(&empty, &few, &many).await?;
     let grown = resident()?.saturating_sub(before) / 1024 / 1024;
-    claims.push(drained(&few, rows.min(MOST_DRAINED), database).await?);
+    claims.push(drained(&few, rows.min(MAX_DRAINED), database).await?);
     changes(&few, &many).await?.iter().for_each(Line::print);
-    println!("resident memory grew by {grown} MB, of at most {MOST_GROWTH}");
+    println!("resident memory grew by {grown} MB, of at most {MAX_GROWTH}");
     let worst = claims.iter().map(Line::ratio).fold(0.0, f64::max);
-    println!("the worst ratio of a claim is {worst:.2}, of at most {MOST_RATIO}\n");
-    Ok(worst <= MOST_RATIO && grown < MOST_GROWTH)
+    println!("the worst ratio of a claim is {worst:.2}, of at most {MAX_RATIO}\n");
+    Ok(worst <= MAX_RATIO && grown < MAX_GROWTH)
 }
 
 async fn claims(empty: &Scene, few: &Scene, many: &Scene) -> Result<Vec<Line>, Error> {
@@ -287,9 +289,9 @@ fn request(limit: usize) -> ClaimRequest {
 }
 
 fn settlement(claim: &Claim, next: Next) -> Settlement {
-    let report = Report::Nothing;
+    let report = Report::NoAttempt;
     let (id, fence) = (claim.id, claim.fence);
-    Settlement { id, fence, attempt: None, next, report, pause: None, disable: None }
+    Settlement { id, fence, attempt: None, next, report, backoff: None, disable: None }
 }
 
 /// The bytes of memory that this process has now.

@@ -6,12 +6,12 @@ use http::HeaderMap;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
-use super::caught::caught;
+use super::catch_panic::catch_panic;
 use super::shared::Leased;
 use crate::delivery::{self, Decision, Next};
 use crate::model::{Attempt, FailureKind, Outcome, Timestamp};
 use crate::retry::Jitter;
-use crate::service::{Core, failed, release};
+use crate::service::{Core, failed};
 use crate::store::{Claim, Disable, Settlement};
 
 /// How long a delivery waits whose claim came too late to be sent.
@@ -25,12 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
     let Leased { claim, until } = leased;
     if core.is_outdated(&claim) {
-        return release(&claim);
+        return Settlement::new(&claim, Next::Release);
     }
     // Beyond its lease it might be sent a second time at once.
     if until.saturating_duration_since(Instant::now()) < core.policy().deadline() + PATIENCE {
         // The store is slow: claiming it again at once would only make it slower.
-        return Settlement { next: Next::Again(LATER), ..release(&claim) };
+        return Settlement::new(&claim, Next::Again(LATER));
     }
     let (at, started) = (core.now(), Instant::now());
     let outcome = send(&core, &claim, at).await;
@@ -41,7 +41,7 @@ pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
 
 /// Tells the log, and of a name that leads inside by now with the address, which no tenant is shown.
 fn tell(claim: &Claim, number: u32, outcome: &Outcome) {
-    let (tenant, webhook) = (&claim.tenant, claim.hook.webhook.hook_id());
+    let (tenant, webhook) = (&claim.tenant, claim.hook.hook_id());
     let message = &claim.event.message_id;
     match outcome {
         Outcome::Failed { kind: FailureKind::Refused, detail } => {
@@ -61,7 +61,7 @@ async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
     };
     let left = core.policy().deadline().saturating_sub(started.elapsed());
     let (url, options) = (claim.hook.webhook.url(), &claim.hook.options);
-    let answer = caught(core.attempt(url, (options, signed), body, left));
+    let answer = catch_panic(core.attempt(url, (options, signed), body, left));
     match timeout(left + PATIENCE, answer).await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => failed(FailureKind::Prepare, "the transport panicked"),
@@ -72,7 +72,7 @@ async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
 /// A signer that hangs is no fault of the receiver, so its lane is not held to be hanging.
 async fn sign(core: &Core, claim: &Claim, body: &Bytes, at: Timestamp) -> Result<HeaderMap, String> {
     let signed = core.sign((&claim.tenant, &claim.hook), &claim.event.message_id, body, at);
-    match timeout(core.policy().deadline(), caught(signed)).await {
+    match timeout(core.policy().deadline(), catch_panic(signed)).await {
         Ok(Some(signed)) => signed.map_err(|error| error.detail()),
         Ok(None) => Err("the signer panicked".to_owned()),
         Err(_) => Err("the signer took longer than the deadline".to_owned()),
@@ -80,14 +80,14 @@ async fn sign(core: &Core, claim: &Claim, body: &Bytes, at: Timestamp) -> Result
 }
 
 fn settlement(core: &Core, claim: &Claim, attempt: Attempt) -> Settlement {
-    let jitter = Jitter::of((&claim.event.message_id, claim.hook.webhook.hook_id(), attempt.number));
+    let jitter = Jitter::of((&claim.event.message_id, claim.hook.hook_id(), attempt.number));
     let (rules, now) = (core.policy().rules(), core.now());
     let decision = delivery::decide(attempt.number, &attempt.outcome, &claim.health, rules, jitter, now);
-    let Decision { next, report, pause, disable } = decision;
+    let Decision { next, report, backoff, disable } = decision;
     let disable = disable.map(|reason| Disable { reason, version: claim.hook.version });
     if let Some(Disable { reason, .. }) = &disable {
-        let (tenant, webhook) = (&claim.tenant, claim.hook.webhook.hook_id());
+        let (tenant, webhook) = (&claim.tenant, claim.hook.hook_id());
         info!(%tenant, %webhook, %reason, "the webhook is disabled, unless it was changed meanwhile");
     }
-    Settlement { id: claim.id, fence: claim.fence, attempt: Some(attempt), next, report, pause, disable }
+    Settlement { attempt: Some(attempt), report, backoff, disable, ..Settlement::new(claim, next) }
 }

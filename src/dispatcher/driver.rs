@@ -32,10 +32,10 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     attempts: JoinSet<()>,
     settler: UnboundedSender<Settling>,
-    recorder: JoinHandle<()>,
+    settler_task: JoinHandle<()>,
     tend_at: Instant,
     started: usize,
-    enlisted: Option<Enlisted>,
+    registration: Option<Registration>,
 }
 
 /// When to look for work again, and which hints to heed until then: none when there is no room, or when
@@ -46,31 +46,31 @@ struct Next {
 }
 
 /// Makes the driver known to publishers, until it is dropped.
-struct Enlisted {
+struct Registration {
     core: Arc<Core>,
     shared: Arc<Shared>,
 }
 
-impl Drop for Enlisted {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.core.clear_intake();
-        self.shared.close_inbox();
+        self.core.clear_handoff();
+        self.shared.close_queue();
     }
 }
 
 impl Driver {
     pub(super) fn new(core: Arc<Core>) -> Self {
         let shared = Arc::new(Shared::new(core.policy()));
-        let (settler, recorder) = settler::spawn(Arc::clone(&core), Arc::clone(&shared));
+        let (settler, settler_task) = settler::spawn(Arc::clone(&core), Arc::clone(&shared));
         let (attempts, tend_at) = (JoinSet::new(), Instant::now());
-        Self { core, shared, attempts, settler, recorder, tend_at, started: 0, enlisted: None }
+        Self { core, shared, attempts, settler, settler_task, tend_at, started: 0, registration: None }
     }
 
     /// Lets publishers hand deliveries over; `None` when they have a dispatcher to do so already.
-    pub(super) fn enlist(self) -> Option<Self> {
+    pub(super) fn register(self) -> Option<Self> {
         let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
-        let intake = Arc::clone(&self.shared);
-        core.set_intake(intake).then(|| Self { enlisted: Some(Enlisted { core, shared }), ..self })
+        let handoff = Arc::clone(&self.shared);
+        core.set_handoff(handoff).then(|| Self { registration: Some(Registration { core, shared }), ..self })
     }
 
     pub(super) const fn shared(&self) -> &Arc<Shared> {
@@ -83,7 +83,7 @@ impl Driver {
         let grace = loop {
             let working = async {
                 let next = self.work().await;
-                self.rest(next).await;
+                self.wait(next).await;
             };
             tokio::select! {
                 biased;
@@ -96,9 +96,9 @@ impl Driver {
 
     /// Starts all that can be started, and tells when to look again.
     async fn work(&mut self) -> Next {
-        let rung = self.core.bell.mark();
+        let mark = self.core.new_work.mark();
         while self.attempts.try_join_next().is_some() {}
-        self.start_inbox();
+        self.start_queued();
         self.tend().await;
         match self.claim().await {
             Ok(None) => Next { at: None, hints: None },
@@ -106,7 +106,7 @@ impl Driver {
                 let poll = self.core.store().poll_every();
                 let next_in = claimed.next_in.into_iter().chain(poll).min();
                 let at = next_in.and_then(|next_in| Instant::now().checked_add(next_in));
-                Next { at, hints: Some((claimed.mark, rung)) }
+                Next { at, hints: Some((claimed.mark, mark)) }
             }
             Err(error) => {
                 let failures = self.shared.store_failed(&error);
@@ -132,8 +132,8 @@ impl Driver {
         Ok(Some(claimed))
     }
 
-    fn start_inbox(&mut self) {
-        let leased = self.shared.take_inbox();
+    fn start_queued(&mut self) {
+        let leased = self.shared.take_queued();
         leased.into_iter().for_each(|leased| self.start(leased));
     }
 
@@ -148,29 +148,29 @@ impl Driver {
         });
     }
 
-    /// Waits until there may be more to do; what publishers hand in meanwhile is started at once.
-    async fn rest(&mut self, next: Next) {
+    /// Waits until there may be more to do; what publishers hand off meanwhile is started at once.
+    async fn wait(&mut self, next: Next) {
         let at = next.at.map_or(self.tend_at, |at| at.min(self.tend_at));
         loop {
             let shared = Arc::clone(&self.shared);
             // Biased, so that a simulated run repeats exactly. What only stays in the loop comes last: however
-            // much is handed in, the rest gets its turn, and `work` starts the inbox as well.
+            // much is handed off, the rest gets its turn, and `work` starts the queue as well.
             tokio::select! {
                 biased;
                 () = shared.settled.notified() => break,
                 () = self.hint(next.hints) => break,
                 () = sleep_until(at) => break,
-                () = shared.handed_in.notified() => self.start_inbox(),
+                () = shared.handed_off.notified() => self.start_queued(),
             }
         }
     }
 
     async fn hint(&self, hints: Option<(WakeMark, u64)>) {
-        let Some((mark, rung)) = hints else { return std::future::pending().await };
+        let Some((store, service)) = hints else { return std::future::pending().await };
         tokio::select! {
             biased;
-            () = self.core.bell.rung(rung) => {}
-            () = self.core.store().wake(mark) => {}
+            () = self.core.new_work.notified(service) => {}
+            () = self.core.store().wake(store) => {}
         }
     }
 
@@ -192,8 +192,8 @@ impl Driver {
     /// Lets attempts finish until `grace` is over, and gives back what is left.
     async fn drain(mut self, grace: Duration) -> Drained {
         let deadline = Instant::now() + grace.min(LONGEST_GRACE);
-        self.enlisted = None;
-        let unstarted = self.shared.take_inbox().len();
+        self.registration = None;
+        let unstarted = self.shared.take_queued().len();
         while self.attempts.try_join_next().is_some() {}
         let under_way = self.attempts.len();
         while let Ok(Some(_)) = timeout_at(deadline, self.attempts.join_next()).await {}
@@ -207,8 +207,8 @@ impl Driver {
     async fn give_back(self) {
         drop(self.settler);
         let given_back = async {
-            // The recorder ends by itself; if it panicked, there is nothing left to wait for.
-            let _ = self.recorder.await;
+            // The settler ends by itself; if it panicked, there is nothing left to wait for.
+            let _ = self.settler_task.await;
             self.core.store().release(self.shared.holder()).await
         };
         match timeout(RELEASE_WITHIN, given_back).await {

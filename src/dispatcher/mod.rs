@@ -11,7 +11,7 @@
 //! - [`Webhooks::deliver_due`] once: for tests, cron jobs and functions that live briefly.
 
 mod attempt;
-mod caught;
+mod catch_panic;
 mod driver;
 mod routing;
 mod settler;
@@ -165,5 +165,5 @@ impl Webhooks {
 
 fn driver_for(hooks: &Webhooks) -> Result<Driver, StartError> {
     Handle::try_current().map_err(|_| StartError::NoRuntime)?;
-    Driver::new(Arc::clone(hooks.core())).enlist().ok_or(StartError::AlreadyRunning)
+    Driver::new(Arc::clone(hooks.core())).register().ok_or(StartError::AlreadyRunning)
 }

@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
-use super::caught::caught;
+use super::catch_panic::catch_panic;
 use super::shared::{Shared, Slot};
 use crate::error_chain::chain;
 use crate::service::Core;
@@ -70,7 +70,7 @@ async fn settle(core: &Core, shared: &Shared, batch: Vec<Settling>) {
 /// A store that panics is one that failed.
 async fn record(core: &Core, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
     let panicked = || StoreError::new(StoreErrorKind::Unavailable, "the store panicked");
-    caught(core.store().settle(settlements)).await.unwrap_or_else(|| Err(panicked()))
+    catch_panic(core.store().settle(settlements)).await.unwrap_or_else(|| Err(panicked()))
 }
 
 /// How long to leave the store alone after this many failures in a row: 50 ms, doubling up to 3.2 s.

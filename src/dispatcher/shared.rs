@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::DispatcherHealth;
 use crate::error_chain::chain;
 use crate::policy::Policy;
-use crate::service::Intake;
+use crate::service::Handoff;
 use crate::store::{Claim, ClaimRequest, HolderId, StoreError};
 
 /// What a driver shares with its attempts, with publishers, and with whoever asks for its health.
@@ -22,15 +22,15 @@ pub(super) struct Shared {
     recorded: AtomicUsize,
     /// Told when a place became free.
     pub(super) settled: Notify,
-    /// Told when a publisher handed something in.
-    pub(super) handed_in: Notify,
+    /// Told when a publisher handed something off.
+    pub(super) handed_off: Notify,
     started: Instant,
-    inbox: Mutex<Inbox>,
+    queue: Mutex<Queue>,
     store: Mutex<StoreHealth>,
 }
 
 #[derive(Debug, Default)]
-struct Inbox {
+struct Queue {
     closed: bool,
     claims: Vec<Leased>,
 }
@@ -64,17 +64,16 @@ impl Shared {
             max_bytes: policy.in_flight_bytes(),
             quota: policy.quota(),
         };
-        let (in_flight, bytes, recorded, settled, handed_in, inbox, store) = Default::default();
         Self {
             request,
-            in_flight,
-            bytes,
-            recorded,
-            settled,
-            handed_in,
+            in_flight: AtomicUsize::default(),
+            bytes: AtomicUsize::default(),
+            recorded: AtomicUsize::default(),
+            settled: Notify::default(),
+            handed_off: Notify::default(),
             started: Instant::now(),
-            inbox,
-            store,
+            queue: Mutex::default(),
+            store: Mutex::default(),
         }
     }
 
@@ -113,14 +112,14 @@ impl Shared {
         Slot { shared: Arc::clone(self), bytes }
     }
 
-    /// What publishers handed in.
-    pub(super) fn take_inbox(&self) -> Vec<Leased> {
-        std::mem::take(&mut self.inbox().claims)
+    /// Takes what publishers handed off.
+    pub(super) fn take_queued(&self) -> Vec<Leased> {
+        std::mem::take(&mut self.queue().claims)
     }
 
-    /// Takes nothing more from publishers.
-    pub(super) fn close_inbox(&self) {
-        self.inbox().closed = true;
+    /// Refuses what publishers hand off from now on.
+    pub(super) fn close_queue(&self) {
+        self.queue().closed = true;
     }
 
     pub(super) fn store_answered(&self) {
@@ -146,8 +145,8 @@ impl Shared {
     }
 
     /// These are whole at every point, so poisoned locks are as good.
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn store(&self) -> MutexGuard<'_, StoreHealth> {
@@ -155,21 +154,21 @@ impl Shared {
     }
 }
 
-impl Intake for Shared {
+impl Handoff for Shared {
     fn offer(&self) -> Option<(ClaimRequest, Duration)> {
         let asked_at = self.started.elapsed();
         self.request().map(|request| (request, asked_at))
     }
 
-    fn accept(&self, claims: Vec<Claim>, asked_at: Duration) -> Result<(), Vec<Claim>> {
-        let mut inbox = self.inbox();
-        if inbox.closed {
+    fn take(&self, claims: Vec<Claim>, asked_at: Duration) -> Result<(), Vec<Claim>> {
+        let mut queue = self.queue();
+        if queue.closed {
             return Err(claims);
         }
         let until = self.lease_end(self.started + asked_at);
-        inbox.claims.extend(claims.into_iter().map(|claim| Leased { claim, until }));
-        drop(inbox);
-        self.handed_in.notify_one();
+        queue.claims.extend(claims.into_iter().map(|claim| Leased { claim, until }));
+        drop(queue);
+        self.handed_off.notify_one();
         Ok(())
     }
 }

@@ -36,7 +36,7 @@
 //! - **Your data is in SQLite**: `store::sqlite` has an outbox, a table in your own file. Insert a row, commit,
 //!   and have `SqliteStore::drain_outbox` fetch it.
 //! - **Your data is in PostgreSQL**: `hookwire-postgres` installs the function `hookwire.publish(text)`. Its
-//!   parameter is made by [`Event::to_publication`](crate::Event::to_publication); then commit, and call
+//!   parameter is made by [`Tenant::to_sql_document`](crate::Tenant::to_sql_document); then commit, and call
 //!   [`wake`](crate::Webhooks::wake).
 //!
 //! In both, the message id makes it once: run a transaction whose commit had no answer again with the same

@@ -138,7 +138,7 @@ impl Event {
     }
 
     /// The event of `tenant` as the text that `hookwire.publish(text)` takes, with `id` where it names none.
-    pub(crate) fn document(&self, tenant: &TenantId, id: impl FnOnce() -> MessageId) -> String {
+    pub(crate) fn to_sql_document(&self, tenant: &TenantId, id: impl FnOnce() -> MessageId) -> String {
         let document = Document {
             tenant,
             message_id: self.message_id.clone().unwrap_or_else(id),
@@ -153,8 +153,8 @@ impl Event {
     }
 
     /// The event as it is published, with `id` and `now` where it names none itself.
-    pub fn published(self, id: impl FnOnce() -> MessageId, now: Timestamp) -> PublishedEvent {
-        PublishedEvent {
+    pub fn stamped(self, id: impl FnOnce() -> MessageId, now: Timestamp) -> StampedEvent {
+        StampedEvent {
             message_id: self.message_id.unwrap_or_else(id),
             event_id: self.event_id,
             time: self.time.unwrap_or(now),
@@ -186,7 +186,7 @@ struct Document<'a> {
 /// An event with its identity and time: what stores keep and receivers get.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
-pub struct PublishedEvent {
+pub struct StampedEvent {
     /// Its identity within the tenant.
     pub message_id: MessageId,
     /// The kind of event.
@@ -206,7 +206,7 @@ pub struct PublishedEvent {
     pub payload: Arc<RawValue>,
 }
 
-impl PublishedEvent {
+impl StampedEvent {
     /// Every rule that the texts break which no type of their own holds to one: the actor's.
     pub(crate) fn violations(&self) -> Vec<Violation> {
         let actor = self.actor.as_deref().unwrap_or_default();
@@ -257,8 +257,8 @@ mod tests {
 
     use super::*;
 
-    fn published(event: Event) -> PublishedEvent {
-        event.published(|| MessageId::new("generated").expect("valid"), Timestamp::from_millis(5))
+    fn stamped(event: Event) -> StampedEvent {
+        event.stamped(|| MessageId::new("generated").expect("valid"), Timestamp::from_millis(5))
     }
 
     fn event() -> Event {
@@ -267,16 +267,16 @@ mod tests {
 
     #[test]
     fn what_was_left_open_is_filled_in_and_what_was_named_stays() {
-        let open = published(event());
+        let open = stamped(event());
         assert_eq!((open.message_id.as_str(), open.time.as_millis()), ("generated", 5));
         let id = MessageId::new("mine").expect("valid");
-        let named = published(event().message_id(id).at(Timestamp::from_millis(3)));
+        let named = stamped(event().message_id(id).at(Timestamp::from_millis(3)));
         assert_eq!((named.message_id.as_str(), named.time.as_millis()), ("mine", 3));
     }
 
     #[test]
     fn the_digest_tells_contents_apart_and_passes_over_the_time() {
-        let digest = |event| published(event).digest();
+        let digest = |event| stamped(event).digest();
         let other = Event::new(EventId::new(2), &json!({"a": 1})).expect("serialises");
         let source = SourceId::new("x").expect("valid");
         assert_eq!(digest(event()), digest(event().at(Timestamp::from_millis(9))));
@@ -289,9 +289,9 @@ mod tests {
     #[test]
     fn an_actor_is_short_and_plain_and_all_that_is_wrong_is_told_at_once() {
         let rules = |actor: &str| -> Vec<Rule> {
-            published(event().actor(actor)).violations().iter().map(Violation::rule).collect()
+            stamped(event().actor(actor)).violations().iter().map(Violation::rule).collect()
         };
-        assert_eq!(published(event()).violations(), []);
+        assert_eq!(stamped(event()).violations(), []);
         for sound in ["", "maria@example.com", "M\u{e4}x", &"\u{e9}".repeat(256)] {
             assert_eq!(rules(sound), [], "{sound}");
         }
@@ -305,9 +305,9 @@ mod tests {
     #[test]
     fn payload_bytes_survive_a_round_trip_unchanged() {
         let raw = RawValue::from_string(r#"{"b" : 1.10, "a":1e2}"#.into()).expect("json");
-        let event = published(Event::new(EventId::new(1), &raw).expect("serialises"));
+        let event = stamped(Event::new(EventId::new(1), &raw).expect("serialises"));
         let stored = serde_json::to_string(&event).expect("serialises");
-        let loaded: PublishedEvent = serde_json::from_str(&stored).expect("deserialises");
+        let loaded: StampedEvent = serde_json::from_str(&stored).expect("deserialises");
         assert_eq!(loaded.payload.get(), r#"{"b" : 1.10, "a":1e2}"#);
         assert_eq!(loaded.digest(), event.digest());
     }
@@ -320,10 +320,10 @@ mod tests {
         let event = Event::new(EventId::new(1), &raw).expect("serialises");
         let open =
             r#"{"tenant":"a \"b\"","message_id":"generated","event_id":1,"payload":{"b" : 1.10, "a":1e2}}"#;
-        assert_eq!(event.document(&acme, id), open);
+        assert_eq!(event.to_sql_document(&acme, id), open);
         let (mine, source) = (MessageId::new("mine").expect("valid"), SourceId::new("crm").expect("valid"));
         let named = event.message_id(mine).at(Timestamp::from_millis(3)).department(DeptId::new(7));
-        let named = named.source(source).actor("m\u{e4}x\n").document(&acme, id);
+        let named = named.source(source).actor("m\u{e4}x\n").to_sql_document(&acme, id);
         let rest = "\"time\":3,\"department\":7,\"source\":\"crm\",\"actor\":\"m\u{e4}x\\n\",\"payload\"";
         assert!(named.contains(rest) && named.contains(r#""message_id":"mine""#), "{named}");
     }

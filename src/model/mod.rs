@@ -33,7 +33,7 @@ pub use catalog::{Catalog, CatalogBuilder, CatalogFault, EventType, InvalidCatal
 pub use delivery::{Delivery, DeliveryQuery, DeliveryState, End};
 pub use disable_reason::DisableReason;
 pub use draft::WebhookDraft;
-pub use event::{Event, InvalidEvent, Payload, PublishedEvent};
+pub use event::{Event, InvalidEvent, Payload, StampedEvent};
 pub use id::{
     InvalidKeyId, InvalidMessageId, InvalidSourceId, InvalidTenantId, KeyId, MessageId, SourceId, TenantId,
 };

@@ -80,12 +80,12 @@ impl Known<'_> {
         self.catalog.get(event).is_some() || self.had(event).is_some()
     }
 
-    fn most_subscriptions(&self) -> usize {
+    fn max_subscriptions(&self) -> usize {
         let present = self.present.map_or(0, |webhook| webhook.subscriptions().len());
         self.limits.subscriptions().max(present)
     }
 
-    fn most_departments(&self, event: Option<EventId>) -> usize {
+    fn max_departments(&self, event: Option<EventId>) -> usize {
         let present = event.and_then(|event| self.had(event)).map(Subscription::departments);
         let present = if let Some(Departments::Only(set)) = present { set.iter().count() } else { 0 };
         self.limits.departments().max(present)
@@ -216,7 +216,7 @@ impl Findings {
             self.add(field, Rule::Empty, "is empty; subscribe to at least one event");
         }
         let mut seen = BTreeSet::new();
-        let some = self.some(field, list, known.most_subscriptions());
+        let some = self.some(field, list, known.max_subscriptions());
         let read = |(index, given)| self.subscription(index, given, known, &mut seen);
         some.iter().enumerate().filter_map(read).collect()
     }
@@ -231,7 +231,7 @@ impl Findings {
         let field = format!("subscriptions[{index}]");
         let draft = self.typed(&field, "an object with `event_id`", given)?;
         let event = self.event(&format!("{field}.event_id"), draft, known);
-        let most = known.most_departments(event);
+        let most = known.max_departments(event);
         let departments = self.departments(&format!("{field}.dept_ids"), draft, most);
         let event = event?;
         if !seen.insert(event) {

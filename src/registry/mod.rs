@@ -29,4 +29,4 @@ mod tests;
 pub use check::{UrlRule, check_url};
 pub use limits::Limits;
 pub use rules::{Refusal, Terms, create, delete, patch, replace, set_options, set_secrets, set_status};
-pub use state::{Backlog, Registered, Registry, RegistryChange, Revision, Version};
+pub use state::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision, Version};

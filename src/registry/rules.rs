@@ -2,7 +2,7 @@ use thiserror::Error;
 
 use super::check::{UrlRule, check_draft};
 use super::limits::Limits;
-use super::state::{Backlog, Registered, Registry, RegistryChange, Version};
+use super::state::{Backlog, RegisteredWebhook, Registry, RegistryChange, Version};
 use crate::model::{
     Catalog, DeliveryOptions, HookId, Rule, SealedSecrets, Status, Subscription, Violation, Webhook,
     WebhookDraft, WebhookPatch,
@@ -67,7 +67,7 @@ pub fn create(
     let webhook = check(draft, registry.next_hook_id, None, registry, terms)?;
     let options = DeliveryOptions::default();
     let version = Version::default();
-    Ok(RegistryChange::Create(Registered { webhook, options, secrets, version, disabled: None }))
+    Ok(RegistryChange::Create(RegisteredWebhook { webhook, options, secrets, version, disabled: None }))
 }
 
 /// The webhook as `draft` asks for it, keeping its id, its secrets, its options, and its status where the
@@ -131,7 +131,7 @@ pub fn set_options(
     secrets: SealedSecrets,
     registry: &Registry,
 ) -> Result<RegistryChange, Refusal> {
-    let set = |it: &mut Registered| (it.options, it.secrets) = (options, secrets);
+    let set = |it: &mut RegisteredWebhook| (it.options, it.secrets) = (options, secrets);
     Ok(update(find(hook_id, registry)?, Backlog::Resume, set))
 }
 
@@ -157,12 +157,16 @@ pub fn delete(hook_id: HookId, registry: &Registry) -> Result<RegistryChange, Re
     find(hook_id, registry).map(|_| RegistryChange::Delete(hook_id))
 }
 
-fn find(hook_id: HookId, registry: &Registry) -> Result<&Registered, Refusal> {
+fn find(hook_id: HookId, registry: &Registry) -> Result<&RegisteredWebhook, Refusal> {
     registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))
 }
 
 /// A webhook that is enabled by whichever change is no longer one that hookwire disabled.
-fn update(present: &Registered, backlog: Backlog, change: impl FnOnce(&mut Registered)) -> RegistryChange {
+fn update(
+    present: &RegisteredWebhook,
+    backlog: Backlog,
+    change: impl FnOnce(&mut RegisteredWebhook),
+) -> RegistryChange {
     let mut registered = present.clone();
     change(&mut registered);
     registered.version = present.version.next();
@@ -266,7 +270,7 @@ mod tests {
         }
     }
 
-    fn updated(decided: Result<RegistryChange, Refusal>) -> (Registered, Backlog) {
+    fn updated(decided: Result<RegistryChange, Refusal>) -> (RegisteredWebhook, Backlog) {
         match decided.expect("nothing stands against it") {
             RegistryChange::Update(registered, backlog) => (registered, backlog),
             other => panic!("{other:?}"),
@@ -366,12 +370,12 @@ mod tests {
         let registry = Registry { next_hook_id: HookId::new(41), ..Registry::default() };
         let change = create_in(&registry, &draft(&[5])).expect("sound");
         let RegistryChange::Create(new) = change else { panic!("{change:?}") };
-        assert_eq!((new.webhook.hook_id(), new.version), (HookId::new(41), Version::default()));
+        assert_eq!((new.hook_id(), new.version), (HookId::new(41), Version::default()));
         assert_eq!((new.secrets.expose().as_ref(), new.disabled), (b"sealed".as_slice(), None));
     }
 
     /// The only webhook of the registry, as hookwire disabled it, with options of its own.
-    fn disabled() -> (Registry, Registered) {
+    fn disabled() -> (Registry, RegisteredWebhook) {
         let mut registry = registry_of(&[&[5]]);
         let only = &mut registry.webhooks[0];
         only.webhook = only.webhook.clone().with_status(Status::Disabled);
@@ -386,7 +390,7 @@ mod tests {
         let (registry, present) = disabled();
         let draft = WebhookDraft::new("b", "https://b.example/").subscribe(EventId::new(6));
         let (new, backlog) = updated(with_terms(small(), |terms| replace(ID, &draft, &registry, terms)));
-        assert_eq!((new.webhook.hook_id(), new.webhook.name()), (ID, "b"));
+        assert_eq!((new.hook_id(), new.webhook.name()), (ID, "b"));
         assert_eq!((new.webhook.status(), new.disabled), (Status::Disabled, present.disabled));
         assert_eq!((new.options, new.secrets.expose()), (present.options, present.secrets.expose()));
         assert_eq!((new.version, backlog), (present.version.next(), Backlog::Resume));

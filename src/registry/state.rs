@@ -11,13 +11,13 @@ pub struct Registry {
     /// The id of the next webhook: one more than any that ever was.
     pub next_hook_id: HookId,
     /// The webhooks, by ascending id.
-    pub webhooks: Vec<Registered>,
+    pub webhooks: Vec<RegisteredWebhook>,
 }
 
 impl Registry {
     /// The webhook with this id.
-    pub fn get(&self, hook_id: HookId) -> Option<&Registered> {
-        self.webhooks.iter().find(|registered| registered.webhook.hook_id() == hook_id)
+    pub fn get(&self, hook_id: HookId) -> Option<&RegisteredWebhook> {
+        self.webhooks.iter().find(|registered| registered.hook_id() == hook_id)
     }
 
     /// How many webhooks subscribe to `event`; disabled ones count.
@@ -37,7 +37,7 @@ impl Default for Registry {
 /// A webhook with everything that stands beside it.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it; a new field must not be forgotten")]
-pub struct Registered {
+pub struct RegisteredWebhook {
     /// The webhook.
     pub webhook: Webhook,
     /// Its settings outside the Zoho attributes.
@@ -50,7 +50,34 @@ pub struct Registered {
     pub disabled: Option<DisableReason>,
 }
 
-impl Registered {
+impl RegisteredWebhook {
+    /// Creates a webhook that was never changed, with default options and no keys.
+    ///
+    /// ```
+    /// use hookwire::registry::{RegisteredWebhook, Version};
+    ///
+    /// let webhook = serde_json::from_str(
+    ///     r#"{"hook_id": 1, "name": "Log", "url": "https://a.example/", "status": 1, "subscriptions": [{"event_id": 1}]}"#,
+    /// )?;
+    /// let registered = RegisteredWebhook::new(webhook);
+    /// assert_eq!(registered.version, Version::default());
+    /// # Ok::<_, serde_json::Error>(())
+    /// ```
+    pub fn new(webhook: Webhook) -> Self {
+        Self {
+            webhook,
+            options: DeliveryOptions::default(),
+            secrets: SealedSecrets::default(),
+            version: Version::default(),
+            disabled: None,
+        }
+    }
+
+    /// Returns the id of the webhook.
+    pub const fn hook_id(&self) -> HookId {
+        self.webhook.hook_id()
+    }
+
     /// Whether `new` has another receiver, or is enabled anew, so that what was known of the receiver no
     /// longer counts.
     pub fn starts_afresh_as(&self, new: &Self) -> bool {
@@ -64,11 +91,11 @@ impl Registered {
 #[expect(clippy::exhaustive_enums, reason = "stores carry out each of them")]
 pub enum RegistryChange {
     /// A new webhook takes the next id.
-    Create(Registered),
+    Create(RegisteredWebhook),
     /// The webhook goes, and its waiting deliveries end.
     Delete(HookId),
     /// The webhook of the same id becomes this one.
-    Update(Registered, Backlog),
+    Update(RegisteredWebhook, Backlog),
 }
 
 /// What becomes of the deliveries that wait while a webhook changes.
@@ -134,12 +161,10 @@ mod tests {
 
     use super::*;
 
-    fn registered(status: u8, url: &str) -> Registered {
+    fn registered(status: u8, url: &str) -> RegisteredWebhook {
         let webhook = json!({"hook_id": 1, "name": "a", "url": url, "status": status,
             "subscriptions": [{"event_id": 1}]});
-        let webhook = serde_json::from_value(webhook).expect("a webhook");
-        let (options, secrets) = (DeliveryOptions::default(), SealedSecrets::default());
-        Registered { webhook, options, secrets, version: Version::default(), disabled: None }
+        RegisteredWebhook::new(serde_json::from_value(webhook).expect("a webhook"))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 
-use super::{Limits, Refusal, Registered, Registry, RegistryChange, Terms, UrlRule};
+use super::{Limits, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms, UrlRule};
 use super::{create, delete, patch, replace};
 use crate::assist;
 use crate::model::{Catalog, DeptSet, EventId, HookId, SealedSecrets, Webhook, WebhookDraft, WebhookPatch};
@@ -17,16 +17,16 @@ use crate::model::{Catalog, DeptSet, EventId, HookId, SealedSecrets, Webhook, We
 /// The registry as a store would leave it after the change.
 pub(super) fn applied(mut registry: Registry, change: RegistryChange) -> Registry {
     registry.revision = registry.revision.next();
-    let place = |id: HookId| move |it: &Registered| it.webhook.hook_id() == id;
+    let place = |id: HookId| move |it: &RegisteredWebhook| it.hook_id() == id;
     match change {
         RegistryChange::Create(new) => {
-            assert_eq!(new.webhook.hook_id(), registry.next_hook_id);
+            assert_eq!(new.hook_id(), registry.next_hook_id);
             registry.next_hook_id = HookId::new(registry.next_hook_id.get() + 1);
             registry.webhooks.push(new);
         }
         RegistryChange::Delete(id) => registry.webhooks.retain(|it| !place(id)(it)),
         RegistryChange::Update(new, _) => {
-            let at = registry.webhooks.iter().position(place(new.webhook.hook_id()));
+            let at = registry.webhooks.iter().position(place(new.hook_id()));
             registry.webhooks[at.expect("an update of what is there")] = new;
         }
     }
@@ -113,7 +113,7 @@ fn terms(catalog: &Catalog, limits: Limits) -> Terms<'_> {
     Terms { catalog, limits: Some(limits), urls: UrlRule::HttpsOnly }
 }
 
-fn created(draft: &WebhookDraft, registry: &Registry) -> Result<Registered, Refusal> {
+fn created(draft: &WebhookDraft, registry: &Registry) -> Result<RegisteredWebhook, Refusal> {
     let catalog = assist::catalog();
     let secrets = SealedSecrets::new("sealed");
     match create(draft, secrets, registry, terms(&catalog, Limits::default()))? {
@@ -122,7 +122,7 @@ fn created(draft: &WebhookDraft, registry: &Registry) -> Result<Registered, Refu
     }
 }
 
-fn updated(change: RegistryChange) -> Registered {
+fn updated(change: RegistryChange) -> RegisteredWebhook {
     match change {
         RegistryChange::Update(new, _) => new,
         other => panic!("an edit updates: {other:?}"),
@@ -135,7 +135,7 @@ fn json_of(webhook: &Webhook) -> Value {
 
 /// A registry with this webhook alone, and what a webhook is that was created from a draft; `None` for a
 /// draft that was refused.
-fn alone(draft: Value) -> Option<(Registry, Registered)> {
+fn alone(draft: Value) -> Option<(Registry, RegisteredWebhook)> {
     let draft = serde_json::from_value(draft).ok()?;
     let new = created(&draft, &Registry::default()).ok()?;
     Some((applied(Registry::default(), RegistryChange::Create(new.clone())), new))
@@ -159,7 +159,7 @@ fn assert_sound(webhook: &Webhook) {
 }
 
 /// What came of a request that may be anything: a sound webhook, or at least one violation.
-fn assert_sound_or_violations(decided: &Result<Registered, Refusal>) {
+fn assert_sound_or_violations(decided: &Result<RegisteredWebhook, Refusal>) {
     match decided {
         Ok(registered) => assert_sound(&registered.webhook),
         Err(refusal) => assert!(!refusal.clone().into_violations().is_empty(), "{refusal}"),
@@ -189,7 +189,7 @@ proptest! {
         let registry = Registry { next_hook_id: HookId::new(next), ..Registry::default() };
         let draft = serde_json::from_value(json).expect("every object is a draft");
         if let Ok(new) = created(&draft, &registry) {
-            prop_assert_eq!(new.webhook.hook_id().get(), next);
+            prop_assert_eq!(new.hook_id().get(), next);
         }
     }
 
@@ -199,7 +199,7 @@ proptest! {
         let from_json = serde_json::from_value(json_of(&old.webhook)).expect("every object is a draft");
         let catalog = assist::catalog();
         for draft in [WebhookDraft::from(&old.webhook), from_json] {
-            let change = replace(old.webhook.hook_id(), &draft, &registry, terms(&catalog, Limits::default()));
+            let change = replace(old.hook_id(), &draft, &registry, terms(&catalog, Limits::default()));
             let new = updated(change.expect("it was sound before"));
             prop_assert_eq!(&new.webhook, &old.webhook);
             prop_assert_eq!(&new.options, &old.options);
@@ -214,10 +214,10 @@ proptest! {
         let change = serde_json::from_value(change).expect("every object is a patch");
         let catalog = assist::catalog();
         let terms = terms(&catalog, Limits::default());
-        let patched = patch(old.webhook.hook_id(), &change, &registry, terms).map(updated);
+        let patched = patch(old.hook_id(), &change, &registry, terms).map(updated);
         assert_sound_or_violations(&patched);
         if let Ok(new) = patched {
-            prop_assert_eq!(new.webhook.hook_id(), old.webhook.hook_id());
+            prop_assert_eq!(new.hook_id(), old.hook_id());
         }
     }
 
@@ -234,7 +234,7 @@ proptest! {
         let unknown = serde_json::from_value(json!({"hook_id": 77, "unknown": unknown}));
         for nothing in [WebhookPatch::new(), unknown.expect("every object is a patch")] {
             let terms = terms(&catalog, Limits::default());
-            let new = updated(patch(old.webhook.hook_id(), &nothing, &registry, terms).expect("sound before"));
+            let new = updated(patch(old.hook_id(), &nothing, &registry, terms).expect("sound before"));
             prop_assert_eq!(&new.webhook, &old.webhook);
         }
     }

@@ -12,7 +12,7 @@ use crate::retry::parse_retry_after;
 use crate::transport::{SendLimits, TransportError};
 
 /// The bytes of a failure's detail that are kept: room for a few causes, and for an operator to read.
-const MOST_DETAIL: usize = 1024;
+const MAX_DETAIL: usize = 1024;
 
 impl Core {
     /// Makes one request within `deadline`, and tells what came of it.
@@ -58,7 +58,7 @@ pub(super) fn failed_by(error: &TransportError) -> Outcome {
 pub(crate) fn failed(kind: FailureKind, detail: impl Into<String>) -> Outcome {
     let mut detail = detail.into();
     let fits = |end: &usize| detail.is_char_boundary(*end);
-    let end = (0..=detail.len().min(MOST_DETAIL)).rev().find(fits);
+    let end = (0..=detail.len().min(MAX_DETAIL)).rev().find(fits);
     detail.truncate(end.unwrap_or_default());
     Outcome::Failed { kind, detail }
 }

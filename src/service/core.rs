@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 
 use super::audience::Audience;
 use super::error::Error;
-use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::handshake::Handshake;
-use crate::model::{Catalog, DeliveryOptions, HookId, PublishedEvent, TenantId, Timestamp};
+use crate::model::{Catalog, DeliveryOptions, HookId, StampedEvent, TenantId, Timestamp};
+use crate::notify::Notify;
 use crate::policy::Policy;
 use crate::registry::{Limits, Registry, RegistryChange, Terms, UrlRule, Version};
 use crate::sealing::SealingKeys;
@@ -40,11 +40,11 @@ pub(super) struct Parts {
 /// What the handles of a service and its dispatcher share.
 pub(crate) struct Core {
     parts: Parts,
-    /// Rung when work has come that the store may not tell of.
-    pub(crate) bell: Bell,
+    /// Notified when work has come that the store may not tell of.
+    pub(crate) new_work: Notify,
     registries: Mutex<HashMap<TenantId, Arc<Registry>>>,
     changes: Mutex<Changes>,
-    intake: RwLock<Option<Arc<dyn Intake>>>,
+    handoff: RwLock<Option<Arc<dyn Handoff>>>,
 }
 
 /// What was changed through this service, until no claim from before it can live.
@@ -79,21 +79,26 @@ impl Changes {
 }
 
 /// A dispatcher of this process that stands ready to take deliveries as they are published.
-pub(crate) trait Intake: Debug + Send + Sync {
+pub(crate) trait Handoff: Debug + Send + Sync {
     /// What it would take now, and the reading of its own clock from which the lease counts.
     fn offer(&self) -> Option<(ClaimRequest, Duration)>;
 
     /// Takes what was held for it; gives it back when it has stopped in the meantime.
-    fn accept(&self, claims: Vec<Claim>, asked_at: Duration) -> Result<(), Vec<Claim>>;
+    fn take(&self, claims: Vec<Claim>, asked_at: Duration) -> Result<(), Vec<Claim>>;
 }
 
 impl Core {
     /// The most registries that are kept in memory for publishing.
-    const MOST_REGISTRIES: usize = 10_000;
+    const MAX_REGISTRIES: usize = 10_000;
 
     pub(super) fn new(parts: Parts) -> Self {
-        let (bell, registries, changes, intake) = Default::default();
-        Self { parts, bell, registries, changes, intake }
+        Self {
+            parts,
+            new_work: Notify::default(),
+            registries: Mutex::default(),
+            changes: Mutex::default(),
+            handoff: RwLock::default(),
+        }
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
@@ -142,7 +147,7 @@ impl Core {
     }
 
     /// The body in which a webhook gets an event. An event that left the catalog since goes by its number.
-    pub(crate) fn body(&self, options: &DeliveryOptions, event: &PublishedEvent, tenant: &TenantId) -> Bytes {
+    pub(crate) fn body(&self, options: &DeliveryOptions, event: &StampedEvent, tenant: &TenantId) -> Bytes {
         let known = self.catalog().get(event.event_id);
         let key = known.map_or_else(|| event.event_id.to_string(), |it| it.key().to_owned());
         let envelope = options.envelope().unwrap_or_else(|| self.catalog().envelope());
@@ -161,7 +166,7 @@ impl Core {
     pub(crate) async fn fresh_registry(&self, tenant: &TenantId) -> Result<Arc<Registry>, Error> {
         let registry = Arc::new(self.store().registry(tenant).await?);
         let mut registries = self.registries();
-        if registries.len() >= Self::MOST_REGISTRIES {
+        if registries.len() >= Self::MAX_REGISTRIES {
             registries.clear();
         }
         registries.insert(tenant.clone(), Arc::clone(&registry));
@@ -172,9 +177,9 @@ impl Core {
     pub(super) fn changed(&self, tenant: &TenantId, change: &RegistryChange) {
         self.registries().remove(tenant);
         let (hook_id, version) = match change {
-            RegistryChange::Create(_) => return self.bell.ring(),
+            RegistryChange::Create(_) => return self.new_work.notify(),
             RegistryChange::Delete(hook_id) => (*hook_id, Version::new(u64::MAX)),
-            RegistryChange::Update(new, _) => (new.webhook.hook_id(), new.version),
+            RegistryChange::Update(new, _) => (new.hook_id(), new.version),
         };
         self.note(|changes, until| {
             Change::note(&mut changes.webhooks, (tenant.clone(), hook_id), Change { to: version, until });
@@ -195,11 +200,11 @@ impl Core {
         changes.forget(now);
         note(&mut changes, now.plus(self.policy().lease()));
         drop(changes);
-        self.bell.ring();
+        self.new_work.notify();
     }
 
-    pub(super) fn intake(&self) -> Option<Arc<dyn Intake>> {
-        self.intake.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn handoff(&self) -> Option<Arc<dyn Handoff>> {
+        self.handoff.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A map and an option are whole at every point, so poisoned locks are as good.
@@ -214,27 +219,27 @@ impl Core {
 
 #[cfg(feature = "dispatcher")]
 impl Core {
-    /// Makes `intake` the one that takes deliveries as they are published, unless there is one.
-    pub(crate) fn set_intake(&self, intake: Arc<dyn Intake>) -> bool {
-        let mut present = self.intake.write().unwrap_or_else(PoisonError::into_inner);
+    /// Makes `handoff` the one that takes deliveries as they are published, unless there is one.
+    pub(crate) fn set_handoff(&self, handoff: Arc<dyn Handoff>) -> bool {
+        let mut present = self.handoff.write().unwrap_or_else(PoisonError::into_inner);
         let free = present.is_none();
         if free {
-            *present = Some(intake);
+            *present = Some(handoff);
         }
         free
     }
 
     /// Whether the webhook was changed in this process after the claim was made.
     pub(crate) fn is_outdated(&self, claim: &Claim) -> bool {
-        let (tenant, hook_id) = (&claim.tenant, claim.hook.webhook.hook_id());
+        let (tenant, hook_id) = (&claim.tenant, claim.hook.hook_id());
         let changes = self.changes();
         let change = changes.webhooks.get(&(tenant.clone(), hook_id));
         change.is_some_and(|change| claim.hook.version < change.to)
             || changes.erased.get(tenant).is_some_and(|change| hook_id < change.to)
     }
 
-    pub(crate) fn clear_intake(&self) {
-        *self.intake.write().unwrap_or_else(PoisonError::into_inner) = None;
+    pub(crate) fn clear_handoff(&self) {
+        *self.handoff.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

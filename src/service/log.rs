@@ -99,7 +99,7 @@ impl Tenant {
         let expires = self.core.policy().expires();
         let items: Vec<_> = origins.iter().map(|origin| Redelivery { origin: *origin, expires }).collect();
         let made = self.core.store().redeliver(&self.id, &items).await?;
-        self.core.bell.ring();
+        self.core.new_work.notify();
         Ok(made)
     }
 

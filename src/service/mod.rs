@@ -9,7 +9,6 @@ mod error;
 mod explanation;
 mod log;
 mod ping;
-mod publication;
 mod publishing;
 mod registering;
 #[cfg(feature = "seal")]
@@ -21,9 +20,7 @@ mod webhooks;
 #[cfg(feature = "dispatcher")]
 pub(crate) use self::attempt::failed;
 #[cfg(feature = "dispatcher")]
-pub(crate) use self::core::{Core, Intake};
-#[cfg(feature = "dispatcher")]
-pub(crate) use self::publishing::release;
+pub(crate) use self::core::{Core, Handoff};
 pub use builder::{BuildError, WebhooksBuilder};
 pub use error::{Error, ErrorKind};
 pub use explanation::{Explanation, Fate};

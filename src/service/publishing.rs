@@ -2,16 +2,14 @@ use std::time::Duration;
 
 use uuid::{ContextV7, Uuid};
 
-use super::core::{Core, Intake};
+use super::core::{Core, Handoff};
 use super::error::{Error, ErrorKind};
 use super::tenant::Tenant;
-use crate::delivery::{Next, Report};
-use crate::model::{Event, EventId, MessageId, PublishedEvent, Scope, TenantId};
+use crate::delivery::Next;
+use crate::model::{Event, EventId, MessageId, Scope, StampedEvent, TenantId};
 use crate::registry::{Refusal, Registry};
 use crate::routing::{self, Route};
-use crate::store::{
-    Claim, ClaimRequest, Publication, PublishAnswer, Receipt, Routing, Settlement, StoreErrorKind,
-};
+use crate::store::{Claim, Publication, PublishAnswer, Receipt, Routing, Settlement, StoreErrorKind};
 
 /// An event that is published: it will be delivered, or its deliveries end in the log with the reason.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,7 +41,7 @@ impl Sent {
 const BATCH: usize = 256;
 
 /// How often events are routed anew when the tenant's webhooks change in between.
-const MOST_STALE: usize = 32;
+const MAX_STALE: usize = 32;
 
 impl Tenant {
     /// Publishes an event: when this returns it survives the process.
@@ -94,15 +92,43 @@ impl Tenant {
         Ok(routing::route(event, &registry))
     }
 
-    pub(super) fn prepare(&self, event: Event) -> Result<PublishedEvent, Error> {
+    /// Returns the text that publishes `event` by SQL, within a transaction of the host's own: the one parameter of
+    /// the statement of a store that offers this, as `hookwire-postgres` does.
+    ///
+    /// It is JSON, and holds the payload byte for byte. The message id is fixed here: the event's own, or a new
+    /// one. So make the text once, before the transaction, and use the same for each try: a commit whose answer was
+    /// lost does not publish the event a second time. An event without a time gets the database's when it is
+    /// published.
+    ///
+    /// ```
+    /// # fn run(hooks: hookwire::Webhooks) -> Result<(), Box<dyn std::error::Error>> {
+    /// use hookwire::{Event, MessageId, TenantId, assist};
+    ///
+    /// let acme = hooks.tenant(TenantId::new("acme")?);
+    /// let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({"deviceName": "LAB-4"}))?
+    ///     .message_id(MessageId::new("lab-4-online-17")?);
+    /// assert_eq!(
+    ///     acme.to_sql_document(&event),
+    ///     r#"{"tenant":"acme","message_id":"lab-4-online-17","event_id":13,"payload":{"deviceName":"LAB-4"}}"#
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The catalog is not consulted: an event that it does not have ends in the log with that reason.
+    pub fn to_sql_document(&self, event: &Event) -> String {
+        event.to_sql_document(&self.id, || new_message_id(self.core.now().as_millis()))
+    }
+
+    pub(super) fn prepare(&self, event: Event) -> Result<StampedEvent, Error> {
         let now = self.core.now();
-        let event = event.published(|| new_message_id(now.as_millis()), now);
+        let event = event.stamped(|| new_message_id(now.as_millis()), now);
         self.core.check_event(&event)?;
         Ok(event)
     }
 
     /// Fills in the outcomes of the sound events of a batch, around those that are refused already.
-    async fn publish_batch(&self, batch: Vec<Result<PublishedEvent, Error>>) -> Vec<Result<Sent, Error>> {
+    async fn publish_batch(&self, batch: Vec<Result<StampedEvent, Error>>) -> Vec<Result<Sent, Error>> {
         let mut refused = Vec::new();
         let mut sound = Vec::new();
         for (index, event) in batch.into_iter().enumerate() {
@@ -118,9 +144,9 @@ impl Tenant {
     }
 
     /// Routes and writes, and again those whose routing was out of date.
-    async fn publish_sound(&self, mut open: Vec<(usize, PublishedEvent)>) -> Vec<(usize, Outcome)> {
+    async fn publish_sound(&self, mut open: Vec<(usize, StampedEvent)>) -> Vec<(usize, Outcome)> {
         let mut outcomes = Vec::with_capacity(open.len());
-        for round in 0..MOST_STALE {
+        for round in 0..MAX_STALE {
             if open.is_empty() {
                 break;
             }
@@ -147,21 +173,21 @@ impl Tenant {
 
     async fn write(
         &self,
-        events: &[(usize, PublishedEvent)],
+        events: &[(usize, StampedEvent)],
         registry: &Registry,
     ) -> Result<Vec<PublishAnswer>, Error> {
         let publication =
-            |(_, event): &(usize, PublishedEvent)| self.core.publication(&self.id, event, registry);
+            |(_, event): &(usize, StampedEvent)| self.core.publication(&self.id, event, registry);
         let publications: Vec<_> = events.iter().map(publication).collect();
-        let intake = self.core.intake();
-        let offer = intake.as_ref().and_then(|intake| intake.offer());
+        let handoff = self.core.handoff();
+        let offer = handoff.as_ref().and_then(|handoff| handoff.offer());
         let request = offer.as_ref().map(|(request, _)| request);
         let published = self.core.store().publish(&publications, request).await?;
         if published.leaves_work() {
-            self.core.bell.ring();
+            self.core.new_work.notify();
         }
-        if let (Some(intake), Some(offer)) = (intake, offer) {
-            self.core.hand_over(&*intake, offer, published.held).await;
+        if let (Some(handoff), Some((_, asked_at))) = (handoff, offer) {
+            self.core.hand_off(&*handoff, published.held, asked_at).await;
         }
         Ok(published.answers)
     }
@@ -171,10 +197,10 @@ type Outcome = Result<Sent, Error>;
 
 /// Moves what is decided into `outcomes`, and gives what has to be routed again.
 fn sort_answers(
-    events: Vec<(usize, PublishedEvent)>,
+    events: Vec<(usize, StampedEvent)>,
     answers: Vec<PublishAnswer>,
     outcomes: &mut Vec<(usize, Outcome)>,
-) -> Vec<(usize, PublishedEvent)> {
+) -> Vec<(usize, StampedEvent)> {
     let mut stale = Vec::new();
     for ((index, event), answer) in events.into_iter().zip(answers) {
         let sent = |receipt, duplicate| Ok(Sent { message_id: event.message_id.clone(), receipt, duplicate });
@@ -199,7 +225,7 @@ fn id_reused(id: &MessageId) -> Error {
 }
 
 /// The first event gets the error itself, the others one of its kind.
-fn fail_all(events: Vec<(usize, PublishedEvent)>, error: Error) -> Vec<(usize, Outcome)> {
+fn fail_all(events: Vec<(usize, StampedEvent)>, error: Error) -> Vec<(usize, Outcome)> {
     let again = || Error::new(error.kind().clone(), error.to_string());
     let mut outcomes: Vec<_> = events.iter().map(|(index, _)| (*index, Err(again()))).collect();
     if let Some((_, first)) = outcomes.first_mut() {
@@ -219,7 +245,7 @@ pub(super) fn new_message_id(millis: i64) -> MessageId {
 
 impl Core {
     /// Whether the event may be published at all.
-    pub(crate) fn check_event(&self, event: &PublishedEvent) -> Result<(), Error> {
+    pub(crate) fn check_event(&self, event: &StampedEvent) -> Result<(), Error> {
         self.check_known(event.event_id)?;
         let violations = event.violations();
         if !violations.is_empty() {
@@ -242,39 +268,21 @@ impl Core {
         Err(Error::new(ErrorKind::UnknownEvent, message))
     }
 
-    fn publication(&self, tenant: &TenantId, event: &PublishedEvent, registry: &Registry) -> Publication {
-        Publication {
-            tenant: tenant.clone(),
-            event: event.clone(),
-            digest: event.digest(),
-            routed_at: registry.revision,
-            routing: routing::route(event, registry).into_iter().collect::<Routing>(),
-            expires: self.policy().expires(),
-        }
+    fn publication(&self, tenant: &TenantId, event: &StampedEvent, registry: &Registry) -> Publication {
+        let routing = routing::route(event, registry).into_iter().collect::<Routing>();
+        let expires = self.policy().expires();
+        Publication::new(tenant.clone(), event.clone(), registry.revision, routing, expires)
     }
 
     /// Gives the dispatcher what was held for it; what it no longer takes is due for others.
-    async fn hand_over(&self, intake: &dyn Intake, offer: (ClaimRequest, Duration), held: Vec<Claim>) {
+    async fn hand_off(&self, handoff: &dyn Handoff, held: Vec<Claim>, asked_at: Duration) {
         if held.is_empty() {
             return;
         }
-        let Err(refused) = intake.accept(held, offer.1) else { return };
-        let releases: Vec<_> = refused.iter().map(release).collect();
+        let Err(refused) = handoff.take(held, asked_at) else { return };
+        let releases: Vec<_> = refused.iter().map(|claim| Settlement::new(claim, Next::Release)).collect();
         // What cannot be released now is due again when its lease ends.
         let _ = self.store().settle(&releases).await;
-        self.bell.ring();
-    }
-}
-
-/// The settlement that gives a claim back untouched.
-pub(crate) fn release(claim: &Claim) -> Settlement {
-    Settlement {
-        id: claim.id,
-        fence: claim.fence,
-        attempt: None,
-        next: Next::Release,
-        report: Report::Nothing,
-        pause: None,
-        disable: None,
+        self.new_work.notify();
     }
 }

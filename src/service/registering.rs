@@ -8,7 +8,9 @@ use crate::model::{
     DeliveryOptions, DisableReason, FailureKind, HookId, Rule, Scope, SealedSecrets, Status, Violation,
     Webhook, WebhookDraft, WebhookPatch,
 };
-use crate::registry::{self, Backlog, Refusal, Registered, Registry, RegistryChange, Terms, check_url};
+use crate::registry::{
+    self, Backlog, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms, check_url,
+};
 use crate::signature::{KeyRing, Secret, SigningKey, VerifyingKey};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::transport::TransportError;
@@ -72,7 +74,7 @@ pub struct Details {
 }
 
 /// How often the rules are checked anew when others change the registry in between.
-const MOST_CONFLICTS: usize = 32;
+const MAX_CONFLICTS: usize = 32;
 
 impl Tenant {
     /// Registers a webhook.
@@ -237,7 +239,8 @@ impl Tenant {
     pub async fn rotate_secret(&self, hook_id: HookId) -> Result<VerifyingKey, Error> {
         self.require(Scope::Update)?;
         let random = random_bytes()?;
-        let new_key = |present: &Registered| SigningKey::from_random(present.options.signature(), *random);
+        let new_key =
+            |present: &RegisteredWebhook| SigningKey::from_random(present.options.signature(), *random);
         let rotate = |registry: &Registry, _: Terms<'_>| {
             let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
             let secrets = self.rotated(present, new_key(present))?;
@@ -252,7 +255,7 @@ impl Tenant {
     }
 
     /// The webhook's keys with `key` as the present one, and the one so far signing along.
-    fn rotated(&self, present: &Registered, key: SigningKey) -> Result<SealedSecrets, Error> {
+    fn rotated(&self, present: &RegisteredWebhook, key: SigningKey) -> Result<SealedSecrets, Error> {
         let overlap = self.core.policy().secret_overlap();
         let ring = self.core.key_ring(&self.id, present)?;
         Ok(in_clear(&ring.rotate(key, overlap, self.core.now())))
@@ -295,7 +298,7 @@ impl Tenant {
     /// As [`get`](Self::get).
     pub async fn details(&self, hook_id: HookId) -> Result<Details, Error> {
         self.require(Scope::Read)?;
-        let Registered { webhook, options, disabled, .. } = self.get_registered(hook_id).await?;
+        let RegisteredWebhook { webhook, options, disabled, .. } = self.get_registered(hook_id).await?;
         Ok(Details { webhook, options, disabled })
     }
 
@@ -310,7 +313,7 @@ impl Tenant {
         Ok(registry.webhooks.into_iter().map(|registered| registered.webhook).collect())
     }
 
-    pub(super) async fn get_registered(&self, hook_id: HookId) -> Result<Registered, Error> {
+    pub(super) async fn get_registered(&self, hook_id: HookId) -> Result<RegisteredWebhook, Error> {
         let registry = self.core.store().registry(&self.id).await?;
         registry.get(hook_id).cloned().ok_or_else(|| Refusal::NotFound(hook_id).into())
     }
@@ -333,7 +336,7 @@ impl Tenant {
         mut decide: impl FnMut(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
     ) -> Result<RegistryChange, Error> {
         let mut last: Option<StoreError> = None;
-        for _ in 0..MOST_CONFLICTS {
+        for _ in 0..MAX_CONFLICTS {
             let registry = self.core.store().registry(&self.id).await?;
             let change = decide(&registry, self.core.terms(&self.id))?;
             let change = self.core.sealed(&self.id, change)?;
@@ -351,7 +354,7 @@ impl Tenant {
 
     async fn check_new_address(
         &self,
-        present: &Registered,
+        present: &RegisteredWebhook,
         url: &str,
         decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Refusal> + Send,
     ) -> Result<AddressFinding, Error> {

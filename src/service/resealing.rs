@@ -76,7 +76,7 @@ impl Tenant {
     async fn reseal(&self, done: &mut Resealed) -> Result<(), Error> {
         let registry = self.core.store().registry(&self.id).await?;
         for registered in &registry.webhooks {
-            let hook_id = registered.webhook.hook_id();
+            let hook_id = registered.hook_id();
             match self.core.open(&registered.secrets, (&self.id, hook_id)) {
                 Err(error) => done.unopened.push(Unopened { tenant: self.id.clone(), hook_id, error }),
                 Ok(_) if self.is_sealed(&registered.secrets) => {}

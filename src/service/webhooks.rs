@@ -92,7 +92,7 @@ impl Webhooks {
     ///
     /// Without it the dispatcher finds the work when it next looks. Those of other processes are not told.
     pub fn wake(&self) {
-        self.core.bell.ring();
+        self.core.new_work.notify();
     }
 }
 

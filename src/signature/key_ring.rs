@@ -36,7 +36,7 @@ struct Previous {
 
 impl KeyRing {
     /// The most previous keys that are kept, as in Svix.
-    const MOST_PREVIOUS: usize = 10;
+    const MAX_PREVIOUS: usize = 10;
 
     /// A ring of one key.
     pub fn new(key: impl Into<SigningKey>) -> Self {
@@ -54,7 +54,7 @@ impl KeyRing {
         let mut previous = self.previous;
         previous.retain(|key| key.until > now);
         previous.push(Previous { key: self.current, until: now.plus(overlap) });
-        let surplus = previous.len().saturating_sub(Self::MOST_PREVIOUS);
+        let surplus = previous.len().saturating_sub(Self::MAX_PREVIOUS);
         previous.drain(..surplus);
         Self { current: key.into(), previous }
     }
@@ -182,6 +182,6 @@ mod tests {
     fn rotating_for_ever_keeps_a_bounded_number_of_keys() {
         let start = Timestamp::from_secs(1_000);
         let ring = (0..30).fold(KeyRing::new(secret(0)), |ring, n| ring.rotate(secret(n), DAY, start));
-        assert_eq!(entries(&ring, start).len(), KeyRing::MOST_PREVIOUS + 1);
+        assert_eq!(entries(&ring, start).len(), KeyRing::MAX_PREVIOUS + 1);
     }
 }

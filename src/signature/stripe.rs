@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::text_key::TextKeys;
-use super::verify::{MOST_ENTRIES, TOLERANCE, VerifyError, in_time, sent_at, single};
+use super::verify::{MAX_ENTRIES, TOLERANCE, VerifyError, in_time, sent_at, single};
 use super::{STRIPE_SIGNATURE, hex};
 use crate::model::Timestamp;
 
@@ -66,7 +66,7 @@ impl StripeVerifier {
 }
 
 fn entries<'a>(header: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
-    let entries = header.split(',').take(MOST_ENTRIES).filter_map(|entry| entry.split_once('='));
+    let entries = header.split(',').take(MAX_ENTRIES).filter_map(|entry| entry.split_once('='));
     entries.filter(move |(name, _)| *name == key).map(|(_, value)| value)
 }
 

@@ -34,7 +34,7 @@ pub struct Verifier {
 
 /// How many entries of a signature header are looked at, so that a long one costs no more: a rotation sends
 /// two, and hookwire never more than eleven.
-pub(super) const MOST_ENTRIES: usize = 32;
+pub(super) const MAX_ENTRIES: usize = 32;
 
 /// How far off a timestamp may be: 5 minutes, as in the Standard Webhooks and Stripe libraries.
 pub(super) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
@@ -86,7 +86,7 @@ struct Entries {
 impl Entries {
     fn parse(header: &str) -> Self {
         let of = |version: &str| {
-            let entries = header.split(' ').take(MOST_ENTRIES);
+            let entries = header.split(' ').take(MAX_ENTRIES);
             let encoded = entries.filter_map(|entry| entry.strip_prefix(version)?.strip_prefix(','));
             encoded.filter_map(|text| STANDARD.decode(text).ok()).collect()
         };
@@ -325,8 +325,8 @@ mod tests {
     fn only_so_many_entries_are_looked_at() {
         let vector = VECTORS[2];
         let list = |before: usize| format!("{}{}", "v1a,AAAA ".repeat(before), vector[4]);
-        assert!(verify(vector, &headers(vector[1], vector[2], &list(MOST_ENTRIES - 1)), 0).is_ok());
-        let refused = verify(vector, &headers(vector[1], vector[2], &list(MOST_ENTRIES)), 0);
+        assert!(verify(vector, &headers(vector[1], vector[2], &list(MAX_ENTRIES - 1)), 0).is_ok());
+        let refused = verify(vector, &headers(vector[1], vector[2], &list(MAX_ENTRIES)), 0);
         assert_eq!(refused, Err(VerifyError::NoMatch));
     }
 

@@ -6,7 +6,7 @@
 //!    each number is a case of the conformance suite.
 //! 2. Run the suite: `hookwire::testing::store_conformance!` (feature `testing`) makes one test of each
 //!    point. There are no capability flags: every store passes every case.
-//! 3. Build on the pure parts: [`Settlement::lane_after`] and [`Disable::applied_to`] change a lane, [`Held`]
+//! 3. Build on the pure parts: [`Settlement::lane_after`] and [`Disable::applied_to`] change a lane, [`HeldCounts`]
 //!    counts what a holder has and tells how much room a lane has left.
 //!
 //! Write the implementation under `#[async_trait]`, with plain `async fn`s:
@@ -37,7 +37,7 @@
 //!
 //! - For each tenant a [registry](crate::registry::Registry) at a revision.
 //! - For each webhook a *lane*: its queue, its [`Health`](crate::delivery::Health), a time until which it
-//!   is paused, and an epoch which grows when its backlog is dropped, so that dropping costs the same
+//!   gives nothing (its backoff), and an epoch which grows when its backlog is dropped, so that dropping costs the same
 //!   whatever the backlog.
 //! - For each event its content, what routing decided, and its deliveries with their attempts. The id of a
 //!   delivery is unique in the store, and never used again.
@@ -68,7 +68,7 @@ pub use publication::{
     Unrouted,
 };
 pub use queue::{Claim, ClaimRequest, Claimed, Disable, Fence, HolderId, Settled, Settlement, WakeMark};
-pub use quota::{Held, Quota};
+pub use quota::{HeldCounts, Quota};
 pub use records::{Erased, EventRecord, RoutingRecord, Stats, StatsScope, TendRequest, Tended};
 #[cfg(feature = "sqlite")]
 pub use sqlite::open::OpenError;
@@ -126,7 +126,7 @@ pub use sqlite::store::SqliteStore;
 /// 17. An unrouted event is routed once, in order of publishing within its tenant; one that cannot be
 ///     routed ends in the log with the reason. They are given under the lease of the claim, at most `limit`
 ///     of them, and a tenant's later ones wait while an earlier one is out; [`release`](Self::release)
-///     gives them up too. Their digest is [`PublishedEvent::digest`](crate::model::PublishedEvent::digest).
+///     gives them up too. Their digest is [`StampedEvent::digest`](crate::model::StampedEvent::digest).
 /// 18. [`tend`](Self::tend) removes only what has ended and is older than it keeps: an event is as old as the
 ///     last end among its deliveries. [`erase`](Self::erase) removes a tenant's webhooks, events, secrets and log, claimed ones too.
 /// 19. [`release`](Self::release) makes a stopped holder's deliveries due at once, their attempts uncounted. An exclusive store does
@@ -143,10 +143,10 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Applies one change if the registry is still at `expected`, and gives the new revision.
     ///
-    /// A created webhook must carry the registry's next hook id. [`Registered`](crate::registry::Registered)
+    /// A created webhook must carry the registry's next hook id. [`RegisteredWebhook`](crate::registry::RegisteredWebhook)
     /// is stored as it is given, its version too; the revision and the next hook id are the store's. An update
-    /// ends the lane's pause, and forgets its health when the webhook
-    /// [starts afresh](crate::registry::Registered::starts_afresh_as).
+    /// ends the lane's backoff, and forgets its health when the webhook
+    /// [starts afresh](crate::registry::RegisteredWebhook::starts_afresh_as).
     ///
     /// # Errors
     ///
@@ -169,7 +169,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Writes events with their deliveries, and answers for each in order.
     ///
     /// With `hold`, the publisher's own dispatcher stands ready. Each new delivery is written already claimed
-    /// under that request, and given back in [`Published::held`], if its lane is enabled, not paused and has
+    /// under that request, and given back in [`Published::held`], if its lane is enabled, not in a backoff and has
     /// nothing else waiting that is due, as far as limit, bytes and quota of the request reach. It saves the
     /// claim.
     ///

@@ -4,7 +4,7 @@ use tracing::warn;
 
 use super::queue::{Claim, Fence};
 use super::{StoreError, StoreErrorKind};
-use crate::model::{DeliveryId, HookId, MessageId, PublishedEvent, TenantId, Timestamp};
+use crate::model::{DeliveryId, HookId, MessageId, StampedEvent, TenantId, Timestamp};
 use crate::registry::Revision;
 use crate::routing::{Route, SkipReason, Verdict};
 
@@ -23,7 +23,7 @@ pub struct Publication {
     /// Whose event it is.
     pub tenant: TenantId,
     /// The event.
-    pub event: PublishedEvent,
+    pub event: StampedEvent,
     /// The digest of its content, by which a repeated publish is known.
     pub digest: [u8; 32],
     /// The registry revision at which it was routed.
@@ -32,6 +32,20 @@ pub struct Publication {
     pub routing: Routing,
     /// How long its deliveries may wait, from when they are written, before they end as expired.
     pub expires: Duration,
+}
+
+impl Publication {
+    /// Creates a publication of `event`, with the digest of its content.
+    pub fn new(
+        tenant: TenantId,
+        event: StampedEvent,
+        routed_at: Revision,
+        routing: Routing,
+        expires: Duration,
+    ) -> Self {
+        let digest = event.digest();
+        Self { tenant, event, digest, routed_at, routing, expires }
+    }
 }
 
 /// What routing decided for one event.
@@ -116,7 +130,7 @@ pub struct Unrouted {
     /// Whose event it is.
     pub tenant: TenantId,
     /// The event.
-    pub event: PublishedEvent,
+    pub event: StampedEvent,
     /// Proof of the right to route it.
     pub fence: Fence,
 }

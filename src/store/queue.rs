@@ -4,8 +4,8 @@ use std::time::Duration;
 use super::publication::Unrouted;
 use super::quota::Quota;
 use crate::delivery::{Health, Next, Report};
-use crate::model::{Attempt, DeliveryId, DisableReason, PublishedEvent, Status, TenantId, Timestamp};
-use crate::registry::{Registered, Version};
+use crate::model::{Attempt, DeliveryId, DisableReason, StampedEvent, Status, TenantId, Timestamp};
+use crate::registry::{RegisteredWebhook, Version};
 
 /// Who claims: one running dispatcher.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -92,7 +92,7 @@ pub struct Claimed {
     /// Events that want routing first.
     pub unrouted: Vec<Unrouted>,
     /// How long until the same request could get something more: zero when limit or bytes cut it short,
-    /// otherwise until a retry is due, a pause ends or anybody's lease does. It may be early, never late;
+    /// otherwise until a retry is due, a backoff ends or anybody's lease does. It may be early, never late;
     /// what lies in saturated or disabled lanes does not count. `None` when only news can change it.
     pub next_in: Option<Duration>,
     /// What to hand to [`Store::wake`](super::Store::wake) to hear of work that came after this claim.
@@ -110,9 +110,9 @@ pub struct Claim {
     /// Whose delivery it is.
     pub tenant: TenantId,
     /// The webhook as it was when claimed.
-    pub hook: Arc<Registered>,
+    pub hook: Arc<RegisteredWebhook>,
     /// The event.
-    pub event: Arc<PublishedEvent>,
+    pub event: Arc<StampedEvent>,
     /// How many attempts were made before.
     pub attempts: u32,
     /// What was known of the receiver when claimed.
@@ -133,8 +133,8 @@ pub struct Settlement {
     pub next: Next,
     /// What the lane's health learns.
     pub report: Report,
-    /// For how long the lane gives nothing; of several pauses the one that ends last holds.
-    pub pause: Option<Duration>,
+    /// For how long the lane gives nothing; of several backoffs the one that ends last holds.
+    pub backoff: Option<Duration>,
     /// Disables the webhook: its status and its reason are set, its version and the registry's revision grow.
     /// Where it no longer holds, it is passed over, and the rest of the settlement applies.
     pub disable: Option<Disable>,
@@ -152,20 +152,40 @@ pub struct Disable {
 }
 
 impl Settlement {
-    /// What the settlement makes of its lane's health and of the time until which it is paused: for stores to
+    /// Creates a settlement without an attempt, which tells nothing about the receiver.
+    ///
+    /// Set the other fields by struct update: `Settlement { report, ..Settlement::new(&claim, next) }`.
+    pub const fn new(claim: &Claim, next: Next) -> Self {
+        Self {
+            id: claim.id,
+            fence: claim.fence,
+            attempt: None,
+            next,
+            report: Report::NoAttempt,
+            backoff: None,
+            disable: None,
+        }
+    }
+
+    /// What the settlement makes of its lane's health and of the time until which it backs off: for stores to
     /// build on.
-    pub fn lane_after(&self, health: Health, paused_until: Timestamp, now: Timestamp) -> (Health, Timestamp) {
-        let pause = self.pause.map_or(paused_until, |pause| paused_until.max(now.plus(pause)));
-        (health.after(self.report, now), pause)
+    pub fn lane_after(
+        &self,
+        health: Health,
+        backoff_until: Timestamp,
+        now: Timestamp,
+    ) -> (Health, Timestamp) {
+        let backoff = self.backoff.map_or(backoff_until, |backoff| backoff_until.max(now.plus(backoff)));
+        (health.after(self.report, now), backoff)
     }
 }
 
 impl Disable {
     /// The webhook, disabled, at another version; `None` where it is not the one that was judged any more, its
     /// health no longer confirms the reason, or it is disabled already. For stores to build on.
-    pub fn applied_to(&self, hook: &Registered, health: &Health) -> Option<Registered> {
+    pub fn applied_to(&self, hook: &RegisteredWebhook, health: &Health) -> Option<RegisteredWebhook> {
         let is_judged = hook.version == self.version && health.confirms(&self.reason);
-        (is_judged && hook.webhook.status().is_enabled()).then(|| Registered {
+        (is_judged && hook.webhook.status().is_enabled()).then(|| RegisteredWebhook {
             webhook: hook.webhook.clone().with_status(Status::Disabled),
             version: hook.version.next(),
             disabled: Some(self.reason),

@@ -58,8 +58,8 @@ impl Quota {
 
     fn per_webhook_of(&self, class: LaneClass) -> usize {
         match class {
-            LaneClass::Open | LaneClass::Unproven => self.per_webhook,
-            LaneClass::Probing => 1,
+            LaneClass::Proven | LaneClass::Unproven => self.per_webhook,
+            LaneClass::Hanging => 1,
         }
     }
 }
@@ -73,9 +73,9 @@ impl Default for Quota {
 /// The part of `whole` that lanes of `class` may have together: never nothing.
 fn share(whole: usize, class: LaneClass) -> usize {
     let part = match class {
-        LaneClass::Open => whole,
+        LaneClass::Proven => whole,
         LaneClass::Unproven => whole / 2,
-        LaneClass::Probing => whole / 10,
+        LaneClass::Hanging => whole / 10,
     };
     part.max(1)
 }
@@ -85,17 +85,17 @@ fn share(whole: usize, class: LaneClass) -> usize {
 /// ```
 /// use hookwire::delivery::LaneClass;
 /// use hookwire::model::HookId;
-/// use hookwire::store::{Held, Quota};
+/// use hookwire::store::{HeldCounts, Quota};
 /// use hookwire::TenantId;
 ///
 /// let (tenant, hook) = (TenantId::new("acme")?, HookId::new(1));
-/// let mut held = Held::default();
-/// held.take(&tenant, hook, LaneClass::Probing);
-/// assert_eq!(held.room(&Quota::default(), &tenant, hook, LaneClass::Probing), 0);
+/// let mut held = HeldCounts::default();
+/// held.take(&tenant, hook, LaneClass::Hanging);
+/// assert_eq!(held.room(&Quota::default(), &tenant, hook, LaneClass::Hanging), 0);
 /// # Ok::<_, hookwire::model::InvalidTenantId>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Held {
+pub struct HeldCounts {
     all: Counts,
     tenants: HashMap<TenantId, TenantCounts>,
 }
@@ -108,16 +108,16 @@ struct TenantCounts {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
-    open: usize,
-    probing: usize,
+    proven: usize,
+    hanging: usize,
     unproven: usize,
 }
 
 impl Counts {
     fn of(&mut self, class: LaneClass) -> &mut usize {
         match class {
-            LaneClass::Open => &mut self.open,
-            LaneClass::Probing => &mut self.probing,
+            LaneClass::Proven => &mut self.proven,
+            LaneClass::Hanging => &mut self.hanging,
             LaneClass::Unproven => &mut self.unproven,
         }
     }
@@ -128,11 +128,11 @@ impl Counts {
     }
 
     const fn total(self) -> usize {
-        self.open + self.probing + self.unproven
+        self.proven + self.hanging + self.unproven
     }
 }
 
-impl Held {
+impl HeldCounts {
     /// How many are held in all.
     pub const fn total(&self) -> usize {
         self.all.total()
@@ -193,52 +193,52 @@ mod tests {
         TenantId::new(name).expect("valid")
     }
 
-    fn room(held: &Held, name: &str, hook: i64, class: LaneClass) -> usize {
+    fn room(held: &HeldCounts, name: &str, hook: i64, class: LaneClass) -> usize {
         held.room(&Quota::default(), &tenant(name), HookId::new(hook), class)
     }
 
-    fn take(held: &mut Held, name: &str, hook: i64, class: LaneClass, times: usize) {
+    fn take(held: &mut HeldCounts, name: &str, hook: i64, class: LaneClass, times: usize) {
         (0..times).for_each(|_| held.take(&tenant(name), HookId::new(hook), class));
     }
 
     #[test]
     fn an_empty_hand_has_the_room_of_one_webhook() {
-        let held = Held::default();
-        assert_eq!(room(&held, "a", 1, LaneClass::Open), 16);
+        let held = HeldCounts::default();
+        assert_eq!(room(&held, "a", 1, LaneClass::Proven), 16);
         assert_eq!(room(&held, "a", 1, LaneClass::Unproven), 16);
-        assert_eq!(room(&held, "a", 1, LaneClass::Probing), 1);
+        assert_eq!(room(&held, "a", 1, LaneClass::Hanging), 1);
     }
 
     #[test]
     fn unproven_lanes_leave_half_of_a_tenant_and_of_all_to_proven_ones() {
-        let mut held = Held::default();
+        let mut held = HeldCounts::default();
         take(&mut held, "a", 1, LaneClass::Unproven, 16);
         take(&mut held, "a", 2, LaneClass::Unproven, 16);
         assert_eq!(room(&held, "a", 3, LaneClass::Unproven), 0);
-        assert_eq!(room(&held, "a", 3, LaneClass::Open), 16);
+        assert_eq!(room(&held, "a", 3, LaneClass::Proven), 16);
         for n in 0..7 {
             take(&mut held, &format!("t{n}"), 1, LaneClass::Unproven, 32);
         }
         assert_eq!(room(&held, "b", 1, LaneClass::Unproven), 0);
-        assert_eq!(room(&held, "b", 1, LaneClass::Open), 16);
+        assert_eq!(room(&held, "b", 1, LaneClass::Proven), 16);
     }
 
     #[test]
-    fn probing_lanes_have_a_tenth() {
-        let mut held = Held::default();
-        (0..6).for_each(|hook| take(&mut held, "a", hook, LaneClass::Probing, 1));
-        assert_eq!(room(&held, "a", 9, LaneClass::Probing), 0);
-        (0..45).for_each(|n| take(&mut held, &format!("t{n}"), 1, LaneClass::Probing, 1));
+    fn hanging_lanes_have_a_tenth() {
+        let mut held = HeldCounts::default();
+        (0..6).for_each(|hook| take(&mut held, "a", hook, LaneClass::Hanging, 1));
+        assert_eq!(room(&held, "a", 9, LaneClass::Hanging), 0);
+        (0..45).for_each(|n| take(&mut held, &format!("t{n}"), 1, LaneClass::Hanging, 1));
         assert_eq!(held.total(), 51);
-        assert_eq!(held.room_in_class(&Quota::default(), LaneClass::Probing), 0);
-        assert_eq!(room(&held, "b", 1, LaneClass::Open), 16);
+        assert_eq!(held.room_in_class(&Quota::default(), LaneClass::Hanging), 0);
+        assert_eq!(room(&held, "b", 1, LaneClass::Proven), 16);
     }
 
     #[test]
     fn what_is_given_back_leaves_no_trace() {
-        let mut held = Held::default();
-        take(&mut held, "a", 1, LaneClass::Open, 2);
-        (0..3).for_each(|_| held.give_back(&tenant("a"), HookId::new(1), LaneClass::Open));
+        let mut held = HeldCounts::default();
+        take(&mut held, "a", 1, LaneClass::Proven, 2);
+        (0..3).for_each(|_| held.give_back(&tenant("a"), HookId::new(1), LaneClass::Proven));
         assert_eq!(held.total(), 0);
         assert!(held.tenants.is_empty());
     }
@@ -246,8 +246,8 @@ mod tests {
     #[test]
     fn the_smallest_quota_still_lets_each_class_move() {
         let quota = Quota::default().with_in_all(0).with_per_tenant(0).with_per_webhook(0);
-        for class in [LaneClass::Open, LaneClass::Probing, LaneClass::Unproven] {
-            assert_eq!(Held::default().room(&quota, &tenant("a"), HookId::new(1), class), 1);
+        for class in [LaneClass::Proven, LaneClass::Hanging, LaneClass::Unproven] {
+            assert_eq!(HeldCounts::default().room(&quota, &tenant("a"), HookId::new(1), class), 1);
         }
     }
 }

@@ -2,14 +2,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::publication::{Receipt, Skipped};
-use crate::model::{HookId, PublishedEvent, TenantId};
+use crate::model::{HookId, StampedEvent, TenantId};
 
 /// An event as the log shows it.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it")]
 pub struct EventRecord {
     /// The event.
-    pub event: Arc<PublishedEvent>,
+    pub event: Arc<StampedEvent>,
     /// What was written for it.
     pub receipt: Receipt,
     /// What routing decided.

@@ -42,8 +42,8 @@ impl<L: Clone + Eq + Hash + Ord> Ring<L> {
     /// The lane whose turn it is, among those of classes for which there is room.
     pub(super) fn first(&self, has_room: impl Fn(LaneClass) -> bool) -> Option<L> {
         let classes = [
-            (LaneClass::Open, &self.open),
-            (LaneClass::Probing, &self.probing),
+            (LaneClass::Proven, &self.open),
+            (LaneClass::Hanging, &self.probing),
             (LaneClass::Unproven, &self.unproven),
         ];
         let with_room = classes.into_iter().filter(|(class, _)| has_room(*class));
@@ -53,8 +53,8 @@ impl<L: Clone + Eq + Hash + Ord> Ring<L> {
 
     fn of(&mut self, class: LaneClass) -> &mut BTreeSet<(u64, L)> {
         match class {
-            LaneClass::Open => &mut self.open,
-            LaneClass::Probing => &mut self.probing,
+            LaneClass::Proven => &mut self.open,
+            LaneClass::Hanging => &mut self.probing,
             LaneClass::Unproven => &mut self.unproven,
         }
     }
@@ -91,23 +91,23 @@ mod tests {
 
     #[test]
     fn lanes_come_in_turn_whatever_their_class() {
-        let mut ring = ring(&[(7, LaneClass::Open), (3, LaneClass::Unproven), (5, LaneClass::Open)]);
+        let mut ring = ring(&[(7, LaneClass::Proven), (3, LaneClass::Unproven), (5, LaneClass::Proven)]);
         assert_eq!(turns(&mut ring, 5), [7, 3, 5, 7, 3]);
     }
 
     #[test]
     fn a_lane_that_is_added_again_keeps_its_turn_in_another_class_too() {
-        let mut ring = ring(&[(1, LaneClass::Open), (2, LaneClass::Open)]);
-        ring.add(&1, LaneClass::Open);
-        ring.add(&1, LaneClass::Probing);
-        assert_eq!(ring.first(|class| class == LaneClass::Probing), Some(1));
-        assert_eq!(ring.first(|class| class == LaneClass::Open), Some(2));
+        let mut ring = ring(&[(1, LaneClass::Proven), (2, LaneClass::Proven)]);
+        ring.add(&1, LaneClass::Proven);
+        ring.add(&1, LaneClass::Hanging);
+        assert_eq!(ring.first(|class| class == LaneClass::Hanging), Some(1));
+        assert_eq!(ring.first(|class| class == LaneClass::Proven), Some(2));
         assert_eq!(turns(&mut ring, 2), [1, 2]);
     }
 
     #[test]
     fn a_class_without_room_is_passed_over_and_a_lane_without_work_is_gone() {
-        let mut ring = ring(&[(1, LaneClass::Unproven), (2, LaneClass::Open)]);
+        let mut ring = ring(&[(1, LaneClass::Unproven), (2, LaneClass::Proven)]);
         assert_eq!(ring.first(|class| class != LaneClass::Unproven), Some(2));
         ring.remove(&2);
         ring.remove(&2);

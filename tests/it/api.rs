@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use hookwire::dispatcher::Dispatcher;
 use hookwire::model::{MessageId, PageRequest, Scopes, WebhookPatch};
+use hookwire::registry::Backlog;
 use hookwire::routing::Verdict;
 use hookwire::service::Tenant;
 use hookwire::store::MemoryStore;
 use hookwire::testing::RecordingTransport;
-use hookwire::{Backlog, DeliveryQuery, DeptId, Event, SourceId, TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::{DeliveryQuery, DeptId, Event, SourceId, TenantId, WebhookDraft, Webhooks, assist};
 
 fn service(transport: RecordingTransport) -> Webhooks {
     let builder = Webhooks::builder(assist::catalog()).limits(assist::limits());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hookwire::TenantId;
 use hookwire::clock::ManualClock;
-use hookwire::model::PublishedEvent;
+use hookwire::model::StampedEvent;
 use hookwire::store::{MemoryStore, Store};
 use hookwire::testing::conformance::StoreFixture;
 use hookwire::testing::{Fault, FaultyStore};
@@ -36,7 +36,7 @@ impl StoreFixture for MemoryFixture {
         self.clock.advance(by);
     }
 
-    async fn write_unrouted(&self, tenant: &TenantId, event: PublishedEvent) {
+    async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
         self.inner.publish_unrouted(tenant, event);
     }
 }

@@ -12,11 +12,12 @@ use hookwire::model::{
     CallbackUrl, DeliveryState, DisableReason, End, FailureKind, HookId, MessageId, Outcome, Status,
     Timestamp,
 };
+use hookwire::registry::Backlog;
 use hookwire::service::{Created, Sent, Tenant};
 use hookwire::store::{MemoryStore, RoutingRecord, Store};
 use hookwire::testing::{Answer, Call, Fault, FaultyStore, RecordingTransport, TokioClock};
 use hookwire::transport::{SendLimits, Transport, TransportError};
-use hookwire::{Backlog, DeliveryQuery, Event, TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::{DeliveryQuery, Event, TenantId, WebhookDraft, Webhooks, assist};
 use http::{Request, Response};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -363,7 +364,7 @@ async fn events_that_were_written_unrouted_are_routed_and_delivered() {
     let dispatcher = hooks.start().expect("inside tokio");
     for (id, event) in [("known", EVENT), ("unknown", hookwire::EventId::new(99))] {
         let event = Event::new(event, &serde_json::json!({})).expect("JSON");
-        let event = event.published(|| MessageId::new(id).expect("valid"), Timestamp::default());
+        let event = event.stamped(|| MessageId::new(id).expect("valid"), Timestamp::default());
         store.publish_unrouted(acme.id(), event);
     }
     hooks.wake();

@@ -21,7 +21,7 @@ use self::bodies::{TARGETS, Target, Verdict};
 use crate::sqlite::Directory;
 
 /// How long an input may be: enough for a long play of the store.
-const MOST_BYTES: usize = 600;
+const MAX_BYTES: usize = 600;
 
 /// How long a failing input is made smaller.
 const SHRINKS: u32 = 4096;
@@ -40,7 +40,7 @@ fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
 fn search(body: impl Fn(&[u8]) -> Verdict, cases: u32, shrinks: u32) -> Result<(), TestError<Vec<u8>>> {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: shrinks, ..Config::default() };
     TestRunner::new(config)
-        .run(&vec(any::<u8>(), 0..MOST_BYTES), |input| body(&input).map_err(TestCaseError::fail))
+        .run(&vec(any::<u8>(), 0..MAX_BYTES), |input| body(&input).map_err(TestCaseError::fail))
 }
 
 /// No kept input and none of so many arbitrary ones breaks anything.
@@ -121,7 +121,7 @@ fn the_embedded_store_does_as_its_model() {
 }
 
 #[test]
-fn a_store_that_claims_too_much_or_takes_stale_fences_or_forgets_pauses_is_found() {
+fn a_store_that_claims_too_much_or_takes_stale_fences_or_forgets_backoffs_is_found() {
     finds("store", 4096);
 }
 

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use hookwire::delivery::{Health, Report};
 use hookwire::model::{
     Attempt, Delivery, DeliveryId, DeliveryOptions, DeliveryState, Departments, DisableReason, End,
-    EnvelopeKind, EventType, FailureKind, HookId, KeyId, MessageId, Outcome, PublishedEvent, SealedSecrets,
-    SignatureScheme, Status, Subscription, Timestamp, Webhook,
+    EnvelopeKind, EventType, FailureKind, HookId, KeyId, MessageId, Outcome, SealedSecrets, SignatureScheme,
+    StampedEvent, Status, Subscription, Timestamp, Webhook,
 };
 use hookwire::registry::{self, Registry, RegistryChange, Terms, UrlRule};
 use hookwire::routing::SkipReason;
@@ -77,8 +77,8 @@ fn full_event() -> Event {
         .actor("maria@zylker.com")
 }
 
-fn publish(event: Event) -> PublishedEvent {
-    event.published(|| MessageId::new("msg_1").expect("valid"), NOW)
+fn publish(event: Event) -> StampedEvent {
+    event.stamped(|| MessageId::new("msg_1").expect("valid"), NOW)
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookwire::model::Timestamp;
-use hookwire::store::sqlite::{Drained, OUTBOX_SCHEMA, OutboxError};
+use hookwire::store::sqlite::{OUTBOX_SCHEMA, OutboxError, OutboxReport};
 use hookwire::store::{ClaimRequest, Claimed, HolderId, MemoryStore, Quota, SqliteStore, Store, Unrouted};
 use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
@@ -47,7 +47,7 @@ impl Host {
         self.app.execute(insert, [tenant, payload, message]).expect("inserted");
     }
 
-    async fn drain(&self) -> Result<Drained, OutboxError> {
+    async fn drain(&self) -> Result<OutboxReport, OutboxError> {
         self.store.drain_outbox(self.file()).await
     }
 
@@ -221,7 +221,7 @@ async fn an_id_that_is_used_for_something_else_is_told_by_every_store() {
     let acme = TenantId::new("acme").expect("valid");
     let event = |content: u8| {
         let event = Event::new(assist::DEVICE_ONLINE, &content).expect("JSON");
-        event.published(|| "m-1".parse().expect("valid"), Timestamp::default())
+        event.stamped(|| "m-1".parse().expect("valid"), Timestamp::default())
     };
     let log = Log::default();
     let guard = tracing::subscriber::set_default(log.clone());
@@ -251,7 +251,7 @@ async fn a_host_that_holds_its_lock_holds_up_nothing_but_the_deletion() {
     assert_eq!(host.messages().await, ["m-1"], "the event is here all the same");
     let acme = TenantId::new("acme").expect("valid");
     let event = Event::new(assist::DEVICE_ONLINE, &()).expect("JSON");
-    let event = event.published(|| "m-2".parse().expect("valid"), Timestamp::default());
+    let event = event.stamped(|| "m-2".parse().expect("valid"), Timestamp::default());
     host.store.publish_unrouted(&acme, event).await.expect("the store goes on");
     other.execute_batch("COMMIT").expect("unlocked");
     assert_eq!((host.drained().await, host.left()), ((1, 0, false), 0));

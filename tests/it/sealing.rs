@@ -8,7 +8,7 @@ use hookwire::model::{
     DeliveryOptions, DeliveryState, FailureKind, HookId, KeyId, Outcome, PageRequest, SealedSecrets,
     SignatureScheme, WebhookPatch,
 };
-use hookwire::registry::Registered;
+use hookwire::registry::RegisteredWebhook;
 use hookwire::sealing::{SealingKey, SealingKeys, UnsealError};
 use hookwire::service::{PingOutcome, Tenant};
 use hookwire::signature::{KeyRing, Verifier};
@@ -210,7 +210,7 @@ async fn sealed_secrets_copied_to_another_webhook_do_not_open() {
     let (globex, same_id, _) = create(&hooks, "globex").await;
     assert_eq!(same_id, first, "only the tenant differs");
     let copied = world.secrets("acme").await.remove(0);
-    let copy = |it: &mut Registered| it.secrets = copied.clone();
+    let copy = |it: &mut RegisteredWebhook| it.secrets = copied.clone();
     world.store.overwrite(&tenant("acme"), copy).await;
     world.store.overwrite(&tenant("globex"), copy).await;
     assert!(acme.reveal_secret(first).await.is_ok());

@@ -104,7 +104,7 @@ async fn look(World { hooks, store, transport, .. }: &World, shown: &mut Shown) 
     let acme = hooks.tenant(tenant.clone()).for_operator();
     let registry = store.registry(&tenant).await.expect("in memory");
     let registered = &registry.webhooks[0];
-    let hook_id = registered.webhook.hook_id();
+    let hook_id = registered.hook_id();
     let clear = sealing_keys().open(&registered.secrets, (&tenant, hook_id)).expect("its key");
     let ring = KeyRing::read(&clear).expect("a ring");
     shown.key(&ring.current().expose());

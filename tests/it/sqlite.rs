@@ -13,10 +13,10 @@ use async_trait::async_trait;
 use hookwire::clock::ManualClock;
 use hookwire::delivery::{Next, Report};
 use hookwire::model::{
-    DeliveryOptions, DeliveryQuery, End, Event, EventId, HookId, MessageId, PublishedEvent, SealedSecrets,
+    DeliveryOptions, DeliveryQuery, End, Event, EventId, HookId, MessageId, SealedSecrets, StampedEvent,
     Timestamp,
 };
-use hookwire::registry::{Registered, RegistryChange, Version};
+use hookwire::registry::{RegisteredWebhook, RegistryChange, Version};
 use hookwire::store::{
     Claim, ClaimRequest, Durability, HolderId, OpenError, Publication, PublishAnswer, Quota, Routing,
     Settlement, SqliteStore, Store,
@@ -75,7 +75,7 @@ impl StoreFixture for SqliteFixture {
         self.clock.advance(by);
     }
 
-    async fn write_unrouted(&self, tenant: &TenantId, event: PublishedEvent) {
+    async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
         self.store.publish_unrouted(tenant, event).await.expect("written");
     }
 }
@@ -120,7 +120,7 @@ async fn create(store: &SqliteStore) -> HookId {
         "url": "https://hooks.example.com/", "subscriptions": [{"event_id": 1}]});
     let webhook = serde_json::from_value(webhook).expect("a webhook");
     let (secrets, options) = (SealedSecrets::new("sealed"), DeliveryOptions::default());
-    let new = Registered { webhook, options, secrets, version: Version::default(), disabled: None };
+    let new = RegisteredWebhook { webhook, options, secrets, version: Version::default(), disabled: None };
     store.commit(&acme(), registry.revision, &RegistryChange::Create(new)).await.expect("created");
     registry.next_hook_id
 }
@@ -136,7 +136,7 @@ async fn publication_of(store: &SqliteStore, id: &str, hook: HookId, bytes: usiz
 async fn publication_with(store: &SqliteStore, id: &str, hook: HookId, json: &str) -> Publication {
     let payload: Box<serde_json::value::RawValue> = serde_json::from_str(json).expect("JSON");
     let event = Event::new(EventId::new(1), &payload).expect("JSON");
-    let event = event.published(|| MessageId::new(id).expect("valid"), Timestamp::from_secs(1));
+    let event = event.stamped(|| MessageId::new(id).expect("valid"), Timestamp::from_secs(1));
     Publication {
         tenant: acme(),
         digest: event.digest(),
@@ -171,7 +171,7 @@ fn delivered(claim: &Claim) -> Settlement {
         attempt: None,
         next: Next::End(End::Delivered),
         report: Report::Success,
-        pause: None,
+        backoff: None,
         disable: None,
     }
 }

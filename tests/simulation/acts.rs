@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookwire::model::{DeliveryId, HookId, MessageId, Timestamp, WebhookPatch};
+use hookwire::registry::Backlog;
 use hookwire::service::Tenant;
 use hookwire::store::Store;
-use hookwire::{Backlog, DeliveryQuery, Error, Event, EventId, TenantId, WebhookDraft, assist};
+use hookwire::{DeliveryQuery, Error, Event, EventId, TenantId, WebhookDraft, assist};
 use tokio::time::timeout;
 
 use crate::ledger::{HookKey, Ledger};
@@ -141,7 +142,7 @@ pub(crate) async fn publish(actor: Actor, posting: Posting) {
 fn publish_unrouted(world: &mut World, tenant: &TenantId) {
     world.messages += 1;
     let posting = Posting::plain(message(world.messages));
-    let event = posting.event(tenant).published(|| posting.id.clone(), Timestamp::default());
+    let event = posting.event(tenant).stamped(|| posting.id.clone(), Timestamp::default());
     world.ledger.note(&format!("publish unrouted {tenant}/{}", posting.id));
     world.memory.publish_unrouted(tenant, event);
     world.ledger.confirm(&(tenant.clone(), posting.id), posting.content);

@@ -116,7 +116,7 @@ fn delivered(claim: &Claim, now: i64) -> Settlement {
         attempt: Some(Attempt { number, at, took: Duration::ZERO, outcome }),
         next: Next::End(End::Delivered),
         report: Report::Success,
-        pause: None,
+        backoff: None,
         disable: None,
     }
 }

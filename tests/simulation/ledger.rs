@@ -201,7 +201,7 @@ impl Book {
         policy: &Policy,
     ) -> Option<String> {
         let (id, fence) = (claim.id, claim.fence.get());
-        let hook = (claim.tenant.clone(), claim.hook.webhook.hook_id());
+        let hook = (claim.tenant.clone(), claim.hook.hook_id());
         self.note(now, &format!("claim p{process} {id} fence {fence} {} {}", hook.1, claim.event.message_id));
         let live = self.newest.insert(id, fence).and_then(|newest| self.leases.get(&newest));
         let twice = live.is_some_and(|lease| !lease.over && lease.until > now);

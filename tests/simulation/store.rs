@@ -131,8 +131,8 @@ impl Link {
         let revision = self.memory.commit(tenant, expected, change).await?;
         if let RegistryChange::Create(new) = change {
             let host = new.webhook.url().as_str().split('/').nth(2).unwrap_or_default().to_owned();
-            self.ledger.note(&format!("webhook {} of {tenant} is {host}", new.webhook.hook_id()));
-            self.ledger.book().hosts.insert(host, (tenant.clone(), new.webhook.hook_id()));
+            self.ledger.note(&format!("webhook {} of {tenant} is {host}", new.hook_id()));
+            self.ledger.book().hosts.insert(host, (tenant.clone(), new.hook_id()));
         }
         Ok(revision)
     }

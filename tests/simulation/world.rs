@@ -86,7 +86,7 @@ fn policy(seed: u64, prng: &mut Prng) -> Policy {
     }
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     let delays = [Duration::from_secs(5), Duration::from_secs(30), minutes(4), minutes(15)];
-    let retry = RetryPolicy::default().with_delays(delays).with_most_retry_after(minutes(8));
+    let retry = RetryPolicy::default().with_delays(delays).with_max_retry_after(minutes(8));
     let disable = DisablePolicy::default().with_after(minutes(20)).with_apart(minutes(5));
     policy.with_retry(retry).with_disable(disable).with_expires(minutes(prng.between(60, 180)))
 }
@@ -190,7 +190,7 @@ impl World {
         for hook in hooks {
             if self.prng.chance(70) {
                 let actor = self.actor(&hook.0).expect("all run");
-                acts::enable(actor, hook.1, hookwire::Backlog::Resume).await;
+                acts::enable(actor, hook.1, hookwire::registry::Backlog::Resume).await;
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use hookwire::delivery::LaneClass;
 use hookwire::model::{HookId, TenantId};
-use hookwire::store::{ClaimRequest, Held};
+use hookwire::store::{ClaimRequest, HeldCounts};
 
 use crate::rows::LaneId;
 
@@ -41,7 +41,7 @@ pub(crate) struct Choice {
 }
 
 /// Takes from the lanes by turns, one of each in a round, as far as request and room reach.
-pub(crate) fn choose(offers: &[Offer], request: &ClaimRequest, held: &mut Held) -> Choice {
+pub(crate) fn choose(offers: &[Offer], request: &ClaimRequest, held: &mut HeldCounts) -> Choice {
     let mut choice = take(offers, request, held);
     let has_room = |offer: &Offer| held.room(&request.quota, &offer.tenant, offer.hook, offer.class) > 0;
     let with_room = offers.iter().enumerate().filter(|(_, offer)| has_room(offer));
@@ -49,7 +49,7 @@ pub(crate) fn choose(offers: &[Offer], request: &ClaimRequest, held: &mut Held) 
     choice
 }
 
-fn take(offers: &[Offer], request: &ClaimRequest, held: &mut Held) -> Choice {
+fn take(offers: &[Offer], request: &ClaimRequest, held: &mut HeldCounts) -> Choice {
     let mut choice = Choice::default();
     let mut bytes = 0;
     for round in 0.. {
@@ -87,7 +87,7 @@ mod tests {
         let head = |n| Head { id: lane * 100 + n, event: 1, fence: 0, attempts: 0, bytes: 10 };
         let heads = (0..i64::try_from(heads).unwrap()).map(head).collect();
         let (tenant, hook) = (TenantId::new("acme").unwrap(), HookId::new(lane));
-        Offer { lane, tenant, hook, class: LaneClass::Open, heads, is_part: false }
+        Offer { lane, tenant, hook, class: LaneClass::Proven, heads, is_part: false }
     }
 
     fn request(limit: usize, max_bytes: usize, per_webhook: usize) -> ClaimRequest {
@@ -98,7 +98,7 @@ mod tests {
 
     fn chosen(request: &ClaimRequest) -> (Vec<i64>, bool) {
         let offers = [offer(1, 4), offer(2, 1), offer(3, 2)];
-        let choice = choose(&offers, request, &mut Held::default());
+        let choice = choose(&offers, request, &mut HeldCounts::default());
         (choice.taken.iter().map(|(_, head)| head.id).collect(), choice.is_cut)
     }
 
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn it_tells_of_which_more_might_be_taken() {
-        let choice = choose(&[offer(1, 4), offer(2, 1)], &request(10, 1000, 3), &mut Held::default());
+        let choice = choose(&[offer(1, 4), offer(2, 1)], &request(10, 1000, 3), &mut HeldCounts::default());
         assert_eq!(choice.with_room, HashSet::from([1]));
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hookwire::model::{DeliveryId, PublishedEvent, Timestamp};
-use hookwire::registry::Registered;
+use hookwire::model::{DeliveryId, StampedEvent, Timestamp};
+use hookwire::registry::RegisteredWebhook;
 use hookwire::store::{Claim, ClaimRequest};
 use tokio_postgres::Row;
 
@@ -19,11 +19,11 @@ use crate::turns::in_turn;
 use crate::walk::{PICK, SEE, Walk, lock_free, see};
 
 /// The most lanes that one claim looks at.
-const MOST_LANES: usize = 64;
+const MAX_LANES: usize = 64;
 /// The most lanes that one claim looks at because their time has come.
-const MOST_TIMERS: i64 = 256;
+const MAX_TIMERS: i64 = 256;
 /// The most deliveries of one lane that one claim looks at.
-const MOST_HEADS: usize = 256;
+const MAX_HEADS: usize = 256;
 /// After this long a lane is looked at again that others had locked when its time came.
 const WHILE_LOCKED: Duration = Duration::from_millis(100);
 
@@ -91,7 +91,7 @@ impl Take {
         let with_room = self.hands.with_room(holder, quota, &seen);
         let mut wanted = Vec::new();
         for id in in_turn(&seen, |id| with_room.contains(&id), plan.number) {
-            if wanted.len() < self.request.limit.clamp(1, MOST_LANES) && !wanted.contains(&id) {
+            if wanted.len() < self.request.limit.clamp(1, MAX_LANES) && !wanted.contains(&id) {
                 wanted.push(id);
             }
         }
@@ -135,7 +135,7 @@ impl Take {
         let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
         let epochs: Vec<i64> = lanes.iter().map(|lane| lane.epoch).collect();
         let floors: Vec<i64> = lanes.iter().map(|lane| lane.floor.unwrap_or(i64::MIN)).collect();
-        let most = self.request.limit.min(self.request.quota.per_webhook()).min(MOST_HEADS);
+        let most = self.request.limit.min(self.request.quota.per_webhook()).min(MAX_HEADS);
         let (mut expired, mut looked_at) = (Vec::new(), vec![0; lanes.len()]);
         for row in tx.rows(HEADS, &[&ids, &epochs, &floors, &whole(most), &now]).await? {
             let Some(number) = numbers.get(&row.try_get("lane")?) else { continue };
@@ -212,9 +212,9 @@ pub(crate) fn reserve(
 pub(crate) fn claims(
     lanes: &[Lane],
     taken: &[(usize, Head)],
-    events: &HashMap<i64, Arc<PublishedEvent>>,
+    events: &HashMap<i64, Arc<StampedEvent>>,
 ) -> Result<Vec<Claim>, Fault> {
-    let mut hooks: HashMap<LaneId, Arc<Registered>> = HashMap::new();
+    let mut hooks: HashMap<LaneId, Arc<RegisteredWebhook>> = HashMap::new();
     let mut claim = |(number, head): &(usize, Head)| {
         let lane = &lanes[*number];
         let hook = match hooks.entry(lane.id) {
@@ -237,10 +237,10 @@ pub(crate) fn claims(
 
 /// Readies lanes whose time has come, and tells whether there may be more.
 async fn fire(tx: &Tx<'_>, now: i64) -> Result<bool, Fault> {
-    let fired = tx.rows(TIMERS, &[&now, &MOST_TIMERS]).await?;
+    let fired = tx.rows(TIMERS, &[&now, &MAX_TIMERS]).await?;
     let fired = fired.iter().map(|row| Ok(row.try_get("id")?)).collect::<Result<Vec<LaneId>, Fault>>()?;
     lanes::refresh(tx, &fired, now, NOTHING).await?;
-    Ok(whole(fired.len()) >= MOST_TIMERS)
+    Ok(whole(fired.len()) >= MAX_TIMERS)
 }
 
 async fn expire(tx: &Tx<'_>, expired: &[i64], now: i64) -> Result<(), Fault> {
@@ -251,7 +251,7 @@ async fn expire(tx: &Tx<'_>, expired: &[i64], now: i64) -> Result<(), Fault> {
 }
 
 /// The events of what was taken, each once.
-async fn events(tx: &Tx<'_>, taken: &[(usize, Head)]) -> Result<HashMap<i64, Arc<PublishedEvent>>, Fault> {
+async fn events(tx: &Tx<'_>, taken: &[(usize, Head)]) -> Result<HashMap<i64, Arc<StampedEvent>>, Fault> {
     let mut wanted: Vec<i64> = taken.iter().map(|(_, head)| head.event).collect();
     wanted.sort_unstable();
     wanted.dedup();

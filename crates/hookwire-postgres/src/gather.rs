@@ -214,7 +214,7 @@ mod tests {
 
     use hookwire::delivery::Health;
     use hookwire::model::{DeliveryId, DeliveryOptions, Event, EventId, MessageId, SealedSecrets, Timestamp};
-    use hookwire::registry::{Registered, Revision, Version};
+    use hookwire::registry::{RegisteredWebhook, Revision, Version};
     use hookwire::store::{Fence, HolderId, Quota, Receipt, Routing, StoreErrorKind};
 
     use super::*;
@@ -228,7 +228,7 @@ mod tests {
     fn call(ids: &[&str], holder: u128) -> (Call, Answered) {
         let items = ids.iter().map(|id| {
             let event = Event::new(EventId::new(1), id).unwrap();
-            let event = event.published(|| MessageId::new(*id).unwrap(), Timestamp::from_secs(1));
+            let event = event.stamped(|| MessageId::new(*id).unwrap(), Timestamp::from_secs(1));
             let routing = Routing { targets: Vec::new(), skipped: Vec::new() };
             let (digest, routed_at, expires) = (event.digest(), Revision::default(), Duration::ZERO);
             Arc::new(Publication { tenant: acme(), event, digest, routed_at, routing, expires })
@@ -250,7 +250,7 @@ mod tests {
     fn claim_of(item: &Publication) -> Claim {
         let webhook =
             r#"{"hook_id":1,"name":"h","url":"https://hooks.example.com/","subscriptions":[{"event_id":1}]}"#;
-        let hook = Registered {
+        let hook = RegisteredWebhook {
             webhook: serde_json::from_str(webhook).unwrap(),
             options: DeliveryOptions::default(),
             secrets: SealedSecrets::new("sealed"),

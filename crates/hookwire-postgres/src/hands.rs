@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hookwire::delivery::LaneClass;
 use hookwire::model::{HookId, TenantId};
-use hookwire::store::{Held, HolderId, Quota};
+use hookwire::store::{HeldCounts, HolderId, Quota};
 
 use crate::rows::{CLASSES, LaneId};
 use crate::turns::{Candidate, Seen, Turn};
@@ -26,7 +26,7 @@ struct State {
 /// What one dispatcher has claimed.
 #[derive(Debug, Default)]
 struct Hand {
-    held: Held,
+    held: HeldCounts,
     leases: HashMap<Key, Lease>,
     /// By class, once it has claimed.
     turns: Option<[Turn; 3]>,
@@ -88,7 +88,7 @@ impl Hands {
     /// Those of the lanes for which the holder has room.
     pub(crate) fn with_room(&self, holder: HolderId, quota: &Quota, seen: &[Seen; 3]) -> HashSet<LaneId> {
         let state = self.state();
-        let nothing = Held::default();
+        let nothing = HeldCounts::default();
         let held = state.hands.get(&holder).map_or(&nothing, |hand| &hand.held);
         let lanes = CLASSES.into_iter().zip(seen).flat_map(|(class, seen)| {
             let lanes = seen.fresh.iter().chain(&seen.ring);
@@ -111,7 +111,7 @@ impl Hands {
         self: &Arc<Self>,
         holder: HolderId,
         now: i64,
-        take: impl FnOnce(&mut Held) -> (T, Vec<(Key, Lease)>),
+        take: impl FnOnce(&mut HeldCounts) -> (T, Vec<(Key, Lease)>),
     ) -> (T, Reserved) {
         let mut state = self.state();
         state.end_leases(holder, now);
@@ -214,8 +214,8 @@ mod tests {
     const KEY: Key = (1, 1);
 
     fn reserve(hands: &Arc<Hands>, holder: u128) -> Reserved {
-        let (tenant, hook, class) = (TenantId::new("acme").unwrap(), HookId::new(1), LaneClass::Open);
-        let take = |held: &mut Held| {
+        let (tenant, hook, class) = (TenantId::new("acme").unwrap(), HookId::new(1), LaneClass::Proven);
+        let take = |held: &mut HeldCounts| {
             held.take(&tenant, hook, class);
             ((), vec![(KEY, Lease { tenant: tenant.clone(), hook, class, until: 100 })])
         };
@@ -258,7 +258,7 @@ mod tests {
         assert!([1, 2].into_iter().all(|holder| has_room(&hands, holder)));
         let state = hands.state();
         let mut held = state.hands.values().map(|hand| &hand.held);
-        assert!(held.all(|held| format!("{held:?}") == format!("{:?}", Held::default())), "{state:?}");
+        assert!(held.all(|held| format!("{held:?}") == format!("{:?}", HeldCounts::default())), "{state:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::error::Error;
 
 use hookwire::model::MessageId;
-use hookwire::{Event, TenantId};
+use hookwire::{Event, Tenant};
 use thiserror::Error;
 use tokio_postgres::GenericClient;
 use tokio_postgres::error::{DbError, SqlState};
@@ -40,7 +40,7 @@ pub enum PublishError {
     /// The event breaks a rule of the function: as it is, it is never published.
     #[error("the event is refused: {field} {rule}")]
     Refused {
-        /// The field of the document, as in [`Event::to_publication`]; `document` for the whole.
+        /// The field of the document, as in [`Tenant::to_sql_document`]; `document` for the whole.
         field: String,
         /// What is asked of it.
         rule: String,
@@ -84,20 +84,20 @@ fn refusal(said: &DbError) -> (String, String) {
 
 impl PostgresStore {
     /// The statement that publishes an event in the transaction in which it is run, whatever the driver. Its
-    /// one parameter is a text, [`Event::to_publication`]; its one value is the message id, a text too.
+    /// one parameter is a text, [`Tenant::to_sql_document`]; its one value is the message id, a text too.
     ///
     /// ```no_run
-    /// # use hookwire::{Event, TenantId, Webhooks};
+    /// # use hookwire::{Event, Tenant, Webhooks};
     /// # use hookwire_postgres::{PostgresStore, tokio_postgres};
     /// # async fn publish(
     /// #     client: &mut tokio_postgres::Client,
     /// #     store: &PostgresStore,
     /// #     hooks: &Webhooks,
-    /// #     acme: &TenantId,
+    /// #     acme: &Tenant,
     /// #     event: &Event,
     /// # ) -> Result<(), Box<dyn std::error::Error>> {
     /// assert_eq!(store.publish_statement(), "SELECT \"hookwire\".publish($1)");
-    /// let parameter = event.to_publication(acme); // before the transaction: the same for each try
+    /// let parameter = acme.to_sql_document(event); // before the transaction: the same for each try
     ///
     /// let transaction = client.transaction().await?;
     /// transaction.execute("UPDATE device SET online = true WHERE id = 4", &[]).await?;
@@ -123,13 +123,13 @@ impl PostgresStore {
     /// stays as it is.
     ///
     /// ```no_run
-    /// # use hookwire::{Event, TenantId, Webhooks, assist};
+    /// # use hookwire::{Event, Tenant, Webhooks, assist};
     /// # use hookwire_postgres::{PostgresStore, tokio_postgres};
     /// # async fn publish(
     /// #     client: &mut tokio_postgres::Client,
     /// #     store: &PostgresStore,
     /// #     hooks: &Webhooks,
-    /// #     acme: &TenantId,
+    /// #     acme: &Tenant,
     /// # ) -> Result<(), Box<dyn std::error::Error>> {
     /// let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({"deviceName": "LAB-4"}))?;
     ///
@@ -138,7 +138,7 @@ impl PostgresStore {
     /// let id = store.publish_in(&transaction, acme, &event).await?;
     /// transaction.commit().await?;
     /// hooks.wake();
-    /// println!("{}", hooks.tenant(acme.clone()).explain(&id).await?);
+    /// println!("{}", acme.explain(&id).await?);
     /// # Ok(())
     /// # }
     /// ```
@@ -156,10 +156,10 @@ impl PostgresStore {
     pub async fn publish_in<C: GenericClient + Sync>(
         &self,
         client: &C,
-        tenant: &TenantId,
+        tenant: &Tenant,
         event: &Event,
     ) -> Result<MessageId, PublishError> {
-        let parameter = event.to_publication(tenant);
+        let parameter = tenant.to_sql_document(event);
         let row = client.query_one(self.publish_statement(), &[&parameter]).await;
         let row = row.map_err(|error| PublishError::of(error, &self.schema))?;
         let id: &str = row.try_get(0).map_err(|error| PublishError::of(error, &self.schema))?;

@@ -26,7 +26,7 @@
 //!
 //! - **`tokio_postgres`**, and pools of it: [`PostgresStore::publish_in`] is the typed form.
 //! - **Any other driver** (sqlx, diesel, SeaORM): [`PostgresStore::publish_statement`] with the text of
-//!   [`Event::to_publication`](hookwire::Event::to_publication) as its parameter.
+//!   [`Tenant::to_sql_document`](hookwire::Tenant::to_sql_document) as its parameter.
 //! - **A trigger, `psql`, another language**: the function itself.
 //!
 //! ```sql

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use hookwire::delivery::Health;
 use hookwire::model::{HookId, TenantId};
-use hookwire::registry::{Backlog, Registered, Registry, RegistryChange, Revision};
+use hookwire::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 
 use crate::fault::Fault;
 use crate::lanes::{self, NOTHING};
@@ -42,7 +42,7 @@ impl Work for Commit {
         }
         let next_hook = HookId::new(row.try_get("next_hook")?);
         let applied = match &self.change {
-            RegistryChange::Create(new) if new.webhook.hook_id() != next_hook => false,
+            RegistryChange::Create(new) if new.hook_id() != next_hook => false,
             RegistryChange::Create(new) => self.create(tx, new).await?,
             RegistryChange::Delete(hook) => self.delete(tx, *hook).await?,
             RegistryChange::Update(new, backlog) => self.update(tx, new, *backlog).await?,
@@ -56,19 +56,19 @@ impl Work for Commit {
 }
 
 impl Commit {
-    async fn create(&self, tx: &Tx<'_>, new: &Registered) -> Result<bool, Fault> {
+    async fn create(&self, tx: &Tx<'_>, new: &RegisteredWebhook) -> Result<bool, Fault> {
         tx.run("UPDATE tenant SET next_hook = next_hook + 1 WHERE name = $1", &[&self.tenant.as_str()])
             .await?;
         let (health, class) = fresh()?;
-        let hook = new.webhook.hook_id().get();
+        let hook = new.hook_id().get();
         let id = tx.first(INSERT, &[&self.tenant.as_str(), &hook, &class, &health]).await?;
         let id = id.ok_or_else(|| Fault::corrupt("a lane that was not made"))?;
         write_hook(tx, id.try_get("id")?, new).await?;
         Ok(true)
     }
 
-    async fn update(&self, tx: &Tx<'_>, new: &Registered, backlog: Backlog) -> Result<bool, Fault> {
-        let Some(lane) = self.lane(tx, new.webhook.hook_id()).await? else { return Ok(false) };
+    async fn update(&self, tx: &Tx<'_>, new: &RegisteredWebhook, backlog: Backlog) -> Result<bool, Fault> {
+        let Some(lane) = self.lane(tx, new.hook_id()).await? else { return Ok(false) };
         if lane.registered()?.starts_afresh_as(new) {
             let (health, class) = fresh()?;
             let forget = "UPDATE lane SET health = $2::text::json, class = $3, \
@@ -112,7 +112,7 @@ pub(crate) async fn revise(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), Fault> 
 }
 
 /// Writes a webhook down as it is now.
-pub(crate) async fn write_hook(tx: &Tx<'_>, lane: LaneId, hook: &Registered) -> Result<(), Fault> {
+pub(crate) async fn write_hook(tx: &Tx<'_>, lane: LaneId, hook: &RegisteredWebhook) -> Result<(), Fault> {
     let status = if hook.webhook.status().is_enabled() { ENABLED } else { DISABLED };
     let webhook = serde_json::to_string(&hook.webhook)?;
     let options = serde_json::to_string(&hook.options)?;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hookwire::delivery::{Health, LaneClass};
 use hookwire::model::{
-    DeptId, End, EventId, HookId, MessageId, PublishedEvent, SealedSecrets, SourceId, TenantId, Timestamp,
+    DeptId, End, EventId, HookId, MessageId, SealedSecrets, SourceId, StampedEvent, TenantId, Timestamp,
 };
-use hookwire::registry::{Registered, Version};
+use hookwire::registry::{RegisteredWebhook, Version};
 use hookwire::store::{Fence, HolderId};
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
@@ -23,12 +23,12 @@ pub(crate) const ENABLED: i16 = 1;
 pub(crate) const DELETED: i16 = 2;
 
 /// The classes by their numbers.
-pub(crate) const CLASSES: [LaneClass; 3] = [LaneClass::Open, LaneClass::Probing, LaneClass::Unproven];
+pub(crate) const CLASSES: [LaneClass; 3] = [LaneClass::Proven, LaneClass::Hanging, LaneClass::Unproven];
 
 pub(crate) const fn class_number(class: LaneClass) -> i16 {
     match class {
-        LaneClass::Open => 0,
-        LaneClass::Probing => 1,
+        LaneClass::Proven => 0,
+        LaneClass::Hanging => 1,
         LaneClass::Unproven => 2,
     }
 }
@@ -91,7 +91,7 @@ pub(crate) struct Lane {
     pub(crate) ready: bool,
     pub(crate) wake_at: Option<i64>,
     pub(crate) floor: Option<i64>,
-    pub(crate) paused_until: i64,
+    pub(crate) backoff_until: i64,
     pub(crate) epoch: i64,
     pub(crate) health: Health,
     row: Row,
@@ -118,7 +118,7 @@ impl Lane {
             ready: row.try_get("ready")?,
             wake_at: row.try_get("wake_at")?,
             floor: row.try_get("floor")?,
-            paused_until: row.try_get("paused_until")?,
+            backoff_until: row.try_get("paused_until")?,
             epoch: row.try_get("epoch")?,
             health: serde_json::from_str(row.try_get("health")?)?,
             row,
@@ -126,7 +126,7 @@ impl Lane {
     }
 
     /// The webhook as it is in this row.
-    pub(crate) fn registered(&self) -> Result<Registered, Fault> {
+    pub(crate) fn registered(&self) -> Result<RegisteredWebhook, Fault> {
         registered(&self.row)
     }
 
@@ -136,7 +136,7 @@ impl Lane {
 
     /// Whether nothing waits in it that is due.
     pub(crate) fn is_idle(&self, now: i64) -> bool {
-        !self.ready && self.wake_at.is_none_or(|at| at > now) && self.paused_until <= now
+        !self.ready && self.wake_at.is_none_or(|at| at > now) && self.backoff_until <= now
     }
 }
 
@@ -149,9 +149,9 @@ pub(crate) fn version_number(version: Version) -> i64 {
 }
 
 /// The webhook of a lane that is not deleted.
-pub(crate) fn registered(row: &Row) -> Result<Registered, Fault> {
+pub(crate) fn registered(row: &Row) -> Result<RegisteredWebhook, Fault> {
     let disabled: Option<&str> = row.try_get("disabled")?;
-    Ok(Registered {
+    Ok(RegisteredWebhook {
         webhook: serde_json::from_str(row.try_get("webhook")?)?,
         options: serde_json::from_str(row.try_get("options")?)?,
         secrets: SealedSecrets::new(row.try_get::<_, Vec<u8>>("secrets")?),
@@ -168,10 +168,10 @@ macro_rules! event_columns {
 }
 pub(crate) use event_columns;
 
-pub(crate) fn event(row: &Row) -> Result<PublishedEvent, Fault> {
+pub(crate) fn event(row: &Row) -> Result<StampedEvent, Fault> {
     let source: Option<&str> = row.try_get("source")?;
     let payload = RawValue::from_string(row.try_get("payload")?)?;
-    Ok(PublishedEvent {
+    Ok(StampedEvent {
         message_id: message(row)?,
         event_id: event_id(row)?,
         time: time(row, "time")?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hookwire::delivery::{Health, Next};
 use hookwire::model::{End, Timestamp};
-use hookwire::registry::Registered;
+use hookwire::registry::RegisteredWebhook;
 use hookwire::store::{Disable, Settled, Settlement};
 use tokio_postgres::Row;
 
@@ -45,8 +45,8 @@ struct Held {
 struct Learnt {
     lane: Lane,
     health: Health,
-    paused_until: i64,
-    disabled: Option<Registered>,
+    backoff_until: i64,
+    disabled: Option<RegisteredWebhook>,
 }
 
 /// The work under way.
@@ -112,7 +112,7 @@ fn needs_lane(item: &Settlement, health: Health) -> bool {
     // Where it fails already, the time of another failure makes no difference.
     let at = health.failing_since().unwrap_or_default();
     let learns = health.after(item.report, at) != health;
-    waits || learns || item.pause.is_some() || item.disable.is_some()
+    waits || learns || item.backoff.is_some() || item.disable.is_some()
 }
 
 impl Desk {
@@ -210,14 +210,14 @@ impl Held {
 
 impl Learnt {
     fn of(lane: Lane) -> Self {
-        let (health, paused_until) = (lane.health, lane.paused_until);
-        Self { lane, health, paused_until, disabled: None }
+        let (health, backoff_until) = (lane.health, lane.backoff_until);
+        Self { lane, health, backoff_until, disabled: None }
     }
 
     fn learn(&mut self, item: &Settlement, now: Timestamp) -> Result<(), Fault> {
-        let paused_until = Timestamp::from_millis(self.paused_until);
-        let (health, paused_until) = item.lane_after(self.health, paused_until, now);
-        (self.health, self.paused_until) = (health, paused_until.as_millis());
+        let backoff_until = Timestamp::from_millis(self.backoff_until);
+        let (health, backoff_until) = item.lane_after(self.health, backoff_until, now);
+        (self.health, self.backoff_until) = (health, backoff_until.as_millis());
         if let Some(disable) = &item.disable {
             self.disable(disable)?;
         }
@@ -233,10 +233,10 @@ impl Learnt {
     }
 
     async fn write(&self, tx: &Tx<'_>) -> Result<(), Fault> {
-        if self.health != self.lane.health || self.paused_until != self.lane.paused_until {
+        if self.health != self.lane.health || self.backoff_until != self.lane.backoff_until {
             let health = serde_json::to_string(&self.health)?;
             let class = class_number(self.health.class());
-            tx.run(LEARN, &[&self.lane.id, &health, &class, &self.paused_until]).await?;
+            tx.run(LEARN, &[&self.lane.id, &health, &class, &self.backoff_until]).await?;
         }
         if let Some(hook) = &self.disabled {
             registry::write_hook(tx, self.lane.id, hook).await?;

@@ -33,11 +33,11 @@ use crate::settle::{Release, Settle};
 use crate::upkeep::{Erase, Expire, Remove, Repair, Sweep};
 
 /// How long items are published each by itself: every one may have to wait for a lock that somebody keeps.
-const MOST_APART: Duration = Duration::from_secs(5);
+const MAX_APART: Duration = Duration::from_secs(5);
 /// The most settlements of one transaction.
-const MOST_SETTLED: usize = 512;
+const MAX_SETTLED: usize = 512;
 /// How often a claim that finds all lanes busy waits for one of them before it gives up for now.
-const MOST_WAITS: usize = 4;
+const MAX_WAITS: usize = 4;
 
 /// A store in a PostgreSQL database: for a fleet of processes that publish and dispatch together.
 ///
@@ -223,7 +223,7 @@ impl Inner {
         let mut answers = Vec::with_capacity(items.len());
         let began = Instant::now();
         for item in items {
-            if began.elapsed() >= MOST_APART {
+            if began.elapsed() >= MAX_APART {
                 answers.push(unanswered());
                 continue;
             }
@@ -257,7 +257,7 @@ impl Inner {
     /// of them: a lane that is always busy would otherwise never be served.
     async fn claim(&self, request: ClaimRequest) -> Result<Claimed, Fault> {
         let mut taken = self.take(request, None).await?;
-        for _ in 0..MOST_WAITS {
+        for _ in 0..MAX_WAITS {
             let Some(busy) = taken.busy.filter(|_| taken.claims.is_empty()) else { break };
             let waited = self.take(request, Some(busy)).await?;
             taken = if waited.claims.is_empty() { self.take(request, None).await? } else { waited };
@@ -282,7 +282,7 @@ impl Inner {
 
     async fn settle(&self, items: Vec<Arc<Settlement>>) -> Result<Vec<Settled>, Fault> {
         let mut settled = Vec::with_capacity(items.len());
-        for part in items.chunks(MOST_SETTLED) {
+        for part in items.chunks(MAX_SETTLED) {
             let recorded = self.sessions.whole(&Settle(part.to_vec())).await?;
             for item in part {
                 let key = (item.id.get(), fence_number(item.fence));

@@ -8,7 +8,7 @@ use crate::rows::LaneId;
 /// The most ready lanes of a class along which one claim goes in turn.
 pub(crate) const WINDOW: usize = 128;
 /// The most lanes of a class of whose readiness one claim hears anew.
-pub(crate) const MOST_FRESH: usize = 64;
+pub(crate) const MAX_FRESH: usize = 64;
 
 /// How far a holder has come along the ready lanes of one class.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -124,7 +124,7 @@ impl Turn {
     /// before those of which it has heard: so it begins anew from the oldest that it may not have seen.
     fn heard(self, fresh: &[Candidate], oldest: i64) -> (Self, bool) {
         let floor = self.floor.map_or(oldest, |floor| floor.min(oldest));
-        match fresh.get(MOST_FRESH - 1) {
+        match fresh.get(MAX_FRESH - 1) {
             Some(last) => (Self { since: (last.readied, last.id), floor: Some(floor), ..self }, true),
             None => (Self { since: (floor, LaneId::MIN), floor: None, ..self }, false),
         }
@@ -266,7 +266,7 @@ mod tests {
             lanes(1..=150).into_iter().map(|it| Candidate { readied: 7, ..it }).collect();
         let mut heard = Vec::new();
         for oldest in [6, 9, 9] {
-            let fresh = many.iter().filter(|it| (it.readied, it.id) > turn.since).take(MOST_FRESH).cloned();
+            let fresh = many.iter().filter(|it| (it.readied, it.id) > turn.since).take(MAX_FRESH).cloned();
             let seen = Seen { fresh: fresh.collect(), ..ring(&turn, 0) };
             heard.extend(ids(&seen.fresh));
             turn = turn.after(&seen, |_| Fate::Served, oldest).0;

@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::hands::Plan;
 use crate::rows::{CLASSES, Lane, LaneId, lane_columns, whole};
 use crate::session::Tx;
-use crate::turns::{Candidate, Fate, MOST_FRESH, Seen};
+use crate::turns::{Candidate, Fate, MAX_FRESH, Seen};
 
 /// What the holder has seen of the ready lanes, and what it wanted of them.
 pub(crate) struct Walk {
@@ -52,7 +52,7 @@ impl Walk {
 pub(crate) async fn see(tx: &Tx<'_>, plan: &Plan) -> Result<[Seen; 3], Fault> {
     let most = |has_room, most| whole(if has_room { most } else { 0 });
     let windows = [0, 1, 2].map(|class| most(plan.has_room[class], plan.turns[class].window()));
-    let fresh = plan.has_room.map(|has_room| most(has_room, MOST_FRESH));
+    let fresh = plan.has_room.map(|has_room| most(has_room, MAX_FRESH));
     let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
     for (class, turn) in plan.turns.iter().enumerate() {
         let (transaction, lane) = (&turn.since.0, &turn.since.1);

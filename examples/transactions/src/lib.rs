@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hookwire::dispatcher::Dispatcher;
 use hookwire::testing::{Answer, RecordingTransport};
-use hookwire::{TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::{Tenant, TenantId, WebhookDraft, Webhooks, assist};
 use hookwire_postgres::PostgresStore;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
@@ -17,7 +17,7 @@ pub struct Service {
     pub url: String,
     pub store: Arc<PostgresStore>,
     pub hooks: Webhooks,
-    pub acme: TenantId,
+    pub acme: Tenant,
     dispatcher: Dispatcher,
     arrived: UnboundedReceiver<String>,
 }
@@ -37,10 +37,11 @@ impl Service {
         });
         let builder = Webhooks::builder(assist::catalog()).store(Arc::clone(&store));
         let hooks = builder.transport(transport).build()?;
-        let (dispatcher, acme) = (hooks.start()?, TenantId::new("acme")?);
+        let dispatcher = hooks.start()?;
+        let acme = hooks.tenant(TenantId::new("acme")?);
         let draft =
             WebhookDraft::new("Device log", "https://hooks.example.com/").subscribe(assist::DEVICE_ONLINE);
-        hooks.tenant(acme.clone()).create(&draft).await?;
+        acme.create(&draft).await?;
         Ok(Self { url, store, hooks, acme, dispatcher, arrived })
     }
 

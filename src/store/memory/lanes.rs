@@ -1,5 +1,5 @@
 use super::super::ring::Ring;
-use super::super::{Held, HolderId, Quota};
+use super::super::{HeldCounts, HolderId, Quota};
 use super::state::{Holder, LaneKey, RowState, State};
 use crate::model::{DeliveryId, End, HookId, Status, TenantId, Timestamp};
 
@@ -30,7 +30,7 @@ impl State {
         let lane = self.lanes.get(key)?;
         let enabled = !lane.deleted && lane.hook.webhook.status() == Status::Enabled;
         let (due, _) = lane.due.first().filter(|_| enabled)?;
-        Some(lane.paused_until.max(*due))
+        Some(lane.backoff_until.max(*due))
     }
 
     fn set_timer(&mut self, key: &LaneKey, timer: Option<Timestamp>) {
@@ -109,7 +109,7 @@ impl State {
         if known {
             return;
         }
-        let new = || Holder { quota, held: Held::default(), ring: Ring::default() };
+        let new = || Holder { quota, held: HeldCounts::default(), ring: Ring::default() };
         self.holders.entry(id).or_insert_with(new).quota = quota;
         let mut keys: Vec<_> = self.lanes.keys().cloned().collect();
         // Their first turns are not left to the order of a hash map, so that a simulated run repeats.

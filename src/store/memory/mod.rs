@@ -19,12 +19,12 @@ use super::{
     Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, TendRequest,
     Tended, WakeMark,
 };
-use crate::bell::Bell;
 use crate::clock::{Clock, SystemClock};
 use crate::delivery::Next;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, PublishedEvent, TenantId,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, StampedEvent, TenantId,
 };
+use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
 use state::State;
 
@@ -48,7 +48,7 @@ use state::State;
 pub struct MemoryStore {
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
-    bell: Bell,
+    new_work: Notify,
 }
 
 impl MemoryStore {
@@ -59,18 +59,18 @@ impl MemoryStore {
 
     /// An empty store on another clock.
     pub fn with_clock(clock: impl Clock) -> Self {
-        Self { state: Mutex::default(), clock: Arc::new(clock), bell: Bell::default() }
+        Self { state: Mutex::default(), clock: Arc::new(clock), new_work: Notify::default() }
     }
 
     /// Writes an event without routing it, as SQL stores let a host's own transaction do. A dispatcher
     /// routes it. Nothing happens when the tenant has a message of that id already; if that has other content,
     /// the log tells of it as a warning.
-    pub fn publish_unrouted(&self, tenant: &TenantId, event: PublishedEvent) {
+    pub fn publish_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
         let (now, id) = (self.clock.now(), event.message_id.clone());
         if !self.state().publish_unrouted(tenant, event, now) {
             tell_reused(tenant, &id);
         }
-        self.bell.ring();
+        self.new_work.notify();
     }
 
     /// Every change under the lock is whole before anything in it can panic, so a poisoned lock is as
@@ -105,7 +105,7 @@ impl Store for MemoryStore {
         change: &RegistryChange,
     ) -> Result<Revision, StoreError> {
         let revision = self.state().commit(tenant, expected, change, self.clock.now())?;
-        self.bell.ring();
+        self.new_work.notify();
         Ok(revision)
     }
 
@@ -125,7 +125,7 @@ impl Store for MemoryStore {
         };
         let published = Published { answers, held };
         if published.leaves_work() {
-            self.bell.ring();
+            self.new_work.notify();
         }
         Ok(published)
     }
@@ -135,7 +135,7 @@ impl Store for MemoryStore {
             let (mut state, now) = (self.state(), self.clock.now());
             routed.iter().map(|item| state.route(item, now)).collect()
         };
-        self.bell.ring();
+        self.new_work.notify();
         Ok(answers)
     }
 
@@ -148,12 +148,12 @@ impl Store for MemoryStore {
             let (mut state, now) = (self.state(), self.clock.now());
             redeliveries.iter().map(|item| state.redeliver(tenant, item, now)).collect()
         };
-        self.bell.ring();
+        self.new_work.notify();
         Ok(made)
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        let mark = WakeMark::new(self.bell.mark());
+        let mark = WakeMark::new(self.new_work.mark());
         let claimed = self.state().claim(request, self.clock.now());
         Ok(Claimed { mark, ..claimed })
     }
@@ -164,19 +164,19 @@ impl Store for MemoryStore {
             settlements.iter().map(|item| state.settle(item, now)).collect()
         };
         if settlements.iter().any(|item| matches!(item.next, Next::Again(_) | Next::Release)) {
-            self.bell.ring();
+            self.new_work.notify();
         }
         Ok(answers)
     }
 
     async fn release(&self, holder: HolderId) -> Result<(), StoreError> {
         self.state().release(holder, self.clock.now());
-        self.bell.ring();
+        self.new_work.notify();
         Ok(())
     }
 
     async fn wake(&self, since: WakeMark) {
-        self.bell.rung(since.get()).await;
+        self.new_work.notified(since.get()).await;
     }
 
     fn poll_every(&self) -> Option<Duration> {

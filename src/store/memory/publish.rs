@@ -5,7 +5,7 @@ use super::super::{
     RoutingRecord, StoreErrorKind,
 };
 use super::state::{EventRow, LaneKey, State};
-use crate::model::{DeliveryId, PublishedEvent, TenantId, Timestamp};
+use crate::model::{DeliveryId, StampedEvent, TenantId, Timestamp};
 
 impl State {
     pub(super) fn publish(
@@ -45,7 +45,7 @@ impl State {
     fn insert_event(
         &mut self,
         tenant: &TenantId,
-        event: &Arc<PublishedEvent>,
+        event: &Arc<StampedEvent>,
         digest: [u8; 32],
         now: Timestamp,
     ) -> Receipt {
@@ -65,7 +65,7 @@ impl State {
     }
 
     /// Writes down what routing decided; an event that goes nowhere has ended.
-    fn set_routing(&mut self, name: &TenantId, event: &PublishedEvent, routing: &Routing, now: Timestamp) {
+    fn set_routing(&mut self, name: &TenantId, event: &StampedEvent, routing: &Routing, now: Timestamp) {
         let record = RoutingRecord::Routed(routing.skipped.clone());
         let nowhere = routing.targets.is_empty();
         let Some(row) = self.record(name, event, record, nowhere.then_some(now)) else { return };
@@ -76,7 +76,7 @@ impl State {
     fn record(
         &mut self,
         name: &TenantId,
-        event: &PublishedEvent,
+        event: &StampedEvent,
         routing: RoutingRecord,
         ended_at: Option<Timestamp>,
     ) -> Option<&mut EventRow> {
@@ -92,7 +92,7 @@ impl State {
     fn deliver_to(
         &mut self,
         key: &LaneKey,
-        event: &Arc<PublishedEvent>,
+        event: &Arc<StampedEvent>,
         times: (Timestamp, Timestamp),
         hold: Option<&ClaimRequest>,
         held: &mut Vec<Claim>,
@@ -111,7 +111,7 @@ impl State {
     fn may_hold(
         &self,
         key: &LaneKey,
-        event: &PublishedEvent,
+        event: &StampedEvent,
         request: &ClaimRequest,
         held: &[Claim],
         now: Timestamp,
@@ -120,19 +120,14 @@ impl State {
             return false;
         };
         let room = holder.held.room(&request.quota, &key.0, key.1, lane.health.class());
-        let size = |event: &PublishedEvent| event.payload.get().len();
+        let size = |event: &StampedEvent| event.payload.get().len();
         let bytes: usize = held.iter().map(|claim| size(&claim.event)).sum();
         let fits = held.len() < request.limit && bytes + size(event) <= request.max_bytes;
-        fits && room > 0 && lane.paused_until <= now && lane.hook.webhook.status().is_enabled()
+        fits && room > 0 && lane.backoff_until <= now && lane.hook.webhook.status().is_enabled()
     }
 
     /// Tells whether what the tenant has under this message id is this event.
-    pub(super) fn publish_unrouted(
-        &mut self,
-        name: &TenantId,
-        event: PublishedEvent,
-        now: Timestamp,
-    ) -> bool {
+    pub(super) fn publish_unrouted(&mut self, name: &TenantId, event: StampedEvent, now: Timestamp) -> bool {
         let (tenant, digest) = (self.tenants.entry(name.clone()).or_default(), event.digest());
         if let Some(first) = tenant.events.get(&event.message_id) {
             return first.digest == digest;

@@ -4,7 +4,7 @@ use super::super::{StoreError, StoreErrorKind};
 use super::state::{Lane, LaneKey, State};
 use crate::delivery::Health;
 use crate::model::{HookId, InvalidCursor, Page, PageRequest, TenantId, Timestamp};
-use crate::registry::{Backlog, Registered, Registry, RegistryChange, Revision};
+use crate::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 
 impl State {
     pub(super) fn registry(&self, name: &TenantId) -> Registry {
@@ -32,9 +32,7 @@ impl State {
             && match change {
                 RegistryChange::Create(new) => self.create(name, next_hook_id, new, now),
                 RegistryChange::Delete(hook) => self.delete(&key(*hook), now),
-                RegistryChange::Update(new, backlog) => {
-                    self.update(&key(new.webhook.hook_id()), new, *backlog, now)
-                }
+                RegistryChange::Update(new, backlog) => self.update(&key(new.hook_id()), new, *backlog, now),
             };
         let tenant = self.tenants.entry(name.clone()).or_default();
         if !applied {
@@ -44,8 +42,8 @@ impl State {
         Ok(tenant.revision)
     }
 
-    fn create(&mut self, name: &TenantId, next: HookId, new: &Registered, now: Timestamp) -> bool {
-        let hook = new.webhook.hook_id();
+    fn create(&mut self, name: &TenantId, next: HookId, new: &RegisteredWebhook, now: Timestamp) -> bool {
+        let hook = new.hook_id();
         let Some(tenant) = self.tenants.get_mut(name).filter(|_| hook == next) else { return false };
         tenant.next_hook_id = HookId::new(next.get() + 1);
         tenant.hooks.insert(hook);
@@ -53,13 +51,13 @@ impl State {
         true
     }
 
-    fn update(&mut self, key: &LaneKey, new: &Registered, backlog: Backlog, now: Timestamp) -> bool {
+    fn update(&mut self, key: &LaneKey, new: &RegisteredWebhook, backlog: Backlog, now: Timestamp) -> bool {
         let Some(lane) = self.lanes.get_mut(key).filter(|lane| !lane.deleted) else { return false };
         if lane.hook.starts_afresh_as(new) {
             lane.health = Health::default();
         }
         lane.hook = Arc::new(new.clone());
-        lane.paused_until = now;
+        lane.backoff_until = now;
         if backlog == Backlog::Drop {
             self.drop_backlog(key, now);
         }

@@ -46,7 +46,7 @@ impl State {
 
     fn settle_lane(&mut self, key: &LaneKey, item: &Settlement, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        (lane.health, lane.paused_until) = item.lane_after(lane.health, lane.paused_until, now);
+        (lane.health, lane.backoff_until) = item.lane_after(lane.health, lane.backoff_until, now);
         if let Some(disable) = item.disable.filter(|_| !lane.deleted) {
             self.disable(key, disable);
         }

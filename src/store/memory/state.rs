@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::super::ring::Ring;
-use super::super::{Fence, Held, HolderId, Quota, Receipt, RoutingRecord};
+use super::super::{Fence, HeldCounts, HolderId, Quota, Receipt, RoutingRecord};
 use crate::delivery::{Health, LaneClass};
-use crate::model::{Attempt, DeliveryId, End, HookId, MessageId, PublishedEvent, TenantId, Timestamp};
-use crate::registry::{Registered, Revision};
+use crate::model::{Attempt, DeliveryId, End, HookId, MessageId, StampedEvent, TenantId, Timestamp};
+use crate::registry::{RegisteredWebhook, Revision};
 
 /// Everything that the store keeps, and the indexes over it.
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl Default for Tenant {
 }
 
 pub(super) struct EventRow {
-    pub(super) event: Arc<PublishedEvent>,
+    pub(super) event: Arc<StampedEvent>,
     pub(super) digest: [u8; 32],
     pub(super) receipt: Receipt,
     pub(super) routing: RoutingRecord,
@@ -80,13 +80,13 @@ pub(super) struct EventRow {
 }
 
 pub(super) struct Lane {
-    pub(super) hook: Arc<Registered>,
+    pub(super) hook: Arc<RegisteredWebhook>,
     pub(super) deleted: bool,
     pub(super) epoch: u64,
     /// When the present epoch began.
     pub(super) epoch_at: Timestamp,
     pub(super) due: Queue,
-    pub(super) paused_until: Timestamp,
+    pub(super) backoff_until: Timestamp,
     pub(super) health: Health,
     pub(super) timer: Option<Timestamp>,
     /// How many rows the log has of it.
@@ -94,14 +94,14 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(hook: Arc<Registered>, now: Timestamp) -> Self {
+    pub(super) fn new(hook: Arc<RegisteredWebhook>, now: Timestamp) -> Self {
         Self {
             hook,
             deleted: false,
             epoch: 0,
             epoch_at: now,
             due: Queue::new(),
-            paused_until: Timestamp::from_millis(i64::MIN),
+            backoff_until: Timestamp::from_millis(i64::MIN),
             health: Health::default(),
             timer: None,
             rows: 0,
@@ -112,7 +112,7 @@ impl Lane {
 pub(super) struct Row {
     pub(super) lane: LaneKey,
     pub(super) epoch: u64,
-    pub(super) event: Arc<PublishedEvent>,
+    pub(super) event: Arc<StampedEvent>,
     pub(super) state: RowState,
     pub(super) attempts: Vec<Attempt>,
     pub(super) created_at: Timestamp,
@@ -148,7 +148,7 @@ pub(super) struct Lease {
 /// One dispatcher, as the store sees it.
 pub(super) struct Holder {
     pub(super) quota: Quota,
-    pub(super) held: Held,
+    pub(super) held: HeldCounts,
     pub(super) ring: Ring<LaneKey>,
 }
 
@@ -167,7 +167,7 @@ impl State {
     pub(super) fn insert_row(
         &mut self,
         lane_key: &LaneKey,
-        event: &Arc<PublishedEvent>,
+        event: &Arc<StampedEvent>,
         origin: Option<DeliveryId>,
         (now, expires): (Timestamp, Timestamp),
     ) -> Option<DeliveryId> {

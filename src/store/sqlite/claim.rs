@@ -8,10 +8,10 @@ use super::desk::Desk;
 use super::rows::{Lane, LaneId, Open, class_number, class_of, event, fence_of, holder_bytes, holder_of};
 use super::sql::{Fault, Sql, count, optional_time, time};
 use crate::delivery::LaneClass;
-use crate::model::{DeliveryId, End, PublishedEvent, Timestamp};
+use crate::model::{DeliveryId, End, StampedEvent, Timestamp};
 
 /// The most expired deliveries that one claim ends on its way; `tend` ends the others.
-const MOST_EXPIRED: usize = 256;
+const MAX_EXPIRED: usize = 256;
 
 /// What a claim has taken so far.
 struct Taking<'a> {
@@ -25,7 +25,7 @@ struct Taking<'a> {
 /// The first delivery that is due in a lane.
 struct Head {
     open: Open,
-    event: Arc<PublishedEvent>,
+    event: Arc<StampedEvent>,
     bytes: usize,
     fence: i64,
     expires: Timestamp,
@@ -141,7 +141,7 @@ impl Desk {
 impl Taking<'_> {
     fn is_full(&self, head: &Head) -> bool {
         let is_large = !self.claims.is_empty() && self.bytes + head.bytes > self.request.max_bytes;
-        is_large || self.claims.len() >= self.request.limit || self.expired >= MOST_EXPIRED
+        is_large || self.claims.len() >= self.request.limit || self.expired >= MAX_EXPIRED
     }
 }
 

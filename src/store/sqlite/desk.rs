@@ -12,10 +12,10 @@ use super::rows::{
 use super::sql::{Fault, Sql, optional_time};
 use crate::clock::Clock;
 use crate::model::{End, HookId, TenantId, Timestamp};
-use crate::registry::{Registered, Revision};
+use crate::registry::{RegisteredWebhook, Revision};
 
 /// How many webhooks are kept parsed.
-const MOST_HOOKS: usize = 4096;
+const MAX_HOOKS: usize = 4096;
 
 /// What the writer works with: the connection that alone writes, and what is kept in memory beside it.
 ///
@@ -29,7 +29,7 @@ pub(super) struct Desk {
     pub(super) has_news: bool,
     clock: Arc<dyn Clock>,
     /// Webhooks as their rows tell, so that not each delivery parses them.
-    hooks: HashMap<LaneId, Arc<Registered>>,
+    hooks: HashMap<LaneId, Arc<RegisteredWebhook>>,
     /// Whether the memory may tell of what was rolled back.
     is_stale: bool,
 }
@@ -145,14 +145,14 @@ impl Desk {
     }
 
     /// The webhook of a lane, as it is now.
-    pub(super) fn hook(&mut self, lane: LaneId) -> Result<Arc<Registered>, Fault> {
+    pub(super) fn hook(&mut self, lane: LaneId) -> Result<Arc<RegisteredWebhook>, Fault> {
         if let Some(hook) = self.hooks.get(&lane) {
             return Ok(Arc::clone(hook));
         }
         let sql = "SELECT doc, secrets, version FROM lane WHERE id = ?";
         let hook = self.connection.one(sql, [lane], registered)?.map(Arc::new);
         let hook = hook.ok_or_else(|| Fault::corrupt("a delivery without its webhook"))?;
-        if self.hooks.len() >= MOST_HOOKS {
+        if self.hooks.len() >= MAX_HOOKS {
             self.hooks.clear();
         }
         self.hooks.insert(lane, Arc::clone(&hook));
@@ -191,7 +191,7 @@ impl Lane {
     /// What the lane has to give, if the first of it is due then.
     pub(super) fn gives(&self, due: Timestamp) -> Waiting {
         let (tenant, hook) = (self.name.clone(), self.hook);
-        Waiting { tenant, hook, class: self.health.class(), when: self.paused_until.max(due) }
+        Waiting { tenant, hook, class: self.health.class(), when: self.backoff_until.max(due) }
     }
 }
 

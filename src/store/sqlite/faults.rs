@@ -18,7 +18,7 @@ use crate::model::{
     DeliveryOptions, DeliveryQuery, End, Event, EventId, HookId, MessageId, PageRequest, SealedSecrets,
     TenantId, Timestamp,
 };
-use crate::registry::{Registered, RegistryChange, Version};
+use crate::registry::{RegisteredWebhook, RegistryChange, Version};
 
 /// A store with one webhook, in a directory that goes with it.
 struct Scene {
@@ -38,7 +38,8 @@ impl Scene {
             "subscriptions": [{"event_id": 1}]});
         let webhook = serde_json::from_value(webhook).expect("a webhook");
         let (secrets, options) = (SealedSecrets::new("sealed"), DeliveryOptions::default());
-        let new = Registered { webhook, options, secrets, version: Version::default(), disabled: None };
+        let new =
+            RegisteredWebhook { webhook, options, secrets, version: Version::default(), disabled: None };
         let (revision, change) = (Default::default(), RegistryChange::Create(new));
         store.commit(&acme(), revision, &change).await.expect("created");
         Self { store, directory }
@@ -46,7 +47,7 @@ impl Scene {
 
     async fn publication(&self, id: &str, bytes: usize) -> Publication {
         let event = Event::new(EventId::new(1), &"x".repeat(bytes)).expect("JSON");
-        let event = event.published(|| MessageId::new(id).expect("valid"), Timestamp::from_secs(1));
+        let event = event.stamped(|| MessageId::new(id).expect("valid"), Timestamp::from_secs(1));
         Publication {
             tenant: acme(),
             digest: event.digest(),
@@ -184,8 +185,8 @@ fn delivered(claim: &Claim) -> Settlement {
         fence: claim.fence,
         attempt: None,
         next: Next::End(End::Delivered),
-        report: Report::Nothing,
-        pause: None,
+        report: Report::NoAttempt,
+        backoff: None,
         disable: None,
     }
 }

@@ -92,4 +92,4 @@ mod upkeep;
 mod worker;
 mod writer;
 
-pub use outbox::{Drained, OUTBOX_SCHEMA, OutboxError};
+pub use outbox::{OUTBOX_SCHEMA, OutboxError, OutboxReport};

@@ -11,10 +11,10 @@ use super::options::SqliteOptions;
 use super::schema::{self, APPLICATION_ID, VERSION};
 
 /// Files up to this size are read through on open; faults of larger ones show when they are read.
-const MOST_CHECKED: u64 = 64 * 1024 * 1024;
+const MAX_CHECKED: u64 = 64 * 1024 * 1024;
 
 /// How many symbolic links are followed from one to the next: as many as Linux does.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// The file cannot be opened as a store. Nothing in it was changed.
 ///
@@ -106,7 +106,7 @@ pub(super) fn lock(path: &Path) -> Result<Lock, OpenError> {
 /// this name as well.
 fn real_name(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_path_buf();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         match std::fs::canonicalize(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             found => return found,
@@ -169,7 +169,7 @@ fn check(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
         return Err(OpenError::Newer { path, found, known: VERSION });
     }
     let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-    if size > MOST_CHECKED {
+    if size > MAX_CHECKED {
         return Ok(found);
     }
     let health = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));

@@ -14,7 +14,7 @@ use super::super::StoreError;
 use super::super::publication::ID_REUSED;
 use super::store::SqliteStore;
 use super::worker::apart;
-use crate::model::{DeptId, EventId, MessageId, PublishedEvent, SourceId, TenantId, Timestamp};
+use crate::model::{DeptId, EventId, MessageId, SourceId, StampedEvent, TenantId, Timestamp};
 
 /// The table into which a host writes its events, in its own file: SQL to be run once, harmless when it is
 /// run again. Its columns are an interface, described in the [module](crate::store::sqlite).
@@ -37,7 +37,7 @@ CREATE INDEX IF NOT EXISTS hookwire_outbox_open ON hookwire_outbox (seq) WHERE r
 ";
 
 /// The most rows that one step copies.
-const MOST_ROWS: usize = 256;
+const MAX_ROWS: usize = 256;
 
 /// A step copies no further row once it has so many bytes of payload.
 const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
@@ -45,7 +45,7 @@ const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
 /// What one step of [`SqliteStore::drain_outbox`] did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Drained {
+pub struct OutboxReport {
     /// Events that were copied and deleted from the outbox, those that were known before included.
     pub copied: usize,
     /// Rows that were put aside, for what is wrong with them or because the tenant used their message id before, for
@@ -90,7 +90,7 @@ pub enum OutboxError {
 /// What a step found.
 #[derive(Default)]
 struct Batch {
-    events: Vec<(TenantId, PublishedEvent)>,
+    events: Vec<(TenantId, StampedEvent)>,
     bytes: usize,
     copied: Vec<i64>,
     refused: Vec<(i64, String)>,
@@ -124,7 +124,7 @@ impl SqliteStore {
     /// # Cancellation
     ///
     /// The events are copied or not, and what is copied and not deleted is passed over by the next step.
-    pub async fn drain_outbox(&self, path: impl AsRef<Path>) -> Result<Drained, OutboxError> {
+    pub async fn drain_outbox(&self, path: impl AsRef<Path>) -> Result<OutboxReport, OutboxError> {
         let outbox = Outbox { path: path.as_ref().to_path_buf(), patience: self.publish_timeout };
         let mut batch = outbox.clone().apart(Outbox::read).await?;
         let (events, bytes) = (std::mem::take(&mut batch.events), batch.bytes);
@@ -132,7 +132,7 @@ impl SqliteStore {
             batch.refuse_others(&self.publish_all_unrouted(events, bytes).await?);
         }
         let Batch { copied, refused, more, .. } = batch;
-        let drained = Drained { copied: copied.len(), refused: refused.len(), more };
+        let drained = OutboxReport { copied: copied.len(), refused: refused.len(), more };
         if !copied.is_empty() || !refused.is_empty() {
             let refused =
                 outbox.apart(move |outbox| outbox.clear(&copied, &refused).map(|()| refused)).await?;
@@ -176,7 +176,7 @@ impl Outbox {
         let mut rows = select.query([])?;
         let mut batch = Batch::default();
         while let Some(row) = rows.next()? {
-            batch.more = batch.bytes >= ENOUGH_BYTES || batch.copied.len() + batch.refused.len() >= MOST_ROWS;
+            batch.more = batch.bytes >= ENOUGH_BYTES || batch.copied.len() + batch.refused.len() >= MAX_ROWS;
             if batch.more {
                 break;
             }
@@ -218,7 +218,7 @@ fn tell(path: PathBuf, source: Box<dyn Error + Send + Sync>) -> OutboxError {
 }
 
 impl Batch {
-    fn add(&mut self, seq: i64, parsed: Result<(TenantId, PublishedEvent), Refusal>) {
+    fn add(&mut self, seq: i64, parsed: Result<(TenantId, StampedEvent), Refusal>) {
         match parsed {
             Ok((tenant, event)) => {
                 self.bytes += event.payload.get().len();
@@ -249,12 +249,12 @@ impl Refusal {
     }
 }
 
-fn parse(row: &Row<'_>) -> Result<(TenantId, PublishedEvent), Refusal> {
+fn parse(row: &Row<'_>) -> Result<(TenantId, StampedEvent), Refusal> {
     let tenant = required("tenant", text(row, "tenant")?)?;
     let tenant = TenantId::new(tenant).map_err(|rule| Refusal::new("tenant", rule))?;
     let message_id = required("message_id", text(row, "message_id")?)?;
     let source = text(row, "source")?.map(SourceId::new).transpose();
-    let event = PublishedEvent {
+    let event = StampedEvent {
         message_id: MessageId::new(message_id).map_err(|rule| Refusal::new("message_id", rule))?,
         event_id: EventId::new(event_id(row)?),
         time: Timestamp::from_millis(required("time", number(row, "time")?)?),

@@ -9,9 +9,9 @@ use super::super::{
 use super::desk::Desk;
 use super::rows::{HELD, Lane, WAITING, class_number, event_meta, fence_of, holder_bytes, skipped_doc};
 use super::sql::{Fault, Sql, count, time, whole};
-use super::writer::{BYTES_A_ROW, MOST_ROWS};
+use super::writer::{BYTES_A_ROW, MAX_ROWS};
 use crate::delivery::LaneClass;
-use crate::model::{DeliveryId, HookId, PublishedEvent, TenantId, Timestamp};
+use crate::model::{DeliveryId, HookId, StampedEvent, TenantId, Timestamp};
 
 /// Deliveries that are held at publish, within what the publisher asked for.
 struct Holding<'a> {
@@ -30,7 +30,7 @@ struct Lease {
 /// An event that is being published, and when.
 struct Fresh<'a> {
     seq: i64,
-    event: &'a Arc<PublishedEvent>,
+    event: &'a Arc<StampedEvent>,
     now: Timestamp,
     expires: Timestamp,
 }
@@ -90,7 +90,7 @@ impl Desk {
     fn published_before(
         &self,
         tenant: i64,
-        event: &PublishedEvent,
+        event: &StampedEvent,
     ) -> Result<Option<([u8; 32], Receipt)>, Fault> {
         const SELECT: &str = "SELECT digest, published_at, targets, skipped FROM event \
             WHERE tenant = ? AND message = ?";
@@ -107,7 +107,7 @@ impl Desk {
     fn insert_event(
         &self,
         tenant: i64,
-        event: &PublishedEvent,
+        event: &StampedEvent,
         digest: [u8; 32],
         routing: Option<&Routing>,
         now: Timestamp,
@@ -151,7 +151,7 @@ impl Desk {
     /// What would overtake others, or take more than the holder has room for, is not held.
     fn may_hold(&mut self, lane: &Lane, fresh: &Fresh<'_>, holding: &Holding<'_>) -> bool {
         let request = holding.request;
-        let is_idle = lane.is_enabled() && lane.paused_until <= fresh.now && !self.rota.has(lane.id);
+        let is_idle = lane.is_enabled() && lane.backoff_until <= fresh.now && !self.rota.has(lane.id);
         let bytes = holding.bytes + fresh.event.payload.get().len();
         if !is_idle || holding.held.len() >= request.limit || bytes > request.max_bytes {
             return false;
@@ -226,11 +226,7 @@ impl Desk {
     }
 
     /// Tells whether what the tenant has under this message id is this event.
-    pub(super) fn publish_unrouted(
-        &mut self,
-        name: &TenantId,
-        event: &PublishedEvent,
-    ) -> Result<bool, Fault> {
+    pub(super) fn publish_unrouted(&mut self, name: &TenantId, event: &StampedEvent) -> Result<bool, Fault> {
         let (tenant, now, digest) = (self.enter(name)?, self.now(), event.digest());
         let before = self.published_before(tenant.id, event)?;
         if before.is_none() {
@@ -275,7 +271,7 @@ pub(super) fn parts(items: &[Publication]) -> Vec<&[Publication]> {
     for (number, item) in items.iter().enumerate() {
         let (rows, bytes) = size_of(std::slice::from_ref(item));
         weight += rows + bytes / BYTES_A_ROW;
-        if weight >= MOST_ROWS {
+        if weight >= MAX_ROWS {
             parts.push(&items[start..=number]);
             (start, weight) = (number + 1, 0);
         }

@@ -5,7 +5,7 @@ use super::rows::{DISABLED, ENABLED, Lane, LaneId, hook_doc, registered, version
 use super::sql::{Fault, Sql};
 use crate::delivery::Health;
 use crate::model::{HookId, Page, PageRequest, TenantId, Timestamp};
-use crate::registry::{Backlog, Registered, Registry, RegistryChange, Revision};
+use crate::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 
 pub(super) fn read(connection: &Connection, name: &TenantId) -> Result<Registry, Fault> {
     let Some(tenant) = desk::tenant(connection, name)? else { return Ok(Registry::default()) };
@@ -43,7 +43,7 @@ impl Desk {
             return Ok(None);
         }
         let applied = match change {
-            RegistryChange::Create(new) if new.webhook.hook_id() != tenant.next_hook => false,
+            RegistryChange::Create(new) if new.hook_id() != tenant.next_hook => false,
             RegistryChange::Create(new) => self.create(tenant.id, new, now)?,
             RegistryChange::Delete(hook) => self.delete(tenant.id, *hook, now)?,
             RegistryChange::Update(new, backlog) => self.update(tenant.id, new, *backlog, now)?,
@@ -62,14 +62,14 @@ impl Desk {
         Ok(())
     }
 
-    fn create(&self, tenant: i64, new: &Registered, now: Timestamp) -> Result<bool, Fault> {
+    fn create(&self, tenant: i64, new: &RegisteredWebhook, now: Timestamp) -> Result<bool, Fault> {
         self.connection.run("UPDATE tenant SET next_hook = next_hook + 1 WHERE id = ?", [tenant])?;
         const INSERT: &str = "
             INSERT INTO lane (tenant, hook, status, epoch_at, paused_until, version, health, doc, secrets)
             VALUES (:tenant, :hook, :status, :now, :now, :version, :health, :doc, :secrets)";
         let values = named_params! {
             ":tenant": tenant,
-            ":hook": new.webhook.hook_id().get(),
+            ":hook": new.hook_id().get(),
             ":status": status(new),
             ":now": now.as_millis(),
             ":version": version_number(new.version),
@@ -84,18 +84,18 @@ impl Desk {
     fn update(
         &mut self,
         tenant: i64,
-        new: &Registered,
+        new: &RegisteredWebhook,
         backlog: Backlog,
         now: Timestamp,
     ) -> Result<bool, Fault> {
-        let Some(lane) = self.lane_of(tenant, new.webhook.hook_id())? else { return Ok(false) };
+        let Some(lane) = self.lane_of(tenant, new.hook_id())? else { return Ok(false) };
         if self.hook(lane.id)?.starts_afresh_as(new) {
             let health = serde_json::to_string(&Health::default())?;
             self.connection.run("UPDATE lane SET health = ? WHERE id = ?", params![health, lane.id])?;
         }
         self.write_hook(lane.id, new)?;
-        let unpause = "UPDATE lane SET paused_until = ? WHERE id = ?";
-        self.connection.run(unpause, [now.as_millis(), lane.id])?;
+        let end_backoff = "UPDATE lane SET paused_until = ? WHERE id = ?";
+        self.connection.run(end_backoff, [now.as_millis(), lane.id])?;
         if backlog == Backlog::Drop {
             self.drop_backlog(&lane, now)?;
         }
@@ -104,7 +104,7 @@ impl Desk {
     }
 
     /// Writes a webhook down as it is now.
-    pub(super) fn write_hook(&mut self, lane: LaneId, hook: &Registered) -> Result<(), Fault> {
+    pub(super) fn write_hook(&mut self, lane: LaneId, hook: &RegisteredWebhook) -> Result<(), Fault> {
         const UPDATE: &str = "UPDATE lane SET status = :status, version = :version, doc = :doc, \
             secrets = :secrets WHERE id = :lane";
         let values = named_params! {
@@ -153,6 +153,6 @@ impl Desk {
     }
 }
 
-fn status(hook: &Registered) -> i64 {
+fn status(hook: &RegisteredWebhook) -> i64 {
     if hook.webhook.status().is_enabled() { ENABLED } else { DISABLED }
 }

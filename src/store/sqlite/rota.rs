@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::super::ring::Ring;
-use super::super::{Held, HolderId, Quota};
+use super::super::{HeldCounts, HolderId, Quota};
 use super::rows::LaneId;
 use crate::delivery::LaneClass;
 use crate::model::{HookId, TenantId, Timestamp};
@@ -35,7 +35,7 @@ type Parked = HashMap<TenantId, BTreeSet<LaneId>>;
 #[derive(Debug, Default)]
 struct Holder {
     quota: Quota,
-    held: Held,
+    held: HeldCounts,
     ring: Ring<LaneId>,
     parked: Parked,
 }
@@ -158,7 +158,7 @@ impl Rota {
     #[cfg(test)]
     pub(super) fn summary(&self) -> String {
         let most = Quota::default().in_all();
-        let held = |it: &Holder| most - it.held.room_in_class(&Quota::default(), LaneClass::Open);
+        let held = |it: &Holder| most - it.held.room_in_class(&Quota::default(), LaneClass::Proven);
         let mut lanes: Vec<_> = self.lanes.iter().map(|(lane, it)| (*lane, it.when)).collect();
         let mut holders: Vec<_> = self.holders.iter().map(|(id, it)| (*id, held(it))).collect();
         holders.retain(|(_, held)| *held > 0);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn waiting(lane: LaneId, when: Timestamp) -> Option<Waiting> {
-        Some(Waiting { tenant: acme(), hook: HookId::new(lane), class: LaneClass::Open, when })
+        Some(Waiting { tenant: acme(), hook: HookId::new(lane), class: LaneClass::Proven, when })
     }
 
     /// Ana on so many lanes with something to give.
@@ -219,7 +219,7 @@ mod tests {
 
     fn take(rota: &mut Rota) -> Option<LaneId> {
         let lane = rota.first(ANA)?;
-        rota.take(ANA, &acme(), HookId::new(lane), LaneClass::Open);
+        rota.take(ANA, &acme(), HookId::new(lane), LaneClass::Proven);
         rota.end_turn(ANA, lane);
         rota.set(lane, waiting(lane, NOW), NOW);
         Some(lane)
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!([take(&mut rota), take(&mut rota), take(&mut rota)], [Some(1), Some(2), None]);
         let nothing_to_look_at = rota.holders[&ANA].ring.first(|_| true);
         assert_eq!(nothing_to_look_at, None);
-        rota.give_back(ANA, &acme(), HookId::new(1), LaneClass::Open);
+        rota.give_back(ANA, &acme(), HookId::new(1), LaneClass::Proven);
         assert!(take(&mut rota).is_some());
         assert_eq!(take(&mut rota), None);
     }

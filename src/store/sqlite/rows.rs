@@ -11,10 +11,10 @@ use super::super::{Fence, HolderId, RoutingRecord, Skipped};
 use super::sql::{Fault, time};
 use crate::delivery::{Health, LaneClass};
 use crate::model::{
-    DeliveryOptions, DeptId, DisableReason, End, EventId, HookId, MessageId, PublishedEvent, SealedSecrets,
-    SourceId, TenantId, Timestamp, Webhook,
+    DeliveryOptions, DeptId, DisableReason, End, EventId, HookId, MessageId, SealedSecrets, SourceId,
+    StampedEvent, TenantId, Timestamp, Webhook,
 };
-use crate::registry::{Registered, Version};
+use crate::registry::{RegisteredWebhook, Version};
 
 /// `lane.id`.
 pub(super) type LaneId = i64;
@@ -43,14 +43,14 @@ pub(super) fn end_of(number: i64) -> Result<End, Fault> {
 
 pub(super) const fn class_number(class: LaneClass) -> i64 {
     match class {
-        LaneClass::Open => 0,
-        LaneClass::Probing => 1,
+        LaneClass::Proven => 0,
+        LaneClass::Hanging => 1,
         LaneClass::Unproven => 2,
     }
 }
 
 pub(super) fn class_of(number: i64) -> LaneClass {
-    let classes = [LaneClass::Open, LaneClass::Probing];
+    let classes = [LaneClass::Proven, LaneClass::Hanging];
     classes.into_iter().find(|class| class_number(*class) == number).unwrap_or(LaneClass::Unproven)
 }
 
@@ -95,7 +95,7 @@ pub(super) struct Lane {
     pub(super) hook: HookId,
     pub(super) status: i64,
     pub(super) epoch: i64,
-    pub(super) paused_until: Timestamp,
+    pub(super) backoff_until: Timestamp,
     pub(super) health: Health,
 }
 
@@ -112,7 +112,7 @@ impl Lane {
             hook: HookId::new(row.get("hook")?),
             status: row.get("status")?,
             epoch: row.get("epoch")?,
-            paused_until: time(row, "paused_until")?,
+            backoff_until: time(row, "paused_until")?,
             health: serde_json::from_str(row.get_ref("health")?.as_str().map_err(Fault::corrupt)?)?,
         })
     }
@@ -139,16 +139,16 @@ struct HookDoc<'a> {
     disabled: Option<DisableReason>,
 }
 
-pub(super) fn hook_doc(hook: &Registered) -> Result<String, Fault> {
+pub(super) fn hook_doc(hook: &RegisteredWebhook) -> Result<String, Fault> {
     let webhook = Cow::Borrowed(&hook.webhook);
     let options = Cow::Borrowed(&hook.options);
     Ok(serde_json::to_string(&HookDoc { webhook, options, disabled: hook.disabled })?)
 }
 
 /// Reads `doc`, `secrets` and `version`.
-pub(super) fn registered(row: &Row<'_>) -> Result<Registered, Fault> {
+pub(super) fn registered(row: &Row<'_>) -> Result<RegisteredWebhook, Fault> {
     let doc: HookDoc<'_> = serde_json::from_str(row.get_ref("doc")?.as_str().map_err(Fault::corrupt)?)?;
-    Ok(Registered {
+    Ok(RegisteredWebhook {
         webhook: doc.webhook.into_owned(),
         options: doc.options.into_owned(),
         secrets: SealedSecrets::new(row.get::<_, Vec<u8>>("secrets")?),
@@ -170,7 +170,7 @@ struct Meta {
     actor: Option<String>,
 }
 
-pub(super) fn event_meta(event: &PublishedEvent) -> Result<String, Fault> {
+pub(super) fn event_meta(event: &StampedEvent) -> Result<String, Fault> {
     let (source, actor) = (event.source.clone(), event.actor.clone());
     let (event_id, time, department) = (event.event_id, event.time, event.department);
     Ok(serde_json::to_string(&Meta { event_id, time, department, source, actor })?)
@@ -182,10 +182,10 @@ pub(super) fn event_id(row: &Row<'_>) -> Result<EventId, Fault> {
 }
 
 /// Reads `message`, `meta` and `json`.
-pub(super) fn event(row: &Row<'_>) -> Result<Arc<PublishedEvent>, Fault> {
+pub(super) fn event(row: &Row<'_>) -> Result<Arc<StampedEvent>, Fault> {
     let meta: Meta = serde_json::from_str(row.get_ref("meta")?.as_str().map_err(Fault::corrupt)?)?;
     let payload = RawValue::from_string(row.get("json")?)?;
-    Ok(Arc::new(PublishedEvent {
+    Ok(Arc::new(StampedEvent {
         message_id: message(row)?,
         event_id: meta.event_id,
         time: meta.time,

@@ -53,13 +53,13 @@ impl Desk {
     /// Writes what the lane learns; most settlements teach it nothing, and write nothing. Tells whether
     /// something changed.
     fn settle_lane(&mut self, lane: &mut Lane, item: &Settlement, now: Timestamp) -> Result<bool, Fault> {
-        let before = (lane.health, lane.paused_until);
-        (lane.health, lane.paused_until) = item.lane_after(lane.health, lane.paused_until, now);
-        let learns = before != (lane.health, lane.paused_until);
+        let before = (lane.health, lane.backoff_until);
+        (lane.health, lane.backoff_until) = item.lane_after(lane.health, lane.backoff_until, now);
+        let learns = before != (lane.health, lane.backoff_until);
         if learns {
             let write = "UPDATE lane SET health = ?, paused_until = ? WHERE id = ?";
             let health = serde_json::to_string(&lane.health)?;
-            self.connection.run(write, params![health, lane.paused_until.as_millis(), lane.id])?;
+            self.connection.run(write, params![health, lane.backoff_until.as_millis(), lane.id])?;
         }
         let is_disabled = match item.disable.filter(|_| lane.is_enabled()) {
             Some(disable) => self.disable(lane, disable)?,

@@ -21,12 +21,12 @@ use super::sql::Fault;
 use super::worker::{Worker, apart};
 use super::writer::{Job, Writer};
 use super::{log, registry};
-use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, PublishedEvent, TenantId,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, StampedEvent, TenantId,
     Timestamp,
 };
+use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
 
 /// How many calls may wait for the writer before further ones wait for room.
@@ -107,7 +107,7 @@ pub struct SqliteStore {
     // In this order they are dropped: the writer, closing last, leaves a file without a log beside it.
     reader: Worker<Question>,
     writer: Worker<Job>,
-    bell: Arc<Bell>,
+    new_work: Arc<Notify>,
     clock: Arc<dyn Clock>,
     path: PathBuf,
     pub(super) publish_timeout: Duration,
@@ -142,13 +142,14 @@ impl SqliteStore {
     fn open_here(path: PathBuf, options: SqliteOptions) -> Result<Self, OpenError> {
         let lock = open::lock(&path)?;
         let connection = open::open_writer(&path, &options)?;
-        let (bell, patience) = (Arc::new(Bell::default()), Arc::new(Patience::new(options.publish_timeout)));
+        let (new_work, patience) =
+            (Arc::new(Notify::default()), Arc::new(Patience::new(options.publish_timeout)));
         let (writer, jobs) = Worker::new(QUEUE, Arc::clone(&patience));
         let (reader, questions) = Worker::new(QUEUE, patience);
         let desk = Desk::new(connection, Arc::clone(&options.clock));
-        let group_writer = Writer::new(desk, jobs, Arc::clone(&bell), options.publish_timeout);
+        let group_writer = Writer::new(desk, jobs, Arc::clone(&new_work), options.publish_timeout);
         let (clock, publish_timeout) = (options.clock, options.publish_timeout);
-        let mut store = Self { reader, writer, bell, clock, path, publish_timeout };
+        let mut store = Self { reader, writer, new_work, clock, path, publish_timeout };
         let other = |path: &Path, source: Box<_>| OpenError::Other { path: path.to_path_buf(), source };
         store.start(group_writer, lock, questions)?;
         store.end_previous().map_err(|source| other(&store.path, Box::new(source)))?;
@@ -194,7 +195,7 @@ impl SqliteStore {
     /// # Cancellation
     ///
     /// The event is written or not.
-    pub async fn publish_unrouted(&self, tenant: &TenantId, event: PublishedEvent) -> Result<(), StoreError> {
+    pub async fn publish_unrouted(&self, tenant: &TenantId, event: StampedEvent) -> Result<(), StoreError> {
         let (bytes, id) = (event.payload.get().len(), event.message_id.clone());
         let written = self.publish_all_unrouted(vec![(tenant.clone(), event)], bytes).await?;
         if written != [true] {
@@ -207,7 +208,7 @@ impl SqliteStore {
     /// message id, and not something else that was published before.
     pub(super) async fn publish_all_unrouted(
         &self,
-        events: Vec<(TenantId, PublishedEvent)>,
+        events: Vec<(TenantId, StampedEvent)>,
         bytes: usize,
     ) -> Result<Vec<bool>, StoreError> {
         let rows = events.len();
@@ -321,8 +322,8 @@ impl Store for SqliteStore {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        // What comes from now on rings after this mark, so that nobody waits for what the claim missed.
-        let mark = WakeMark::new(self.bell.mark());
+        // What comes from now on notifies after this mark, so that nobody waits for what the claim missed.
+        let mark = WakeMark::new(self.new_work.mark());
         let request = *request;
         let claimed = self.write(request.limit.min(CLAIM_ROWS), move |desk| desk.claim(&request)).await?;
         Ok(Claimed { mark, ..claimed })
@@ -338,7 +339,7 @@ impl Store for SqliteStore {
     }
 
     async fn wake(&self, since: WakeMark) {
-        self.bell.rung(since.get()).await;
+        self.new_work.notified(since.get()).await;
     }
 
     fn poll_every(&self) -> Option<Duration> {

@@ -9,12 +9,12 @@ use super::super::{StoreError, StoreErrorKind};
 use super::desk::Desk;
 use super::pace::Pace;
 use super::sql::{Fault, Sql};
-use crate::bell::Bell;
 use crate::error_chain::chain;
+use crate::notify::Notify;
 
 /// The most that one transaction takes on, in rows: so much that a sync of the disk is shared by all who
 /// wait for it, and so little that nobody waits long for others.
-pub(super) const MOST_ROWS: usize = 512;
+pub(super) const MAX_ROWS: usize = 512;
 
 /// How many bytes of payload weigh as much as a row.
 pub(super) const BYTES_A_ROW: usize = 4096;
@@ -103,7 +103,7 @@ impl From<Refusal> for StoreError {
 pub(super) struct Writer {
     desk: Desk,
     jobs: Receiver<Job>,
-    bell: Arc<Bell>,
+    new_work: Arc<Notify>,
     pace: Pace,
     /// How long it waits for others who have the file's lock.
     busy_timeout: Duration,
@@ -113,17 +113,17 @@ impl Writer {
     pub(super) const fn new(
         desk: Desk,
         jobs: Receiver<Job>,
-        bell: Arc<Bell>,
+        new_work: Arc<Notify>,
         busy_timeout: Duration,
     ) -> Self {
-        Self { desk, jobs, bell, pace: Pace::new(), busy_timeout }
+        Self { desk, jobs, new_work, pace: Pace::new(), busy_timeout }
     }
 
     /// Writes until nobody can ask for more.
     pub(super) fn run(mut self) {
         while let Some(first) = self.jobs.blocking_recv() {
             let mut group = vec![first];
-            let committed = self.write(&mut group, MOST_ROWS);
+            let committed = self.write(&mut group, MAX_ROWS);
             if committed.is_ok() || group.len() == 1 {
                 self.answer(group, &committed);
                 continue;
@@ -138,14 +138,14 @@ impl Writer {
     }
 
     /// Does the group's jobs in one transaction, and more from the queue until it has so many rows.
-    fn write(&mut self, group: &mut Vec<Job>, most_rows: usize) -> Result<(), Refusal> {
+    fn write(&mut self, group: &mut Vec<Job>, max_rows: usize) -> Result<(), Refusal> {
         self.command("BEGIN IMMEDIATE")?;
         let (mut next, mut rows) = (0, 0);
         while let Some(job) = group.get_mut(next) {
             job.work.run(&mut self.desk);
             (next, rows) = (next + 1, rows + job.rows);
             // An error like a full disk may have ended the transaction.
-            if rows < most_rows && !self.desk.connection.is_autocommit() {
+            if rows < max_rows && !self.desk.connection.is_autocommit() {
                 group.extend(self.jobs.try_recv().ok());
             }
         }
@@ -156,7 +156,7 @@ impl Writer {
 
     fn answer(&mut self, group: Vec<Job>, committed: &Result<(), Refusal>) {
         if std::mem::take(&mut self.desk.has_news) {
-            self.bell.ring();
+            self.new_work.notify();
         }
         let rows = group.iter().map(|job| job.rows).sum();
         group.into_iter().for_each(|job| job.work.answer(committed.clone()));

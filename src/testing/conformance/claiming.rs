@@ -59,7 +59,7 @@ async fn proven_lanes_share_all(scene: &Scene<'_>, capped: &ClaimRequest, held: 
 fn by_hook(claims: &[Claim]) -> BTreeMap<(String, HookId), usize> {
     let mut numbers = BTreeMap::new();
     for claim in claims {
-        let key = (claim.tenant.to_string(), claim.hook.webhook.hook_id());
+        let key = (claim.tenant.to_string(), claim.hook.hook_id());
         *numbers.entry(key).or_default() += 1;
     }
     numbers
@@ -118,14 +118,14 @@ pub async fn lanes_take_turns(fixture: &dyn StoreFixture) {
     let mut served = BTreeSet::new();
     for _ in &busy {
         let claims = scene.claim_with(&one).await.deliveries;
-        served.extend(claims.iter().map(|claim| claim.hook.webhook.hook_id()));
+        served.extend(claims.iter().map(|claim| claim.hook.hook_id()));
     }
     assert_eq!(served.len(), busy.len(), "claims of one each serve every lane by turns");
     let quiet = scene.create().await;
     scene.publish("quiet", &[quiet]).await;
     let round = ClaimRequest { limit: busy.len() + 1, ..greedy(ANA) };
     let claims = scene.claim_with(&round).await.deliveries;
-    let hooks: BTreeSet<_> = claims.iter().map(|claim| claim.hook.webhook.hook_id()).collect();
+    let hooks: BTreeSet<_> = claims.iter().map(|claim| claim.hook.hook_id()).collect();
     assert!(hooks.contains(&quiet), "a quiet webhook is served within one round");
     let narrow = Quota::default().with_in_all(4_000).with_per_tenant(4_000).with_per_webhook(1);
     let narrow = ClaimRequest { quota: narrow, holder: BEN, ..first };

@@ -102,7 +102,7 @@ fn all_there_is(claim: &Claim) -> Settlement {
     Settlement {
         attempt: Some(attempt(1, 410)),
         report: Report::Failure,
-        pause: Some(LEASE),
+        backoff: Some(LEASE),
         disable: Some(Disable { reason: DisableReason::Gone, version: claim.hook.version }),
         ..settlement(claim, Next::End(End::Exhausted))
     }
@@ -117,7 +117,7 @@ pub async fn attempt_and_state_go_together(fixture: &dyn StoreFixture) {
     let scene = Scene::new(fixture);
     let again = a_failed_attempt_waits(&scene).await;
     the_last_attempt_ends(&scene, &again).await;
-    pauses_hold(&scene).await;
+    backoffs_hold(&scene).await;
     what_was_judged_is_disabled(&scene).await;
     a_changed_receiver_starts_afresh(&scene).await;
     what_has_recovered_stays_enabled(&scene).await;
@@ -140,7 +140,7 @@ async fn a_failed_attempt_waits(scene: &Scene<'_>) -> Claim {
     assert_eq!(waiting.next_in, Some(LEASE), "and when that is, is foretold");
     scene.fixture.advance(LEASE).await;
     let again = scene.claim_one(ANA).await;
-    assert_eq!((again.attempts, again.health.class()), (1, LaneClass::Open), "and the lane has learnt");
+    assert_eq!((again.attempts, again.health.class()), (1, LaneClass::Proven), "and the lane has learnt");
     again
 }
 
@@ -155,22 +155,22 @@ async fn the_last_attempt_ends(scene: &Scene<'_>, claim: &Claim) {
     assert_eq!(attempts, [attempt(1, 503), attempt(2, 200)], "all attempts, in order");
 }
 
-async fn pauses_hold(scene: &Scene<'_>) {
+async fn backoffs_hold(scene: &Scene<'_>) {
     let hook = scene.create().await;
     scene.publish("first", &[hook]).await;
-    let pause = async || {
+    let back_off = async || {
         let claim = scene.claim_one(ANA).await;
-        let paused = Settlement { pause: Some(LEASE), ..settlement(&claim, Next::Release) };
-        assert_eq!(scene.settle(paused).await, Settled::Applied);
+        let backed_off = Settlement { backoff: Some(LEASE), ..settlement(&claim, Next::Release) };
+        assert_eq!(scene.settle(backed_off).await, Settled::Applied);
         let nothing = scene.claim_with(&greedy(ANA)).await;
-        assert!(nothing.deliveries.is_empty(), "a paused lane gives nothing");
-        assert_eq!(nothing.next_in, Some(LEASE), "until its pause ends");
+        assert!(nothing.deliveries.is_empty(), "a lane that backs off gives nothing");
+        assert_eq!(nothing.next_in, Some(LEASE), "until its backoff ends");
     };
-    pause().await;
+    back_off().await;
     scene.fixture.advance(LEASE).await;
-    pause().await;
+    back_off().await;
     scene.edit(hook, Backlog::Resume, |_| ()).await;
-    let claim = scene.claim_one(ANA).await; // An update ends the pause.
+    let claim = scene.claim_one(ANA).await; // An update ends the backoff.
     scene.deliver(&claim).await;
 }
 

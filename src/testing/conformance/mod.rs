@@ -7,7 +7,7 @@
 //!
 //! use async_trait::async_trait;
 //! use hookwire::clock::ManualClock;
-//! use hookwire::model::PublishedEvent;
+//! use hookwire::model::StampedEvent;
 //! use hookwire::store::{MemoryStore, Store};
 //! use hookwire::testing::conformance::StoreFixture;
 //! use hookwire::TenantId;
@@ -27,7 +27,7 @@
 //!         self.clock.advance(by);
 //!     }
 //!
-//!     async fn write_unrouted(&self, tenant: &TenantId, event: PublishedEvent) {
+//!     async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
 //!         self.store.publish_unrouted(tenant, event);
 //!     }
 //! }
@@ -56,7 +56,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{PublishedEvent, TenantId};
+use crate::model::{StampedEvent, TenantId};
 use crate::store::Store;
 
 pub use claiming::{caps_hold, lanes_take_turns, nothing_is_stranded};
@@ -85,7 +85,7 @@ pub trait StoreFixture: Send + Sync {
     async fn advance(&self, by: Duration);
 
     /// Writes an event without routing it, as a host's own transaction would.
-    async fn write_unrouted(&self, tenant: &TenantId, event: PublishedEvent);
+    async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent);
 }
 
 /// Runs a case on a fixture, on a runtime of two threads. The macros call it.

@@ -42,7 +42,7 @@ async fn held_publications_are_claimed(scene: &Scene<'_>, busy: HookId) {
     let idle = scene.create().await;
     let items = [scene.publication("held", &[busy, idle]).await];
     let held = scene.publish_held(&items, &greedy(ANA)).await.held;
-    let hooks: Vec<_> = held.iter().map(|claim| claim.hook.webhook.hook_id()).collect();
+    let hooks: Vec<_> = held.iter().map(|claim| claim.hook.hook_id()).collect();
     assert_eq!(hooks, [idle], "a lane with work waiting is not overtaken");
     let others = scene.claim(BEN).await;
     assert!(others.iter().all(|claim| claim.id != held[0].id), "what is held is claimed");
@@ -76,7 +76,7 @@ async fn every_read_shows_them(scene: &Scene<'_>) {
     let counted = stats(StatsScope::Tenant(scene.tenant.clone())).await;
     assert_eq!((counted.pending, counted.held), (3, 1), "one is held, one has ended");
     assert_eq!(counted.oldest_due, Some(MOMENT), "since the second event was published");
-    let counted = stats(StatsScope::Webhook(scene.tenant.clone(), ours[0].hook.webhook.hook_id())).await;
+    let counted = stats(StatsScope::Webhook(scene.tenant.clone(), ours[0].hook.hook_id())).await;
     assert_eq!((counted.pending, counted.held), (1, 0), "of the webhook whose first has ended");
 }
 

@@ -2,7 +2,7 @@ use super::StoreFixture;
 use super::scene::{ANA, DAY, HOUR, Scene};
 use crate::delivery::Next;
 use crate::model::{DeliveryId, DeliveryQuery, DeliveryState, End, HookId, Status};
-use crate::registry::{Backlog, Registered, RegistryChange, Revision};
+use crate::registry::{Backlog, RegisteredWebhook, RegistryChange, Revision};
 use crate::store::{Claim, PublishAnswer, Redelivery, Stats, StatsScope, StoreErrorKind};
 
 /// Point 10: old revisions change nothing.
@@ -44,7 +44,7 @@ pub async fn hook_ids_are_never_reused(fixture: &dyn StoreFixture) {
     assert_eq!(scene.create().await, HookId::new(3), "not after it was deleted");
     while scene.store.erase(&scene.tenant, 10).await.expect("erase").more {}
     let mut reused = scene.next_webhook().await;
-    assert_eq!(reused.webhook.hook_id(), HookId::new(4), "not even after the tenant was erased");
+    assert_eq!(reused.hook_id(), HookId::new(4), "not even after the tenant was erased");
     let mut json = serde_json::to_value(&reused.webhook).expect("JSON");
     json["hook_id"] = 2.into();
     reused.webhook = serde_json::from_value(json).expect("a webhook");
@@ -62,7 +62,7 @@ pub async fn hook_ids_are_never_reused(fixture: &dyn StoreFixture) {
 pub async fn disabled_and_deleted_get_nothing(fixture: &dyn StoreFixture) {
     let scene = Scene::new(fixture);
     let set = async |hook, status, backlog| {
-        let edit = |it: &mut Registered| it.webhook = it.webhook.clone().with_status(status);
+        let edit = |it: &mut RegisteredWebhook| it.webhook = it.webhook.clone().with_status(status);
         scene.edit(hook, backlog, edit).await;
     };
     let hook = scene.create().await;

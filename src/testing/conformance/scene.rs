@@ -8,9 +8,9 @@ use super::StoreFixture;
 use crate::delivery::{Next, Report};
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryOptions, DeliveryQuery, End, Event, EventId, HookId, MessageId,
-    Outcome, PublishedEvent, SealedSecrets, TenantId, Timestamp, Webhook,
+    Outcome, SealedSecrets, StampedEvent, TenantId, Timestamp, Webhook,
 };
-use crate::registry::{Backlog, Registered, RegistryChange, Revision, Version};
+use crate::registry::{Backlog, RegisteredWebhook, RegistryChange, Revision, Version};
 use crate::store::{
     Claim, ClaimRequest, Claimed, HolderId, Publication, PublishAnswer, Published, Quota, Routing, Settled,
     Settlement, Store, TendRequest,
@@ -45,9 +45,9 @@ pub(super) fn greedy(holder: HolderId) -> ClaimRequest {
     ClaimRequest { holder, lease: LEASE, limit: 1_000, max_bytes: usize::MAX, quota }
 }
 
-pub(super) fn event_json(id: &str, payload: &serde_json::Value) -> PublishedEvent {
+pub(super) fn event_json(id: &str, payload: &serde_json::Value) -> StampedEvent {
     let event = Event::new(EventId::new(1), payload).expect("JSON");
-    event.published(|| message(id), Timestamp::from_secs(1_767_225_600))
+    event.stamped(|| message(id), Timestamp::from_secs(1_767_225_600))
 }
 
 pub(super) fn settlement(claim: &Claim, next: Next) -> Settlement {
@@ -56,8 +56,8 @@ pub(super) fn settlement(claim: &Claim, next: Next) -> Settlement {
         fence: claim.fence,
         attempt: None,
         next,
-        report: Report::Nothing,
-        pause: None,
+        report: Report::NoAttempt,
+        backoff: None,
         disable: None,
     }
 }
@@ -87,7 +87,7 @@ impl<'a> Scene<'a> {
         self.store.registry(&self.tenant).await.expect("registry").revision
     }
 
-    pub(super) async fn registered(&self, hook_id: HookId) -> Option<Registered> {
+    pub(super) async fn registered(&self, hook_id: HookId) -> Option<RegisteredWebhook> {
         self.store.registry(&self.tenant).await.expect("registry").get(hook_id).cloned()
     }
 
@@ -96,19 +96,19 @@ impl<'a> Scene<'a> {
         self.store.commit(&self.tenant, revision, &change).await.expect("commit at the present revision");
     }
 
-    pub(super) async fn next_webhook(&self) -> Registered {
+    pub(super) async fn next_webhook(&self) -> RegisteredWebhook {
         let hook_id = self.store.registry(&self.tenant).await.expect("registry").next_hook_id;
         let webhook = json!({"hook_id": hook_id, "name": "hook", "url": "https://hooks.example.com/",
             "subscriptions": [{"event_id": 1}]});
         let webhook: Webhook = serde_json::from_value(webhook).expect("a webhook");
         let secrets = SealedSecrets::new(format!("sealed secrets of {hook_id}"));
         let (options, version) = (DeliveryOptions::default(), Version::default());
-        Registered { webhook, options, secrets, version, disabled: None }
+        RegisteredWebhook { webhook, options, secrets, version, disabled: None }
     }
 
     pub(super) async fn create(&self) -> HookId {
         let registered = self.next_webhook().await;
-        let hook_id = registered.webhook.hook_id();
+        let hook_id = registered.hook_id();
         self.change(RegistryChange::Create(registered)).await;
         hook_id
     }
@@ -129,7 +129,12 @@ impl<'a> Scene<'a> {
         serde_json::from_value(json).expect("a webhook")
     }
 
-    pub(super) async fn edit(&self, hook_id: HookId, backlog: Backlog, edit: impl FnOnce(&mut Registered)) {
+    pub(super) async fn edit(
+        &self,
+        hook_id: HookId,
+        backlog: Backlog,
+        edit: impl FnOnce(&mut RegisteredWebhook),
+    ) {
         let mut registered = self.registered(hook_id).await.expect("it was created");
         registered.version = registered.version.next();
         edit(&mut registered);

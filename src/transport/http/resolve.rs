@@ -15,7 +15,7 @@ const FOR_DELIVERIES: Slots = Slots { known: 96, strangers: 32 };
 const FOR_CHECKS: Slots = Slots { known: 4, strangers: 12 };
 
 /// The most names that are remembered as known.
-const MOST_KNOWN: usize = 10_000;
+const MAX_KNOWN: usize = 10_000;
 
 /// Turns host names into addresses.
 ///
@@ -144,7 +144,7 @@ struct Doubt<'a> {
 impl Doubt<'_> {
     fn settle(self) {
         let mut known = self.resolver.known();
-        if known.len() >= MOST_KNOWN {
+        if known.len() >= MAX_KNOWN {
             known.clear();
         }
         known.insert(self.host.to_owned());
@@ -235,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_remembered_is_bounded() {
         let resolver = SystemResolver::new(ONE_EACH, fake);
-        resolver.known().extend((0..MOST_KNOWN).map(|n| n.to_string()));
+        resolver.known().extend((0..MAX_KNOWN).map(|n| n.to_string()));
         resolver.resolve("good.example").await.expect("found");
         assert_eq!(resolver.known().len(), 1);
     }

@@ -31,7 +31,7 @@ const EVENTS: [EventId; 2] = [assist::DEVICE_ONLINE, assist::DEVICE_OFFLINE];
 const PUBLISHERS: u32 = 4;
 
 /// How many deliveries may wait before publishers do, beside those that are held, perhaps by the dead.
-const MOST_WAITING: u64 = 100;
+const MAX_WAITING: u64 = 100;
 
 /// What a process is told to be.
 #[derive(Clone, Debug)]
@@ -136,7 +136,7 @@ async fn register(acme: &Tenant, url: &str) {
 
 async fn publish(hooks: Webhooks, acme: Tenant, task: Task, number: Arc<AtomicU32>) {
     loop {
-        wait_until(&hooks, |stats| stats.pending <= stats.held + MOST_WAITING).await;
+        wait_until(&hooks, |stats| stats.pending <= stats.held + MAX_WAITING).await;
         let number = number.fetch_add(1, Ordering::SeqCst);
         let event = EVENTS[number as usize % EVENTS.len()];
         let message = format!("p{}-{number}", task.process);

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName};
 use super::Arrival;
 
 /// How many entries of a header are read.
-const MOST_ENTRIES: usize = 32;
+const MAX_ENTRIES: usize = 32;
 
 /// How far off a time may be, in seconds.
 const TOLERANCE: i64 = 300;
@@ -76,7 +76,7 @@ impl Form {
         match self {
             Self::GitHub => text.strip_prefix("sha256=").map(str::to_ascii_lowercase).into_iter().collect(),
             Self::Stripe => values(text, "v1").map(str::to_ascii_lowercase).collect(),
-            Self::V1 | Self::V1a => text.split(' ').take(MOST_ENTRIES).map(str::to_owned).collect(),
+            Self::V1 | Self::V1a => text.split(' ').take(MAX_ENTRIES).map(str::to_owned).collect(),
         }
     }
 
@@ -99,7 +99,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 fn values<'a>(text: &'a str, key: &'static str) -> impl Iterator<Item = &'a str> {
-    let parts = text.split(',').take(MOST_ENTRIES);
+    let parts = text.split(',').take(MAX_ENTRIES);
     parts.filter_map(move |part| part.strip_prefix(key)?.strip_prefix('='))
 }
 

@@ -9,7 +9,7 @@ use hookwire::model::{
     Attempt, DeliveryId, DeliveryOptions, DeliveryQuery, DisableReason, End, Event, EventId, HookId,
     MessageId, Outcome, SealedSecrets, Status, TenantId, Timestamp, Webhook,
 };
-use hookwire::registry::{Backlog, Registered, RegistryChange, Revision, Version};
+use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange, Revision, Version};
 use hookwire::store::{
     Claim, ClaimRequest, Disable, HolderId, Publication, PublishAnswer, Published, Quota, Receipt,
     Redelivery, Routing, Settled, Settlement, TendRequest,
@@ -254,7 +254,7 @@ impl Play {
         let payload = json!("x".repeat(input.below(3) * 20));
         let id = MessageId::new(format!("m{}", input.below(32))).expect("a short id");
         let event = Event::new(EventId::new(1), &payload).expect("JSON");
-        let event = event.published(|| id, Timestamp::from_secs(1_767_225_600));
+        let event = event.stamped(|| id, Timestamp::from_secs(1_767_225_600));
         let mask = input.byte();
         let live = self.model.live(&tenant).into_iter().enumerate();
         let targets = live.filter(|(nth, _)| mask & (1 << (nth % 8)) == 0).map(|(_, hook)| hook).collect();
@@ -287,12 +287,12 @@ fn request(input: &mut Input<'_>) -> ClaimRequest {
     }
 }
 
-fn registered(hook_id: HookId) -> Registered {
+fn registered(hook_id: HookId) -> RegisteredWebhook {
     let webhook = json!({"hook_id": hook_id, "name": "hook", "url": "https://hooks.example.com/",
         "subscriptions": [{"event_id": 1}]});
     let webhook: Webhook = serde_json::from_value(webhook).expect("a webhook");
     let (options, version) = (DeliveryOptions::default(), Version::default());
-    Registered { webhook, options, secrets: SealedSecrets::new("sealed"), version, disabled: None }
+    RegisteredWebhook { webhook, options, secrets: SealedSecrets::new("sealed"), version, disabled: None }
 }
 
 fn settlement(input: &mut Input<'_>, claim: &Claim, now: Timestamp) -> Settlement {
@@ -304,7 +304,7 @@ fn settlement(input: &mut Input<'_>, claim: &Claim, now: Timestamp) -> Settlemen
         Next::End(End::Exhausted),
         Next::Again(Duration::ZERO),
     ]);
-    let report = input.pick(&[Report::Success, Report::Timeout, Report::Nothing, Report::Failure]);
+    let report = input.pick(&[Report::Success, Report::Timeout, Report::NoAttempt, Report::Failure]);
     let outcome = Outcome::Failed { kind: hookwire::model::FailureKind::Connect, detail: String::new() };
     let attempt = Attempt { number: claim.attempts + 1, at: now, took: MOMENT, outcome };
     let disable = Disable { reason: DisableReason::Gone, version: claim.hook.version };
@@ -314,7 +314,7 @@ fn settlement(input: &mut Input<'_>, claim: &Claim, now: Timestamp) -> Settlemen
         attempt: input.chance_in(2).then_some(attempt),
         next,
         report,
-        pause: input.chance_in(4).then_some(SOON),
+        backoff: input.chance_in(4).then_some(SOON),
         disable: input.chance_in(16).then_some(disable),
     }
 }

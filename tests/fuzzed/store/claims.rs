@@ -48,7 +48,7 @@ fn size(claim: &Claim) -> usize {
 
 fn take(model: &mut Model, request: &ClaimRequest, claim: &Claim) -> Verdict {
     let Some(row) = model.rows.get(&claim.id) else { return Err(format!("{claim:?} of nothing")) };
-    let hook = claim.hook.webhook.hook_id();
+    let hook = claim.hook.hook_id();
     let same = row.lane == (claim.tenant.clone(), hook) && row.message == claim.event.message_id;
     ensure!(same && row.size == size(claim), "{claim:?} is given for {row:?}");
     ensure!(row.attempts == claim.attempts, "{} attempts instead of {}", claim.attempts, row.attempts);

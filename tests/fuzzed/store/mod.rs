@@ -23,7 +23,7 @@ pub(crate) const TARGET: Target = Target {
     planted: &[
         ("one_too_many", |input| on_memory(Fault::OneTooMany, input)),
         ("stale_fence", |input| on_memory(Fault::StaleFence, input)),
-        ("forgets_pauses", |input| on_memory(Fault::ForgetsPauses, input)),
+        ("forgets_backoffs", |input| on_memory(Fault::ForgetsBackoffs, input)),
     ],
 };
 

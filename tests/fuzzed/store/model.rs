@@ -7,7 +7,7 @@ use std::time::Duration;
 use hookwire::TenantId;
 use hookwire::delivery::{Health, LaneClass, Next};
 use hookwire::model::{DeliveryId, DeliveryState, End, HookId, MessageId, Timestamp};
-use hookwire::registry::{Backlog, Registered, Revision};
+use hookwire::registry::{Backlog, RegisteredWebhook, Revision};
 use hookwire::store::{Claim, Fence, HolderId, Quota, Receipt, Settlement};
 
 pub(super) type LaneKey = (TenantId, HookId);
@@ -31,10 +31,10 @@ pub(super) struct Event {
 
 #[derive(Debug)]
 pub(super) struct Lane {
-    pub(super) hook: Registered,
+    pub(super) hook: RegisteredWebhook,
     pub(super) deleted: bool,
     pub(super) epoch: u32,
-    pub(super) paused_until: Timestamp,
+    pub(super) backoff_until: Timestamp,
     pub(super) health: Health,
 }
 
@@ -100,8 +100,8 @@ impl Row {
 }
 
 impl Lane {
-    pub(super) fn new(hook: Registered, now: Timestamp) -> Self {
-        Self { hook, deleted: false, epoch: 0, paused_until: now, health: Health::default() }
+    pub(super) fn new(hook: RegisteredWebhook, now: Timestamp) -> Self {
+        Self { hook, deleted: false, epoch: 0, backoff_until: now, health: Health::default() }
     }
 
     pub(super) fn gives(&self) -> bool {
@@ -132,7 +132,7 @@ impl Model {
             State::Held(lease) => lease.until,
             State::Ended(..) => return None,
         };
-        let at = due.max(lane.paused_until);
+        let at = due.max(lane.backoff_until);
         (at.max(self.now) < row.expires).then_some(at)
     }
 
@@ -152,7 +152,7 @@ impl Model {
             let same = held(&|row, lease| within(row) && lease.class == class);
             all.min(share(whole, class).saturating_sub(same))
         };
-        let one = if class == LaneClass::Probing { 1 } else { quota.per_webhook() };
+        let one = if class == LaneClass::Hanging { 1 } else { quota.per_webhook() };
         let of_lane = one.saturating_sub(held(&|row, _| row.lane == *key));
         let of_tenant = left(quota.per_tenant(), &|row| row.lane.0 == key.0);
         left(quota.in_all(), &|_| true).min(of_tenant).min(of_lane)
@@ -186,7 +186,7 @@ impl Model {
     fn learn(&mut self, key: &LaneKey, item: &Settlement) {
         let now = self.now;
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        (lane.health, lane.paused_until) = item.lane_after(lane.health, lane.paused_until, now);
+        (lane.health, lane.backoff_until) = item.lane_after(lane.health, lane.backoff_until, now);
         let disabled = item.disable.filter(|_| !lane.deleted);
         if let Some(disabled) = disabled.and_then(|it| it.applied_to(&lane.hook, &lane.health)) {
             lane.hook = disabled;
@@ -210,13 +210,13 @@ impl Model {
         self.rows = rows;
     }
 
-    pub(super) fn update(&mut self, key: &LaneKey, new: Registered, backlog: Backlog) {
+    pub(super) fn update(&mut self, key: &LaneKey, new: RegisteredWebhook, backlog: Backlog) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         if lane.hook.starts_afresh_as(&new) {
             lane.health = Health::default();
         }
         lane.hook = new;
-        lane.paused_until = self.now;
+        lane.backoff_until = self.now;
         if backlog == Backlog::Drop {
             self.drop_backlog(key);
         }
@@ -257,9 +257,9 @@ impl Model {
 /// The part of `whole` that lanes of a class may have together.
 fn share(whole: usize, class: LaneClass) -> usize {
     let part = match class {
-        LaneClass::Open => whole,
+        LaneClass::Proven => whole,
         LaneClass::Unproven => whole / 2,
-        LaneClass::Probing => whole / 10,
+        LaneClass::Hanging => whole / 10,
     };
     part.max(1)
 }

@@ -8,7 +8,7 @@ use super::model::Model;
 /// A way in which the store is wrong on purpose.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fault {
-    ForgetsPauses,
+    ForgetsBackoffs,
     None,
     OneTooMany,
     StaleFence,
@@ -34,7 +34,7 @@ impl Subject {
                 let present = model.rows.get(&item.id).and_then(|row| row.fence());
                 Settlement { fence: present.unwrap_or(item.fence), ..item }
             }
-            Fault::ForgetsPauses => Settlement { pause: None, ..item },
+            Fault::ForgetsBackoffs => Settlement { backoff: None, ..item },
             Fault::None | Fault::OneTooMany => item,
         };
         Ok(self.store.settle(&[item]).await?[0])

@@ -38,7 +38,7 @@ catches! { caps_hold:
     }) => "at most `max_bytes`",
     a_large_one_that_never_comes_is_found = HoldsBackLargeOnes => "a larger one comes alone",
     full_claims_of_hanging_lanes_are_found = SettleAs(|it| match it.report {
-        Report::Timeout => Settlement { report: Report::Nothing, ..it },
+        Report::Timeout => Settlement { report: Report::NoAttempt, ..it },
         _ => it,
     }) => "one probe",
     a_full_tenant_that_stops_the_others_is_found = StopsAtAFullTenant::default()
@@ -91,7 +91,7 @@ impl Fault for StopsAtAFullTenant {
 }
 
 catches! { lanes_take_turns:
-    one_lane_served_before_the_others_is_found = Orders(|it| (it.hook.webhook.hook_id().get(), it.id.get()))
+    one_lane_served_before_the_others_is_found = Orders(|it| (it.hook.hook_id().get(), it.id.get()))
         => "each has its share",
     the_oldest_of_all_first_is_found = Orders(|it| (0, it.id.get()))
         => "a quiet webhook is served within one round",

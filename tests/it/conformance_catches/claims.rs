@@ -146,8 +146,8 @@ catches! { stale_fences_do_nothing:
         disable: it.disable,
         ..nothing(it)
     }) => "nor is the webhook disabled",
-    a_stale_settlement_that_pauses_is_found = StaleDoes::new(Settled::Fenced, |it| Settlement {
-        pause: it.pause,
+    a_stale_settlement_that_backs_off_is_found = StaleDoes::new(Settled::Fenced, |it| Settlement {
+        backoff: it.backoff,
         ..nothing(it)
     }) => "one delivery is due, claimed 0",
     a_stale_report_that_the_lane_learns_is_found = StaleDoes::new(Settled::Fenced, |it| Settlement {
@@ -165,8 +165,8 @@ fn nothing(of: Settlement) -> Settlement {
     Settlement {
         attempt: None,
         next: Next::Extend(Duration::from_secs(30)),
-        report: Report::Nothing,
-        pause: None,
+        report: Report::NoAttempt,
+        backoff: None,
         disable: None,
         ..of
     }
@@ -242,13 +242,13 @@ catches! { attempt_and_state_go_together:
     }) => "not before it is due",
     attempts_out_of_order_are_found = ShowAttemptsAs(|it| it.map(|it| it.into_iter().rev().collect()))
         => "all attempts, in order",
-    a_report_that_is_dropped_is_found = SettleAs(|it| Settlement { report: Report::Nothing, ..it })
+    a_report_that_is_dropped_is_found = SettleAs(|it| Settlement { report: Report::NoAttempt, ..it })
         => "and the lane has learnt",
-    a_pause_that_is_dropped_is_found = SettleAs(|it| Settlement { pause: None, ..it })
-        => "a paused lane gives nothing",
-    a_pause_without_end_is_found = SettleAs(|it| Settlement { pause: it.pause.map(|it| it * 100), ..it })
-        => "until its pause ends",
-    a_pause_that_outlasts_an_update_is_found = PausesAgain::default() => "one delivery is due, claimed 0",
+    a_backoff_that_is_dropped_is_found = SettleAs(|it| Settlement { backoff: None, ..it })
+        => "a lane that backs off gives nothing",
+    a_backoff_without_end_is_found = SettleAs(|it| Settlement { backoff: it.backoff.map(|it| it * 100), ..it })
+        => "until its backoff ends",
+    a_backoff_that_outlasts_an_update_is_found = BacksOffAgain::default() => "one delivery is due, claimed 0",
     disabling_that_is_dropped_is_found = SettleAs(|it| Settlement { disable: None, ..it })
         => "what was judged is disabled",
     disabling_another_version_is_found = JudgesAnyVersion::default()
@@ -263,15 +263,15 @@ catches! { attempt_and_state_go_together:
     }) => "the reason is kept",
 }
 
-/// Keeps the last pause through every update of the webhook.
+/// Keeps the last backoff through every update of the webhook.
 #[derive(Default)]
-struct PausesAgain(Mutex<Option<Duration>>);
+struct BacksOffAgain(Mutex<Option<Duration>>);
 
 #[async_trait]
-impl Fault for PausesAgain {
+impl Fault for BacksOffAgain {
     async fn settle(&self, inner: &MemoryStore, items: &[Settlement]) -> Answer<Vec<Settled>> {
-        if let Some(pause) = items.iter().find_map(|item| item.pause) {
-            *lock(&self.0) = Some(pause);
+        if let Some(backoff) = items.iter().find_map(|item| item.backoff) {
+            *lock(&self.0) = Some(backoff);
         }
         inner.settle(items).await
     }
@@ -284,11 +284,12 @@ impl Fault for PausesAgain {
         change: &RegistryChange,
     ) -> Answer<Revision> {
         let revision = inner.commit(tenant, expected, change).await?;
-        let pause = *lock(&self.0);
-        if let (Some(_), RegistryChange::Update(..)) = (pause, change) {
+        let backoff = *lock(&self.0);
+        if let (Some(_), RegistryChange::Update(..)) = (backoff, change) {
             let claims = inner.claim(&of_nobody(1)).await?.deliveries;
-            let paused: Vec<_> = claims.iter().map(|it| Settlement { pause, ..given_back(it) }).collect();
-            inner.settle(&paused).await?;
+            let backed_off: Vec<_> =
+                claims.iter().map(|it| Settlement { backoff, ..given_back(it) }).collect();
+            inner.settle(&backed_off).await?;
         }
         Ok(revision)
     }
@@ -313,7 +314,7 @@ impl Fault for JudgesAnyVersion {
                 continue;
             };
             let registry = inner.registry(&claim.tenant).await?;
-            let present = registry.get(claim.hook.webhook.hook_id());
+            let present = registry.get(claim.hook.hook_id());
             disable.version = present.map_or(disable.version, |present| present.version);
         }
         inner.settle(&items).await

@@ -271,8 +271,8 @@ pub(super) fn given_back(claim: &Claim) -> Settlement {
         fence: claim.fence,
         attempt: None,
         next: Next::Release,
-        report: Report::Nothing,
-        pause: None,
+        report: Report::NoAttempt,
+        backoff: None,
         disable: None,
     }
 }

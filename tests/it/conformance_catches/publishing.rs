@@ -3,7 +3,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use hookwire::TenantId;
-use hookwire::model::{DeliveryQuery, MessageId, Page, PublishedEvent};
+use hookwire::model::{DeliveryQuery, MessageId, Page, StampedEvent};
 use hookwire::store::{
     ClaimRequest, Claimed, EventRecord, Fence, MemoryStore, Publication, PublishAnswer, Published, Quota,
     Receipt, RouteAnswer, Routed, Routing, RoutingRecord, Stats, StatsScope, Store, StoreErrorKind, Unrouted,
@@ -301,10 +301,10 @@ catches! { absence_is_none_and_bytes_stay:
         => "no delivery is `None`",
 }
 
-fn reserialised(event: &PublishedEvent) -> PublishedEvent {
+fn reserialised(event: &StampedEvent) -> StampedEvent {
     let value: serde_json::Value = serde_json::from_str(event.payload.get()).expect("JSON");
     let payload = serde_json::value::to_raw_value(&value).expect("JSON");
-    PublishedEvent { payload: payload.into(), ..event.clone() }
+    StampedEvent { payload: payload.into(), ..event.clone() }
 }
 
 struct AbsenceIsAnError;

@@ -9,7 +9,7 @@ use hookwire::delivery::Next;
 use hookwire::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, Status, Webhook,
 };
-use hookwire::registry::{Backlog, Registered, Registry, RegistryChange, Revision};
+use hookwire::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
     ClaimRequest, Claimed, Erased, EventRecord, MemoryStore, Publication, PublishAnswer, Published,
     Redelivery, Settled, Settlement, Stats, StatsScope, Store,
@@ -115,7 +115,7 @@ async fn renumbered(
     let mut json = serde_json::to_value(&registered.webhook).expect("JSON");
     json["hook_id"] = inner.registry(tenant).await?.next_hook_id.get().into();
     let webhook: Webhook = serde_json::from_value(json).expect("a webhook");
-    Ok(RegistryChange::Create(Registered { webhook, ..registered.clone() }))
+    Ok(RegistryChange::Create(RegisteredWebhook { webhook, ..registered.clone() }))
 }
 
 struct TakesAnyId;
@@ -140,7 +140,7 @@ struct NextAfterTheLast;
 impl Fault for NextAfterTheLast {
     async fn registry(&self, inner: &MemoryStore, tenant: &TenantId) -> Answer<Registry> {
         let registry = inner.registry(tenant).await?;
-        let last = registry.webhooks.iter().map(|it| it.webhook.hook_id().get()).max();
+        let last = registry.webhooks.iter().map(|it| it.hook_id().get()).max();
         Ok(Registry { next_hook_id: HookId::new(last.unwrap_or_default() + 1), ..registry })
     }
 
@@ -241,7 +241,7 @@ struct DeleteDisables {
 impl Fault for DeleteDisables {
     async fn registry(&self, inner: &MemoryStore, tenant: &TenantId) -> Answer<Registry> {
         let mut registry = inner.registry(tenant).await?;
-        registry.webhooks.retain(|it| !lock(&self.hidden).contains(&it.webhook.hook_id()));
+        registry.webhooks.retain(|it| !lock(&self.hidden).contains(&it.hook_id()));
         Ok(registry)
     }
 
@@ -279,7 +279,7 @@ impl Fault for FencesTheDeleted {
         let mut answers = Vec::new();
         for item in items {
             let Some(claim) = self.0.claim_on(item.id) else { continue };
-            let there = inner.registry(&claim.tenant).await?.get(claim.hook.webhook.hook_id()).is_some();
+            let there = inner.registry(&claim.tenant).await?.get(claim.hook.hook_id()).is_some();
             let settled = inner.settle(std::slice::from_ref(item)).await?;
             answers.extend(if there { settled } else { vec![Settled::Fenced] });
         }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hookwire::model::{Rule, Status, WebhookPatch};
+use hookwire::registry::Backlog;
 use hookwire::registry::Limits;
 use hookwire::service::{Tenant, WebhooksBuilder};
-use hookwire::{Backlog, DeptId, Error, ErrorKind, EventId, WebhookDraft, assist};
+use hookwire::{DeptId, Error, ErrorKind, EventId, WebhookDraft, assist};
 
 use super::support::{RecordingTransport, Service, broken, create, from_json, named};
 

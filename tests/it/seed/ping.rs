@@ -8,10 +8,11 @@ use bytes::Bytes;
 use hookwire::model::{
     CallbackUrl, DeliveryOptions, EnvelopeKind, FailureKind, HookId, Outcome, Rule, Status, WebhookPatch,
 };
+use hookwire::registry::Backlog;
 use hookwire::service::{PingOutcome, PingReport, Tenant};
 use hookwire::signature::Verifier;
 use hookwire::transport::{SendLimits, Transport, TransportError};
-use hookwire::{Backlog, DeliveryQuery, DeptId, ErrorKind, EventId, assist};
+use hookwire::{DeliveryQuery, DeptId, ErrorKind, EventId, assist};
 use http::{Request, Response};
 use serde_json::{Value, json};
 

@@ -6,8 +6,9 @@ use std::pin::Pin;
 use hookwire::model::{
     DeliveryId, DeliveryOptions, HookId, MessageId, PageRequest, Scope, Scopes, Timestamp, WebhookPatch,
 };
+use hookwire::registry::Backlog;
 use hookwire::service::Tenant;
-use hookwire::{Backlog, DeliveryQuery, Error, ErrorKind, WebhookDraft, assist};
+use hookwire::{DeliveryQuery, Error, ErrorKind, WebhookDraft, assist};
 use syn::{ImplItem, Item, ItemImpl, Type, Visibility};
 
 use super::support::{Service, create, event, named};

@@ -1,9 +1,10 @@
 //! `status`, 0 (disabled) or 1 (enabled).
 
 use hookwire::model::{Delivery, DeliveryState, End, HookId, Status, WebhookPatch};
+use hookwire::registry::Backlog;
 use hookwire::routing::SkipReason;
 use hookwire::service::{Fate, Tenant};
-use hookwire::{Backlog, DeliveryQuery, assist};
+use hookwire::{DeliveryQuery, assist};
 
 use super::support::{Answer, RecordingTransport, Service, create, event, named};
 

@@ -16,10 +16,10 @@ use super::{Directory, SqliteFixture, claim, create, delivered, fixture, open, p
 const STEP: usize = 250;
 
 /// About 10 MB, as the documentation says of the log.
-const MOST_USUAL: u64 = 12 * 1024 * 1024;
+const MAX_USUAL: u64 = 12 * 1024 * 1024;
 
 /// The most of it while others read, as documented.
-const MOST_READ: u64 = 32 * 1024 * 1024;
+const MAX_READ: u64 = 32 * 1024 * 1024;
 
 fn length(path: &Path) -> u64 {
     fs::metadata(path).expect("a file").len()
@@ -132,8 +132,8 @@ async fn the_log_stays_as_short_as_documented_whatever_is_written() {
         for part in batch.chunks(if bytes > 100_000 { 4 } else { 100 }).take(40) {
             store.publish(part, None).await.expect("published");
         }
-        assert!(longest < MOST_USUAL, "{longest} bytes of log for payloads of {bytes}");
-        assert!(length(&log) < MOST_USUAL, "{} bytes by batches for payloads of {bytes}", length(&log));
+        assert!(longest < MAX_USUAL, "{longest} bytes of log for payloads of {bytes}");
+        assert!(length(&log) < MAX_USUAL, "{} bytes by batches for payloads of {bytes}", length(&log));
     }
 }
 
@@ -156,7 +156,7 @@ async fn logs_that_kills_leave_do_not_add_up() {
     for run in 0..8 {
         let longest =
             longest_log(&store, &directory.path("hooks.db-wal"), &item, run * 100..(run + 1) * 100).await;
-        assert!(longest < MOST_USUAL, "{longest} bytes in run {run}");
+        assert!(longest < MAX_USUAL, "{longest} bytes in run {run}");
         let left = left_by_a_kill(&directory);
         drop(store);
         directory = left;
@@ -169,7 +169,7 @@ async fn pending(store: &SqliteStore) -> u64 {
     store.stats(&StatsScope::All).await.expect("counted").pending
 }
 
-/// Of several that count without a pause, one or the other always reads.
+/// Of several that count without a backoff, one or the other always reads.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_stays_short_while_others_read_without_a_pause() {
     let directory = Directory::new();
@@ -192,7 +192,7 @@ async fn the_log_stays_short_while_others_read_without_a_pause() {
     for reader in readers {
         reader.await.expect("it reads to its end");
     }
-    assert!(longest < MOST_READ, "{longest} bytes of log");
+    assert!(longest < MAX_READ, "{longest} bytes of log");
 }
 
 #[tokio::test]

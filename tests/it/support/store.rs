@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookwire::model::{Attempt, Delivery, DeliveryId, MessageId, Page, PageRequest, SealedSecrets};
-use hookwire::registry::{Registered, Registry, RegistryChange, Revision};
+use hookwire::registry::{RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
     ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, Published, Redelivery,
     RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind,
@@ -50,12 +50,12 @@ impl WatchedStore {
     }
 
     /// Writes a webhook past every service.
-    pub(crate) async fn overwrite(&self, tenant: &TenantId, edit: impl Fn(&mut Registered)) {
+    pub(crate) async fn overwrite(&self, tenant: &TenantId, edit: impl Fn(&mut RegisteredWebhook)) {
         let registry = self.inner.registry(tenant).await.expect("in memory");
         let mut revision = registry.revision;
         for mut registered in registry.webhooks {
             edit(&mut registered);
-            let change = RegistryChange::Update(registered, hookwire::Backlog::Resume);
+            let change = RegistryChange::Update(registered, hookwire::registry::Backlog::Resume);
             revision = self.inner.commit(tenant, revision, &change).await.expect("nobody else writes");
         }
     }

@@ -9,7 +9,7 @@ use hookwire::delivery::{Next, Report};
 use hookwire::model::{
     DeliveryId, DeliveryOptions, End, Event, EventId, HookId, MessageId, SealedSecrets, Status, Timestamp,
 };
-use hookwire::registry::{Backlog, Registered, RegistryChange, Version};
+use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange, Version};
 use hookwire::store::{
     Claim, ClaimRequest, HolderId, Publication, PublishAnswer, Quota, Routing, Settled, Settlement, Store,
     StoreErrorKind, TendRequest,
@@ -57,11 +57,11 @@ impl World {
     }
 }
 
-fn webhook(id: HookId) -> Registered {
+fn webhook(id: HookId) -> RegisteredWebhook {
     let json = format!(
         r#"{{"hook_id":{id},"name":"hook","url":"https://hooks.example.com/","subscriptions":[{{"event_id":1}}]}}"#
     );
-    Registered {
+    RegisteredWebhook {
         webhook: serde_json::from_str(&json).expect("a webhook"),
         options: DeliveryOptions::default(),
         secrets: SealedSecrets::new("sealed"),
@@ -73,7 +73,7 @@ fn webhook(id: HookId) -> Registered {
 /// An event for these webhooks, routed at the beginning.
 pub(crate) fn publication(world: &World, id: &str, hooks: &[HookId]) -> Publication {
     let event = Event::new(EventId::new(1), &id).expect("JSON");
-    let event = event.published(|| MessageId::new(id).expect("an id"), Timestamp::from_secs(1));
+    let event = event.stamped(|| MessageId::new(id).expect("an id"), Timestamp::from_secs(1));
     Publication {
         tenant: world.tenant.clone(),
         digest: event.digest(),
@@ -92,7 +92,7 @@ fn request(holder: u128, limit: usize) -> ClaimRequest {
 
 fn settlement(claim: &Claim, next: Next) -> Settlement {
     let (id, fence) = (claim.id, claim.fence);
-    Settlement { id, fence, attempt: None, next, report: Report::Success, pause: None, disable: None }
+    Settlement { id, fence, attempt: None, next, report: Report::Success, backoff: None, disable: None }
 }
 
 /// Publishes batches for webhooks in an order of its own, and tells how many deliveries that makes.
@@ -130,7 +130,7 @@ async fn publish_some(world: World, publisher: usize) -> usize {
 /// Claims and settles in batches of every kind of end.
 async fn dispatch_some(world: World, holder: u128) -> BTreeSet<DeliveryId> {
     let mut delivered = BTreeSet::new();
-    let reports = [Report::Success, Report::Failure, Report::Timeout, Report::Nothing];
+    let reports = [Report::Success, Report::Failure, Report::Timeout, Report::NoAttempt];
     for round in 0..60 {
         let claims = world.store.claim(&request(holder, 40)).await.expect("a claim").deliveries;
         let mut items = Vec::new();

@@ -6,10 +6,11 @@ use std::time::Duration;
 use hookwire::model::{MessageId, PageRequest};
 use hookwire::registry::Revision;
 use hookwire::store::{
-    ClaimRequest, HolderId, Publication, PublishAnswer, Quota, Routed, Routing, RoutingRecord, Store,
-    Unrouted,
+    ClaimRequest, HolderId, MemoryStore, Publication, PublishAnswer, Quota, Routed, Routing, RoutingRecord,
+    Store, Unrouted,
 };
-use hookwire::{Event, EventId, TenantId};
+use hookwire::testing::RecordingTransport;
+use hookwire::{Event, EventId, TenantId, Webhooks, assist};
 use hookwire_postgres::PostgresStore;
 use tokio_postgres::{Client, Transaction};
 
@@ -113,9 +114,12 @@ async fn what_is_malformed_is_refused_by_field() {
 async fn the_longest_actor_that_an_event_may_have_is_taken() {
     let schema = Schema::migrated().await;
     let (client, store) = (schema.client().await, schema.store().await);
+    let hooks =
+        Webhooks::builder(assist::catalog()).store(MemoryStore::new()).transport(RecordingTransport::new());
+    let tenant = hooks.build().expect("a service").tenant(acme());
     for actor in ["é".repeat(Event::MAX_ACTOR_CHARS), String::new()] {
         let event = Event::new(EventId::new(1), &1).expect("JSON").actor(&actor);
-        let id = store.publish_in(&client, &acme(), &event).await.expect("published");
+        let id = store.publish_in(&client, &tenant, &event).await.expect("published");
         let row = client.query_one("SELECT actor FROM event WHERE message = $1", &[&id.as_str()]).await;
         assert_eq!(row.expect("a row").get::<_, String>(0), actor);
     }

@@ -59,7 +59,7 @@ impl Process {
     /// Publishes by this process in a transaction of its own.
     async fn publish(&self, client: &mut Client, event: &Event) -> MessageId {
         let transaction = client.transaction().await.expect("a transaction");
-        let id = self.store.publish_in(&transaction, &acme(), event).await.expect("published");
+        let id = self.store.publish_in(&transaction, &self.tenant(), event).await.expect("published");
         transaction.commit().await.expect("committed");
         id
     }
@@ -114,7 +114,11 @@ async fn what_is_committed_is_delivered_in_order_once_the_dispatcher_is_woken() 
     // All of one transaction, and some of others.
     let transaction = client.transaction().await.expect("a transaction");
     for id in names(0..10) {
-        host.process.store.publish_in(&transaction, &acme(), &event(&id)).await.expect("published");
+        host.process
+            .store
+            .publish_in(&transaction, &host.process.tenant(), &event(&id))
+            .await
+            .expect("published");
     }
     transaction.commit().await.expect("committed");
     for id in names(10..20) {
@@ -139,10 +143,10 @@ async fn what_is_rolled_back_never_happened_and_what_is_known_is_passed_over() {
     let dispatcher = host.process.start();
     let store = Arc::clone(&host.process.store);
     let transaction = client.transaction().await.expect("a transaction");
-    store.publish_in(&transaction, &acme(), &event("never")).await.expect("published");
+    store.publish_in(&transaction, &host.process.tenant(), &event("never")).await.expect("published");
     transaction.rollback().await.expect("rolled back");
     // The answer to a commit was lost, so the host runs the transaction again, with the same text.
-    let parameter = event("once").to_publication(&acme());
+    let parameter = host.process.tenant().to_sql_document(&event("once"));
     for _ in 0..2 {
         let transaction = client.transaction().await.expect("a transaction");
         let row = transaction.query_one(store.publish_statement(), &[&parameter]).await.expect("published");
@@ -187,14 +191,23 @@ async fn an_event_that_is_refused_names_field_and_rule_and_a_savepoint_saves_the
     transaction.execute("INSERT INTO device VALUES ('LAB-4')", &[]).await.expect("inserted");
     for (event, named, asked) in cases {
         let savepoint = transaction.savepoint("event").await.expect("a savepoint");
-        let error = host.process.store.publish_in(&savepoint, &acme(), &event).await.expect_err("refused");
+        let error = host
+            .process
+            .store
+            .publish_in(&savepoint, &host.process.tenant(), &event)
+            .await
+            .expect_err("refused");
         let text = error.to_string();
         let PublishError::Refused { field, rule, .. } = error else { panic!("{error:?}") };
         assert!(field == named && rule.contains(asked), "{field}: {rule}");
         assert_eq!(text, format!("the event is refused: {field} {rule}"));
         savepoint.rollback().await.expect("as before");
     }
-    host.process.store.publish_in(&transaction, &acme(), &event("sound")).await.expect("published");
+    host.process
+        .store
+        .publish_in(&transaction, &host.process.tenant(), &event("sound"))
+        .await
+        .expect("published");
     transaction.commit().await.expect("committed");
     host.process.hooks.wake();
     assert_eq!(host.arrives().await, "sound");
@@ -210,7 +223,8 @@ async fn everything_of_an_event_survives_the_way_through_the_function() {
     let payload = RawValue::from_string(odd.to_owned()).expect("JSON");
     let whole = Event::new(EventId::new(u32::MAX), &payload).expect("JSON").at(Timestamp::from_millis(-1));
     let whole = whole.department(DeptId::new(i64::MIN)).source(SourceId::new("'crm\"").expect("valid"));
-    let id = host.process.store.publish_in(&client, &acme(), &whole.actor("m\u{e4}x'\\")).await;
+    let id =
+        host.process.store.publish_in(&client, &host.process.tenant(), &whole.actor("m\u{e4}x'\\")).await;
     let id = id.expect("published");
     let kept = host.process.store.event(&acme(), &id).await.expect("a log").expect("it is there").event;
     assert_eq!((kept.payload.get(), kept.event_id.get()), (odd, u32::MAX));
@@ -224,7 +238,12 @@ async fn the_function_has_a_limit_of_its_own_that_a_host_may_set() {
     let host = Host::new().await;
     let client = host.schema.client().await;
     client.batch_execute("UPDATE settings SET payload_bytes = 10").await.expect("a limit");
-    let error = host.process.store.publish_in(&client, &acme(), &event("large")).await.expect_err("refused");
+    let error = host
+        .process
+        .store
+        .publish_in(&client, &host.process.tenant(), &event("large"))
+        .await
+        .expect_err("refused");
     assert_eq!(error.to_string(), "the event is refused: payload is larger than 10 bytes");
 }
 
@@ -237,8 +256,8 @@ async fn hosts_with_open_transactions_hold_up_nobody() {
     let one = first.transaction().await.expect("a transaction");
     let two = second.transaction().await.expect("a transaction");
     let others = async {
-        store.publish_in(&one, &acme(), &event("one")).await.expect("published");
-        store.publish_in(&two, &acme(), &event("two")).await.expect("published");
+        store.publish_in(&one, &host.process.tenant(), &event("one")).await.expect("published");
+        store.publish_in(&two, &host.process.tenant(), &event("two")).await.expect("published");
         let draft = WebhookDraft::new("More", "https://hooks.example.com/2").subscribe(assist::DEVICE_ADD);
         host.process.tenant().create(&draft).await.expect("created");
         host.process.tenant().publish(event("beside")).await.expect("published");
@@ -306,14 +325,19 @@ async fn what_the_user_of_the_transaction_lacks_is_told_and_is_enough() {
     let client = host.schema.client().await;
     let (schema, role) = (&host.schema.0, fresh_name());
     client.batch_execute(&format!("CREATE ROLE {role}; SET ROLE {role}")).await.expect("a role");
-    let error = host.process.store.publish_in(&client, &acme(), &event("barred")).await.expect_err("barred");
+    let error = host
+        .process
+        .store
+        .publish_in(&client, &host.process.tenant(), &event("barred"))
+        .await
+        .expect_err("barred");
     assert!(matches!(error, PublishError::NoPrivileges { .. }), "{error:?}");
     let grant = format!(
         "RESET ROLE; GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON settings TO {role};
         GRANT INSERT, SELECT ON event TO {role}; SET ROLE {role}"
     );
     client.batch_execute(&grant).await.expect("granted");
-    let published = host.process.store.publish_in(&client, &acme(), &event("granted")).await;
+    let published = host.process.store.publish_in(&client, &host.process.tenant(), &event("granted")).await;
     let drop_role = format!("RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}");
     client.batch_execute(&drop_role).await.expect("dropped");
     assert_eq!(published.expect("published").as_str(), "granted");
@@ -324,11 +348,21 @@ async fn a_database_without_the_function_is_told_apart() {
     let host = Host::new().await;
     let client = host.schema.client().await;
     client.batch_execute("ALTER FUNCTION publish(text) RENAME TO gone").await.expect("renamed");
-    let error = host.process.store.publish_in(&client, &acme(), &event("lost")).await.expect_err("gone");
+    let error = host
+        .process
+        .store
+        .publish_in(&client, &host.process.tenant(), &event("lost"))
+        .await
+        .expect_err("gone");
     assert!(matches!(error, PublishError::NotMigrated { .. }), "{error:?}");
     client.batch_execute("BEGIN").await.expect("a transaction");
     client.batch_execute("SELECT 1 / 0").await.expect_err("it fails");
-    let error = host.process.store.publish_in(&client, &acme(), &event("late")).await.expect_err("failed");
+    let error = host
+        .process
+        .store
+        .publish_in(&client, &host.process.tenant(), &event("late"))
+        .await
+        .expect_err("failed");
     assert!(matches!(error, PublishError::Failed(_)), "{error:?}");
     client.batch_execute("ROLLBACK").await.expect("ended");
 }

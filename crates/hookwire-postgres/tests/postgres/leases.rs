@@ -26,8 +26,15 @@ async fn a_lease_that_is_shortened_ends_then() {
     world.store.publish(&[publication(&world, "m1", &world.hooks)], None).await.expect("published");
     let (id, fence) = claim(&world.store, 1).await.first().map(|it| (it.id, it.fence)).expect("one");
     let next = Next::Extend(MOMENT);
-    let item =
-        Settlement { id, fence, attempt: None, next, report: Report::Nothing, pause: None, disable: None };
+    let item = Settlement {
+        id,
+        fence,
+        attempt: None,
+        next,
+        report: Report::NoAttempt,
+        backoff: None,
+        disable: None,
+    };
     assert_eq!(world.store.settle(&[item]).await.expect("settled"), [Settled::Applied]);
     fixture.advance(MOMENT).await;
     assert_eq!(claim(&world.store, 2).await.len(), 1, "it is due again");

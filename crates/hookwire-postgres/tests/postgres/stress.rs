@@ -99,7 +99,7 @@ impl Player {
     }
 
     async fn settle(&self, claims: Vec<Claim>, dice: &mut Dice) {
-        let reports = [Report::Success, Report::Failure, Report::Timeout, Report::Nothing];
+        let reports = [Report::Success, Report::Failure, Report::Timeout, Report::NoAttempt];
         let settlement = |claim: &Claim| Settlement {
             id: claim.id,
             fence: claim.fence,
@@ -107,7 +107,7 @@ impl Player {
             next: [Next::Again(Duration::ZERO), Next::Release, Next::End(End::Delivered)]
                 [dice.below(6).min(2)],
             report: reports[dice.below(4)],
-            pause: None,
+            backoff: None,
             disable: None,
         };
         let items: Vec<_> = claims.iter().map(settlement).collect();
@@ -177,7 +177,7 @@ impl Player {
                 attempt: None,
                 next: Next::End(End::Delivered),
                 report: [Report::Success, Report::Failure][dice.below(2)],
-                pause: None,
+                backoff: None,
                 disable: None,
             });
             self.world.store.settle(&items.collect::<Vec<_>>()).await.expect("settled");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookwire::TenantId;
-use hookwire::model::PublishedEvent;
+use hookwire::model::StampedEvent;
 use hookwire::store::Store;
 use hookwire::testing::conformance::StoreFixture;
 use hookwire_postgres::{PostgresOptions, PostgresStore};
@@ -105,14 +105,14 @@ impl StoreFixture for Fixture {
         self.client.execute("UPDATE test_clock SET now = now + $1", &[&by]).await.expect("a clock");
     }
 
-    async fn write_unrouted(&self, tenant: &TenantId, event: PublishedEvent) {
+    async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
         let document = document(tenant, &event);
         self.client.execute("SELECT publish($1)", &[&document]).await.expect("published");
     }
 }
 
 /// The parameter of `publish`.
-pub(crate) fn document(tenant: &TenantId, event: &PublishedEvent) -> String {
+pub(crate) fn document(tenant: &TenantId, event: &StampedEvent) -> String {
     let mut document = serde_json::to_string(event).expect("JSON");
     let tenant = serde_json::to_string(tenant).expect("JSON");
     document.insert_str(1, &format!("\"tenant\":{tenant},"));

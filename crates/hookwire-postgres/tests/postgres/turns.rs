@@ -43,8 +43,8 @@ async fn publish(world: &World, count: usize, expires: Duration) {
 
 async fn end(store: &Arc<dyn Store>, claim: &Claim) {
     let (id, fence, next) = (claim.id, claim.fence, Next::End(End::Delivered));
-    let report = Report::Nothing;
-    let item = Settlement { id, fence, attempt: None, next, report, pause: None, disable: None };
+    let report = Report::NoAttempt;
+    let item = Settlement { id, fence, attempt: None, next, report, backoff: None, disable: None };
     store.settle(&[item]).await.expect("settled");
 }
 
@@ -77,7 +77,7 @@ async fn one_with_room_is_served_at_once_beside_many_without() {
     assert!(claimed.next_in.is_none_or(|after| !after.is_zero()), "nothing else is to be had");
     end(&world.store, &held[MANY / 2]).await;
     let again = claim_all(&world.store, 1).await;
-    let hook_of = |claim: &Claim| claim.hook.webhook.hook_id();
+    let hook_of = |claim: &Claim| claim.hook.hook_id();
     let hooks: Vec<_> = again.iter().map(hook_of).collect();
     assert_eq!(hooks, [hook_of(&held[MANY / 2])], "what has room again");
     assert_eq!(claim_all(&world.store, 2).await.len(), MANY - 1, "others have room of their own");
@@ -126,7 +126,7 @@ async fn lanes_take_turns_though_a_claim_takes_but_one_and_some_transaction_stay
     let mut served = BTreeSet::new();
     for _ in 0..2 * world.hooks.len() {
         let claimed = claim_of(&world.store, 1, 1, 100).await.deliveries;
-        served.extend(claimed.iter().map(|it| it.hook.webhook.hook_id()));
+        served.extend(claimed.iter().map(|it| it.hook.hook_id()));
     }
     assert_eq!(served.len(), world.hooks.len(), "of a backlog each");
     open.rollback().await.expect("rolled back");

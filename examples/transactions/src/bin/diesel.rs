@@ -30,7 +30,7 @@ async fn goes_online(
     end: Result<(), Failed>,
 ) -> Result<(), Error> {
     let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({ "deviceName": name }))?;
-    let parameter = event.to_publication(&service.acme);
+    let parameter = service.acme.to_sql_document(&event);
 
     let write = async |app: &mut AsyncPgConnection| {
         sql_query("INSERT INTO device (name) VALUES ($1)").bind::<Text, _>(name).execute(app).await?;

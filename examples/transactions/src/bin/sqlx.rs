@@ -25,7 +25,7 @@ async fn goes_online<'a>(
     name: &str,
 ) -> Result<Transaction<'a, Postgres>, Error> {
     let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({ "deviceName": name }))?;
-    let parameter = event.to_publication(&service.acme);
+    let parameter = service.acme.to_sql_document(&event);
 
     let mut transaction = app.begin().await?;
     sqlx::query("INSERT INTO device (name) VALUES ($1)").bind(name).execute(&mut *transaction).await?;

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 /// What a host's own code comes to, or `None` when it panics: then it is not polled again.
-pub(super) async fn caught<F: Future>(future: F) -> Option<F::Output> {
+pub(super) async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
         Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
