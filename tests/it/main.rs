@@ -5,6 +5,8 @@ mod conformance;
 mod conformance_catches;
 mod dispatcher;
 mod failing_seams;
+mod faults;
+mod fixtures;
 mod fuzzed;
 mod golden;
 mod guard;
