@@ -15,6 +15,7 @@ mod layers;
 mod load;
 mod outbox;
 mod proxy;
+mod readme;
 mod sealing;
 mod secrets;
 mod security_page;
