@@ -64,7 +64,7 @@ impl Service {
         let acme = hooks.tenant(TenantId::new("acme")?); // one of your customers
         let draft = WebhookDraft::new("Bookkeeping", "https://hooks.example.com/");
         let draft = draft.subscribe(InvoicePaid::EVENT);
-        acme.create(&draft).await?;
+        acme.create(&draft).await?; // webhook and secret, or every violation at once
         Ok(Self { url, store, hooks, acme, dispatcher, arrived })
     }
 
