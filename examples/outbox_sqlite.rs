@@ -12,13 +12,45 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookwire::model::EventType;
 use hookwire::store::SqliteStore;
 use hookwire::store::sqlite::OUTBOX_SCHEMA;
 use hookwire::transport::HttpTransport;
-use hookwire::{TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::{Catalog, EventId, Payload, TenantId, WebhookDraft, Webhooks};
 use http::StatusCode;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, params};
+use serde::Serialize;
 use tokio::sync::mpsc;
+
+/// The payload of `invoice.paid`.
+#[derive(Serialize)]
+struct InvoicePaid {
+    invoice: i64,
+    cents: i64,
+}
+
+impl Payload for InvoicePaid {
+    const EVENT: EventId = EventId::new(1);
+}
+
+/// The events that this service offers.
+fn catalog() -> Result<Catalog, support::Error> {
+    let sample = InvoicePaid { invoice: 4711, cents: 1_999 };
+    Ok(Catalog::builder().event(EventType::of("invoice.paid", "Invoice paid", &sample)).build()?)
+}
+
+/// Marks the invoice as paid, and publishes that, in one transaction of the host's own driver.
+fn pay(app: &mut Connection, invoice: i64) -> Result<Transaction<'_>, support::Error> {
+    let event = InvoicePaid { invoice, cents: 1_999 };
+
+    let transaction = app.transaction()?;
+    transaction.execute("UPDATE invoice SET paid = 1 WHERE id = ?", [invoice])?;
+    transaction.execute(
+        "INSERT INTO hookwire_outbox (tenant, event_id, payload) VALUES (?, ?, ?)",
+        params!["acme", InvoicePaid::EVENT.get(), serde_json::to_string(&event)?],
+    )?;
+    Ok(transaction)
+}
 
 #[tokio::main]
 async fn main() -> Result<(), support::Error> {
@@ -41,19 +73,20 @@ async fn run(directory: &Path) -> Result<(), support::Error> {
 
     // Your service: hookwire in a file of its own, your data in another. They are never attached.
     let store = Arc::new(SqliteStore::open(directory.join("hooks.db")).await?);
-    let hooks = Webhooks::builder(assist::catalog())
+    let hooks = Webhooks::builder(catalog()?)
         .store(Arc::clone(&store))
         .transport(HttpTransport::builder().allow_loopback().build()?)
         .allow_loopback_http()
         .build()?;
     let dispatcher = hooks.start()?;
     let acme = hooks.tenant(TenantId::new("acme")?);
-    acme.create(&WebhookDraft::new("Device log", &url).subscribe(assist::DEVICE_ONLINE)).await?;
+    acme.create(&WebhookDraft::new("Bookkeeping", &url).subscribe(InvoicePaid::EVENT)).await?;
 
     let app_db = directory.join("app.db");
     let mut app = Connection::open(&app_db)?;
-    app.execute_batch("CREATE TABLE device (name TEXT NOT NULL)")?;
-    app.execute_batch(OUTBOX_SCHEMA)?;
+    app.execute_batch("CREATE TABLE invoice (id INTEGER PRIMARY KEY, paid INTEGER NOT NULL)")?;
+    app.execute_batch("INSERT INTO invoice VALUES (4711, 0), (4712, 0)")?;
+    app.execute_batch(OUTBOX_SCHEMA)?; // once, as one of your migrations
 
     // After a crash, or when nobody drained after a commit: look every second.
     let (drained, path) = (Arc::clone(&store), app_db.clone());
@@ -67,28 +100,17 @@ async fn run(directory: &Path) -> Result<(), support::Error> {
     });
 
     println!("1. The row and its event are committed together.");
-    go_online(&mut app, "LAB-4")?.commit()?;
-    store.drain_outbox(&app_db).await?; // for immediacy; the loop would come to it
+    let transaction = pay(&mut app, 4711)?;
+    transaction.commit()?;
+    store.drain_outbox(&app_db).await?; // delivers at once; the loop would come to it
     println!("    received: {}", requests.recv().await.unwrap_or_default());
 
     println!("2. What is rolled back never happened.");
-    go_online(&mut app, "LAB-5")?.rollback()?;
-    go_online(&mut app, "LAB-6")?.commit()?;
+    pay(&mut app, 4711)?.rollback()?;
+    pay(&mut app, 4712)?.commit()?;
     store.drain_outbox(&app_db).await?;
     println!("    received: {}", requests.recv().await.unwrap_or_default());
 
     dispatcher.shutdown_within(Duration::from_secs(20)).await;
     Ok(())
-}
-
-/// Writes the device and what shall be told of it, in one transaction of the host's own driver.
-fn go_online<'a>(app: &'a mut Connection, name: &str) -> rusqlite::Result<rusqlite::Transaction<'a>> {
-    let transaction = app.transaction()?;
-    transaction.execute("INSERT INTO device (name) VALUES (?)", [name])?;
-    let payload = serde_json::json!({ "deviceName": name }).to_string();
-    transaction.execute(
-        "INSERT INTO hookwire_outbox (tenant, event_id, payload) VALUES (?, ?, ?)",
-        params!["acme", assist::DEVICE_ONLINE.get(), payload],
-    )?;
-    Ok(transaction)
 }

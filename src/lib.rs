@@ -1,33 +1,53 @@
-//! Outbound webhooks that a service embeds: registered, matched, signed, delivered, retried, explained.
+//! Outbound webhooks for a service: registered, matched, signed, delivered, retried and explained.
 //!
-//! Your users register webhooks: a callback URL, the events that they want. Your service publishes what
-//! happens. hookwire delivers it to every webhook that wants it, signed by
-//! [Standard Webhooks](https://www.standardwebhooks.com), retries for days, and can tell of each event
-//! whether it was sent, and if not why. It is a library: there is no server to run, and no queue.
+//! It is a library. There is no server to run, and no queue to operate: the state is in a SQLite file, or in a
+//! PostgreSQL database that the host has.
 //!
-//! It implements Zoho Assist's webhook system whole, under its own names ([`assist`]), and serves a host's
-//! own events just as well ([`model::Catalog`]).
+//! Users of the host register webhooks: a callback URL, and the events that they want. The host publishes events.
+//! hookwire signs each by [Standard Webhooks](https://www.standardwebhooks.com), delivers it to every webhook that
+//! wants it, retries for days, and can say of each event whether it was sent and, if not, why.
+//!
+//! | question | answer |
+//! |---|---|
+//! | Does it commit with my data? | Yes: [the event is written in your own transaction](guide::durability#the-event-and-your-own-data), by any driver. |
+//! | How do I test it? | [With a recording transport and a clock that you move](guide::operations#testing). |
+//! | How do I see what is stuck? | [By `stats`, `explain`, SQL and log lines](guide::operations). |
+//! | What does it pull in? | [No more than its features ask for](#features). |
+//! | How do I stop it? | [By `shutdown_within`; what is left waits in the store](guide::operations#stopping). |
 //!
 //! # A first delivery
+//!
+//! An event of the host is a Rust type with a [`Payload`] implementation, and an entry in the [`Catalog`]:
 //!
 //! ```
 //! # #[cfg(all(feature = "dispatcher", feature = "http-transport"))]
 //! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use hookwire::model::EventType;
 //! use hookwire::store::MemoryStore;
-//! use hookwire::{assist, DeptId, Event, TenantId, WebhookDraft, Webhooks};
+//! use hookwire::{Catalog, Event, EventId, Payload, TenantId, WebhookDraft, Webhooks};
 //!
-//! let hooks = Webhooks::builder(assist::catalog()).store(MemoryStore::new()).build()?;
+//! #[derive(serde::Serialize)]
+//! struct InvoicePaid {
+//!     invoice: i64,
+//!     cents: i64,
+//! }
+//!
+//! impl Payload for InvoicePaid {
+//!     const EVENT: EventId = EventId::new(1);
+//! }
+//!
+//! let sample = InvoicePaid { invoice: 4711, cents: 1_999 };
+//! let catalog = Catalog::builder().event(EventType::of("invoice.paid", "Invoice paid", &sample)).build()?;
+//! let hooks = Webhooks::builder(catalog).store(MemoryStore::new()).build()?;
 //! let dispatcher = hooks.start()?; // delivers in the background
 //!
-//! let acme = hooks.tenant(TenantId::new("acme")?);
-//! let draft = WebhookDraft::new("Device log", "https://hooks.invalid/assist")
-//!     .ignore_source("crm-sync")
-//!     .subscribe_in(assist::DEVICE_ONLINE, [DeptId::new(7)]);
+//! let acme = hooks.tenant(TenantId::new("acme")?); // one of the host's customers
+//! let draft = WebhookDraft::new("Bookkeeping", "https://hooks.invalid/").subscribe(InvoicePaid::EVENT);
 //! let created = acme.create(&draft).await?; // or every violation at once
 //! let _for_the_receiver = created.secret().expose();
 //!
-//! let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({"deviceName": "LAB-4"}))?;
-//! let sent = acme.publish(event.department(DeptId::new(7))).await?; // stored when this returns
+//! let event = Event::of(&InvoicePaid { invoice: 4712, cents: 2_500 })?;
+//! let sent = acme.publish(event).await?; // stored when this returns
 //!
 //! println!("{}", acme.explain(sent.message_id()).await?); // delivered, pending, or why not
 //! dispatcher.shutdown_within(std::time::Duration::from_secs(20)).await;
@@ -36,25 +56,38 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `cargo run --example quickstart` in the repository tells the whole story with a real HTTPS receiver.
+//! `MemoryStore` ends with the process. `store::SqliteStore` keeps everything in one file, for one process;
+//! `PostgresStore`, of the crate `hookwire-postgres`, in a schema that many processes share. With both, the host
+//! can write the event in the transaction that writes its own data. For PostgreSQL, by any driver:
+//! [`Tenant::to_sql_document`] makes the parameter of `PostgresStore::publish_statement`. For SQLite, the
+//! [outbox](guide::durability#the-event-and-your-own-data) is a table in the host's own file.
 //!
-//! What goes on is told by `tracing`, under the target `hookwire`.
+//! `cargo run --example quickstart` in the repository delivers to a real HTTPS receiver.
 //!
-//! # Finding your way
+//! # Zoho Assist
 //!
-//! | to | see |
-//! |---|---|
-//! | register what a user posted as JSON, and answer with all that is wrong | [`WebhookDraft`], [`Error::violations`] |
-//! | publish events of your own | [`model::Catalog`], [`Payload`] |
-//! | show what became of an event, send it again | [`explain`](service::Tenant::explain), [`deliveries`](service::Tenant::deliveries), [`redeliver`](service::Tenant::redeliver) |
-//! | have an event commit with your own data | [durability](guide::durability#the-event-and-your-own-data) |
-//! | limit tenants by their plans | [`limits_for`](service::WebhooksBuilder::limits_for) |
-//! | change retries, quotas, deadlines, the size of payloads | [`policy`] |
-//! | open or close networks, use an egress proxy | `transport::HttpTransport` |
-//! | let a webhook send headers of its own, in another envelope or signature | [`model::DeliveryOptions`] |
-//! | change a webhook's secret without a gap | [`rotate_secret`](service::Tenant::rotate_secret) |
-//! | receive, verify and know replays | [`signature`](signature#receiving) |
-//! | test your own code, with time that is passed over | [`testing`](testing#testing-a-host) |
+//! Zoho Assist's webhook system is built in, under its own names: see [`assist`].
+//!
+//! ```
+//! # #[cfg(all(feature = "dispatcher", feature = "http-transport"))]
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use hookwire::store::MemoryStore;
+//! use hookwire::{DeptId, Event, TenantId, WebhookDraft, Webhooks, assist};
+//!
+//! let hooks = Webhooks::builder(assist::catalog()).limits(assist::limits()).store(MemoryStore::new()).build()?;
+//! let acme = hooks.tenant(TenantId::new("acme")?);
+//! let draft = WebhookDraft::new("Device log", "https://hooks.invalid/assist")
+//!     .ignore_source("crm-sync")
+//!     .subscribe_in(assist::DEVICE_ONLINE, [DeptId::new(7)]);
+//! let created = acme.create(&draft).await?; // or every violation at once
+//!
+//! let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({"deviceName": "LAB-4"}))?;
+//! acme.publish(event.department(DeptId::new(7))).await?;
+//! # let _ = created;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # How it fits together
 //!
@@ -64,38 +97,53 @@
 //!                            receiver <-- Transport <-- signature, envelope --
 //! ```
 //!
-//! - [`Webhooks`] and [`service::Tenant`] are what a host calls.
-//! - Every decision is a pure function that can be read and tested by itself: [`registry`] (may this be
-//!   registered?), [`routing`] (who gets this event?), [`delivery`] and [`retry`] (what follows from this
-//!   attempt?), [`signature`], [`envelope`].
-//! - Two seams carry them out: [`store::Store`], where state lives, and [`transport::Transport`], how a
-//!   request leaves. [`signer::Signer`] is a third, for hosts whose keys live in a key service. [`clock::Clock`] is the only thing that reads the time.
-//! - The [`dispatcher`] claims what is due, sends it and records what came of it.
+//! - [`Webhooks`] and [`Tenant`] are the API of the host.
+//! - Every decision is a pure function: [`registry`] (may this be registered?), [`routing`] (which webhooks get this
+//!   event?), [`delivery`] and [`retry`] (what follows from this attempt?), [`signature`], [`envelope`].
+//! - Two traits do the I/O: [`store::Store`] keeps the state, [`transport::Transport`] makes the request. A host whose
+//!   keys are in a key service implements a third, [`signer::Signer`]. Every date comes from a [`clock::Clock`].
+//! - The `dispatcher` claims due deliveries, sends them and records their outcome.
+//!
+//! # Tasks
+//!
+//! | to | see |
+//! |---|---|
+//! | register what a user posted as JSON, and answer with every violation | [`WebhookDraft`], [`Error::violations`] |
+//! | offer events | [`Catalog`], [`Payload`] |
+//! | show the fate of an event, send it again | [`Tenant::explain`], [`Tenant::deliveries`], [`Tenant::redeliver`] |
+//! | commit an event with your own data | [durability](guide::durability#the-event-and-your-own-data) |
+//! | limit tenants by their plans | [`limits_for`](service::WebhooksBuilder::limits_for) |
+//! | change retries, quotas, deadlines, the size of payloads | [`policy`] |
+//! | open or close networks, use an egress proxy | `transport::HttpTransport` |
+//! | set a webhook's headers, envelope or signature | [`model::DeliveryOptions`] |
+//! | change a webhook's secret without a gap | [`Tenant::rotate_secret`] |
+//! | receive, verify, recognise replays | [`signature`](signature#receiving) |
+//! | test your own code, without waiting | [`guide::operations`](guide::operations#testing) |
+//! | run it: alarms, logs, backups | [`guide`] |
+//! | know what stays the same in the next version | [`guide::stability`] |
 //!
 //! # What is promised
 //!
-//! - **At least once.** When `publish` has returned, the event is as durable as the store makes it, and
-//!   each matching webhook gets it, or its delivery ends in the log with the reason. What is delivered
-//!   twice, after a crash or a lost answer, carries the same `webhook-id`.
-//! - **Isolation.** A receiver that hangs takes from the others only what its own cap allows, and, once it
-//!   is known to hang, only its share of a tenth: see [`store::Quota`].
+//! - **At least once.** When `publish` has returned, the event is as durable as the store makes it. Each matching
+//!   webhook gets it, or its delivery ends in the log with the reason. An event that is delivered twice, after a crash
+//!   or a lost answer, carries the same `webhook-id`.
+//! - **Isolation.** A receiver that hangs takes from the others only what its own cap allows. Once it is known to
+//!   hang, all such receivers together have a tenth of the places: see [`store::Quota`].
 //! - **No way in.** No registered URL makes the process talk to an address that the transport's policy
 //!   forbids: see [Security](#security).
 //! - **Explainable.** For every event and webhook there is an answer to "was it sent, and if not why".
 //!
 //! Order is not promised: receivers should go by the event's time.
 //!
-//! The guide has a page on [durability](guide::durability) and one on [security](guide::security).
-//!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `dispatcher` | yes | [`dispatcher`]: delivery in the background, on tokio |
+//! | `dispatcher` | yes | `dispatcher`: delivery in the background, on tokio |
 //! | `http-transport` | yes | `transport::HttpTransport`: hyper, rustls and the address guard |
 //! | `seal` | | [`sealing`]'s keys: webhooks' secrets are encrypted before a store sees them |
 //! | `sqlite` | yes | `store::SqliteStore`: one file, safe against crashes and power cuts |
-//! | `testing` | | [`testing`]: doubles for your tests, the conformance suites of the seams |
+//! | `testing` | | `testing`: doubles for your tests, the conformance suites of the traits |
 //!
 //! Features only add names. Without any, the typed core, the pure modules, the traits, the memory store and
 //! the service remain, and no runtime.
@@ -112,19 +160,18 @@
 //!
 //! # Security
 //!
-//! A webhook URL is an order from a stranger to make a request from inside your network. `HttpTransport`
-//! judges every address, literal or resolved, and dials only what it has judged; it follows no redirect,
-//! reads no proxy from the environment, and caps the time and size of every answer. Redirects are not
-//! followed because a checked address could lead to one that is not. Networks of your own are opened and
-//! closed by its builder, which also takes your egress proxy; `reconfigure` changes them while it runs.
+//! A webhook URL makes the process send a request, from inside the host's network, to where a stranger says.
+//! `HttpTransport` judges every address, literal or resolved, and dials only an address that it has judged. It follows
+//! no redirect, because a checked address could lead to an unchecked one. It reads no proxy from the environment, and
+//! caps the time and size of every answer. Its builder opens and closes networks, and takes an egress proxy;
+//! `reconfigure` changes them while it runs.
 //!
-//! Secrets print as `[redacted]` and leave through methods named `expose` alone. A store gets them sealed if the
-//! host gives keys for it ([`sealing`]), and in clear if not: then protect its backups as you protect passwords.
+//! Secrets print as `[redacted]`, and leave through methods named `expose` alone. With [`sealing`] keys the store gets
+//! them encrypted. Without, it gets them in clear: then protect its backups as you protect passwords.
 //!
-//! Details of failures may name addresses inside your network, and what receivers answer is not always
-//! theirs who registered them: a [`Tenant`](service::Tenant) handle shows the
-//! [class of a failure](model::FailureKind) and the status of an answer;
-//! [`for_operator`](service::Tenant::for_operator) shows all.
+//! The detail of a failure may name addresses inside the host's network, and a receiver's answer may be meant for
+//! somebody else than the owner of the webhook. So a [`Tenant`] handle shows the
+//! [class of a failure](model::FailureKind) and the status of an answer; [`Tenant::for_operator`] shows all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error_chain;

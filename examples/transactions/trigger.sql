@@ -1,26 +1,27 @@
--- Every device that goes online publishes an event, whoever writes it and by whatever driver.
+-- Every invoice that is paid publishes an event, whoever writes it and by whatever driver.
 \set ON_ERROR_STOP on
 
-CREATE TABLE device (name text PRIMARY KEY, online boolean NOT NULL DEFAULT false);
+CREATE TABLE invoice (id bigint PRIMARY KEY, cents bigint NOT NULL, paid boolean NOT NULL DEFAULT false);
 
-CREATE FUNCTION tell_of_device() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION publish_invoice_paid() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM hookwire.publish(json_build_object(
-        'tenant', 'acme', 'event_id', 13, 'payload', json_build_object('deviceName', NEW.name))::text);
+        'tenant', 'acme', 'event_id', 1,
+        'payload', json_build_object('invoice', NEW.id, 'cents', NEW.cents))::text);
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER goes_online AFTER UPDATE OF online ON device
-    FOR EACH ROW WHEN (NEW.online AND NOT OLD.online) EXECUTE FUNCTION tell_of_device();
+CREATE TRIGGER invoice_paid AFTER UPDATE OF paid ON invoice
+    FOR EACH ROW WHEN (NEW.paid AND NOT OLD.paid) EXECUTE FUNCTION publish_invoice_paid();
 
-INSERT INTO device (name) VALUES ('LAB-4'), ('LAB-5');
+INSERT INTO invoice (id, cents) VALUES (4711, 1999), (4712, 1999);
 
 -- Rolled back: it never happened.
 BEGIN;
-UPDATE device SET online = true WHERE name = 'LAB-4';
+UPDATE invoice SET paid = true WHERE id = 4711;
 ROLLBACK;
 
 -- Committed: it is delivered.
 BEGIN;
-UPDATE device SET online = true WHERE name = 'LAB-5';
+UPDATE invoice SET paid = true WHERE id = 4712;
 COMMIT;

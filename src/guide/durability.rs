@@ -1,20 +1,20 @@
-//! What is promised to arrive, by what, and what is not; and how to look after the store.
+//! Durability: which events survive what, how an event commits with the host's data, backups, sizes.
 //!
 //! # The promise
 //!
-//! When `publish` has returned, the event and a delivery for each webhook that wants it are written, whole, as
-//! durably as the store writes anything. From then on each delivery ends: delivered, or given up after the
-//! whole schedule, expired, or cancelled with its webhook. Which of these, and why, is in the log.
+//! When `publish` has returned, the event and a delivery for each webhook that wants it are written, as durably as the
+//! store writes anything. Each delivery then ends in one of four ways: it is delivered, it is given up after the
+//! whole schedule, it expires, or it is cancelled with its webhook. The log says which, and why.
 //!
 //! - **At least once.** A delivery is sent again when its outcome was not recorded: the process died between
-//!   the request and the record, or the store's answer was lost. What is sent again carries the same
+//!   the request and the record, or the store's answer was lost. The second request carries the same
 //!   `webhook-id`.
-//! - **No order.** Retries pass each other. Receivers should go by the event's time.
+//! - **No order.** Retries overtake each other. Receivers should go by the event's time.
 //! - **Not before it returns.** A `publish` whose future was dropped, or that failed with
-//!   [`Store`](crate::ErrorKind::Store), has written the event or not: publish again with the same
-//!   [message id](crate::Event::message_id), which is published once.
+//!   [`Store`](crate::ErrorKind::Store), may have written the event or not. Publish again with the same
+//!   [message id](crate::Event::message_id): a message id is published once.
 //!
-//! # By what
+//! # By store
 //!
 //! | store | survives | does not survive |
 //! |---|---|---|
@@ -23,63 +23,51 @@
 //! | `SqliteStore`, `Durability::ProcessCrash` | `kill -9` | after a power cut the last moments may be missing |
 //! | `PostgresStore`, of the crate `hookwire-postgres` | `kill -9` of any process; whatever the server survives with `fsync` on: its crash, a power cut | the loss of the server's disk; a failover to a standby that is behind |
 //!
-//! A claim is held for a [lease](crate::policy::Policy::with_lease), 35 s unless set. After a crash the
-//! deliveries that were in flight are due again when a `SqliteStore` is opened; in a store that several
-//! processes share, when their leases have ended.
+//! After a failover to a standby that is not synchronous, acknowledged events may be missing, and an outdated claim may
+//! pass for the current one. Use synchronous standbys.
+//!
+//! A dispatcher claims a delivery for a [lease](crate::policy::Policy::with_lease), 35 s unless set. After a crash, the
+//! deliveries that were in flight are due again: in a `SqliteStore` when it is opened, in a store that several
+//! processes share when their leases have ended.
 //!
 //! # The event and your own data
 //!
-//! Publishing after your own commit leaves a gap: the process may die in between. Close it by writing the
-//! event in your own transaction, with your own driver, so that both are there or neither. Rolled back, it
-//! never happened; committed, it is delivered.
+//! If you publish after your own commit, the process may die in between, and the event is lost. Write the event in
+//! your own transaction instead, with your own driver. If the transaction commits, the event is delivered; if it rolls
+//! back, the event never existed.
 //!
+//! - **Your data is in PostgreSQL**: `hookwire-postgres` installs the function `hookwire.publish(text)`.
+//!   [`Tenant::to_sql_document`](crate::Tenant::to_sql_document) makes its parameter, and
+//!   `PostgresStore::publish_statement` is the statement. After the commit, call [`wake`](crate::Webhooks::wake).
 //! - **Your data is in SQLite**: `store::sqlite` has an outbox, a table in your own file. Insert a row, commit,
-//!   and have `SqliteStore::drain_outbox` fetch it.
-//! - **Your data is in PostgreSQL**: `hookwire-postgres` installs the function `hookwire.publish(text)`. Its
-//!   parameter is made by [`Tenant::to_sql_document`](crate::Tenant::to_sql_document); then commit, and call
-//!   [`wake`](crate::Webhooks::wake).
+//!   and call `SqliteStore::drain_outbox`, which fetches it.
 //!
-//! In both, the message id makes it once: run a transaction whose commit had no answer again with the same
-//! id. Events written so are routed after the commit, by the webhooks that there are then. What the catalog
-//! does not have is not refused, but ends in the log with the reason.
+//! In both cases the message id makes the event unique. If a commit had no answer, run the transaction again with the
+//! same id: the event is published once. An event written this way is routed after the commit, to the webhooks that
+//! exist then. An event that the catalog does not have is not refused; it ends in the log with that reason.
 //!
 //! # Backup
 //!
-//! A backup of the store holds the webhooks, their secrets, and what waited then. Restoring it repeats what
-//! was delivered since, with the same message ids, and forgets what was published since. Have no
-//! dispatcher run on a copy that is only to be looked at: it would deliver.
+//! A backup of the store holds the webhooks, their secrets, and the deliveries that were pending. A restored
+//! backup delivers again what was delivered since, with the same message ids, and lacks what was published since. Run
+//! no dispatcher on a copy that is only to be read: it would deliver.
 //!
 //! - **`SqliteStore`**: `sqlite3 hooks.db ".backup copy.db"`, while it runs. A plain copy of the file lacks
 //!   what is in `hooks.db-wal`.
 //! - **`PostgresStore`**: with the database, by whatever backs that up; `pg_dump --schema=hookwire` for it alone.
-//!   Data and events that were committed together come back together only from one and the same snapshot.
-//!
-//! # Looking at the queue
-//!
-//! [`Tenant::explain`](crate::service::Tenant::explain) and
-//! [`deliveries`](crate::service::Tenant::deliveries) tell what became of an event. `SqliteStore` shows how to read its
-//! file with the `sqlite3` tool. In PostgreSQL the tables are an interface to read, described by comments (`\d+ hookwire.delivery`):
-//!
-//! ```sql
-//! -- What waits, by webhook.
-//! SELECT tenant, hook, count(*) AS waiting, to_timestamp(min(due) / 1000.0) AS first
-//! FROM hookwire.delivery JOIN hookwire.lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch
-//! WHERE state = 0 GROUP BY tenant, hook;
-//! -- What was committed, and waits for routing.
-//! SELECT tenant, count(*) FROM hookwire.event WHERE routed_at IS NULL GROUP BY tenant;
-//! ```
+//!   Restore your own data and the events from the same snapshot, or they no longer match.
 //!
 //! # Sizing
 //!
-//! - **Bytes.** In SQLite an event takes its payload and about 200 bytes, each of its deliveries about 100 bytes with
-//!   one attempt, and each attempt what the receiver answered, up to
+//! - **Bytes.** In SQLite an event takes its payload and about 200 bytes. Each of its deliveries takes about 100 bytes with
+//!   one attempt. Each attempt also takes the body of the answer, up to
 //!   [16 KiB](crate::policy::Policy::with_response_bytes).
-//! - **Kept for** [30 days](crate::policy::Policy::with_keep) after the last delivery of an event ended. A
-//!   message id is remembered as long. Space that is freed is used again; the file does not shrink. Beside it
-//!   `-wal` takes about 10 MB, 32 MB while many read, and what is written meanwhile while somebody reads for long.
-//! - **Waiting.** A delivery waits at most [30 days](crate::policy::Policy::with_expires), at disabled webhooks
-//!   too, and then ends as expired.
+//! - **Retention.** An event is kept for [30 days](crate::policy::Policy::with_keep) after the last delivery of an event ended. A
+//!   message id is remembered as long. Space that is freed is used again; the SQLite file does not shrink.
+//!   The file `-wal` beside it takes about 10 MB, and 32 MB while many read. While one reader holds a snapshot for long,
+//!   it grows by what is written meanwhile.
+//! - **Expiry.** A delivery is pending for at most [30 days](crate::policy::Policy::with_expires), also at a disabled
+//!   webhook. Then it ends as expired.
 //! - **Memory.** A dispatcher holds at most [64 MiB](crate::policy::Policy::with_in_flight_bytes) of payloads.
 //!
-//! Watch [`Webhooks::stats`](crate::Webhooks::stats): `oldest_due` is how far delivery is behind, and the one
-//! number worth an alarm.
+//! [`operations`](super::operations#alarms) says which numbers to watch.

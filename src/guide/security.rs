@@ -1,23 +1,22 @@
-//! What a host does for its own safety, and what hookwire does for it.
+//! Security: networks, keys, and what to show tenants.
 //!
 //! SECURITY.md in the repository holds the threat model, and names for each promise the test that shows it.
 //!
-//! # What leaves your network
+//! # Networks
 //!
-//! A webhook URL is an order from a stranger to make a request from inside your network. `HttpTransport`
-//! judges every address that it dials, by the IANA special-purpose registries: only global unicast passes,
-//! in IPv4, in IPv6, and in each IPv4 address that an IPv6 address carries. It judges at registration, at
-//! each ping, and again at each dial, because a name can lead elsewhere by then.
+//! A webhook URL makes the process send a request, from inside your network, to where a stranger says. `HttpTransport`
+//! judges every address that it dials by the IANA special-purpose registries. Only global unicast passes: in IPv4, in
+//! IPv6, and in each IPv4 address that an IPv6 address carries. It judges at registration, at each ping, and again at
+//! each dial, because a name can lead elsewhere by then.
 //!
-//! Three things only you can know:
+//! Three things are for you to decide:
 //!
 //! - **Public addresses that trust your network**: a load balancer, an office, a partner's allow-list. Name
 //!   them with `deny_network`.
 //! - **Private receivers that are meant to be reached.** Name exactly them with `allow_network`. Whoever
 //!   registers webhooks can then reach the whole of that network, on every port that `allow_ports` leaves.
-//! - **What else the process can reach.** The guard is the first wall. Make a second: let the process run
-//!   where the network itself allows nothing but the store and the internet, or send what leaves through an
-//!   egress proxy that holds the same rules.
+//! - **The network around the process.** Add a second barrier: run the process where the network itself allows
+//!   nothing but the store and the internet, or send its requests through an egress proxy that has the same rules.
 //!
 //! ```
 //! # #[cfg(feature = "http-transport")]
@@ -40,15 +39,16 @@
 //! # Keys
 //!
 //! Each webhook has a secret of its own, 32 random bytes. It is given out by
-//! [`create`](crate::service::Tenant::create), [`rotate_secret`](crate::service::Tenant::rotate_secret) and
-//! [`reveal_secret`](crate::service::Tenant::reveal_secret) alone, prints as `[redacted]`, and is wiped from
-//! memory when it is dropped. After a rotation the old one signs along for
-//! [24 hours](crate::policy::Policy::with_secret_overlap), so that receivers change over without a gap.
+//! [`create`](crate::Tenant::create), [`rotate_secret`](crate::Tenant::rotate_secret) and
+//! [`reveal_secret`](crate::Tenant::reveal_secret) alone, prints as `[redacted]`, and is wiped from
+//! memory when it is dropped. For
+//! [24 hours](crate::policy::Policy::with_secret_overlap) after a rotation, requests are signed by the old and the new
+//! one, so that receivers change over without a gap.
 //!
-//! Revealing and rotating are noted in the log (`tracing`, target `hookwire`, level info) with tenant and webhook.
-//! So is, as a warning, each URL and each attempt that the address guard refused, with the address.
+//! A [`tracing` event](super::operations#log-lines) records each revealed and each rotated secret, with tenant and
+//! webhook. Another, a warning, records each URL and each attempt that the address guard refused, with the address.
 //!
-//! **Without keys of yours, secrets lie in the store in clear.** Whoever reads its file, its database or a backup
+//! **Without keys of yours, secrets are in the store in clear.** Whoever reads its file, its database or a backup
 //! can then sign as you. With the feature `seal` and
 //! [`seal_with`](crate::service::WebhooksBuilder#method.seal_with) the service encrypts them before the store sees
 //! them:
@@ -72,33 +72,33 @@
 //! # fn main() {}
 //! ```
 //!
-//! - Make the key with `openssl rand -base64 32`, and keep it where the store's backups are not. Who loses it loses
-//!   the secrets: every webhook has to be registered anew.
-//! - A webhook whose secrets do not open is not delivered to: its attempts fail as `Prepare`, the operator's log names
-//!   the id of the key that is missing, and they are tried again by the schedule.
-//! - [`sealing`](crate::sealing) tells how to change keys, and what is done for secrets from before.
-//! - Who can write to the store can put a secret of his own in the place of a sealed one. Sealing hides; it does not
-//!   replace the store's own access control.
+//! - Make the key with `openssl rand -base64 32`, and keep it where the store's backups are not. If you lose it, the
+//!   secrets are lost, and every webhook has to be registered anew.
+//! - A webhook whose secrets do not open is not delivered to: its attempts fail as `Prepare` and are tried again by the
+//!   schedule. The detail, which operators see, names the id of the missing key.
+//! - [`sealing`](crate::sealing) says how to change keys, and how secrets from before are sealed.
+//! - Whoever can write to the store can put a secret of their own in the place of a sealed one. Sealing hides secrets;
+//!   it does not replace the store's own access control.
 //!
-//! Payloads, URLs and extra headers are in the store in clear, with keys or without. Keep it like a password.
+//! Payloads, URLs and extra headers are in the store in clear, with keys or without. Protect the store accordingly.
 //!
 //! # What to show tenants
 //!
-//! A [`Tenant`](crate::service::Tenant) handle does what its scopes grant, for its tenant alone: give each
+//! A [`Tenant`](crate::Tenant) handle does what its scopes grant, for its tenant alone: give each
 //! request of a user the handle of the user's own tenant, narrowed by
-//! [`with_scopes`](crate::service::Tenant::with_scopes).
+//! [`with_scopes`](crate::Tenant::with_scopes).
 //!
-//! | of | tenants see | [operators](crate::service::Tenant::for_operator) see |
+//! | | tenants see | [operators](crate::Tenant::for_operator) see |
 //! |---|---|---|
-//! | a failure | its [class](crate::model::FailureKind): refused, timed out, .. | what exactly, with addresses |
+//! | a failure | its [class](crate::model::FailureKind): refused, timed out, .. | its detail, with addresses |
 //! | an answer | its status | its status and the start of its body |
 //! | a secret | once, at creation; later by `reveal_secret` | never |
 //!
 //! Bodies are shown to tenants only with
 //! [`show_response_bodies`](crate::service::WebhooksBuilder::show_response_bodies): a tenant may register a URL
-//! that is not its own, and read there what an anonymous POST is told.
+//! that is not its own, and would then read what that server answers to an anonymous POST.
 //!
-//! # What receivers should do
+//! # Receivers
 //!
 //! Verify each request before reading it ([`signature::Verifier`](crate::signature::Verifier)), refuse old
-//! timestamps, and treat the `webhook-id` as a key: what arrives twice carries the same one.
+//! timestamps, and treat the `webhook-id` as a key: an event that arrives twice carries the same one.

@@ -1,35 +1,31 @@
 //! An event that commits with the host's own data, by tokio-postgres: typed.
 
-use hookwire::{Event, assist};
+use hookwire::Event;
 use tokio_postgres::{Client, NoTls, Transaction};
-use transactions::{Error, Service};
+use transactions::{Error, InvoicePaid, Service};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let service = Service::start().await?;
     let (mut app, connection) = tokio_postgres::connect(&service.url, NoTls).await?;
     tokio::spawn(connection);
-    app.batch_execute("CREATE TABLE device (name text NOT NULL)").await?;
+    app.batch_execute("CREATE TABLE payment (invoice bigint NOT NULL)").await?;
 
-    // Rolled back: the event never happened.
-    goes_online(&service, &mut app, "LAB-4").await?.rollback().await?;
-    // Committed: the event is delivered.
-    goes_online(&service, &mut app, "LAB-5").await?.commit().await?;
+    // Rolled back: it never happened.
+    pay(&service, &mut app, 4711).await?.rollback().await?;
+    // Committed: it is delivered.
+    pay(&service, &mut app, 4712).await?.commit().await?;
     service.hooks.wake();
-    service.ends_with("LAB-5").await
+    service.ends_with(4712).await
 }
 
-/// Writes the device and its event in one transaction.
-async fn goes_online<'a>(
-    service: &Service,
-    app: &'a mut Client,
-    name: &str,
-) -> Result<Transaction<'a>, Error> {
-    let event = Event::new(assist::DEVICE_ONLINE, &serde_json::json!({ "deviceName": name }))?;
+/// Writes the payment, and the event that tells of it, in one transaction.
+async fn pay<'a>(service: &Service, app: &'a mut Client, invoice: i64) -> Result<Transaction<'a>, Error> {
+    let event = Event::of(&InvoicePaid { invoice, cents: 1_999 })?;
 
     let transaction = app.transaction().await?;
-    transaction.execute("INSERT INTO device (name) VALUES ($1)", &[&name]).await?;
+    transaction.execute("INSERT INTO payment (invoice) VALUES ($1)", &[&invoice]).await?;
     let id = service.store.publish_in(&transaction, &service.acme, &event).await?;
-    println!("{name}: {id}, if it is committed");
+    println!("invoice {invoice}: {id}, if it is committed");
     Ok(transaction)
 }

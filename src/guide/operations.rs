@@ -1,0 +1,85 @@
+//! Running a service: stuck deliveries, alarms, log lines, tests, stopping.
+//!
+//! # Alarms
+//!
+//! | watch | from | it means |
+//! |---|---|---|
+//! | `oldest_due` grows | [`Webhooks::stats`](crate::Webhooks::stats) | delivery is behind by that time, or no dispatcher runs |
+//! | events that wait for routing grow old | SQL, below | no dispatcher routes the events that were written by SQL |
+//! | `running` is false | `Dispatcher::health` | the dispatcher of this process has ended |
+//! | `store_failures` grows | `Dispatcher::health` | the store does not answer; `last_store_error` says why |
+//!
+//! Watch the first two together. An event that SQL wrote, in the host's own transaction, has no delivery until a
+//! dispatcher routes it, and so it is in no number of `stats`.
+//!
+//! # Stuck deliveries
+//!
+//! [`Tenant::explain`](crate::Tenant::explain) says of one event what happened at each webhook, or why nothing did.
+//! [`Tenant::deliveries`](crate::Tenant::deliveries) lists deliveries by webhook, state and time, and
+//! [`Tenant::attempts`](crate::Tenant::attempts) the requests of one.
+//! [`Tenant::webhook_stats`](crate::Tenant::webhook_stats) counts the pending deliveries of one webhook.
+//! A webhook that was disabled, by a user or because it only failed, keeps its deliveries pending:
+//! [`Tenant::details`](crate::Tenant::details) gives the reason.
+//!
+//! [`Tenant::redeliver`](crate::Tenant::redeliver) sends one event again, and
+//! [`Tenant::recover`](crate::Tenant::recover) all that a webhook has missed since a time.
+//!
+//! ## By SQL
+//!
+//! In PostgreSQL the tables may be read:
+//!
+//! ```sql
+//! -- Pending deliveries, by webhook.
+//! SELECT tenant, hook, count(*) AS pending, to_timestamp(min(due) / 1000.0) AS first_due
+//! FROM hookwire.delivery JOIN hookwire.lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch
+//! WHERE state = 0 GROUP BY tenant, hook;
+//! -- Committed events that wait for routing, by tenant.
+//! SELECT tenant, count(*) FROM hookwire.event WHERE routed_at IS NULL GROUP BY tenant;
+//! ```
+//!
+//! In SQLite, `SELECT count(*) FROM hookwire_outbox WHERE refused IS NULL`, in the host's own file, counts the events
+//! that `drain_outbox` has not fetched. `SqliteStore` shows how to read its file with the `sqlite3` tool.
+//!
+//! # Log lines
+//!
+//! hookwire writes `tracing` events. Their targets begin with `hookwire`. Tenants, webhooks and messages are named;
+//! payloads, secrets and the paths of URLs are not. [Stability](super::stability#log-lines) says what of them is
+//! promised.
+//!
+//! | level | message | fields |
+//! |---|---|---|
+//! | debug | attempt | `tenant`, `webhook`, `message`, `number`, `outcome` |
+//! | debug | outcomes came after their leases had ended, and were not recorded | `fenced` |
+//! | info | the secret was revealed; the secret was rotated | `tenant`, `webhook` |
+//! | info | the webhook is disabled, unless it was changed meanwhile | `tenant`, `webhook`, `reason` |
+//! | warn | a row of the outbox was put aside | `file`, `seq`, `why` |
+//! | warn | a URL was refused by its address | `tenant`, `detail` |
+//! | warn | an attempt was refused by its address | `tenant`, `webhook`, `message`, `number`, `detail` |
+//! | warn | claims could not be given back; claims could not be given back in time; their leases will end | `error` |
+//! | warn | due deliveries could not be claimed yet | `error`, `failures` |
+//! | warn | events could not be routed; they will be tried again | `tenant`, `error` |
+//! | warn | not published: it was published before with other content; choose another | `tenant`, `message` |
+//! | warn | outcomes could not be recorded yet | `error`, `failures` |
+//! | warn | outcomes could not be recorded; they come again | `error`, `lost` |
+//! | warn | the row of a lane cannot be read: nothing of it is delivered (PostgreSQL) | `lane` |
+//! | warn | upkeep failed; it will be tried again | `error` |
+//!
+//! # Testing
+//!
+//! With the feature `testing`, build the service on a [`MemoryStore`](crate::store::MemoryStore), a
+//! `RecordingTransport` and a [`ManualClock`](crate::clock::ManualClock). Publish, call `Webhooks::deliver_due`, and
+//! compare the requests that were recorded. Move the clock to make a retry due. The module `testing` has a complete
+//! example, another one in tokio's paused time, and the conformance suites.
+//!
+//! Over PostgreSQL, run the test on a schema of its own: `PostgresOptions::schema`.
+//!
+//! # Stopping
+//!
+//! `Dispatcher::shutdown_within(grace)` claims nothing more, lets the attempts under way finish within `grace`, and
+//! gives the rest back to the store, where it is due at once for the next process. It returns how many finished and
+//! how many were given back. `Dispatcher::run(&hooks, signal)` does the same when the future `signal` completes, with
+//! the deadline of one attempt, 15 s unless [set](crate::policy::Policy::with_deadline).
+//!
+//! A process that is killed loses nothing either. Its deliveries come back when a `SqliteStore` is opened again, and
+//! in PostgreSQL when their [leases](crate::policy::Policy::with_lease) end, after 35 s unless set. A receiver may
+//! then get a request twice, with the same `webhook-id`.
