@@ -2,8 +2,12 @@
 
 use crate::measure::{Tree, percentile};
 
-const MEDIAN_BODY: usize = 8;
-const P90_BODY: usize = 25;
+/// Half of the bodies are no longer than this. It was 8, and bindings that have nothing to do with each other were
+/// joined into one line (`let (a, b) = (x, y)`) to stay below it: a line more that reads well is better.
+const MEDIAN_BODY: usize = 9;
+/// It was 25, for which one `match` with an arm for each case, and a few lines before it, was too long.
+const P90_BODY: usize = 30;
+/// Longer than this, a file has more than one subject.
 const FILE_LINES: usize = 500;
 const ROOT_NAMES: usize = 16;
 
@@ -44,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_tree_at_its_limits_has_no_fault() {
-        let mut tree = tree(&(function(8).repeat(8) + &function(25) + &function(99)));
+        let mut tree = tree(&(function(9).repeat(8) + &function(30) + &function(99)));
         tree.others.push(File::unread("tests/it/main.rs", &"\n".repeat(500)));
         tree.root_names = (0..16).map(|name| name.to_string()).collect();
         assert_eq!(faults(&tree), Vec::<String>::new());
@@ -52,9 +56,9 @@ mod tests {
 
     #[test]
     fn long_bodies_are_faults() {
-        assert_eq!(faults(&tree(&function(9))), ["median body: 9, the limit is 8"]);
-        let source = function(3).repeat(8) + &function(26).repeat(2);
-        assert_eq!(faults(&tree(&source)), ["p90 body: 26, the limit is 25"]);
+        assert_eq!(faults(&tree(&function(10))), ["median body: 10, the limit is 9"]);
+        let source = function(3).repeat(8) + &function(31).repeat(2);
+        assert_eq!(faults(&tree(&source)), ["p90 body: 31, the limit is 30"]);
     }
 
     #[test]
