@@ -1,4 +1,5 @@
-//! The rules of the layers hold in every source of `src`, read token by token.
+//! The rules of the layers hold in every source of `src`, read token by token, and no files of a crate need each other
+//! in a circle.
 //!
 //! `checker` holds the rules of the layers, `files` those of files, and `mentions` reads sources; `planted` and
 //! `planted_files` break each rule to see it caught.
@@ -11,9 +12,10 @@ mod planted_files;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use checker::{LAYERS, faults, top};
+use files::Files;
 use mentions::Reader;
 
 /// Sources by their module: `model::attempt` for `src/model/attempt.rs`.
@@ -38,6 +40,38 @@ fn every_layer_that_exists_is_read() {
         assert_eq!(read.contains(layer), exists, "{layer}");
     }
     assert!(sources.keys().filter(|module| top(module) == "model").count() > 10);
+}
+
+#[test]
+fn no_files_need_each_other_in_a_circle() {
+    let circles = of_each_crate(Files::circles);
+    assert!(circles.is_empty(), "\n{}\n", circles.join("\n"));
+}
+
+/// Inside a folder, a file names the file that it needs, and not the folder that hands its names on.
+#[test]
+fn no_file_goes_through_the_face_of_its_own_folder() {
+    let found = of_each_crate(Files::through_faces);
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+fn of_each_crate(check: impl Fn(&Files) -> Vec<String>) -> Vec<String> {
+    let crates = crates().into_iter().flat_map(|(name, src)| {
+        let sources = sources(&src);
+        let files = Files::read(sources.iter().map(|(module, source)| (module.as_str(), source.as_str())));
+        check(&files).into_iter().map(|fault| format!("{name}: {fault}")).collect::<Vec<_>>()
+    });
+    crates.collect()
+}
+
+/// The libraries, each with the folder of its sources.
+fn crates() -> Vec<(String, PathBuf)> {
+    let mut crates = vec![("hookwire".to_owned(), src().to_owned())];
+    for entry in fs::read_dir(src().with_file_name("crates")).expect("the folder of the other crates") {
+        let entry = entry.expect("an entry of the folder of crates");
+        crates.push((entry.file_name().to_string_lossy().into_owned(), entry.path().join("src")));
+    }
+    crates
 }
 
 fn src() -> &'static Path {
