@@ -1,3 +1,5 @@
+//! Runs the body `url` of `tests/fuzzed` under libFuzzer.
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::run("url", input));

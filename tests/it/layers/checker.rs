@@ -102,10 +102,7 @@ pub(super) fn faults(module: &str, source: &str) -> Vec<String> {
 
 /// What each name stands for that the source imports.
 fn imports(mentions: &[Mention]) -> BTreeMap<&str, &[String]> {
-    let imported = mentions.iter().filter_map(|mention| match &mention.place {
-        Place::Use(name) => Some((name.as_str(), mention.path.as_slice())),
-        _ => None,
-    });
+    let imported = mentions.iter().filter_map(|mention| Some((mention.imported()?, mention.path.as_slice())));
     imported.collect()
 }
 
@@ -149,7 +146,7 @@ fn object(layer: Layer, mention: &Mention, imports: &BTreeMap<&str, &[String]>) 
 /// A pure layer sees the layers below it, a seam all but those above and beside it; nobody leads through
 /// the root, whose names come from everywhere.
 fn reach(layer: Layer, mention: &Mention) -> Option<String> {
-    let path = absolute(mention)?;
+    let path = mention.absolute()?;
     let to = path.first().map_or("", String::as_str);
     let own = mention.module.first().is_some_and(|own| own == to);
     let is_name = to.is_empty() || to == "*" || to.starts_with(char::is_uppercase);
@@ -158,28 +155,4 @@ fn reach(layer: Layer, mention: &Mention) -> Option<String> {
         Layer::Seam(barred) => !barred.contains(&to) && !is_name,
     };
     (!own && !allowed).then(|| format!("`{}` leads to `crate::{to}`", mention.path.join("::")))
-}
-
-/// The path from the root of this crate, if it leads there.
-fn absolute(mention: &Mention) -> Option<Vec<String>> {
-    let [head, rest @ ..] = mention.path.as_slice() else { return None };
-    let is_import = matches!(mention.place, Place::Use(_));
-    if rest.is_empty() && !is_import {
-        // The `crate` of `pub(crate)`, the `self` of a method.
-        return None;
-    }
-    let mut base = match head.as_str() {
-        "crate" | "hookwire" => Vec::new(),
-        "self" => mention.module.clone(),
-        "super" => parent(&mention.module),
-        _ => return None,
-    };
-    let supers = rest.iter().take_while(|segment| *segment == "super").count();
-    (0..supers).for_each(|_| base = parent(&base));
-    base.extend_from_slice(&rest[supers..]);
-    Some(base)
-}
-
-fn parent(module: &[String]) -> Vec<String> {
-    module.split_last().map_or_else(Vec::new, |(_, parent)| parent.to_vec())
 }

@@ -12,10 +12,44 @@ pub(super) struct Mention {
     /// The module that it stands in.
     pub(super) module: Vec<String>,
     /// Its segments. `name!` is a macro that is called, `.name` a method, `*` a glob, and `<>` stands for
-    /// the type that the path goes on from, as in `<T>::new`.
+    /// the type that the path goes on from, as in `<T>::new`, `$crate` for the crate of a macro.
     pub(super) path: Vec<String>,
     pub(super) place: Place,
     pub(super) line: usize,
+}
+
+impl Mention {
+    /// The path from the root of this crate, if it leads there.
+    pub(super) fn absolute(&self) -> Option<Vec<String>> {
+        let [head, rest @ ..] = self.path.as_slice() else { return None };
+        let is_import = matches!(self.place, Place::Reexport(_) | Place::Use(_));
+        if rest.is_empty() && !is_import {
+            // The `crate` of `pub(crate)`, the `self` of a method.
+            return None;
+        }
+        let mut base = match head.as_str() {
+            "crate" | "$crate" | "hookwire" => Vec::new(),
+            "self" => self.module.clone(),
+            "super" => parent(&self.module),
+            _ => return None,
+        };
+        let supers = rest.iter().take_while(|segment| *segment == "super").count();
+        (0..supers).for_each(|_| base = parent(&base));
+        base.extend_from_slice(&rest[supers..]);
+        Some(base)
+    }
+
+    /// The name that the path gets here, if it is an import.
+    pub(super) fn imported(&self) -> Option<&str> {
+        match &self.place {
+            Place::Reexport(name) | Place::Use(name) => Some(name),
+            Place::Code | Place::Dyn => None,
+        }
+    }
+}
+
+fn parent(module: &[String]) -> Vec<String> {
+    module.split_last().map_or_else(Vec::new, |(_, parent)| parent.to_vec())
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +57,8 @@ pub(super) enum Place {
     Code,
     /// A bound of a trait object.
     Dyn,
+    /// An import that is `pub`, wholly or in part, and the name that it gets here.
+    Reexport(String),
     /// An import, and the name that it gets here.
     Use(String),
 }
@@ -31,6 +67,8 @@ pub(super) enum Place {
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     module: Vec<String>,
+    /// Whether the import that is being read is `pub`.
+    is_reexport: bool,
     pub(super) mentions: Vec<Mention>,
     /// The modules for tests only that stand in other files.
     pub(super) test_modules: Vec<String>,
@@ -38,7 +76,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn read(module: &str, source: TokenStream) -> Self {
-        let module = module.split("::").map(str::to_owned).collect();
+        let module = module.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect();
         let mut reader = Self { module, ..Self::default() };
         reader.code(&trees(source));
         reader
@@ -60,7 +98,10 @@ impl Reader {
                 self.test_module(rest).unwrap_or_else(|| self.attribute(rest))
             }
             TokenTree::Ident(ident) if ident == "mod" && is_brace(rest.get(2)) => self.inner_module(rest),
-            TokenTree::Ident(ident) if ident == "use" && !is_punct(rest.get(1), '<') => self.import(rest, 1),
+            TokenTree::Ident(ident) if ident == "use" && !is_punct(rest.get(1), '<') => {
+                self.is_reexport = is_public(&tokens[..at]);
+                self.import(rest, 1)
+            }
             TokenTree::Ident(ident) if ident == "extern" && is_ident(rest.get(1), "crate") => {
                 self.import(rest, 2)
             }
@@ -138,7 +179,8 @@ impl Reader {
             path.pop_if(|last| last == "self");
         }
         let name = part.get(renamed + 1).map(ToString::to_string).or_else(|| path.last().cloned());
-        self.add(path, Place::Use(name.unwrap_or_default()), &part[0]);
+        let place = if self.is_reexport { Place::Reexport } else { Place::Use };
+        self.add(path, place(name.unwrap_or_default()), &part[0]);
     }
 
     /// Reads the bounds after `dyn`, and leaves their tokens to be read as code too.
@@ -177,6 +219,9 @@ impl Reader {
         }
         if let Some(last) = path.last_mut() {
             mark_call(last, tokens, at, end);
+            if path[0] == "crate" && is_punct(before(tokens, at), '$') {
+                path[0].insert(0, '$');
+            }
             self.add(path, place, &tokens[at]);
         }
         end.max(at + 1) - at
@@ -193,9 +238,24 @@ fn mark_call(name: &mut String, tokens: &[TokenTree], start: usize, end: usize) 
     let is_group = |at: usize| matches!(tokens.get(at), Some(TokenTree::Group(_)));
     if is_punct(tokens.get(end), '!') && is_group(end + 1) {
         name.push('!');
-    } else if is_punct(start.checked_sub(1).map(|before| &tokens[before]), '.') && is_group(end) {
+    } else if is_punct(before(tokens, start), '.') && is_group(end) {
         name.insert(0, '.');
     }
+}
+
+/// Whether what follows these tokens is `pub`, or `pub(..)`.
+fn is_public(before: &[TokenTree]) -> bool {
+    match before {
+        [.., TokenTree::Ident(ident)] => ident == "pub",
+        [.., TokenTree::Ident(ident), TokenTree::Group(group)] => {
+            ident == "pub" && group.delimiter() == Delimiter::Parenthesis
+        }
+        _ => false,
+    }
+}
+
+fn before(tokens: &[TokenTree], at: usize) -> Option<&TokenTree> {
+    at.checked_sub(1).map(|before| &tokens[before])
 }
 
 /// The tokens of an attribute, with those inside its strings.

@@ -12,7 +12,7 @@ use syn::{Attribute, Block, ImplItem, Item, ItemMod, ItemUse, Meta, TraitItem, U
 pub(crate) struct Tree {
     /// The files of the libraries, without those of their tests.
     pub(crate) library: Vec<File>,
-    /// Every other `.rs` file: only its length matters.
+    /// Every other `.rs` file: only its length and its sign matter.
     pub(crate) others: Vec<File>,
     /// The names that `pub use` puts at the root of `src/lib.rs`.
     pub(crate) root_names: Vec<String>,
@@ -39,13 +39,20 @@ impl Tree {
 pub(crate) struct File {
     pub(crate) path: String,
     pub(crate) lines: usize,
+    /// Whether it says in a `//!` line what it is for.
+    pub(crate) has_sign: bool,
     pub(crate) bodies: Vec<Body>,
 }
 
 impl File {
-    /// A file of which only the length is of interest.
+    /// A file of which only the length and the sign are of interest.
     pub(crate) fn unread(path: &str, source: &str) -> Self {
-        Self { path: path.to_owned(), lines: source.lines().count(), bodies: Vec::new() }
+        Self {
+            path: path.to_owned(),
+            lines: source.lines().count(),
+            has_sign: has_sign(source),
+            bodies: Vec::new(),
+        }
     }
 
     pub(crate) fn read(path: &str, source: &str) -> syn::Result<Self> {
@@ -60,6 +67,15 @@ pub(crate) struct Body {
     pub(crate) name: String,
     pub(crate) line: usize,
     pub(crate) lines: usize,
+}
+
+/// Whether a source begins with a `//!` line that says something; attributes and comments may stand before it.
+fn has_sign(source: &str) -> bool {
+    let is_before = |line: &&str| {
+        line.is_empty() || line.starts_with("#![") || (line.starts_with("//") && !line.starts_with("//!"))
+    };
+    let first = source.lines().map(str::trim).find(|line| !is_before(line));
+    first.and_then(|line| line.strip_prefix("//!")).is_some_and(|text| !text.trim().is_empty())
 }
 
 /// The value below which `percent` of the sorted values lie (nearest rank); 0 of none.
@@ -234,6 +250,23 @@ mod tests {
         let source = "pub use a::{B, c::D as E};\npub use http;\nuse x::Y;\npub(crate) use z::Z;\npub use g::*;\n\
                       #[cfg(test)] pub use t::T;";
         assert_eq!(root_names(source).unwrap(), ["B", "E", "http", "*"]);
+    }
+
+    #[test]
+    fn a_sign_is_the_first_line_of_a_file_that_says_what_it_is_for() {
+        let has_sign = |source| File::unread("x.rs", source).has_sign;
+        assert!(has_sign("//! Reads.\nuse a::B;"));
+        assert!(has_sign("// A licence.\n#![no_std]\n\n//! Reads."));
+        for without in [
+            "",
+            "use a::B;\n//! Reads.",
+            "/// Reads.\nfn f() {}",
+            "// Reads.",
+            "//!\n",
+            "mod m { //! Reads.\n}",
+        ] {
+            assert!(!has_sign(without), "{without}");
+        }
     }
 
     #[test]
