@@ -1,3 +1,5 @@
+//! An error and its causes in one line of text.
+
 use std::error::Error;
 use std::iter;
 

@@ -1,3 +1,5 @@
+//! One attempt of a claimed delivery, from the claim to the settlement that records it.
+
 use std::sync::Arc;
 use std::time::Duration;
 

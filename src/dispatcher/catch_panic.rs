@@ -1,3 +1,5 @@
+//! Keeps a panic in code of the host from ending the dispatcher.
+
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;

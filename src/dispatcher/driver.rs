@@ -1,3 +1,5 @@
+//! The task that claims, starts attempts, does upkeep and shuts down.
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Routing of events that were published by SQL or by the outbox.
+
 use std::collections::BTreeMap;
 
 use tracing::warn;

@@ -1,3 +1,5 @@
+//! The task that records settlements, in batches, until the store takes them.
+
 use std::sync::Arc;
 use std::time::Duration;
 

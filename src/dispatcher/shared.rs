@@ -1,3 +1,5 @@
+//! State that the driver shares with its attempts, with publishers and with its handle.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The builder of a service.
+
 use std::fmt;
 use std::sync::Arc;
 

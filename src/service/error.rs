@@ -1,3 +1,5 @@
+//! The one error type of the service, and its kinds.
+
 use std::error::Error as StdError;
 use std::fmt;
 

@@ -1,3 +1,5 @@
+//! The explanation of one event: its webhooks, and what became of each delivery.
+
 use std::fmt;
 
 use crate::model::{Delivery, DeliveryState, End, HookId};

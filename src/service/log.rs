@@ -1,3 +1,5 @@
+//! The delivery log: deliveries, attempts, explanations, redelivery and recovery.
+
 use std::collections::HashSet;
 
 use super::error::{Error, ErrorKind};

@@ -1,3 +1,5 @@
+//! Publishing: events are checked, routed and written.
+
 use std::time::Duration;
 
 use uuid::{ContextV7, Uuid};

@@ -1,3 +1,5 @@
+//! Sealing of stored secrets by a new key.
+
 use super::error::{Error, ErrorKind};
 use super::tenant::Tenant;
 use super::webhooks::Webhooks;

@@ -1,3 +1,5 @@
+//! The handle on one tenant, its scopes, and the removal of all its data.
+
 use std::fmt;
 use std::sync::Arc;
 

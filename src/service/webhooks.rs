@@ -1,3 +1,5 @@
+//! The handle on the whole service.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The store under test, sound or with a planted fault.
+
 use std::sync::Arc;
 
 use hookwire::clock::ManualClock;

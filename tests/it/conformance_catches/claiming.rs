@@ -1,3 +1,5 @@
+//! Planted faults for the points of the contract about claiming and quotas.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;

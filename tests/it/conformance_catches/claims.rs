@@ -1,3 +1,5 @@
+//! Planted faults for the points of the contract about leases, fences and settlements.
+
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;

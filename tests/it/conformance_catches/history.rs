@@ -1,3 +1,5 @@
+//! Planted faults for the points of the contract about the log, upkeep and erasing.
+
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

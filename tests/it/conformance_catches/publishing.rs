@@ -1,3 +1,5 @@
+//! Planted faults for the points of the contract about publishing and routing.
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 

@@ -1,3 +1,5 @@
+//! Planted faults for the points of the contract about registries.
+
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
