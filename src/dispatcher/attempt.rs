@@ -14,34 +14,36 @@ use crate::retry::Jitter;
 use crate::service::{Core, failed};
 use crate::store::{Claim, Disable, Settlement};
 
-/// How long a delivery waits whose claim came too late to be sent.
-const LATER: Duration = Duration::from_secs(1);
+/// The delay of a delivery whose claim came too late to be sent.
+const LATE_DELAY: Duration = Duration::from_secs(1);
 
-/// How much longer than the deadline a transport is waited for that does not keep it.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The time beyond the deadline after which a transport that does not keep it is broken off.
+const TRANSPORT_GRACE: Duration = Duration::from_secs(1);
 
-/// Makes one attempt, and tells what to record. A claim whose lease leaves no time for it, or whose webhook
-/// was changed in this process since, is given back.
+/// Makes one attempt, and returns the settlement that records it. A claim is released without an attempt if its lease
+/// leaves no time for one, or if its webhook was changed in this process since.
 pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
     let Leased { claim, until } = leased;
     if core.is_outdated(&claim) {
         return Settlement::new(&claim, Next::Release);
     }
-    // Beyond its lease it might be sent a second time at once.
-    if until.saturating_duration_since(Instant::now()) < core.policy().deadline() + PATIENCE {
-        // The store is slow: claiming it again at once would only make it slower.
-        return Settlement::new(&claim, Next::Again(LATER));
+    // An attempt that outlives its lease may run beside another attempt of the same delivery.
+    if until.saturating_duration_since(Instant::now()) < core.policy().deadline() + TRANSPORT_GRACE {
+        // The store is slow. Claiming the delivery again at once would make it slower.
+        return Settlement::new(&claim, Next::Again(LATE_DELAY));
     }
-    let (at, started) = (core.now(), Instant::now());
+    let at = core.now();
+    let started = Instant::now();
     let outcome = send(&core, &claim, at).await;
     let number = claim.attempts.saturating_add(1);
-    tell(&claim, number, &outcome);
+    log(&claim, number, &outcome);
     settlement(&core, &claim, Attempt { number, at, took: started.elapsed(), outcome })
 }
 
-/// Tells the log, and of a name that leads inside by now with the address, which no tenant is shown.
-fn tell(claim: &Claim, number: u32, outcome: &Outcome) {
-    let (tenant, webhook) = (&claim.tenant, claim.hook.hook_id());
+/// Logs the outcome. A refusal by the address guard is a warning and names the address, which no tenant is shown.
+fn log(claim: &Claim, number: u32, outcome: &Outcome) {
+    let tenant = &claim.tenant;
+    let webhook = claim.hook.hook_id();
     let message = &claim.event.message_id;
     match outcome {
         Outcome::Failed { kind: FailureKind::Refused, detail } => {
@@ -56,7 +58,7 @@ async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
     let started = Instant::now();
     let deadline = core.policy().deadline();
     let prepared = core.prepare(&claim.tenant, &claim.hook, &claim.event, at);
-    // A signer that hangs is no fault of the receiver, so the failure is not a timeout: that would slow its lane.
+    // A hanging signer is not the receiver's fault. The failure is not a timeout, which would demote the lane.
     let request = match timeout(deadline, catch_panic(prepared)).await {
         Ok(Some(Ok(request))) => request,
         Ok(Some(Err(outcome))) => return outcome,
@@ -64,7 +66,7 @@ async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
         Err(_) => return failed(FailureKind::Prepare, "the signer took longer than the deadline"),
     };
     let left = deadline.saturating_sub(started.elapsed());
-    match timeout(left + PATIENCE, catch_panic(core.send(request, left))).await {
+    match timeout(left + TRANSPORT_GRACE, catch_panic(core.send(request, left))).await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => failed(FailureKind::Prepare, "the transport panicked"),
         Err(_) => failed(FailureKind::Timeout, "the transport kept no deadline"),
@@ -73,12 +75,14 @@ async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
 
 fn settlement(core: &Core, claim: &Claim, attempt: Attempt) -> Settlement {
     let jitter = Jitter::of((&claim.event.message_id, claim.hook.hook_id(), attempt.number));
-    let (rules, now) = (core.policy().rules(), core.now());
+    let rules = core.policy().rules();
+    let now = core.now();
     let decision = delivery::decide(attempt.number, &attempt.outcome, &claim.health, rules, jitter, now);
     let Decision { next, report, backoff, disable } = decision;
     let disable = disable.map(|reason| Disable { reason, version: claim.hook.version });
     if let Some(Disable { reason, .. }) = &disable {
-        let (tenant, webhook) = (&claim.tenant, claim.hook.hook_id());
+        let tenant = &claim.tenant;
+        let webhook = claim.hook.hook_id();
         info!(%tenant, %webhook, %reason, "the webhook is disabled, unless it was changed meanwhile");
     }
     Settlement { attempt: Some(attempt), report, backoff, disable, ..Settlement::new(claim, next) }

@@ -10,25 +10,34 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::warn;
 
-use super::Drained;
 use super::attempt::attempt;
 use super::routing::route_all;
 use super::settler::{self, Settling, backoff};
 use super::shared::{Leased, Shared};
-use crate::error_chain::chain;
 use crate::service::{Core, Error};
 use crate::store::{Claimed, StoreError, TendRequest, WakeMark};
 
-/// How often upkeep is done while a dispatcher runs.
+/// The time between two steps of upkeep.
 const TEND_EVERY: Duration = Duration::from_secs(60);
-/// How much upkeep is done at once.
+/// The most rows that one step of upkeep handles.
 const TEND_STEP: usize = 500;
-/// The longest that attempts are waited for at shutdown: further than any of them takes.
+/// The longest wait for attempts at shutdown. No attempt takes as long.
 const LONGEST_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long the store may take to give back claims at shutdown.
+/// The time that the store has to release claims at shutdown.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
-/// One running dispatcher: claims, starts attempts, and hands what came of them to the settler.
+/// The attempts that were running when a dispatcher was stopped, counted by how they ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// The number of attempts that ended in time.
+    pub finished: usize,
+    /// The number of claims that were released, because they were not started or were broken off. Their deliveries are
+    /// due again at once. Receivers may get those that were broken off twice.
+    pub released: usize,
+}
+
+/// A running dispatcher, which claims deliveries and starts attempts.
 pub(super) struct Driver {
     core: Arc<Core>,
     shared: Arc<Shared>,
@@ -37,23 +46,23 @@ pub(super) struct Driver {
     settler_task: JoinHandle<()>,
     tend_at: Instant,
     started: usize,
-    registration: Option<Registration>,
+    handoff: Option<HandoffGuard>,
 }
 
-/// When to look for work again, and which hints to heed until then: none when there is no room, or when
-/// the store fails and is to be left alone.
-struct Next {
+/// When the driver looks for work again, and the hints that wake it earlier. It takes no hints while it has no room, or
+/// while the store fails.
+struct Wait {
     at: Option<Instant>,
     hints: Option<(WakeMark, u64)>,
 }
 
-/// Makes the driver known to publishers, until it is dropped.
-struct Registration {
+/// Lets publishers hand deliveries off to the driver, until it is dropped.
+struct HandoffGuard {
     core: Arc<Core>,
     shared: Arc<Shared>,
 }
 
-impl Drop for Registration {
+impl Drop for HandoffGuard {
     fn drop(&mut self) {
         self.core.clear_handoff();
         self.shared.close_queue();
@@ -64,28 +73,37 @@ impl Driver {
     pub(super) fn new(core: Arc<Core>) -> Self {
         let shared = Arc::new(Shared::new(core.policy()));
         let (settler, settler_task) = settler::spawn(Arc::clone(&core), Arc::clone(&shared));
-        let (attempts, tend_at) = (JoinSet::new(), Instant::now());
-        Self { core, shared, attempts, settler, settler_task, tend_at, started: 0, registration: None }
+        Self {
+            core,
+            shared,
+            attempts: JoinSet::new(),
+            settler,
+            settler_task,
+            tend_at: Instant::now(),
+            started: 0,
+            handoff: None,
+        }
     }
 
-    /// Lets publishers hand deliveries over; `None` when they have a dispatcher to do so already.
-    pub(super) fn register(self) -> Option<Self> {
-        let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
+    /// Lets publishers hand deliveries off; `None` if another dispatcher of the service does already.
+    pub(super) fn accept_handoffs(self) -> Option<Self> {
+        let core = Arc::clone(&self.core);
+        let shared = Arc::clone(&self.shared);
         let handoff = Arc::clone(&self.shared);
-        core.set_handoff(handoff).then(|| Self { registration: Some(Registration { core, shared }), ..self })
+        core.set_handoff(handoff).then(|| Self { handoff: Some(HandoffGuard { core, shared }), ..self })
     }
 
     pub(super) const fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    /// Delivers until `stop` completes, and then for as long as it says at most.
+    /// Delivers until `stop` completes with the time that running attempts still have.
     pub(super) async fn run(mut self, stop: impl Future<Output = Duration>) -> Drained {
         let mut stop = pin!(stop);
         let grace = loop {
             let working = async {
-                let next = self.work().await;
-                self.wait(next).await;
+                let wait = self.work().await;
+                self.wait(wait).await;
             };
             tokio::select! {
                 biased;
@@ -96,29 +114,29 @@ impl Driver {
         self.drain(grace).await
     }
 
-    /// Starts all that can be started, and tells when to look again.
-    async fn work(&mut self) -> Next {
+    /// Starts all that can be started, and returns when to look again.
+    async fn work(&mut self) -> Wait {
         let mark = self.core.new_work.mark();
         while self.attempts.try_join_next().is_some() {}
         self.start_queued();
         self.tend().await;
         match self.claim().await {
-            Ok(None) => Next { at: None, hints: None },
+            Ok(None) => Wait { at: None, hints: None },
             Ok(Some(claimed)) => {
                 let poll = self.core.store().poll_every();
                 let next_in = claimed.next_in.into_iter().chain(poll).min();
                 let at = next_in.and_then(|next_in| Instant::now().checked_add(next_in));
-                Next { at, hints: Some((claimed.mark, mark)) }
+                Wait { at, hints: Some((claimed.mark, mark)) }
             }
             Err(error) => {
                 let failures = self.shared.store_failed(&error);
-                warn!(error = chain(&error), failures, "due deliveries could not be claimed yet");
-                Next { at: Some(Instant::now() + backoff(failures)), hints: None }
+                warn!(error = error.detail(), failures, "due deliveries could not be claimed yet");
+                Wait { at: Some(Instant::now() + backoff(failures)), hints: None }
             }
         }
     }
 
-    /// Claims as much as there is room for, and starts it; nothing when there is none.
+    /// Claims as much as there is room for, and starts it; `None` without room.
     async fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
         let Some(request) = self.shared.request() else { return Ok(None) };
         let until = self.shared.lease_end(Instant::now());
@@ -140,8 +158,10 @@ impl Driver {
     }
 
     fn start(&mut self, leased: Leased) {
-        let (slot, until) = (self.shared.slot(&leased.claim), leased.until);
-        let (core, settler) = (Arc::clone(&self.core), self.settler.clone());
+        let slot = self.shared.slot(&leased.claim);
+        let until = leased.until;
+        let core = Arc::clone(&self.core);
+        let settler = self.settler.clone();
         self.started += 1;
         self.attempts.spawn(async move {
             let settlement = attempt(core, leased).await;
@@ -150,17 +170,17 @@ impl Driver {
         });
     }
 
-    /// Waits until there may be more to do; what publishers hand off meanwhile is started at once.
-    async fn wait(&mut self, next: Next) {
-        let at = next.at.map_or(self.tend_at, |at| at.min(self.tend_at));
+    /// Waits until there may be more to do, and starts at once what publishers hand off meanwhile.
+    async fn wait(&mut self, wait: Wait) {
+        let at = wait.at.map_or(self.tend_at, |at| at.min(self.tend_at));
         loop {
             let shared = Arc::clone(&self.shared);
-            // Biased, so that a simulated run repeats exactly. What only stays in the loop comes last: however
-            // much is handed off, the rest gets its turn, and `work` starts the queue as well.
+            // Biased, so that a simulated run repeats exactly. The branch that stays in the loop comes last, so that
+            // many handoffs keep nothing else waiting; `work` starts them as well.
             tokio::select! {
                 biased;
                 () = shared.settled.notified() => break,
-                () = self.hint(next.hints) => break,
+                () = self.hint(wait.hints) => break,
                 () = sleep_until(at) => break,
                 () = shared.handed_off.notified() => self.start_queued(),
             }
@@ -184,39 +204,39 @@ impl Driver {
         let more = match self.core.store().tend(&request).await {
             Ok(tended) => tended.more,
             Err(error) => {
-                warn!(error = chain(&error), "upkeep failed; it will be tried again");
+                warn!(error = error.detail(), "upkeep failed; it will be tried again");
                 false
             }
         };
         self.tend_at = Instant::now() + if more { Duration::ZERO } else { TEND_EVERY };
     }
 
-    /// Lets attempts finish until `grace` is over, and gives back what is left.
+    /// Lets attempts finish until `grace` is over, and releases the other claims.
     async fn drain(mut self, grace: Duration) -> Drained {
         let deadline = Instant::now() + grace.min(LONGEST_GRACE);
-        self.registration = None;
+        self.handoff = None;
         let unstarted = self.shared.take_queued().len();
         while self.attempts.try_join_next().is_some() {}
         let under_way = self.attempts.len();
         while let Ok(Some(_)) = timeout_at(deadline, self.attempts.join_next()).await {}
         let broken_off = self.attempts.len();
         self.attempts.shutdown().await;
-        self.give_back().await;
+        self.release().await;
         Drained { finished: under_way - broken_off, released: broken_off + unstarted }
     }
 
-    /// Waits until all that ended is recorded, and releases what is still held.
-    async fn give_back(self) {
+    /// Waits until every outcome is recorded, and releases the claims that are left.
+    async fn release(self) {
         drop(self.settler);
-        let given_back = async {
-            // The settler ends by itself; if it panicked, there is nothing left to wait for.
+        let released = async {
+            // The settler ends when its channel closes. If it panicked, there is nothing left to wait for.
             let _ = self.settler_task.await;
             self.core.store().release(self.shared.holder()).await
         };
-        match timeout(RELEASE_WITHIN, given_back).await {
+        match timeout(RELEASE_WITHIN, released).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                warn!(error = chain(&error), "claims could not be given back; their leases will end")
+                warn!(error = error.detail(), "claims could not be given back; their leases will end")
             }
             Err(_) => warn!("claims could not be given back in time; their leases will end"),
         }

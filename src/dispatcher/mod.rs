@@ -1,14 +1,28 @@
-//! The driver: claims what is due, sends it, and settles what came of it.
+//! The dispatcher: claims due deliveries, sends them, and records the outcomes.
 //!
-//! It decides nothing. What is due and how much may run at once, the store tells; what follows from an
-//! attempt, [`delivery::decide`](crate::delivery::decide) tells. The dispatcher wakes at once when
-//! something is published, and otherwise sleeps until the store's next delivery is due.
+//! It makes no decisions of its own. The store decides which deliveries are due and how many may run at once;
+//! [`delivery::decide`](crate::delivery::decide) decides what follows from an attempt. The dispatcher wakes at once
+//! when an event is published, and otherwise sleeps until the store's next delivery is due.
 //!
 //! There are three ways to run it:
 //!
-//! - [`Webhooks::start`] in the background: what a service wants;
-//! - [`Dispatcher::run`] as a future of your own, until another future completes;
-//! - [`Webhooks::deliver_due`] once: for tests, cron jobs and functions that live briefly.
+//! - [`Webhooks::start`] runs it in the background, which suits most services;
+//! - [`Dispatcher::run`] is a future that ends when another future completes;
+//! - [`Webhooks::deliver_due`] runs it once, for tests, cron jobs and short-lived functions.
+//!
+//! # Design
+//!
+//! ```text
+//!  driver (task) -- claim --> store          attempt (a task each) -- settlement --> settler (task) -- settle --> store
+//!     ^  ^                                       ^
+//!     |  +-- handoff from publishers             |
+//!     +----- a slot is free, new work, a timer --+-- one slot for each claim, until it is settled
+//! ```
+//!
+//! A slot is taken when a claim is started and freed when it is settled, so what is in flight is what is leased. An
+//! attempt starts only if its lease leaves time for the whole deadline, and only if the webhook was not changed in
+//! this process since the claim. Settlements that the store does not take are tried again until their leases end; the
+//! deliveries are then claimed again. At shutdown all that is still claimed is released.
 
 mod attempt;
 mod catch_panic;
@@ -30,10 +44,13 @@ use crate::service::{Error, Webhooks};
 use driver::Driver;
 use shared::Shared;
 
+pub use driver::Drained;
+pub use shared::DispatcherHealth;
+
 /// A dispatcher that runs in the background.
 ///
-/// Dropping it leaves it running for as long as the runtime does; to stop it, and give back what it
-/// holds, call [`shutdown_within`](Self::shutdown_within).
+/// Dropping the handle leaves the dispatcher running for as long as the runtime does. To stop it and release its
+/// claims, call [`shutdown_within`](Self::shutdown_within).
 ///
 /// ```no_run
 /// # async fn run(hooks: hookwire::Webhooks) -> Result<(), Box<dyn std::error::Error>> {
@@ -53,32 +70,7 @@ pub struct Dispatcher {
     task: JoinHandle<Drained>,
 }
 
-/// What a dispatcher did with the attempts that were under way when it was stopped.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Drained {
-    /// How many ended in time.
-    pub finished: usize,
-    /// How many were given back, not started or broken off: their deliveries are due again at once, and
-    /// the receivers of those that were broken off may get them twice.
-    pub released: usize,
-}
-
-/// How a dispatcher fares.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct DispatcherHealth {
-    /// Whether it runs.
-    pub running: bool,
-    /// How many deliveries it holds.
-    pub in_flight: usize,
-    /// How many calls of the store have failed in a row.
-    pub store_failures: u32,
-    /// What the last of them said.
-    pub last_store_error: Option<String>,
-}
-
-/// A dispatcher cannot be started.
+/// The error of starting a dispatcher.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum StartError {
@@ -91,8 +83,8 @@ pub enum StartError {
 }
 
 impl Dispatcher {
-    /// Delivers until `shutdown` completes; then finishes what is under way, within the deadline of one
-    /// attempt, and gives the rest back.
+    /// Delivers until `shutdown` completes; then lets running attempts finish, within the deadline of one attempt,
+    /// and releases the other claims.
     ///
     /// # Errors
     ///
@@ -107,25 +99,25 @@ impl Dispatcher {
         Ok(driver.run(async { (shutdown.await, grace).1 }).await)
     }
 
-    /// How it fares: whether it runs, what it holds, whether the store answers.
+    /// Returns whether the dispatcher runs, how much it holds, and whether the store answers.
     pub fn health(&self) -> DispatcherHealth {
         self.shared.health(!self.task.is_finished())
     }
 
-    /// Takes nothing more, lets what is under way finish within `grace`, and gives the rest back.
+    /// Stops claiming, lets running attempts finish within `grace`, and releases the other claims.
     ///
     /// # Cancellation
     ///
-    /// The dispatcher goes on shutting down.
+    /// The dispatcher continues to shut down.
     pub async fn shutdown_within(self, grace: Duration) -> Drained {
-        // It may have ended by itself, with the runtime.
+        // The task may have ended with the runtime.
         let _ = self.stop.send(grace);
         self.task.await.unwrap_or_default()
     }
 }
 
 impl Webhooks {
-    /// Delivers in the background, on the tokio runtime in which this is called.
+    /// Starts delivering in the background, on the current tokio runtime.
     ///
     /// # Errors
     ///
@@ -144,8 +136,8 @@ impl Webhooks {
         Ok(Dispatcher { shared, stop, task })
     }
 
-    /// Sends what is due now, waits until that is recorded, and returns how many attempts were. What becomes
-    /// due later is left for later.
+    /// Sends what is due now, waits until the outcomes are recorded, and returns the number of attempts. Retries that
+    /// fall due while it runs may be sent too.
     ///
     /// # Errors
     ///
@@ -165,5 +157,5 @@ impl Webhooks {
 
 fn driver_for(hooks: &Webhooks) -> Result<Driver, StartError> {
     Handle::try_current().map_err(|_| StartError::NoRuntime)?;
-    Driver::new(Arc::clone(hooks.core())).register().ok_or(StartError::AlreadyRunning)
+    Driver::new(Arc::clone(hooks.core())).accept_handoffs().ok_or(StartError::AlreadyRunning)
 }

@@ -11,8 +11,8 @@ use crate::routing;
 use crate::service::{Core, Error};
 use crate::store::{Routed, Unrouted};
 
-/// Routes events that were written without it, in their order, by the same rules as those that are
-/// published. What fails is given again by a later claim.
+/// Routes events that were written unrouted, in their order, by the rules that publishing uses. A later claim returns
+/// the events of a tenant again whose routing fails.
 pub(super) async fn route_all(core: &Core, unrouted: Vec<Unrouted>) {
     let mut by_tenant: BTreeMap<TenantId, Vec<Unrouted>> = BTreeMap::new();
     for item in unrouted {

@@ -10,25 +10,24 @@ use tracing::{debug, warn};
 
 use super::catch_panic::catch_panic;
 use super::shared::{Shared, Slot};
-use crate::error_chain::chain;
 use crate::service::Core;
 use crate::store::{Settled, Settlement, StoreError, StoreErrorKind};
 
-/// A settlement on its way to the store, with the place that it frees.
+/// A settlement on its way to the store, with the slot that it frees.
 pub(super) struct Settling {
     pub(super) settlement: Settlement,
     pub(super) slot: Slot,
-    /// When the lease ends: later there is no use in recording it.
+    /// The end of the lease. Recording the settlement later has no effect.
     pub(super) until: Instant,
 }
 
 /// The most settlements that are recorded at once.
 const BATCH: usize = 256;
 
-/// Starts to record settlements, several at once, in the order in which they come. Dropping the sender
-/// ends the task once all are recorded.
+/// Starts the task that records settlements in batches, in the order of their arrival. Dropping the sender ends the
+/// task once all are recorded.
 pub(super) fn spawn(core: Arc<Core>, shared: Arc<Shared>) -> (UnboundedSender<Settling>, JoinHandle<()>) {
-    // Bounded by the places that settlements hold until they are recorded.
+    // Bounded by the slots that settlements hold until they are recorded.
     let (sender, receiver) = unbounded_channel();
     (sender, tokio::spawn(run(core, shared, receiver)))
 }
@@ -40,19 +39,19 @@ async fn run(core: Arc<Core>, shared: Arc<Shared>, mut receiver: UnboundedReceiv
     }
 }
 
-/// Records a batch, trying again for as long as any of its leases holds. What cannot be recorded is
-/// delivered again.
+/// Records a batch, and tries again while any of its leases holds. Deliveries whose outcome cannot be recorded are sent
+/// again.
 async fn settle(core: &Core, shared: &Shared, batch: Vec<Settling>) {
     let until = batch.iter().map(|item| item.until).max();
     let parts = batch.into_iter().map(|item| (item.settlement, item.slot));
     let (settlements, slots): (Vec<_>, Vec<_>) = parts.unzip();
     let answers = loop {
-        let error = match record(core, &settlements).await {
+        let error = match try_settle(core, &settlements).await {
             Ok(answers) => break answers,
             Err(error) => error,
         };
         let failures = shared.store_failed(&error);
-        let error = chain(&error);
+        let error = error.detail();
         if until.is_none_or(|until| until <= Instant::now()) {
             warn!(error, lost = settlements.len(), "outcomes could not be recorded; they come again");
             return;
@@ -69,13 +68,13 @@ async fn settle(core: &Core, shared: &Shared, batch: Vec<Settling>) {
     drop(slots);
 }
 
-/// A store that panics is one that failed.
-async fn record(core: &Core, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+/// Counts a panic of the store as a failure.
+async fn try_settle(core: &Core, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
     let panicked = || StoreError::new(StoreErrorKind::Unavailable, "the store panicked");
     catch_panic(core.store().settle(settlements)).await.unwrap_or_else(|| Err(panicked()))
 }
 
-/// How long to leave the store alone after this many failures in a row: 50 ms, doubling up to 3.2 s.
+/// Returns the delay before the next call after this many failures in a row: 50 ms, doubling up to 3.2 s.
 pub(super) fn backoff(failures: u32) -> Duration {
     Duration::from_millis(50 << failures.saturating_sub(1).min(6))
 }

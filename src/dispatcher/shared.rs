@@ -7,24 +7,36 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::DispatcherHealth;
-use crate::error_chain::chain;
 use crate::policy::Policy;
 use crate::service::Handoff;
 use crate::store::{Claim, ClaimRequest, HolderId, StoreError};
 
-/// What a driver shares with its attempts, with publishers, and with whoever asks for its health.
+/// The state of a dispatcher at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct DispatcherHealth {
+    /// Whether the dispatcher runs.
+    pub running: bool,
+    /// The number of deliveries that it holds.
+    pub in_flight: usize,
+    /// The number of calls of the store that have failed in a row.
+    pub store_failures: u32,
+    /// The error of the last of them, with its causes.
+    pub last_store_error: Option<String>,
+}
+
+/// State shared by the driver, its attempts, publishers and the handle.
 #[derive(Debug)]
 pub(super) struct Shared {
     request: ClaimRequest,
-    /// Deliveries that are claimed and not settled.
+    /// The number of deliveries that are claimed and not settled.
     in_flight: AtomicUsize,
     bytes: AtomicUsize,
-    /// Attempts that were made and recorded.
+    /// The number of attempts that were recorded.
     recorded: AtomicUsize,
-    /// Told when a place became free.
+    /// Notified when a slot is free again.
     pub(super) settled: Notify,
-    /// Told when a publisher handed something off.
+    /// Notified when a publisher hands deliveries off.
     pub(super) handed_off: Notify,
     started: Instant,
     queue: Mutex<Queue>,
@@ -50,7 +62,7 @@ pub(super) struct Leased {
     pub(super) until: Instant,
 }
 
-/// The place that a claim takes until it is settled.
+/// The slot that a claim takes until it is settled.
 #[derive(Debug)]
 pub(super) struct Slot {
     shared: Arc<Shared>,
@@ -83,7 +95,7 @@ impl Shared {
         self.request.holder
     }
 
-    /// What there is room for; `None` when there is none.
+    /// Returns a request for as much as there is room for; `None` without room.
     pub(super) fn request(&self) -> Option<ClaimRequest> {
         let limit = self.request.limit.saturating_sub(self.in_flight());
         let max_bytes = self.request.max_bytes.saturating_sub(self.bytes.load(Ordering::SeqCst));
@@ -102,7 +114,7 @@ impl Shared {
         self.recorded.load(Ordering::SeqCst)
     }
 
-    /// The end of a lease that was asked for at `asked_at`.
+    /// Returns the end of a lease that was requested at `asked_at`.
     pub(super) fn lease_end(&self, asked_at: Instant) -> Instant {
         asked_at + self.request.lease
     }
@@ -128,11 +140,11 @@ impl Shared {
         *self.store() = StoreHealth::default();
     }
 
-    /// Notes a failure of the store, and tells how many there were in a row.
+    /// Records a failure of the store, and returns how many there were in a row.
     pub(super) fn store_failed(&self, error: &StoreError) -> u32 {
         let mut store = self.store();
         store.failures = store.failures.saturating_add(1);
-        store.last = Some(chain(error));
+        store.last = Some(error.detail());
         store.failures
     }
 
@@ -146,7 +158,7 @@ impl Shared {
         }
     }
 
-    /// These are whole at every point, so poisoned locks are as good.
+    /// The values are whole whenever the locks are free, so poisoned locks are usable.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::error_chain::chain;
 use crate::model::InvalidCursor;
 
 /// A store could not do what was asked.
@@ -31,6 +32,11 @@ impl StoreError {
     /// Returns the kind of the error.
     pub const fn kind(&self) -> StoreErrorKind {
         self.kind
+    }
+
+    /// Returns the error and all its causes as one text, for the operator.
+    pub fn detail(&self) -> String {
+        chain(self)
     }
 }
 

@@ -1,8 +1,6 @@
 //! `PublishBatcher`: calls to publish that share a transaction.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::error::Error;
-use std::iter::successors;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -196,18 +194,12 @@ pub(crate) fn answer(calls: Vec<Call>, done: Result<Published, StoreError>) {
 
 /// Gives the first call the error itself, and the others a copy of its kind and text.
 fn refuse(calls: Vec<Call>, error: StoreError) {
-    let (kind, text) = (error.kind(), chain(&error));
+    let (kind, text) = (error.kind(), error.detail());
     let mut error = Some(error);
     for call in calls {
         let error = error.take().unwrap_or_else(|| StoreError::new(kind, text.clone()));
         let _ = call.answer.send(Err(error));
     }
-}
-
-/// Formats an error with its causes, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -340,7 +332,7 @@ mod tests {
     fn an_error_is_everybodys() {
         let ((one, mut to_one), (two, mut to_two)) = (call(&["a"], 1), call(&["b"], 1));
         answer(vec![one, two], Err(StoreError::new(StoreErrorKind::Unavailable, "gone")));
-        let texts = [&mut to_one, &mut to_two].map(|it| chain(&it.try_recv().unwrap().unwrap_err()));
+        let texts = [&mut to_one, &mut to_two].map(|it| it.try_recv().unwrap().unwrap_err().detail());
         assert!(texts.iter().all(|text| text.contains("gone")), "{texts:?}");
     }
 }
