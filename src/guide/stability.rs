@@ -36,7 +36,7 @@
 //!
 //! # Stored data
 //!
-//! What a released version has stored, a later one opens. A SQLite file is brought to the new schema when it is
+//! A later version opens the stores of every released one. A SQLite file is brought to the new schema when it is
 //! opened. A PostgreSQL schema is brought to it by `PostgresStore::migrate`, which you call when you deploy. A newer
 //! schema is refused with an error, never written to: go back to an old version only with a backup from before. Each
 //! released form of the SQLite file and of the PostgreSQL schema is kept in the repository as a fixture, and a test

@@ -1,4 +1,4 @@
-//! What the handles of a service and its dispatcher share: the parts it was built from, and its state in memory.
+//! The state that the handles of a service and its dispatcher share: its parts, and what it keeps in memory.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a host calls: [`Webhooks`] and the [`Tenant`] handles that it gives.
+//! The API of a host: [`Webhooks`], and the [`Tenant`] handles that it returns.
 
 mod address;
 mod builder;

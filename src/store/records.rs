@@ -1,4 +1,4 @@
-//! What the log and upkeep tell.
+//! The records that the log and upkeep return.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Sending requests: the [`Transport`] trait, and [`HttpTransport`] behind the feature `http-transport`.
+//! Sending requests: the [`Transport`] trait, and `HttpTransport` behind the feature `http-transport`.
 //!
 //! A transport carries one prepared request to one receiver and returns the response. It knows nothing
 //! of webhooks, retries or stores.

@@ -46,7 +46,7 @@ impl State {
         }
     }
 
-    /// What waits in a dropped backlog reads as cancelled before it is swept.
+    /// A delivery of a dropped backlog reads as cancelled before it is swept.
     fn standing(&self, row: &Row) -> (DeliveryState, Option<Timestamp>, Option<Timestamp>) {
         let dropped = self.lanes.get(&row.lane).filter(|lane| lane.epoch != row.epoch);
         match (row.state, dropped) {

@@ -215,7 +215,7 @@ async fn upkeep_makes_room_on_a_full_disk() {
     assert!(is_stored(&scene.publish("later", 8_000).await.expect("there is room again")));
 }
 
-/// What fits is written though it shares its group with what does not.
+/// A job that fits is written, although its group holds one that does not.
 #[tokio::test]
 async fn what_does_not_fit_harms_nobody_else_of_its_group() {
     let scene = Scene::new("group").await;
@@ -242,7 +242,7 @@ async fn what_does_not_fit_harms_nobody_else_of_its_group() {
     assert_eq!(scene.claim().await.len(), 1, "the small one");
 }
 
-/// What others have undone is nothing to a lease; what it has undone itself never happened.
+/// A routing lease outlives the rollback of other work, and goes with the rollback of its own.
 #[tokio::test]
 async fn a_tenants_router_stays_whatever_is_rolled_back() {
     let scene = Scene::new("lease").await;

@@ -170,7 +170,7 @@ pub async fn nothing_is_stranded(fixture: &dyn StoreFixture) {
     assert_eq!(delivered.len(), published, "every delivery that was published is found");
 }
 
-/// What comes while a holder has all that it may is found once one tenant's room is back.
+/// A delivery that comes while a holder has all that it may is found once one tenant's room is back.
 async fn full_hands_strand_nothing(scene: &Scene<'_>) {
     let quota = Quota::default().with_in_all(2);
     let full = ClaimRequest { quota, ..greedy(ANA) };

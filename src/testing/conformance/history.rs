@@ -31,7 +31,7 @@ pub async fn everything_ends(fixture: &dyn StoreFixture) {
     what_was_dropped_does_not_expire(&scene).await;
 }
 
-/// What has ended never becomes pending again.
+/// An ended delivery never becomes pending again.
 async fn redelivered_ones_are_new(scene: &Scene<'_>, old: &Delivery) {
     let redelivery = [Redelivery { origin: old.id, expires: DAY }];
     let redeliver = async || scene.store.redeliver(&scene.tenant, &redelivery).await.expect("redeliver");

@@ -39,7 +39,7 @@ pub async fn publications_are_whole(fixture: &dyn StoreFixture) {
     every_read_shows_them(&scene.of("globex")).await;
 }
 
-/// What is published under a hold is written already claimed, on idle lanes that have room alone.
+/// Publishing under a hold writes deliveries already claimed, only on idle lanes that have room.
 async fn held_publications_are_claimed(scene: &Scene<'_>, busy: HookId) {
     let idle = scene.create().await;
     let items = [scene.publication("held", &[busy, idle]).await];

@@ -101,7 +101,7 @@ async fn deleted_webhooks_get_nothing(scene: &Scene<'_>, hook: HookId) {
     assert!(scene.deliveries(pending).await.is_empty(), "all else has ended");
 }
 
-/// What was dropped ended then, and not when upkeep comes upon it.
+/// A dropped delivery ended when it was dropped, not when upkeep finds it.
 async fn upkeep_dates_nothing_anew(scene: &Scene<'_>) {
     let hook = scene.create().await;
     scene.publish("dropped", &[hook]).await;
