@@ -18,7 +18,7 @@ use crate::signer::Signer;
 use crate::store::Store;
 use crate::transport::Transport;
 
-/// Puts a [`Webhooks`] together: a catalog and a store, and what differs from the defaults.
+/// A builder of [`Webhooks`], from a catalog, a store and settings that differ from the defaults.
 ///
 /// ```
 /// use hookwire::{assist, Webhooks};
@@ -77,8 +77,10 @@ impl WebhooksBuilder {
         self.limits_for(move |_| Some(limits))
     }
 
-    /// Sets the limits of each tenant by its plan; `None` where its edition has no webhooks. Asked at each
-    /// registration, so it must answer from memory.
+    /// Sets the limits of each tenant by its plan.
+    ///
+    /// `None` if the tenant's plan has no webhooks: it can create, change or enable none; existing ones go on. The
+    /// function is synchronous and is called at each registration: keep plans in memory.
     ///
     /// ```
     /// # use hookwire::{assist, Webhooks};
@@ -98,16 +100,15 @@ impl WebhooksBuilder {
         self
     }
 
-    /// Sets the numbers that the service runs by.
+    /// Sets the retries, quotas, deadlines and sizes of the service.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Sets where state lives. Required.
+    /// Sets the store. Required.
     ///
-    /// To call methods of the store itself too, an outbox of `SqliteStore` say, share it: an `Arc` of a store is
-    /// a store.
+    /// An `Arc` of a store is a store. Share one to call methods of its own too, such as the outbox of `SqliteStore`.
     ///
     /// ```
     /// # #[cfg(feature = "http-transport")]
@@ -128,30 +129,30 @@ impl WebhooksBuilder {
         self
     }
 
-    /// Sets how requests leave. Default: `HttpTransport`, with the address guard on.
+    /// Sets the transport. Default: `HttpTransport`, with the address guard on.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
         self
     }
 
-    /// Sets what time it is, for tests. Default: the system's clock.
+    /// Sets the clock, for tests. Default: the system's clock.
     ///
-    /// A store reads a clock of its own: give it the same one, as by
-    /// [`MemoryStore::with_clock`](crate::store::MemoryStore::with_clock), or nothing falls due when this one
+    /// A store reads a clock of its own. Give it the same one, for example by
+    /// [`MemoryStore::with_clock`](crate::store::MemoryStore::with_clock); otherwise nothing falls due when this one
     /// moves.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Sets what signs, for keys that live in a key service. Default: each webhook's own keys.
+    /// Sets the signer, for keys that are in a key service. Default: each webhook's own keys.
     pub fn signer(mut self, signer: impl Signer) -> Self {
         self.signer = Some(Arc::new(signer));
         self
     }
 
-    /// Sets what each receiver is asked before its URL is registered: see [`handshake`](crate::handshake).
-    /// Default: nothing.
+    /// Asks each receiver for its consent before its URL is registered: see [`handshake`](crate::handshake). Default:
+    /// receivers are not asked.
     pub fn handshake(mut self, handshake: Handshake) -> Self {
         self.handshake = Some(handshake);
         self
@@ -159,26 +160,26 @@ impl WebhooksBuilder {
 
     /// Seals webhooks' secrets by these keys before the store sees them. Default: they are stored in clear.
     ///
-    /// Secrets that are in clear by then still open; [`Webhooks::reseal`] seals them at once. From then on the
-    /// keys are needed: without the key that sealed it, a webhook can be neither signed for nor its secret
-    /// rotated. How to change keys is told at [`sealing`](crate::sealing).
+    /// Secrets that are stored in clear remain readable; [`Webhooks::reseal`] seals them at once. A sealed secret needs
+    /// the key that sealed it: without the key, no request to its webhook can be signed, and the secret cannot be
+    /// rotated. [`sealing`](crate::sealing) describes how to change keys.
     #[cfg(feature = "seal")]
     pub fn seal_with(mut self, keys: SealingKeys) -> Self {
         self.sealing = Some(keys);
         self
     }
 
-    /// Accepts `http` URLs to literally-loopback hosts, and lets the default transport dial loopback
-    /// addresses. For development: with it, whoever registers webhooks can reach this machine.
+    /// Accepts `http` URLs whose host is literally loopback, and lets the default transport dial loopback addresses.
+    /// Use it for development only: anybody who may register a webhook can then reach this machine.
     ///
-    /// A transport of your own has to be told as well: `HttpTransport::builder().allow_loopback()`.
+    /// An `HttpTransport` that you set yourself needs `HttpTransport::builder().allow_loopback()` too.
     pub fn allow_loopback_http(mut self) -> Self {
         self.urls = UrlRule::LoopbackHttp;
         self
     }
 
-    /// Lets tenants see what receivers answered, up to [`Policy::response_bytes`]. Off by default: an answer
-    /// may hold what its sender would not show, and a tenant can register a URL that is not its own.
+    /// Shows tenants the answers of receivers, up to [`Policy::response_bytes`]. Off by default: a tenant can register
+    /// a URL that is not its own, and an answer may hold what its sender would not show to the tenant.
     pub fn show_response_bodies(mut self) -> Self {
         self.visibility = Visibility::TenantWithBodies;
         self
@@ -188,7 +189,7 @@ impl WebhooksBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] when something is missing or does not go together.
+    /// [`BuildError`] when a part is missing, or when two settings exclude each other.
     pub fn build(self) -> Result<Webhooks, BuildError> {
         let needed = self.policy.deadline().saturating_add(Policy::SETTLE_MARGIN);
         if self.policy.lease() < needed {
@@ -242,7 +243,7 @@ impl fmt::Debug for WebhooksBuilder {
     }
 }
 
-/// A [`WebhooksBuilder`] cannot build what it was given.
+/// The error of [`WebhooksBuilder::build`].
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BuildError {

@@ -9,10 +9,10 @@ use crate::sealing::UnsealError;
 use crate::signature::InvalidKeyRing;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// What a service method could not do.
+/// The error of every method of the service.
 ///
-/// Branch on [`kind`](Self::kind); `Display` says what happened and what to do. The cause, where there is
-/// one, is [`source`](StdError::source).
+/// Branch on [`kind`](Self::kind). `Display` says what happened and what to do; [`source`](StdError::source) is the
+/// cause, if there is one.
 ///
 /// ```
 /// use hookwire::{Error, ErrorKind};
@@ -41,11 +41,11 @@ pub struct Error {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Others changed the tenant's webhooks again and again in the meantime. Try again.
+    /// Other calls changed the tenant's webhooks during every try. Try again.
     Conflict,
-    /// What was asked for breaks rules: all of them.
+    /// The input breaks rules; these are all that it breaks.
     Invalid(Vec<Violation>),
-    /// What was asked for is sound, but more than the tenant may have.
+    /// The input breaks no other rule, but the tenant has reached a limit.
     LimitReached,
     /// The message id was published before, with other content.
     MessageIdReused,
@@ -57,10 +57,10 @@ pub enum ErrorKind {
     NotInEdition,
     /// The store has no room for more work now. Try again later, with the same message id.
     Overloaded,
-    /// The payload is larger than allowed.
+    /// The payload is larger than the policy allows.
     PayloadTooLarge,
-    /// The store failed, or a webhook's secrets do not open: then the source is a
-    /// [`sealing::UnsealError`](crate::sealing::UnsealError). With the same message id, trying again is safe.
+    /// The store failed, or a webhook's secrets cannot be unsealed. In the second case the source is a
+    /// [`sealing::UnsealError`](crate::sealing::UnsealError). Trying again with the same message id is safe.
     Store,
     /// The event is not in the catalog.
     UnknownEvent,
@@ -71,7 +71,7 @@ impl Error {
         Self { kind, message: message.into(), violations: Vec::new(), source: None }
     }
 
-    /// The operating system gave no random bytes.
+    /// Creates the error of an operating system that gives no random bytes.
     pub(super) fn no_entropy(source: getrandom::Error) -> Self {
         let message = "the operating system gave no random bytes for a secret";
         Self { source: Some(Box::new(source)), ..Self::new(ErrorKind::Store, message) }
@@ -89,13 +89,13 @@ impl Error {
         Self { source: Some(Box::new(source)), ..Self::new(ErrorKind::Invalid(vec![violation]), message) }
     }
 
-    /// What kind of error this is.
+    /// Returns the kind of the error.
     pub const fn kind(&self) -> &ErrorKind {
         &self.kind
     }
 
-    /// The violations, with [`Invalid`](ErrorKind::Invalid) and [`LimitReached`](ErrorKind::LimitReached). They
-    /// serialise, to be the answer to whoever filled in a form.
+    /// Returns the violations of [`Invalid`](ErrorKind::Invalid) and [`LimitReached`](ErrorKind::LimitReached). They
+    /// serialise to JSON, as the answer to a form.
     ///
     /// ```
     /// # #[cfg(all(feature = "dispatcher", feature = "http-transport"))]

@@ -6,31 +6,31 @@ use crate::model::{Delivery, DeliveryState, End, HookId};
 use crate::routing::SkipReason;
 use crate::store::{EventRecord, RoutingRecord};
 
-/// The answer to "was it sent, and if not why": what became of one event at each webhook.
+/// The answer to "was it sent, and if not why" for one event and each webhook.
 ///
-/// `Display` tells it in lines for a person.
+/// `Display` writes it as lines for a person.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The event and what routing decided.
+    /// The event and the decisions of routing.
     pub record: EventRecord,
-    /// Its deliveries, oldest first.
+    /// The deliveries of the event, oldest first.
     pub deliveries: Vec<Delivery>,
 }
 
-/// What became of an event at one webhook.
+/// The fate of an event at one webhook.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Fate {
-    /// There is a delivery for it.
+    /// The webhook has a delivery of the event.
     Delivery(Delivery),
-    /// Routing passed the webhook over.
+    /// Routing skipped the webhook.
     Skipped(SkipReason),
 }
 
 impl Explanation {
-    /// What became of the event at each webhook, by ascending id; a delivery that was repeated shows each
-    /// time.
+    /// Returns the fate of the event at each webhook, by ascending id. A redelivered event appears once for each
+    /// delivery.
     pub fn fates(&self) -> Vec<(HookId, Fate)> {
         let delivered = self.deliveries.iter().map(|it| (it.hook_id, Fate::Delivery(it.clone())));
         let skipped: &[_] = match &self.record.routing {

@@ -12,11 +12,11 @@ use crate::model::{
 use crate::store::Redelivery;
 
 impl Tenant {
-    /// Tells what became of an event: delivered, pending, or why not, for each webhook.
+    /// Returns the fate of an event at each webhook: delivered, pending, or the reason why not.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such message (any more),
+    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such message any more,
     /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
     pub async fn explain(&self, message_id: &MessageId) -> Result<Explanation, Error> {
         self.require(Scope::Read)?;
@@ -38,9 +38,10 @@ impl Tenant {
         Ok(self.core.store().deliveries(&self.id, query).await?)
     }
 
-    /// Reads the attempts of a delivery, in order, as a tenant may see them: the class of each failure, the
-    /// status of each answer. [`for_operator`](Self::for_operator) shows the details, and
-    /// [`show_response_bodies`](super::WebhooksBuilder::show_response_bodies) tenants the answers.
+    /// Lists the attempts of a delivery, in order, with the class of each failure and the status of each answer.
+    ///
+    /// [`for_operator`](Self::for_operator) shows details and answers too, and
+    /// [`show_response_bodies`](super::WebhooksBuilder::show_response_bodies) shows the answers to tenants.
     ///
     /// # Errors
     ///
@@ -54,7 +55,7 @@ impl Tenant {
         Ok(attempts.into_iter().map(see).collect())
     }
 
-    /// Delivers once more, to the webhook as it is now: a new delivery of the same message.
+    /// Makes a new delivery of the same message, to the webhook as it is now.
     ///
     /// # Errors
     ///
@@ -71,9 +72,9 @@ impl Tenant {
         new.ok_or_else(|| not_found(&format!("delivery {delivery} with its webhook")))
     }
 
-    /// Redelivers what a webhook missed since `since`: deliveries that were given up or expired, and were
-    /// not redelivered since. Gives how many that were; doing it again, after this has returned, makes none
-    /// twice.
+    /// Redelivers the deliveries of a webhook that were given up or expired since `since`, and returns their number.
+    ///
+    /// Deliveries that were redelivered already are left out, so calling it again makes none twice.
     ///
     /// # Errors
     ///
@@ -82,7 +83,7 @@ impl Tenant {
     ///
     /// # Cancellation
     ///
-    /// Some of them may be made; recover again to make the others.
+    /// Some of the new deliveries may be made. Call it again to make the others.
     pub async fn recover(&self, hook_id: HookId, since: impl Into<Timestamp>) -> Result<usize, Error> {
         self.require(Scope::Update)?;
         self.get_registered(hook_id).await?;
@@ -105,7 +106,7 @@ impl Tenant {
         Ok(made)
     }
 
-    /// Follows a listing to its end.
+    /// Reads every page of a listing.
     async fn all(&self, query: DeliveryQuery) -> Result<Vec<Delivery>, Error> {
         let mut query = query.page(PageRequest::first().with_limit(PageRequest::MAX_LIMIT));
         let mut all = Vec::new();

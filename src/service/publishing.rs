@@ -14,7 +14,7 @@ use crate::registry::{Refusal, Registry};
 use crate::routing::{self, Route};
 use crate::store::{Claim, Publication, PublishAnswer, Receipt, Routing, Settlement, StoreErrorKind};
 
-/// An event that is published: it will be delivered, or its deliveries end in the log with the reason.
+/// The result of publishing an event. The event will be delivered, or its deliveries end in the log with the reason.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sent {
     message_id: MessageId,
@@ -23,34 +23,34 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// The identity of the event: what [`explain`](Tenant::explain) takes, and what receivers see as
+    /// Returns the message id of the event, which [`explain`](Tenant::explain) takes and receivers get as
     /// `webhook-id`.
     pub const fn message_id(&self) -> &MessageId {
         &self.message_id
     }
 
-    /// How many webhooks get it.
+    /// Returns the number of webhooks that get the event.
     pub const fn webhooks(&self) -> usize {
         self.receipt.targets
     }
 
-    /// Whether the same event was published before, so that nothing was done now.
+    /// Returns whether the same event was published before, so that this call changed nothing.
     pub const fn is_duplicate(&self) -> bool {
         self.duplicate
     }
 }
 
-/// How many events are handed to the store at once.
+/// The number of events in one call of the store.
 const BATCH: usize = 256;
 
-/// How often events are routed anew when the tenant's webhooks change in between.
+/// The number of times that events are routed, while the tenant's webhooks change in between.
 const MAX_STALE: usize = 32;
 
 impl Tenant {
-    /// Publishes an event: when this returns it survives the process.
+    /// Publishes an event. When this returns, the event survives the process.
     ///
-    /// Without a message id each call is an event of its own. With one, publishing the same event again
-    /// does nothing, so repeat a call that failed or was cancelled with the same id.
+    /// Without a message id, each call publishes an event of its own. With one, publishing the same event again changes
+    /// nothing: repeat a call that failed or was cancelled with the same id.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Tenant {
         outcomes.pop().unwrap_or_else(|| Err(StoreErrorKind::Corrupt.into()))
     }
 
-    /// Publishes many events, each by itself: an outcome for each, in order.
+    /// Publishes several events, each by itself, and returns an outcome for each, in order.
     ///
     /// # Cancellation
     ///
@@ -82,7 +82,8 @@ impl Tenant {
         outcomes
     }
 
-    /// Tells what publishing this event would do now, for each webhook: deliver it, or the reason not to.
+    /// Returns for each webhook whether publishing this event now would deliver it, or the reason why not. Publishes
+    /// nothing.
     ///
     /// # Errors
     ///
@@ -130,7 +131,7 @@ impl Tenant {
         Ok(event)
     }
 
-    /// Fills in the outcomes of the sound events of a batch, around those that are refused already.
+    /// Publishes the valid events of a batch, and returns their outcomes in order with those of the refused ones.
     async fn publish_batch(&self, batch: Vec<Result<StampedEvent, Error>>) -> Vec<Result<Sent, Error>> {
         let mut refused = Vec::new();
         let mut sound = Vec::new();
@@ -146,7 +147,7 @@ impl Tenant {
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
-    /// Routes and writes, and again those whose routing was out of date.
+    /// Routes and writes events, and repeats it for those whose routing was out of date.
     async fn publish_sound(&self, mut open: Vec<(usize, StampedEvent)>) -> Vec<(usize, Outcome)> {
         let mut outcomes = Vec::with_capacity(open.len());
         for round in 0..MAX_STALE {
@@ -198,7 +199,7 @@ impl Tenant {
 
 type Outcome = Result<Sent, Error>;
 
-/// Moves what is decided into `outcomes`, and gives what has to be routed again.
+/// Moves the final answers into `outcomes`, and returns the events that must be routed again.
 fn sort_answers(
     events: Vec<(usize, StampedEvent)>,
     answers: Vec<PublishAnswer>,
@@ -227,7 +228,7 @@ fn id_reused(id: &MessageId) -> Error {
     Error::new(ErrorKind::MessageIdReused, message)
 }
 
-/// The first event gets the error itself, the others one of its kind.
+/// Fails every event: the first with the error itself, the others with a copy of its kind and text.
 fn fail_all(events: Vec<(usize, StampedEvent)>, error: Error) -> Vec<(usize, Outcome)> {
     let again = || Error::new(error.kind().clone(), error.to_string());
     let mut outcomes: Vec<_> = events.iter().map(|(index, _)| (*index, Err(again()))).collect();
@@ -237,7 +238,7 @@ fn fail_all(events: Vec<(usize, StampedEvent)>, error: Error) -> Vec<(usize, Out
     outcomes
 }
 
-/// Ids that grow with time, so that stores write them side by side.
+/// Creates an id that grows with time, so that stores write ids side by side.
 pub(super) fn new_message_id(millis: i64) -> MessageId {
     let millis = millis.max(0).unsigned_abs();
     let nanos = u32::try_from(millis % 1000 * 1_000_000).unwrap_or_default();
@@ -247,7 +248,7 @@ pub(super) fn new_message_id(millis: i64) -> MessageId {
 }
 
 impl Core {
-    /// Whether the event may be published at all.
+    /// Checks that the event may be published at all.
     pub(crate) fn check_event(&self, event: &StampedEvent) -> Result<(), Error> {
         self.check_known(event.event_id)?;
         let violations = event.violations();
@@ -277,7 +278,7 @@ impl Core {
         Publication::new(tenant.clone(), event.clone(), registry.revision, routing, expires)
     }
 
-    /// Gives the dispatcher what was held for it; what it no longer takes is due for others.
+    /// Hands claims to the dispatcher for which they were made. Claims that it no longer takes are released.
     async fn hand_off(&self, handoff: &dyn Handoff, held: Vec<Claim>, asked_at: Duration) {
         if held.is_empty() {
             return;

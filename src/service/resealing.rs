@@ -7,37 +7,38 @@ use crate::model::{HookId, PageRequest, SealedSecrets, TenantId};
 use crate::registry::{self, Refusal, Registry, Terms};
 use crate::sealing::UnsealError;
 
-/// What one step of [`Webhooks::reseal`] did.
+/// The result of one step of [`Webhooks::reseal`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Resealed {
-    /// How many webhooks' secrets were sealed anew.
+    /// The number of webhooks whose secrets were sealed anew.
     pub sealed: usize,
-    /// The webhooks whose secrets stay as they were, because they do not open.
+    /// The webhooks whose secrets cannot be unsealed, and stay as they were.
     pub unopened: Vec<Unopened>,
-    /// The cursor for the next step, by [`PageRequest::after`]; `None` when this was the last.
+    /// The cursor of the next step, for [`PageRequest::after`]; `None` after the last.
     pub next: Option<String>,
 }
 
-/// A webhook whose secrets do not open by the keys that there are.
+/// A webhook whose secrets none of the keys unseals.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Unopened {
-    /// Whose webhook it is.
+    /// The tenant of the webhook.
     pub tenant: TenantId,
-    /// The webhook.
+    /// The id of the webhook.
     pub hook_id: HookId,
-    /// Why they do not open.
+    /// The reason.
     pub error: UnsealError,
 }
 
 impl Webhooks {
-    /// Seals by the present key what is in clear or sealed by an older one: one page of tenants at a time.
-    /// After the last page, if nothing was left unopened, no older key is needed any more. A webhook counts as
-    /// changed by it, so attempts that are about to start are put off for a moment.
+    /// Seals secrets that are in clear, or sealed by an older key, by the current key, for one page of tenants.
     ///
-    /// Without [`seal_with`](crate::service::WebhooksBuilder::seal_with) it changes nothing, and tells what is
-    /// sealed.
+    /// After the last page, if no step reported an unopened webhook, the older keys are no longer needed. Resealing
+    /// counts as a change of the webhook, which delays attempts that are about to start for a moment.
+    ///
+    /// Without [`seal_with`](crate::service::WebhooksBuilder::seal_with) it changes nothing, and reports the webhooks
+    /// whose secrets are sealed.
     ///
     /// ```
     /// # async fn run(hooks: hookwire::Webhooks) -> Result<(), hookwire::Error> {
@@ -63,7 +64,7 @@ impl Webhooks {
     ///
     /// # Cancellation
     ///
-    /// Part of the page may be sealed; try it again.
+    /// Part of the page may be sealed. Try the same page again.
     pub async fn reseal(&self, page: &PageRequest) -> Result<Resealed, Error> {
         let tenants = self.tenants(page).await?;
         let mut done = Resealed { next: tenants.next, ..Resealed::default() };
@@ -88,12 +89,12 @@ impl Tenant {
         Ok(())
     }
 
-    /// Whether there is nothing to do for these.
+    /// Returns whether these secrets need no change.
     fn is_sealed(&self, secrets: &SealedSecrets) -> bool {
         self.core.sealing().is_none_or(|keys| keys.is_current(secrets))
     }
 
-    /// Writes a webhook's secrets as they are, which seals them. Whether it was still there.
+    /// Writes a webhook's secrets unchanged, which seals them. Returns whether the webhook still exists.
     async fn reseal_one(&self, hook_id: HookId) -> Result<bool, Error> {
         let reseal = |registry: &Registry, _: Terms<'_>| {
             let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;

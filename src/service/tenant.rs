@@ -9,9 +9,9 @@ use super::visibility::Visibility;
 use crate::model::{HookId, Scope, Scopes, TenantId};
 use crate::store::{Stats, StatsScope};
 
-/// One tenant's webhooks. Clones are the same handle.
+/// A handle on the webhooks of one tenant. Clones share everything.
 ///
-/// What each call may do follows from the handle's scopes:
+/// The scopes of the handle decide which calls it allows:
 ///
 /// | scope | calls |
 /// |---|---|
@@ -21,7 +21,7 @@ use crate::store::{Stats, StatsScope};
 /// | `DELETE` | `delete`, `delete_everything` |
 /// | `CREATE` or `UPDATE` | `ping_url`, `ping_event` |
 ///
-/// `publish` is the host's own act and needs none.
+/// `publish` needs no scope: it is a call of the host, not of its user.
 ///
 /// ```
 /// # async fn run(hooks: hookwire::Webhooks) -> Result<(), Box<dyn std::error::Error>> {
@@ -47,26 +47,27 @@ impl Tenant {
         Self { core, id, scopes, visibility }
     }
 
-    /// Whose webhooks these are.
+    /// Returns the id of the tenant.
     pub const fn id(&self) -> &TenantId {
         &self.id
     }
 
-    /// The same handle, narrowed to what both its scopes and `scopes` grant.
+    /// Returns a handle that has only the scopes that both this handle and `scopes` grant.
     #[must_use]
     pub fn with_scopes(&self, scopes: Scopes) -> Self {
         Self { scopes: self.scopes.intersect(scopes), ..self.clone() }
     }
 
-    /// The same handle for the operator's eyes: attempts and pings come with the details of failures, which
-    /// may name addresses inside, and with what receivers answered. Without it they come as a tenant may
-    /// see them.
+    /// Returns a handle that shows attempts and pings with the details of failures and the answers of receivers.
+    ///
+    /// Details may name addresses inside the host's network, so other handles leave them out. Use this one only for
+    /// the operator.
     #[must_use]
     pub fn for_operator(&self) -> Self {
         Self { visibility: Visibility::Operator, ..self.clone() }
     }
 
-    /// Counts what waits.
+    /// Counts the tenant's waiting deliveries.
     ///
     /// # Errors
     ///
@@ -76,7 +77,7 @@ impl Tenant {
         Ok(self.core.store().stats(&StatsScope::Tenant(self.id.clone())).await?)
     }
 
-    /// Counts what waits for one webhook; nothing for one that is not there.
+    /// Counts the waiting deliveries of one webhook; zero for a webhook that does not exist.
     ///
     /// # Errors
     ///
@@ -86,18 +87,17 @@ impl Tenant {
         Ok(self.core.store().stats(&StatsScope::Webhook(self.id.clone(), hook_id)).await?)
     }
 
-    /// Removes all that the tenant has: webhooks, secrets, events and log. Ids are not used again. When it has
-    /// returned, no attempt to a webhook that was there starts in this process.
+    /// Removes all data of the tenant: webhooks, secrets, events and log. Their ids are never used again. After it has
+    /// returned, this process starts no attempt to any of these webhooks.
     ///
     /// # Errors
     ///
-    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store): then part of it may be gone, as when it
-    /// is cancelled.
+    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store). After a failure of the store, part of
+    /// the data may be gone, as after a cancellation.
     ///
     /// # Cancellation
     ///
-    /// Part of it may be gone, the webhooks first. Call it again: it goes on from there, however often it was broken
-    /// off, and does nothing where nothing is left.
+    /// Part of the data may be gone, the webhooks first. Call the method again: it continues from there.
     pub async fn delete_everything(&self) -> Result<(), Error> {
         const STEP: usize = 500;
         self.require(Scope::Delete)?;

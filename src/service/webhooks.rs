@@ -9,10 +9,9 @@ use super::tenant::Tenant;
 use crate::model::{Catalog, Page, PageRequest, Scopes, TenantId};
 use crate::store::{Stats, StatsScope};
 
-/// A host's webhooks: the one value that a service keeps. Clones share everything.
+/// The webhooks of a host, as the one value that it keeps. Clones share everything.
 ///
-/// It is plain async code and needs no runtime of its own; only the dispatcher and the HTTP transport run
-/// on tokio.
+/// The methods need no runtime. Only the dispatcher and the HTTP transport run on tokio.
 ///
 /// ```
 /// use hookwire::{assist, Event, TenantId, WebhookDraft, Webhooks};
@@ -54,12 +53,12 @@ impl Webhooks {
         &self.core
     }
 
-    /// The handle on one tenant's webhooks, with every scope. It need not exist before.
+    /// Returns a handle on one tenant, with every scope. The tenant need not exist before.
     pub fn tenant(&self, tenant: TenantId) -> Tenant {
         Tenant::new(Arc::clone(&self.core), tenant, Scopes::all())
     }
 
-    /// The events that the host offers.
+    /// Returns the events that the host offers.
     pub fn catalog(&self) -> &Catalog {
         self.core.catalog()
     }
@@ -74,7 +73,7 @@ impl Webhooks {
         Ok(self.core.store().tenants(page).await?)
     }
 
-    /// Counts what waits, of all tenants.
+    /// Counts the waiting deliveries of all tenants.
     ///
     /// # Errors
     ///
@@ -83,10 +82,9 @@ impl Webhooks {
         Ok(self.core.store().stats(&StatsScope::All).await?)
     }
 
-    /// Tells the dispatcher of this service that work has come past it: after the commit of a transaction
-    /// that wrote events by SQL, say.
+    /// Wakes the dispatcher of this service. Call it after the commit of a transaction that wrote events by SQL.
     ///
-    /// Without it the dispatcher finds the work when it next looks. Those of other processes are not told.
+    /// Otherwise the dispatcher finds the events at its next poll. Dispatchers of other processes are not woken.
     pub fn wake(&self) {
         self.core.new_work.notify();
     }
