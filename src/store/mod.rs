@@ -1,4 +1,4 @@
-//! Where state lives: the [`Store`] trait, its contract, and [`MemoryStore`].
+//! Keeping state: the [`Store`] trait, its contract, and [`MemoryStore`].
 //!
 //! # Implementing a store
 //!
@@ -36,11 +36,10 @@
 //! # What a store keeps
 //!
 //! - For each tenant a [registry](crate::registry::Registry) at a revision.
-//! - For each webhook a *lane*: its queue, its [`Health`](crate::delivery::Health), a time until which it
-//!   gives nothing (its backoff), and an epoch which grows when its backlog is dropped, so that dropping costs the same
-//!   whatever the backlog.
-//! - For each event its content, what routing decided, and its deliveries with their attempts. The id of a
-//!   delivery is unique in the store, and never used again.
+//! - For each webhook a *lane*: its queue, its [`Health`](crate::delivery::Health), the end of its backoff, and an
+//!   epoch. The epoch grows when the backlog is dropped, so that dropping costs the same whatever the backlog.
+//! - For each event its content, the decisions of routing, and its deliveries with their attempts. The id of a
+//!   delivery is unique in the store and never used again.
 
 mod claim;
 mod delegate;
@@ -81,63 +80,60 @@ pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
 
 /// A place where webhooks, events, deliveries and attempts are kept.
 ///
-/// A store is shared by everything that publishes and everything that dispatches. Times that are handed
-/// in are durations; the store adds them to its own clock, so that machines whose clocks disagree do no
-/// harm.
+/// All publishers and all dispatchers share a store. Times in arguments are durations. The store adds them to its own
+/// clock, so machines whose clocks disagree do no harm.
 ///
 /// # Contract
 ///
-/// 1. Each publication is all or nothing, and seen by every later read. When [`publish`](Self::publish)
-///    returns it is as durable as the store ever makes it. One bad item fails alone: one with a target that
+/// 1. A publication is written whole or not at all, and every later read sees it. When [`publish`](Self::publish)
+///    returns, it is as durable as the store ever makes it. One bad item fails alone: an item with a target that
 ///    the registry does not have is [`Failed`](PublishAnswer::Failed).
-/// 2. A message id is published once a tenant: the same digest again is
-///    [`Duplicate`](PublishAnswer::Duplicate) with the first receipt, another digest
-///    [`IdReused`](PublishAnswer::IdReused), whatever the registry has become; for as long as the event is
-///    kept.
-/// 3. A delivery has at most one live claim. Interleaved claims share out what is due, none twice.
-/// 4. After its lease has ended a delivery may be claimed again, with another fence, never one that was
-///    used before.
-/// 5. A settlement with a stale fence does nothing of its item. A fence is stale once its delivery was
-///    claimed again, released, settled or removed; from the end of its lease on a store may refuse it.
+/// 2. A message id is published once a tenant, for as long as the event is kept and whatever the registry has become.
+///    The same digest again is [`Duplicate`](PublishAnswer::Duplicate) with the first receipt; another digest is
+///    [`IdReused`](PublishAnswer::IdReused).
+/// 3. A delivery has at most one live claim. Concurrent claims share the due deliveries, and none gets the same one.
+/// 4. After its lease has ended, a delivery may be claimed again, with another fence. A fence is never used twice.
+/// 5. A settlement with a stale fence changes nothing. A fence is stale once its delivery was claimed again, released,
+///    settled or removed. From the end of the lease on, a store may refuse it.
 /// 6. An attempt and the delivery's next state are recorded together or not at all.
-/// 7. [`claim`](Self::claim) gives only what is due; at most `limit` deliveries and `max_bytes` of
-///    payload (a single larger one comes alone); and only as far as the [`Quota`] leaves room, counting
-///    this holder's live leases, those that publishing took included.
-/// 8. Lanes take turns, and the turn is remembered between claims: of n lanes with something due, n claims
-///    of one each serve all n, whatever backlog others hold. Within a lane the earliest due comes first. A
-///    saturated lane is not even looked at.
-/// 9. No due delivery is ever stranded: whatever publish, claim, settle and commit do concurrently, a
-///    later claim finds it.
-/// 10. [`commit`](Self::commit) with an old revision is [`Conflict`](StoreErrorKind::Conflict) and
-///     changes nothing. A publication routed at an old revision is [`Stale`](PublishAnswer::Stale) and
-///     writes nothing.
+/// 7. [`claim`](Self::claim) returns only due deliveries, at most `limit` of them with at most `max_bytes` of payload
+///    (a single larger one comes alone). It returns no more than the [`Quota`] leaves room for, counting all live
+///    leases of this holder, those that publishing took included.
+/// 8. Lanes take turns, and the store remembers the turn between claims: of n lanes with something due, n claims of
+///    one delivery each serve all n, whatever backlog others have. Within a lane, the earliest due comes first. A claim
+///    does not look at saturated lanes.
+/// 9. No due delivery is ever stranded: whatever publish, claim, settle and commit do concurrently, a later claim
+///    finds it.
+/// 10. [`commit`](Self::commit) at an old revision is [`Conflict`](StoreErrorKind::Conflict) and changes nothing. A
+///     publication that was routed at an old revision is [`Stale`](PublishAnswer::Stale) and writes nothing.
 /// 11. Hook ids are never used again, not even after the tenant was erased.
-/// 12. After `commit` returned, no new claim is made for a deleted webhook (its deliveries end
-///     `Cancelled`) or a disabled one (they wait; on enable they resume or are dropped, as asked). Both
-///     cost the same whatever the backlog, and what was dropped reads as `Cancelled` at once, as ended then,
-///     whatever upkeep does later and when. A claim that was out already still settles: an end is recorded,
-///     and what would wait again is cancelled.
-/// 13. A delivery that has waited for its `expires` is not claimed any more, and ends `Expired` by the next
-///     claim or [`tend`](Self::tend); one that was dropped has ended already. So everything ends, and what has ended never becomes
-///     pending again: [`redeliver`](Self::redeliver) makes a new delivery with the old one as its origin.
-/// 14. One tenant's ids are nothing to another.
+/// 12. After `commit` has returned, no new claim is made for a deleted webhook, whose deliveries end `Cancelled`, or for
+///     a disabled one, whose deliveries wait. Enabling resumes or drops them, as requested. Both cost the same whatever
+///     the backlog. Dropped deliveries read as `Cancelled` at once, with that time as their end, whenever upkeep ends
+///     them. A claim that was out already still settles: an end is recorded, and a delivery that would wait again is
+///     cancelled.
+/// 13. A delivery that has waited for its `expires` is not claimed any more, and the next claim or [`tend`](Self::tend)
+///     ends it `Expired`, unless it was dropped and so has ended already. Every delivery ends, and an ended one never
+///     becomes pending again: [`redeliver`](Self::redeliver) makes a new delivery with the old one as its origin.
+/// 14. The ids of one tenant mean nothing to another.
 /// 15. Absence is `None`. Payload bytes come back identical.
-/// 16. Paging shows each item that was visible at the first page once, while others write. A cursor that the
-///     listing cannot have given is [`InvalidCursor`](StoreErrorKind::InvalidCursor), never the first page; take
-///     it by [`PageRequest::cursor_as`].
-/// 17. An unrouted event is routed once, in order of publishing within its tenant; one that cannot be
-///     routed ends in the log with the reason. They are given under the lease of the claim, at most `limit`
-///     of them, and a tenant's later ones wait while an earlier one is out; [`release`](Self::release)
-///     gives them up too. Their digest is [`StampedEvent::digest`](crate::model::StampedEvent::digest).
-/// 18. [`tend`](Self::tend) removes only what has ended and is older than it keeps: an event is as old as the
-///     last end among its deliveries. [`erase`](Self::erase) removes a tenant's webhooks, events, secrets and log, claimed ones too.
-/// 19. [`release`](Self::release) makes a stopped holder's deliveries due at once, their attempts uncounted. An exclusive store does
-///     so for the previous owner when it is opened.
+/// 16. Paging shows each item that was visible at the first page once, while others write. A cursor that the listing
+///     cannot have returned is [`InvalidCursor`](StoreErrorKind::InvalidCursor), never the first page; read it by
+///     [`PageRequest::cursor_as`].
+/// 17. An unrouted event is routed once, in order of publishing within its tenant. An event that cannot be routed ends
+///     in the log with the reason. A claim returns at most `limit` unrouted events under its lease. Later events of a
+///     tenant wait while an earlier one is out. [`release`](Self::release) releases them too. Their digest is
+///     [`StampedEvent::digest`](crate::model::StampedEvent::digest).
+/// 18. [`tend`](Self::tend) removes only events that have ended and are older than it keeps. An event is as old as the
+///     last end among its deliveries. [`erase`](Self::erase) removes a tenant's webhooks, events, secrets and log,
+///     claimed deliveries included.
+/// 19. [`release`](Self::release) makes the deliveries of a stopped holder due at once, without counting an attempt. A
+///     store with one owner does so for the previous owner when it is opened.
 ///
 /// # Errors
 ///
-/// Every method fails with [`StoreError`] alone, and its kind says whether trying again can help.
-/// "Nothing was found" is no error.
+/// Every method fails with [`StoreError`] alone. Its kind says whether trying again can help. Finding nothing is not
+/// an error.
 #[async_trait]
 pub trait Store: Debug + Send + Sync + 'static {
     /// Reads the registry of a tenant. It is empty for a tenant that never registered anything.
@@ -145,15 +141,15 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Applies one change if the registry is still at `expected`, and returns the new revision.
     ///
-    /// A created webhook must carry the registry's next hook id. [`RegisteredWebhook`](crate::registry::RegisteredWebhook)
-    /// is stored as it is given, its version too; the revision and the next hook id are the store's. An update
-    /// ends the lane's backoff, and forgets its health when the webhook
+    /// A created webhook must have the registry's next hook id. The
+    /// [`RegisteredWebhook`](crate::registry::RegisteredWebhook) is stored as it is, with its version. The store counts
+    /// the revision and the next hook id. An update ends the lane's backoff, and resets its health when the webhook
     /// [starts afresh](crate::registry::RegisteredWebhook::starts_afresh_as).
     ///
     /// # Errors
     ///
-    /// [`Conflict`](StoreErrorKind::Conflict) when the registry has changed since, so that the change names
-    /// a webhook that is not there or an id that was given: read it and decide again.
+    /// [`Conflict`](StoreErrorKind::Conflict) when the registry has changed since, or the change names a webhook that
+    /// does not exist or an id that was used. Read the registry and decide again.
     ///
     /// # Cancellation
     ///
@@ -165,35 +161,34 @@ pub trait Store: Debug + Send + Sync + 'static {
         change: &RegistryChange,
     ) -> Result<Revision, StoreError>;
 
-    /// Lists the tenants that have webhooks or events, in an order that stays.
+    /// Lists the tenants that have webhooks or events, in a fixed order.
     async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError>;
 
     /// Writes events with their deliveries, and answers for each in order.
     ///
-    /// With `hold`, the publisher's own dispatcher stands ready. Each new delivery is written already claimed
-    /// under that request, and given back in [`Published::held`], if its lane is enabled, not in a backoff and has
-    /// nothing else waiting that is due, as far as limit, bytes and quota of the request reach. It saves the
-    /// claim.
+    /// With `hold`, the publisher's own dispatcher is ready for deliveries. A new delivery is written already claimed
+    /// under that request, and returned in [`Published::held`], if its lane is enabled, in no backoff and has nothing
+    /// else due, and if limit, bytes and quota of the request leave room. This saves a claim.
     ///
     /// # Cancellation
     ///
-    /// Each item is published or not, never half. What was held for a cancelled call is due again when its
-    /// lease ends.
+    /// Each item is published or not, never half. Deliveries that were held for a cancelled call are due again when
+    /// their leases end.
     async fn publish(
         &self,
         publications: &[Publication],
         hold: Option<&ClaimRequest>,
     ) -> Result<Published, StoreError>;
 
-    /// Writes the deliveries of events that [`claim`](Self::claim) gave unrouted, and answers for each.
+    /// Writes the deliveries of events that [`claim`](Self::claim) returned unrouted, and answers for each.
     ///
     /// # Cancellation
     ///
-    /// Each item is routed or not; those that are not will be given again.
+    /// Each item is routed or not. A later claim returns those that are not.
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError>;
 
-    /// Makes a new delivery of each of these ended or pending ones, for the same webhook: due now, without
-    /// attempts. `None` for those that the tenant does not have, or whose webhook is gone.
+    /// Makes a new delivery of each of these, ended or pending, for the same webhook, due now and without attempts.
+    /// `None` for those that the tenant does not have, or whose webhook is gone.
     ///
     /// # Cancellation
     ///
@@ -204,7 +199,7 @@ pub trait Store: Debug + Send + Sync + 'static {
         redeliveries: &[Redelivery],
     ) -> Result<Vec<Option<DeliveryId>>, StoreError>;
 
-    /// Claims what is due, for the time of a lease.
+    /// Claims due deliveries, for the time of a lease.
     ///
     /// # Cancellation
     ///
@@ -225,9 +220,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Part of it may be released; releasing again is harmless.
     async fn release(&self, holder: HolderId) -> Result<(), StoreError>;
 
-    /// Waits until work may have come after the claim that gave `since`: by publishing, routing, redelivering,
-    /// a commit, a release, or a settlement that lets a delivery wait again. It may return early, and a store
-    /// that gets no such hints waits for ever: see [`poll_every`](Self::poll_every).
+    /// Waits until work may have come after the claim that returned `since`: by publishing, routing, redelivering, a
+    /// commit, a release, or a settlement that lets a delivery wait again. It may return early. A store without such
+    /// hints waits for ever: see [`poll_every`](Self::poll_every).
     async fn wake(&self, since: WakeMark);
 
     /// Returns how often to claim without a hint, for a store to which work can come unnoticed.
@@ -235,7 +230,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// `None` for a store whose [`wake`](Self::wake) tells of all work.
     fn poll_every(&self) -> Option<Duration>;
 
-    /// Reads one event with what routing decided.
+    /// Reads one event with the decisions of routing.
     async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError>;
 
     /// Lists deliveries, newest first.
@@ -255,13 +250,11 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Counts the deliveries that have not ended.
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError>;
 
-    /// Does one bounded step of upkeep: ends what has expired or was dropped, and removes what ended long
-    /// ago.
+    /// Does one bounded step of upkeep: ends expired and dropped deliveries, and removes events that ended long ago.
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError>;
 
-    /// Removes one bounded part of all that a tenant has: its webhooks at the first step, and at most `limit`
-    /// events at each. The revision and the next hook id stay for ever; the revision grows where webhooks
-    /// went.
+    /// Removes one bounded part of a tenant's data: its webhooks at the first step, and at most `limit` events at each.
+    /// The revision and the next hook id stay for ever. The revision grows when webhooks are removed.
     async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError>;
 }
 
