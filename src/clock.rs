@@ -1,4 +1,4 @@
-//! What time it is: the only place that reads a clock.
+//! [`Clock`]: the source of every date. Durations within one process come from monotonic clocks elsewhere.
 //!
 //! ```
 //! use std::time::Duration;

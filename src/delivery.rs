@@ -1,5 +1,5 @@
 //! The decisions after an attempt: pure functions from its outcome to the next state of the delivery and of its
-//! webhook's lane.
+//! webhook's lane, and to whether the webhook is disabled.
 //!
 //! ```
 //! use hookwire::delivery::{self, DisablePolicy, Health, Next, Report};

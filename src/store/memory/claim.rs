@@ -1,4 +1,4 @@
-//! Claiming.
+//! Claiming: takes what is due, and ends leases.
 
 use std::sync::Arc;
 use std::time::Duration;

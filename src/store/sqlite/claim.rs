@@ -1,4 +1,4 @@
-//! Claiming: takes what is due, lane by lane, and makes due again what was given up.
+//! Claiming: takes what is due, lane by lane, and ends leases, which makes their deliveries due again.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A file that cannot grow, and work that fails in the middle of a group.
+//! Tests with planted faults: a file that cannot grow, and work that fails in the middle of a group.
 
 use std::path::PathBuf;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! Timeouts without a runtime.
+//! Timeouts of calls that wait for room in a queue, without a runtime.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
