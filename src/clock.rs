@@ -17,9 +17,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::model::Timestamp;
 
-/// Tells the time of day.
+/// A source of the current time.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -41,23 +41,23 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when told; clones move together.
+/// A clock that moves only by [`advance`](Self::advance). Clones move together.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that stands at `time`.
+    /// Creates a clock that stands at `time`.
     pub fn at(time: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(time.as_millis())))
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward by a duration.
     pub fn advance(&self, by: Duration) {
         self.0.store(self.now().plus(by).as_millis(), Ordering::SeqCst);
     }
 }
 
-/// Stands at the first second of the year 2026.
+/// The default clock stands at the first second of the year 2026.
 impl Default for ManualClock {
     fn default() -> Self {
         Self::at(Timestamp::from_secs(1_767_225_600))

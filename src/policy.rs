@@ -1,4 +1,4 @@
-//! The numbers that a service runs by, each with its default and where that comes from.
+//! [`Policy`]: retries, quotas, deadlines and sizes of a service, each with its default and the default's source.
 //!
 //! ```
 //! use std::time::Duration;
@@ -15,10 +15,11 @@
 //! assert_eq!(policy.rules().retry.attempts(), 4);
 //! ```
 //!
-//! It is given to [`WebhooksBuilder::policy`](crate::service::WebhooksBuilder::policy). How much a tenant may
-//! register is in [`Limits`](crate::registry::Limits), what requests may reach in
-//! `HttpTransport::builder()`, and what one webhook adds to its requests in
-//! [`DeliveryOptions`](crate::model::DeliveryOptions).
+//! [`WebhooksBuilder::policy`](crate::service::WebhooksBuilder::policy) takes it. Other settings are elsewhere:
+//!
+//! - [`Limits`](crate::registry::Limits) bounds the webhooks that a tenant may register.
+//! - `HttpTransport::builder()` sets the addresses that requests may reach.
+//! - [`DeliveryOptions`](crate::model::DeliveryOptions) sets the additions of one webhook to its requests.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use crate::delivery::{DisablePolicy, Rules};
 use crate::retry::RetryPolicy;
 use crate::store::Quota;
 
-/// The numbers that a service runs by.
+/// The retries, quotas, deadlines and sizes of a service.
 #[derive(Clone, Debug)]
 pub struct Policy {
     deadline: Duration,
@@ -45,125 +46,125 @@ pub struct Policy {
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Policy {
-    /// The time that is left to record what came of an attempt that took its whole deadline.
+    /// The time to record the outcome of an attempt that took its whole deadline.
     pub const SETTLE_MARGIN: Duration = Duration::from_secs(5);
 
-    /// Sets the total deadline of an attempt: name lookup, connection, TLS, headers and body. Default
-    /// 15 s; Standard Webhooks recommends 15 to 30 s.
+    /// Sets the total deadline of an attempt: name lookup, connection, TLS, headers and body. Default: 15 s; Standard
+    /// Webhooks recommends 15 to 30 s.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }
 
-    /// Sets when a webhook that only fails is disabled.
+    /// Sets the policy by which a webhook that only fails is disabled.
     #[must_use]
     pub fn with_disable(self, disable: DisablePolicy) -> Self {
         Self { disable, ..self }
     }
 
-    /// Sets how long a delivery may wait before it ends as expired. Default 30 days, ours.
+    /// Sets the time that a delivery may wait before it ends as expired. Default: 30 days, our own choice.
     #[must_use]
     pub fn with_expires(self, expires: Duration) -> Self {
         Self { expires, ..self }
     }
 
-    /// Sets how many bytes of payload a dispatcher takes into memory at once. Default 64 MiB, ours.
+    /// Sets the bytes of payload that a dispatcher takes into memory at once. Default: 64 MiB, our own choice.
     #[must_use]
     pub fn with_in_flight_bytes(self, in_flight_bytes: usize) -> Self {
         Self { in_flight_bytes: in_flight_bytes.max(1), ..self }
     }
 
-    /// Sets how long the log keeps events after their last delivery ended; a message id is remembered as
-    /// long. Default 30 days, ours.
+    /// Sets the time that the log keeps an event after its last delivery ended. Its message id is remembered for the
+    /// same time. Default: 30 days, our own choice.
     #[must_use]
     pub fn with_keep(self, keep: Duration) -> Self {
         Self { keep, ..self }
     }
 
-    /// Sets how long a claim holds; at least the deadline and
-    /// [`SETTLE_MARGIN`](Self::SETTLE_MARGIN). Default 35 s, ours: twice the deadline, and 5 s.
+    /// Sets the time that a claim holds. It must be at least the deadline plus
+    /// [`SETTLE_MARGIN`](Self::SETTLE_MARGIN). Default: 35 s, our own choice of twice the deadline plus 5 s.
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
         Self { lease, ..self }
     }
 
-    /// Sets the bytes that the JSON of a payload may have. Default 256 KiB, as EventBridge; Standard
-    /// Webhooks recommends less than 20 kB.
+    /// Sets the bytes that the JSON of a payload may have. Default: 256 KiB, as EventBridge; Standard Webhooks
+    /// recommends less than 20 kB.
     #[must_use]
     pub fn with_payload_bytes(self, payload_bytes: usize) -> Self {
         Self { payload_bytes, ..self }
     }
 
-    /// Sets how much runs at once.
+    /// Sets the quota of deliveries that a dispatcher holds at once.
     #[must_use]
     pub fn with_quota(self, quota: Quota) -> Self {
         Self { quota, ..self }
     }
 
-    /// Sets how much of a receiver's answer is kept. Default 16 KiB, ours.
+    /// Sets the bytes of a receiver's answer that are kept. Default: 16 KiB, our own choice.
     #[must_use]
     pub fn with_response_bytes(self, response_bytes: usize) -> Self {
         Self { response_bytes, ..self }
     }
 
-    /// Sets when failed deliveries are tried again.
+    /// Sets the schedule by which failed deliveries are tried again.
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
     }
 
-    /// Sets how long the old secret signs along after a rotation. Default 24 h, as Svix.
+    /// Sets the time that the old secret signs beside the new one after a rotation. Default: 24 h, as Svix.
     #[must_use]
     pub fn with_secret_overlap(self, secret_overlap: Duration) -> Self {
         Self { secret_overlap, ..self }
     }
 
-    /// The total deadline of an attempt.
+    /// Returns the total deadline of an attempt.
     pub const fn deadline(&self) -> Duration {
         self.deadline
     }
 
-    /// How long a delivery may wait before it ends as expired.
+    /// Returns the time that a delivery may wait before it ends as expired.
     pub const fn expires(&self) -> Duration {
         self.expires
     }
 
-    /// How many bytes of payload a dispatcher takes into memory at once.
+    /// Returns the bytes of payload that a dispatcher takes into memory at once.
     pub const fn in_flight_bytes(&self) -> usize {
         self.in_flight_bytes
     }
 
-    /// How long the log keeps what has ended.
+    /// Returns the time that the log keeps an event after its last delivery ended.
     pub const fn keep(&self) -> Duration {
         self.keep
     }
 
-    /// How long a claim holds.
+    /// Returns the time that a claim holds.
     pub const fn lease(&self) -> Duration {
         self.lease
     }
 
-    /// The bytes that the JSON of a payload may have.
+    /// Returns the bytes that the JSON of a payload may have.
     pub const fn payload_bytes(&self) -> usize {
         self.payload_bytes
     }
 
-    /// How much runs at once.
+    /// Returns the quota of deliveries that a dispatcher holds at once.
     pub const fn quota(&self) -> Quota {
         self.quota
     }
 
-    /// How much of a receiver's answer is kept.
+    /// Returns the bytes of a receiver's answer that are kept.
     pub const fn response_bytes(&self) -> usize {
         self.response_bytes
     }
 
-    /// How long the old secret signs along after a rotation.
+    /// Returns the time that the old secret signs beside the new one after a rotation.
     pub const fn secret_overlap(&self) -> Duration {
         self.secret_overlap
     }
 
-    /// When failed deliveries are tried again, and when webhooks are disabled.
+    /// Returns the rules by which failed deliveries are tried again and webhooks are disabled.
     pub const fn rules(&self) -> Rules<'_> {
         Rules { retry: &self.retry, disable: &self.disable }
     }

@@ -1,4 +1,4 @@
-//! The HTTP request of an attempt, built from values alone.
+//! The HTTP request of an attempt, built without I/O.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use crate::model::{CallbackUrl, DeliveryOptions};
 
-/// The header that marks a ping: `url` or `event`.
+/// The header that marks a ping. Its value is `url` or `event`.
 pub(crate) const WEBHOOK_PING: HeaderName = HeaderName::from_static("webhook-ping");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("hookwire/", env!("CARGO_PKG_VERSION")));
 
-/// A POST of `body` to `url`, with the webhook's own headers and those that `sign` it.
+/// Creates a POST of `body` to `url`, with the webhook's own headers and the signature headers in `signed`.
 pub(crate) fn post(
     url: &CallbackUrl,
     options: &DeliveryOptions,

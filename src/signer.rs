@@ -1,6 +1,6 @@
-//! Where signatures are made: the [`Signer`] seam, for hosts whose keys live in a key service.
+//! [`Signer`]: the trait by which a host signs requests with keys of a key service.
 //!
-//! Without one, each webhook's own [`KeyRing`](crate::signature::KeyRing) signs.
+//! Without a signer, each webhook's own [`KeyRing`](crate::signature::KeyRing) signs.
 
 use std::error::Error;
 use std::fmt::{self, Debug};
@@ -11,17 +11,19 @@ use crate::error_chain::chain;
 use crate::model::{HookId, TenantId};
 use crate::signature::{Message, Signature};
 
-/// Signs what is sent, instead of the keys that hookwire keeps.
+/// A signer of requests, in place of the keys that hookwire keeps.
 ///
-/// It signs [`Message::content`], which the scheme of the webhook's options makes of id, time and body, and
-/// answers with one signature, or during a rotation of its own with several, the present key's last. hookwire
-/// puts them into headers. The webhook's own keys then sign nothing: hand the service's verifying key to the
-/// receiver, not what creation and `reveal_secret` give.
+/// A signer signs [`Message::content`]. The scheme in the webhook's options makes that of id, time and body. The
+/// signer returns one signature. During a rotation of its own it returns several, with that of the current key last.
+/// hookwire puts them into headers.
 ///
-/// A failure is a failed attempt, which is tried again by the schedule. In the dispatcher signing counts
-/// against the attempt's deadline; at a ping nothing ends it but the signer itself.
+/// The webhook's own keys then sign nothing. Give the receiver the verifying key of the key service, not the secret
+/// that creation and `reveal_secret` return.
 ///
-/// Some key services take short contents alone, of 4 KiB say: keep payloads small for those.
+/// A failure to sign is a failed attempt, which is tried again by the schedule. In the dispatcher, signing counts
+/// against the deadline of the attempt. A ping sets no deadline for the signer.
+///
+/// Some key services accept only short contents, for example up to 4 KiB. Keep payloads small for those.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -53,11 +55,11 @@ use crate::signature::{Message, Signature};
 /// ```
 #[async_trait]
 pub trait Signer: Debug + Send + Sync + 'static {
-    /// The signatures of `message` for this webhook.
+    /// Returns the signatures of `message` for this webhook.
     ///
     /// # Errors
     ///
-    /// [`SignError`]: nothing is sent, and the attempt has failed.
+    /// [`SignError`] when the message cannot be signed. Nothing is sent then, and the attempt has failed.
     ///
     /// # Cancellation
     ///
@@ -70,9 +72,9 @@ pub trait Signer: Debug + Send + Sync + 'static {
     ) -> Result<Vec<Signature>, SignError>;
 }
 
-/// A message could not be signed.
+/// The error of a signer that could not sign a message.
 ///
-/// `Display` may be shown to a tenant; [`detail`](Self::detail) says why, for the operator.
+/// `Display` may be shown to a tenant. [`detail`](Self::detail) adds the reason, for the operator.
 ///
 /// ```
 /// use hookwire::signer::SignError;
@@ -85,12 +87,12 @@ pub trait Signer: Debug + Send + Sync + 'static {
 pub struct SignError(Box<dyn Error + Send + Sync>);
 
 impl SignError {
-    /// The failure to sign, for this reason.
+    /// Creates an error with this reason.
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(source.into())
     }
 
-    /// What failed and why, down to the last cause: for the operator.
+    /// Returns the failure and all its causes, down to the last, for the operator.
     pub fn detail(&self) -> String {
         chain(self)
     }

@@ -151,8 +151,8 @@ impl WebhooksBuilder {
         self
     }
 
-    /// Asks each receiver for its consent before its URL is registered: see [`handshake`](crate::handshake). Default:
-    /// receivers are not asked.
+    /// Sets the handshake by which a receiver consents before its URL is registered: see
+    /// [`handshake`](crate::handshake). Default: receivers are not asked.
     pub fn handshake(mut self, handshake: Handshake) -> Self {
         self.handshake = Some(handshake);
         self
@@ -160,9 +160,9 @@ impl WebhooksBuilder {
 
     /// Seals webhooks' secrets by these keys before the store sees them. Default: they are stored in clear.
     ///
-    /// Secrets that are stored in clear remain readable; [`Webhooks::reseal`] seals them at once. A sealed secret needs
-    /// the key that sealed it: without the key, no request to its webhook can be signed, and the secret cannot be
-    /// rotated. [`sealing`](crate::sealing) describes how to change keys.
+    /// Secrets that are stored in clear remain readable; [`Webhooks::reseal`] seals them at once. A sealed secret
+    /// needs the key that sealed it: without the key, no request to its webhook can be signed, and the secret cannot
+    /// be rotated. [`sealing`](crate::sealing) describes how to change keys.
     #[cfg(feature = "seal")]
     pub fn seal_with(mut self, keys: SealingKeys) -> Self {
         self.sealing = Some(keys);
@@ -178,8 +178,8 @@ impl WebhooksBuilder {
         self
     }
 
-    /// Shows tenants the answers of receivers, up to [`Policy::response_bytes`]. Off by default: a tenant can register
-    /// a URL that is not its own, and an answer may hold what its sender would not show to the tenant.
+    /// Shows tenants the answers of receivers, up to [`Policy::response_bytes`]. Off by default: a tenant can
+    /// register a URL that is not its own, and an answer may hold what its sender would not show to the tenant.
     pub fn show_response_bodies(mut self) -> Self {
         self.visibility = Visibility::TenantWithBodies;
         self
@@ -189,7 +189,8 @@ impl WebhooksBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] when a part is missing, or when two settings exclude each other.
+    /// [`BuildError`] when a part is missing, when two settings exclude each other, or when the default transport
+    /// cannot be built.
     pub fn build(self) -> Result<Webhooks, BuildError> {
         let needed = self.policy.deadline().saturating_add(Policy::SETTLE_MARGIN);
         if self.policy.lease() < needed {
@@ -247,7 +248,7 @@ impl fmt::Debug for WebhooksBuilder {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The lease is shorter than the deadline and [`Policy::SETTLE_MARGIN`].
+    /// The lease is shorter than the deadline plus [`Policy::SETTLE_MARGIN`].
     #[error("the lease must be at least the deadline and 5 s; lengthen it with `Policy::with_lease`")]
     LeaseTooShort,
     /// No store was set.

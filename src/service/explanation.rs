@@ -1,4 +1,4 @@
-//! The explanation of one event: its webhooks, and what became of each delivery.
+//! The explanation of one event: its fate at each webhook.
 
 use std::fmt;
 

@@ -16,7 +16,7 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such message any more,
+    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such message, or no longer has it,
     /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
     pub async fn explain(&self, message_id: &MessageId) -> Result<Explanation, Error> {
         self.require(Scope::Read)?;
@@ -64,7 +64,7 @@ impl Tenant {
     ///
     /// # Cancellation
     ///
-    /// The new delivery is made or not; list to find out.
+    /// The new delivery is made or not. List the deliveries to find out.
     pub async fn redeliver(&self, delivery: DeliveryId) -> Result<DeliveryId, Error> {
         self.require(Scope::Update)?;
         let made = self.redeliver_all(&[delivery]).await?;
@@ -74,7 +74,8 @@ impl Tenant {
 
     /// Redelivers the deliveries of a webhook that were given up or expired since `since`, and returns their number.
     ///
-    /// Deliveries that were redelivered already are left out, so calling it again makes none twice.
+    /// Deliveries that were redelivered already are left out, so calling it again after it has returned makes none
+    /// twice.
     ///
     /// # Errors
     ///

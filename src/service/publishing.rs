@@ -49,12 +49,12 @@ const MAX_STALE: usize = 32;
 impl Tenant {
     /// Publishes an event. When this returns, the event survives the process.
     ///
-    /// Without a message id, each call publishes an event of its own. With one, publishing the same event again changes
-    /// nothing: repeat a call that failed or was cancelled with the same id.
+    /// Without a message id, each call publishes an event of its own. With one, publishing the same event again
+    /// changes nothing: repeat a call that failed or was cancelled with the same id.
     ///
     /// # Errors
     ///
-    /// [`UnknownEvent`](ErrorKind::UnknownEvent), [`Invalid`](ErrorKind::Invalid) by its actor,
+    /// [`UnknownEvent`](ErrorKind::UnknownEvent), [`Invalid`](ErrorKind::Invalid) when the actor breaks a rule,
     /// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge), [`MessageIdReused`](ErrorKind::MessageIdReused),
     /// [`Overloaded`](ErrorKind::Overloaded), [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store).
     ///
@@ -96,12 +96,12 @@ impl Tenant {
         Ok(routing::route(event, &registry))
     }
 
-    /// Returns the text that publishes `event` by SQL, within a transaction of the host's own: the one parameter of
-    /// the statement of a store that offers this, as `hookwire-postgres` does.
+    /// Returns the JSON text that publishes `event` by SQL, within a transaction of the host's own. The text is the
+    /// one parameter of the SQL statement of a store that offers this, such as `hookwire-postgres`.
     ///
-    /// It is JSON, and holds the payload byte for byte. The message id is fixed here: the event's own, or a new
-    /// one. So make the text once, before the transaction, and use the same for each try: a commit whose answer was
-    /// lost does not publish the event a second time. An event without a time gets the database's when it is
+    /// The text holds the payload byte for byte. It also fixes the message id: the event's own, or a new one. Create
+    /// the text once, before the transaction, and use the same text for each try. Then a commit whose answer was lost
+    /// does not publish the event a second time. An event without a time gets the time of the database when it is
     /// published.
     ///
     /// ```
@@ -119,7 +119,7 @@ impl Tenant {
     /// # }
     /// ```
     ///
-    /// The catalog is not consulted: an event that it does not have ends in the log with that reason.
+    /// This method does not check the catalog. An event that is not in the catalog ends in the log with that reason.
     pub fn to_sql_document(&self, event: &Event) -> String {
         event.to_sql_document(&self.id, || new_message_id(self.core.now().as_millis()))
     }
@@ -147,7 +147,7 @@ impl Tenant {
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
-    /// Routes and writes events, and repeats it for those whose routing was out of date.
+    /// Routes and writes events, and does so again for those whose routing was out of date.
     async fn publish_sound(&self, mut open: Vec<(usize, StampedEvent)>) -> Vec<(usize, Outcome)> {
         let mut outcomes = Vec::with_capacity(open.len());
         for round in 0..MAX_STALE {
@@ -285,7 +285,7 @@ impl Core {
         }
         let Err(refused) = handoff.take(held, asked_at) else { return };
         let releases: Vec<_> = refused.iter().map(|claim| Settlement::new(claim, Next::Release)).collect();
-        // What cannot be released now is due again when its lease ends.
+        // An error is ignored: a claim that cannot be released now is due again when its lease ends.
         let _ = self.store().settle(&releases).await;
         self.new_work.notify();
     }

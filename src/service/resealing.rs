@@ -59,8 +59,8 @@ impl Webhooks {
     ///
     /// # Errors
     ///
-    /// [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store): try the same page again. [`Invalid`](ErrorKind::Invalid)
-    /// when it begins after a cursor that no step gave.
+    /// [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store): try the same page again.
+    /// [`Invalid`](ErrorKind::Invalid) when the page begins after a cursor that no step returned.
     ///
     /// # Cancellation
     ///

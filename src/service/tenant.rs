@@ -87,8 +87,8 @@ impl Tenant {
         Ok(self.core.store().stats(&StatsScope::Webhook(self.id.clone(), hook_id)).await?)
     }
 
-    /// Removes all data of the tenant: webhooks, secrets, events and log. Their ids are never used again. After it has
-    /// returned, this process starts no attempt to any of these webhooks.
+    /// Removes all data of the tenant: webhooks, secrets, events and log. Their ids are never used again. After it
+    /// has returned, this process starts no attempt to any of these webhooks.
     ///
     /// # Errors
     ///
@@ -97,12 +97,13 @@ impl Tenant {
     ///
     /// # Cancellation
     ///
-    /// Part of the data may be gone, the webhooks first. Call the method again: it continues from there.
+    /// Part of the data may be gone, the webhooks first. Call the method again: it continues from there, after any
+    /// number of cancellations. It does nothing if nothing is left.
     pub async fn delete_everything(&self) -> Result<(), Error> {
         const STEP: usize = 500;
         self.require(Scope::Delete)?;
         loop {
-            // Not the webhooks, which an earlier call may have deleted that came no further.
+            // The bound is the next id, because an earlier call that did not finish may have deleted the webhooks.
             let below = self.core.store().registry(&self.id).await?.next_hook_id;
             let erased = self.core.store().erase(&self.id, STEP).await?;
             self.core.erased(&self.id, below);

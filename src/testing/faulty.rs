@@ -1,4 +1,4 @@
-//! A store whose calls fail as planned.
+//! A store whose calls fail by a plan.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::store::{Store, StoreError, StoreErrorKind, delegate_store};
 
-/// A store whose calls fail as a plan says.
+/// A store whose calls fail by a plan.
 ///
 /// ```
 /// use hookwire::store::MemoryStore;
@@ -28,17 +28,17 @@ pub struct FaultyStore<S> {
     counts: Mutex<HashMap<Call, u64>>,
 }
 
-/// How a call of a [`FaultyStore`] fails.
+/// The way in which a call of a [`FaultyStore`] fails.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It takes effect, but its answer is lost.
+    /// The call takes effect, but its answer is lost.
     After,
-    /// It takes no effect.
+    /// The call fails without effect.
     Before,
-    /// It takes effect at once, and its answer comes so much later.
+    /// The call takes effect at once, and its answer comes later by this duration.
     Late(Duration),
-    /// It does not fail.
+    /// The call does not fail.
     None,
 }
 
@@ -65,7 +65,8 @@ pub enum Call {
 }
 
 impl<S: Store> FaultyStore<S> {
-    /// A store that fails as `plan` says of each call, given how many of the same method came before.
+    /// Creates a store whose calls fail by `plan`. The second argument of `plan` is the number of earlier calls of
+    /// the same method.
     pub fn new(store: S, plan: impl Fn(Call, u64) -> Fault + Send + Sync + 'static) -> Self {
         Self { store, plan: Box::new(plan), counts: Mutex::default() }
     }

@@ -1,9 +1,9 @@
-//! For hosts who test their own code, and for those who write stores and transports (feature `testing`).
+//! Tools for tests of hosts, and of stores and transports (feature `testing`).
 //!
 //! # Testing a host
 //!
-//! Build the service on a [`MemoryStore`](crate::store::MemoryStore) and a [`RecordingTransport`], let
-//! your code publish, call [`deliver_due`](crate::Webhooks::deliver_due), and look at what left:
+//! Build the service on a [`MemoryStore`](crate::store::MemoryStore) and a [`RecordingTransport`]. Let your code
+//! publish, call [`deliver_due`](crate::Webhooks::deliver_due), and check the recorded requests:
 //!
 //! ```
 //! use hookwire::testing::{Answer, RecordingTransport};
@@ -41,8 +41,8 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where a dispatcher of its own shall run through hours of retries, let tokio's paused time be the time of both the
-//! service and the store. That takes tokio's feature `test-util`; in your `Cargo.toml`:
+//! To run a dispatcher through hours of retries, give tokio's paused time to both the service and the store. This
+//! needs tokio's feature `test-util`. In your `Cargo.toml`:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -50,7 +50,7 @@
 //! tokio = { version = "1", features = ["macros", "rt", "test-util"] }
 //! ```
 //!
-//! and `#[tokio::test(start_paused = true)]` above a test like this:
+//! Put `#[tokio::test(start_paused = true)]` above a test like this:
 //!
 //! ```
 //! use std::time::Duration;
@@ -84,16 +84,16 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! - [`RecordingTransport`] keeps every request and answers as told: statuses, failures, silence.
-//! - [`ManualClock`](crate::clock::ManualClock) moves when told; [`TokioClock`] follows tokio's paused
-//!   time, for tests that let a dispatcher run through days in a moment.
-//! - [`FaultyStore`] makes calls of a store fail, before or after they took effect.
+//! - [`RecordingTransport`] keeps every request, and answers by a script with statuses, failures or silence.
+//! - [`ManualClock`](crate::clock::ManualClock) moves only when a test advances it.
+//! - [`TokioClock`] follows tokio's paused time, so that a dispatcher runs through days in a moment.
+//! - [`FaultyStore`] makes calls of a store fail, before or after they take effect.
 //!
 //! # Testing a store or a transport
 //!
 //! [`store_conformance!`](crate::store_conformance) makes one test of each point of the contract of
-//! [`Store`](crate::store::Store), [`transport_conformance!`](crate::transport_conformance) of each point
-//! of that of [`Transport`](crate::transport::Transport) which can be told from outside.
+//! [`Store`](crate::store::Store). [`transport_conformance!`](crate::transport_conformance) makes one test of each
+//! point of the contract of [`Transport`](crate::transport::Transport) that can be observed from outside.
 
 pub mod conformance;
 mod faulty;

@@ -1,4 +1,4 @@
-//! A transport that records requests and answers as told.
+//! A transport that records requests and answers them by a script.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use crate::model::{CallbackUrl, FailureKind};
 use crate::transport::{SendLimits, Transport, TransportError};
 
-/// A transport that sends nothing: it keeps each request and answers as told. Clones share all of it.
+/// A transport that keeps each request and answers it by a script. It sends nothing. Clones share everything.
 ///
 /// ```
 /// use hookwire::testing::{Answer, RecordingTransport};
@@ -33,18 +33,18 @@ pub struct RecordingTransport {
 type Script = dyn Fn(&Request<Bytes>, usize) -> Answer + Send + Sync;
 
 impl RecordingTransport {
-    /// A transport that answers 200 to everything.
+    /// Creates a transport that answers every request with 200.
     pub fn new() -> Self {
         Self::answering(|_, _| Answer::status(200))
     }
 
-    /// A transport that answers what `script` says to a request, given how many went to the same URL
-    /// before.
+    /// Creates a transport that answers each request by `script`. The second argument of `script` is the number of
+    /// earlier requests to the same URL.
     pub fn answering(script: impl Fn(&Request<Bytes>, usize) -> Answer + Send + Sync + 'static) -> Self {
         Self { script: Arc::new(script), requests: Arc::default() }
     }
 
-    /// Every request so far, in order.
+    /// Returns every request so far, in order.
     pub fn requests(&self) -> Vec<Request<Bytes>> {
         self.lock().clone()
     }
@@ -57,7 +57,7 @@ impl RecordingTransport {
         answer
     }
 
-    /// A list is whole at every point, so a poisoned lock is as good.
+    /// Locks the requests. The list is consistent at every point, so a poisoned lock is safe to use.
     fn lock(&self) -> MutexGuard<'_, Vec<Request<Bytes>>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,7 +96,7 @@ impl Transport for RecordingTransport {
     }
 }
 
-/// What a [`RecordingTransport`] answers.
+/// The answer of a [`RecordingTransport`] to a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
     after: Duration,
@@ -104,34 +104,34 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An empty answer with this status, at once.
+    /// Creates an empty answer with this status, which comes at once.
     ///
     /// # Panics
     ///
-    /// When `status` is no HTTP status.
+    /// Panics if `status` is not an HTTP status.
     pub fn status(status: u16) -> Self {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::from_u16(status).expect("an HTTP status");
         Self { after: Duration::ZERO, outcome: Ok(response) }
     }
 
-    /// No answer: the attempt fails so.
+    /// Creates a failure of this kind in place of an answer.
     pub const fn fail(kind: FailureKind) -> Self {
         Self { after: Duration::ZERO, outcome: Err(kind) }
     }
 
-    /// No answer within any deadline.
+    /// Creates an answer that comes within no deadline.
     pub const fn hang() -> Self {
         Self { after: Duration::MAX, outcome: Err(FailureKind::Timeout) }
     }
 
-    /// The same, after a while.
+    /// Delays the answer by `after`.
     #[must_use]
     pub fn after(self, after: Duration) -> Self {
         Self { after, ..self }
     }
 
-    /// The same, asking to be left alone for `seconds`.
+    /// Sets the header `retry-after` to `seconds`. A failure stays as it is.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         self.edit(|response| {
@@ -140,17 +140,17 @@ impl Answer {
         })
     }
 
-    /// The same with a body.
+    /// Sets the body. A failure stays as it is.
     #[must_use]
     pub fn body(self, body: impl Into<Bytes>) -> Self {
         self.edit(|response| *response.body_mut() = body.into())
     }
 
-    /// The same with a header, in place of one of the same name.
+    /// Sets a header, and replaces one of the same name. A failure stays as it is.
     ///
     /// # Panics
     ///
-    /// When `name` is no header name in lower case, or `value` no header value.
+    /// Panics if `name` is not a header name in lower case, or if `value` is not a header value.
     #[must_use]
     pub fn header(self, name: &'static str, value: &'static str) -> Self {
         self.edit(|response| {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::model::Timestamp;
 
-/// A clock that follows tokio's time: with paused time, days pass in a moment.
+/// A clock that follows tokio's time. With paused time, days pass in a moment.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
@@ -29,12 +29,12 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// A clock that stands at the first second of the year 2026 now.
+    /// Creates a clock that starts now, at the first second of the year 2026.
     pub fn new() -> Self {
         Self { zero: Instant::now(), ahead: Duration::ZERO }
     }
 
-    /// The same clock, ahead by `by`: one of a machine whose clock is off.
+    /// Moves the clock ahead by `by`, as on a machine whose clock is wrong.
     #[must_use]
     pub fn ahead_by(self, by: Duration) -> Self {
         Self { ahead: self.ahead + by, ..self }
