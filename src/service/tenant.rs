@@ -67,7 +67,7 @@ impl Tenant {
         Self { visibility: Visibility::Operator, ..self.clone() }
     }
 
-    /// Counts the tenant's waiting deliveries.
+    /// Counts the tenant's deliveries that have not ended.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Tenant {
         Ok(self.core.store().stats(&StatsScope::Tenant(self.id.clone())).await?)
     }
 
-    /// Counts the waiting deliveries of one webhook; zero for a webhook that does not exist.
+    /// Counts the deliveries of one webhook that have not ended; zero for a webhook that does not exist.
     ///
     /// # Errors
     ///

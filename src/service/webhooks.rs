@@ -73,7 +73,7 @@ impl Webhooks {
         Ok(self.core.store().tenants(page).await?)
     }
 
-    /// Counts the waiting deliveries of all tenants.
+    /// Counts the deliveries of all tenants that have not ended.
     ///
     /// # Errors
     ///
