@@ -77,7 +77,7 @@ impl Error for StoreError {
 pub enum StoreErrorKind {
     /// The registry has changed since it was read. Read it again and decide anew.
     Conflict,
-    /// What was read breaks the store's own rules. Trying again does not help.
+    /// A stored value breaks the rules of the store. Trying again does not help.
     Corrupt,
     /// There is no room on the store's disk; nothing of what was asked was done. Trying again helps once
     /// there is room.

@@ -18,9 +18,9 @@ pub struct Settlement {
     pub fence: Fence,
     /// The attempt, if one was made.
     pub attempt: Option<Attempt>,
-    /// What happens to the delivery next.
+    /// The next state of the delivery.
     pub next: Next,
-    /// What the attempt tells about the receiver, for the lane's health.
+    /// The finding about the receiver, for the health of the lane.
     pub report: Report,
     /// How long no more deliveries are claimed from the lane. Of several backoffs, the one that ends last applies.
     pub backoff: Option<Duration>,

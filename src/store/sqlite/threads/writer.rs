@@ -33,13 +33,13 @@ struct Checkpoint {
     copied: usize,
 }
 
-/// Execute for the writer: how many rows it writes, about, and the work itself.
+/// A job of the writer, with the approximate number of rows that it writes.
 pub(crate) struct Job {
     rows: usize,
     work: Box<dyn Execute>,
 }
 
-/// Execute that can be done again when the transaction in which it was done has failed.
+/// Work that can be repeated after the transaction in which it was done has failed.
 trait Execute: Send {
     fn run(&mut self, state: &mut WriterState);
 
@@ -61,7 +61,7 @@ struct CommitError {
 }
 
 impl Job {
-    /// Execute that writes about so many rows with so many bytes, and where its result will come.
+    /// Creates a job that writes about so many rows and bytes, and the receiver of its result.
     pub(crate) fn new<T: Send + 'static>(
         rows: usize,
         bytes: usize,
