@@ -1,4 +1,4 @@
-//! The webhooks of Zoho Assist: its 18 events, limits, envelope and scopes.
+//! The webhooks of Zoho Assist: its 18 events, limits, choice of envelope, and scopes.
 //!
 //! Ids, names, limits and scopes are those of Zoho Assist's help page. The following are our choice, because the page
 //! does not give them: the keys other than `SESSION_END_RS` and `SESSION_START_URS`, the names of the modules, and the

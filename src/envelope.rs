@@ -1,4 +1,4 @@
-//! The bodies of requests: an event in an envelope.
+//! The bodies of requests: an event in the envelope of Assist or of Standard Webhooks.
 //!
 //! ```
 //! use hookwire::envelope;

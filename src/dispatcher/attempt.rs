@@ -1,4 +1,5 @@
-//! One attempt of a claimed delivery, from the claim to the settlement that records it.
+//! One attempt of a claimed delivery, from the claim to the settlement that records it. Panics and overlong calls of
+//! signer and transport end here as failures.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Keeps a panic in code of the host from ending the dispatcher.
+//! Turns a panic of a future into a value. `attempt` and `settler` put the host's signer, transport and store through it.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};

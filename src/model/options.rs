@@ -1,4 +1,5 @@
-//! Delivery settings of a webhook that Zoho Assist does not have: envelope, signature scheme, headers.
+//! Delivery settings of a webhook that Zoho Assist does not have: envelope, headers, and the
+//! signature schemes that there are.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The rules that input can break, and the report of one that is broken.
+//! The names of the rules that input can break, and the report of one that is broken. `registry` applies the rules.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Checks a draft by itself, and collects every violation.
+//! Checks each attribute of a draft by itself (name, URL, subscriptions, ..), and collects every violation.
 
 use std::collections::BTreeSet;
 

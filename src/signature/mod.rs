@@ -1,5 +1,8 @@
 //! Signatures: signing requests that are sent, and verifying requests that are received.
 //!
+//! A new scheme begins at [`SignatureScheme`](crate::model::SignatureScheme). The content that it signs and its headers
+//! are in `message`, its key in `key`, its verifier in a file of its own.
+//!
 //! # Sending
 //!
 //! Each webhook has a [scheme](crate::model::SignatureScheme), which its options name; the default is `V1`.

@@ -1,4 +1,4 @@
-//! `PostgresStore`, and the design of the store.
+//! `PostgresStore`, and the design of the store, with the order of its locks.
 //!
 //! ```text
 //!  callers --> batch (one writing transaction a tenant) --> publish ----+

@@ -1,4 +1,4 @@
-//! Planted faults for the points of the contract about claiming and quotas.
+//! Planted faults for the points of the contract about caps, turns, and that nothing is stranded.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -1,4 +1,5 @@
-//! `Target`: a database, a schema in it, and the settings of every connection to it.
+//! `Target`: a database, a schema in it, and the settings of every connection to it, TLS or none
+//! among them.
 
 use std::future::poll_fn;
 use std::str::FromStr;

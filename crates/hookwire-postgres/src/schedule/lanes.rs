@@ -1,4 +1,5 @@
-//! The order of locks, and the one place that decides whether a lane is ready.
+//! Locks of registries and lanes, each kind in one order, and the one place that decides whether a lane is ready. The
+//! whole order of locks is in `store`.
 
 use hookwire::model::TenantId;
 
