@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::model::{HookId, TenantId, Timestamp};
 use crate::registry::{RegistryChange, Version};
@@ -26,26 +27,29 @@ struct Change<T> {
 }
 
 impl Changes {
-    /// Notes a committed change, until `until`. A new webhook has no earlier claims.
-    pub(super) fn note(&self, tenant: &TenantId, change: &RegistryChange, until: Timestamp) {
+    /// Notes a committed change at `now`, for as long as an earlier claim may live. A new webhook has no earlier claims.
+    pub(super) fn note(&self, tenant: &TenantId, change: &RegistryChange, now: Timestamp, lease: Duration) {
         let (hook_id, to) = match change {
             RegistryChange::Create(_) => return,
             RegistryChange::Delete(hook_id) => (*hook_id, Version::new(u64::MAX)),
             RegistryChange::Update(new, _) => (new.hook_id(), new.version),
         };
-        note(&mut self.lock().webhooks, (tenant.clone(), hook_id), Change { to, until });
+        let until = now.plus(lease);
+        note(&mut self.present(now).webhooks, (tenant.clone(), hook_id), Change { to, until });
     }
 
-    /// Notes, until `until`, that the tenant's webhooks with ids smaller than `below` are gone.
-    pub(super) fn note_erased(&self, tenant: &TenantId, below: HookId, until: Timestamp) {
-        note(&mut self.lock().erased, tenant.clone(), Change { to: below, until });
+    /// Notes at `now`, for as long, that the tenant's webhooks with ids smaller than `below` are gone.
+    pub(super) fn note_erased(&self, tenant: &TenantId, below: HookId, now: Timestamp, lease: Duration) {
+        let until = now.plus(lease);
+        note(&mut self.present(now).erased, tenant.clone(), Change { to: below, until });
     }
 
-    /// Drops the changes from before which no claim is left.
-    pub(super) fn forget(&self, now: Timestamp) {
+    /// Locks the changes, without those that no claim is older than any more.
+    fn present(&self, now: Timestamp) -> MutexGuard<'_, Maps> {
         let mut maps = self.lock();
         maps.webhooks.retain(|_, change| change.until > now);
         maps.erased.retain(|_, change| change.until > now);
+        maps
     }
 
     /// Returns whether the webhook was changed after the claim was made.

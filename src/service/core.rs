@@ -115,7 +115,7 @@ impl Core {
     /// Notes a committed change, so that no earlier claim starts an attempt in this process.
     pub(super) fn changed(&self, tenant: &TenantId, change: &RegistryChange) {
         self.registries.forget(tenant);
-        self.changes.note(tenant, change, self.changes_until());
+        self.changes.note(tenant, change, self.now(), self.policy().lease());
         self.new_work.notify();
     }
 
@@ -123,15 +123,8 @@ impl Core {
     /// attempt in this process.
     pub(super) fn erased(&self, tenant: &TenantId, below: HookId) {
         self.registries.forget(tenant);
-        self.changes.note_erased(tenant, below, self.changes_until());
+        self.changes.note_erased(tenant, below, self.now(), self.policy().lease());
         self.new_work.notify();
-    }
-
-    /// Drops changes that have had their time, and returns until when one of now is kept: for a lease.
-    fn changes_until(&self) -> Timestamp {
-        let now = self.now();
-        self.changes.forget(now);
-        now.plus(self.policy().lease())
     }
 
     pub(super) fn handoff(&self) -> Option<Arc<dyn Handoff>> {

@@ -75,37 +75,30 @@ pub trait Transport: Debug + Send + Sync + 'static {
     async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError>;
 }
 
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl<T: Transport + ?Sized> Transport for Arc<T> {
-    async fn send(
-        &self,
-        request: Request<Bytes>,
-        limits: &SendLimits,
-    ) -> Result<Response<Bytes>, TransportError> {
-        (**self).send(request, limits).await
-    }
+/// Implements [`Transport`] for pointers to one.
+macro_rules! through_pointers {
+    ($($pointer:ident),+) => {
+        $(
+            #[deny(clippy::missing_trait_methods)]
+            #[async_trait]
+            impl<T: Transport + ?Sized> Transport for $pointer<T> {
+                async fn send(
+                    &self,
+                    request: Request<Bytes>,
+                    limits: &SendLimits,
+                ) -> Result<Response<Bytes>, TransportError> {
+                    (**self).send(request, limits).await
+                }
 
-    async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {
-        (**self).check(url).await
-    }
+                async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {
+                    (**self).check(url).await
+                }
+            }
+        )+
+    };
 }
 
-#[deny(clippy::missing_trait_methods)]
-#[async_trait]
-impl<T: Transport + ?Sized> Transport for Box<T> {
-    async fn send(
-        &self,
-        request: Request<Bytes>,
-        limits: &SendLimits,
-    ) -> Result<Response<Bytes>, TransportError> {
-        (**self).send(request, limits).await
-    }
-
-    async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {
-        (**self).check(url).await
-    }
-}
+through_pointers!(Arc, Box);
 
 #[cfg(test)]
 mod tests {

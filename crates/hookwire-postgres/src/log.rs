@@ -51,11 +51,8 @@ pub(crate) async fn deliveries(
     let rows = sessions
         .rows(sql, &[&tenant.as_str(), &hook, &message, &state, &since, &before, &as_i64(limit + 1)])
         .await?;
-    let mut items = rows.iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| has_more).map(|last| last.id.to_string());
-    Ok(Page::new(items, next))
+    let items = rows.iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
+    Ok(Page::from_surplus(items, limit, |last| last.id.to_string()))
 }
 
 /// The number of a state, as listings filter by it.

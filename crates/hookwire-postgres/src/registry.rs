@@ -29,12 +29,10 @@ pub(crate) async fn tenants(sessions: &Sessions, page: &PageRequest) -> Result<P
     let after = page.cursor_as::<TenantId>()?;
     let after = after.as_ref().map_or("", TenantId::as_str);
     let rows = sessions.rows(TENANTS, &[&after, &as_i64(page.limit() + 1)]).await?;
-    let mut names = rows.iter().map(|row| row.read("name")).collect::<Result<Vec<&str>, _>>()?;
-    let has_more = names.len() > page.limit();
-    names.truncate(page.limit());
-    let next = names.last().filter(|_| has_more).map(ToString::to_string);
+    let names = rows.iter().map(|row| row.read("name")).collect::<Result<Vec<&str>, _>>()?;
+    let Page { items, next, .. } = Page::from_surplus(names, page.limit(), ToString::to_string);
     // An invalid name was written by hand: no tenant can have it.
-    Ok(Page::new(names.iter().filter_map(|name| TenantId::new(name).ok()).collect(), next))
+    Ok(Page::new(items.into_iter().filter_map(|name| TenantId::new(name).ok()).collect(), next))
 }
 
 /// Creates the row of a tenant, unless it is there.

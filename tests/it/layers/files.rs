@@ -199,7 +199,7 @@ fn join(module: &[String], name: &str) -> String {
 }
 
 /// Whether a module is below another.
-fn is_within(module: &str, around: &str) -> bool {
+pub(super) fn is_within(module: &str, around: &str) -> bool {
     let rest = module.strip_prefix(around);
     !module.is_empty() && rest.is_some_and(|rest| around.is_empty() || rest.starts_with("::"))
 }

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use checker::{LAYERS, faults, top};
-use files::Files;
+use files::{Files, is_within};
 use mentions::Reader;
 
 /// Sources by their module: `model::attempt` for `src/model/attempt.rs`.
@@ -83,7 +83,7 @@ fn sources(src: &Path) -> Sources {
     let mut sources = Sources::new();
     collect(src, src, &mut sources);
     let tests: Vec<_> = sources.iter().flat_map(|(module, source)| test_modules(module, source)).collect();
-    sources.retain(|module, _| !tests.iter().any(|test| is_within(module, test)));
+    sources.retain(|module, _| !tests.iter().any(|test| module == test || is_within(module, test)));
     sources
 }
 
@@ -111,8 +111,4 @@ fn test_modules(module: &str, source: &str) -> Vec<String> {
     let tokens = source.parse().expect("a source that parses");
     let tests = Reader::read(module, tokens).test_modules;
     tests.into_iter().map(|test| if module.is_empty() { test } else { format!("{module}::{test}") }).collect()
-}
-
-fn is_within(module: &str, test: &str) -> bool {
-    module.strip_prefix(test).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use hookwire::model::{Attempt, Delivery, DeliveryId, MessageId, Page, PageRequest, SealedSecrets};
@@ -10,7 +9,7 @@ use hookwire::registry::{RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
     ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, Published, Redelivery,
     RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind,
-    TendRequest, Tended, WakeMark,
+    TendRequest, Tended, delegate_store,
 };
 use hookwire::{DeliveryQuery, TenantId};
 
@@ -114,13 +113,7 @@ macro_rules! watch {
                 }
             }
 
-            async fn wake(&self, since: WakeMark) {
-                self.inner.wake(since).await;
-            }
-
-            fn poll_every(&self) -> Option<Duration> {
-                self.inner.poll_every()
-            }
+            delegate_store! { |self| self.inner; wake, poll_every }
         }
     };
 }

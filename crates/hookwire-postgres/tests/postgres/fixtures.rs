@@ -1,13 +1,14 @@
 //! Schemas of released versions are brought up to date, tell what they told then, and deliver what waits in them.
 //! `tests/fixtures/README.md` of the repository says what they are, and how the next one is written.
 
+#[path = "../../../../tests/it/fixtures/kept.rs"]
+mod kept;
 #[path = "../../../../tests/it/fixtures/scene.rs"]
 mod scene;
 #[path = "../../../../tests/it/fixtures/tell.rs"]
 mod tell;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use hookwire_postgres::PostgresStore;
 use tokio_postgres::Client;
 
 use crate::support::{Schema, client, fresh_name, url};
+use kept::Kept;
 use scene::{SCENE_TAKES, World};
 use tell::tell;
 
@@ -113,20 +115,14 @@ fn dump(schema: &Schema) -> String {
     text.lines().filter(|line| !not_ours(line)).map(|line| format!("{line}\n")).collect()
 }
 
-fn kept() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
+const KEPT: Kept = Kept { folder: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"), extension: "sql" };
 
 #[tokio::test]
 async fn a_schema_of_each_released_form_is_brought_up_to_date_and_delivers() {
-    let files = fs::read_dir(kept()).expect("fixtures").map(|entry| entry.expect("an entry").path());
-    let files: Vec<_> = files.filter(|it| it.extension().is_some_and(|it| it == "sql")).collect();
-    assert!(files.contains(&kept().join("cf06125.sql")), "{files:?}");
     let present = shape(&Schema::migrated().await).await;
-    for file in files {
+    for (file, then) in KEPT.forms() {
         let schema = load(&fs::read_to_string(&file).expect("SQL")).await;
         assert_eq!(shape(&schema).await, present, "{file:?}");
-        let then = fs::read_to_string(file.with_extension("txt")).expect("what it told then");
         assert_eq!(told_of(&schema).await, then, "{file:?}");
     }
 }
@@ -143,8 +139,5 @@ async fn a_schema_of_the_present_form_tells_the_same_once_it_was_dumped_and_load
     let sql = dump(&schema);
     let told = told_of(&load(&sql).await).await;
     assert_eq!(told_of(&schema).await, told);
-    if let Ok(name) = std::env::var("HOOKWIRE_WRITE_FIXTURE") {
-        fs::write(kept().join(&name).with_extension("sql"), sql).expect("written");
-        fs::write(kept().join(&name).with_extension("txt"), told).expect("written");
-    }
+    KEPT.keep(sql.as_bytes(), &told);
 }
