@@ -13,8 +13,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use http::HeaderValue;
+use serde::{Deserialize, Serialize};
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, is_zero};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -57,7 +58,13 @@ impl RetryPolicy {
         self.max_retry_after
     }
 
-    /// Returns the number of attempts that a delivery gets.
+    /// Returns the longest delay that can follow an attempt, with its jitter.
+    pub fn longest_delay(&self) -> Duration {
+        let longest = self.schedule.iter().max().copied().unwrap_or_default();
+        Jitter::MOST.apply(longest, self.jitter_percent).max(self.max_retry_after)
+    }
+
+    /// Returns the number of attempts that a delivery gets, those aside that are not counted.
     pub fn attempts(&self) -> u32 {
         u32::try_from(self.schedule.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
@@ -99,6 +106,9 @@ impl Jitter {
     /// No deviation from the schedule.
     pub const NONE: Self = Self(0);
 
+    /// The greatest deviation.
+    const MOST: Self = Self(1000);
+
     /// Creates the jitter of `subject` by hashing it. Jitters of different subjects are spread evenly.
     ///
     /// ```
@@ -119,6 +129,83 @@ impl Jitter {
         let most_off = millis / 100 * i64::from(percent) + millis % 100 * i64::from(percent) / 100;
         let off = most_off / 1000 * self.0 + most_off % 1000 * self.0 / 1000;
         Duration::from_millis(millis.saturating_add(off).max(0).unsigned_abs())
+    }
+}
+
+/// The position of a delivery in its schedule, beside the number of its attempts.
+///
+/// Some attempts use no step of the schedule: those that failed on the sender's side, and those that a receiver
+/// refused because of a limit while it made progress. A store keeps the state with the delivery and replaces it by
+/// that of each settlement.
+///
+/// ```
+/// use hookwire::retry::RetryState;
+///
+/// assert_eq!(RetryState::default().in_a_row(), 0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct RetryState {
+    /// The number of attempts so far that used no step.
+    #[serde(skip_serializing_if = "is_zero")]
+    uncounted: u32,
+    /// The last attempts, if they used no step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<Run>,
+    /// The number of recoveries that the lane had at the last attempt, if it was limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recoveries: Option<u32>,
+}
+
+/// Attempts in a row that used no step of the schedule, for the same cause.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Run {
+    cause: Uncounted,
+    length: u32,
+}
+
+/// Why an attempt uses no step of the schedule.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Uncounted {
+    /// The receiver has a limit, and makes progress.
+    Limit,
+    /// It failed on the sender's side.
+    Local,
+}
+
+impl RetryState {
+    /// Returns the number of attempts in a row, up to the last one, that used no step for the same cause.
+    pub fn in_a_row(&self) -> u32 {
+        self.run.map_or(0, |run| run.length)
+    }
+
+    /// Returns the step of the schedule that attempt `number` is.
+    pub(crate) const fn step(&self, number: u32) -> u32 {
+        number.saturating_sub(self.uncounted)
+    }
+
+    /// Returns whether the lane has recovered since this delivery was last limited.
+    pub(crate) fn has_progress(&self, recoveries: u32) -> bool {
+        self.recoveries.is_some_and(|seen| seen != recoveries)
+    }
+
+    /// Returns the state after an attempt that used a step.
+    pub(crate) const fn counted(self) -> Self {
+        Self { run: None, recoveries: None, ..self }
+    }
+
+    /// Returns the state after an attempt that was limited.
+    pub(crate) fn limited(self, recoveries: u32, is_counted: bool) -> Self {
+        let after = if is_counted { self.counted() } else { self.uncounted(Uncounted::Limit) };
+        Self { recoveries: Some(recoveries), ..after }
+    }
+
+    /// Returns the state after an attempt that used no step.
+    pub(crate) fn uncounted(self, cause: Uncounted) -> Self {
+        let before = self.run.filter(|run| run.cause == cause).map_or(0, |run| run.length);
+        let run = Run { cause, length: before.saturating_add(1) };
+        Self { uncounted: self.uncounted.saturating_add(1), run: Some(run), ..self }
     }
 }
 
@@ -183,6 +270,23 @@ mod tests {
         let policy = RetryPolicy::default();
         assert_eq!(policy.delay_after(10, Jitter::NONE, Some(seconds(5))), None);
         assert_eq!(policy.delay_after(0, Jitter::NONE, None), None);
+    }
+
+    #[test]
+    fn a_run_of_attempts_that_use_no_step_has_one_cause() {
+        let local = RetryState::default().uncounted(Uncounted::Local).uncounted(Uncounted::Local);
+        assert_eq!((local.in_a_row(), local.step(3)), (2, 1));
+        let limited = local.limited(4, false);
+        assert_eq!((limited.in_a_row(), limited.step(4)), (1, 1));
+        assert!(limited.has_progress(5) && !limited.has_progress(4) && !local.has_progress(4));
+        assert_eq!((limited.counted().in_a_row(), limited.counted().step(5)), (0, 2));
+    }
+
+    #[test]
+    fn the_longest_delay_has_its_jitter() {
+        assert_eq!(RetryPolicy::default().longest_delay(), seconds(24 * HOUR * 6 / 5));
+        let patient = RetryPolicy::default().with_max_retry_after(seconds(99 * HOUR));
+        assert_eq!(patient.longest_delay(), seconds(99 * HOUR));
     }
 
     #[test]

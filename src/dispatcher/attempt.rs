@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::catch_panic::catch_panic;
 use super::shared::Leased;
-use crate::delivery::{self, Decision, Next};
+use crate::delivery::{self, Decision, Facts, Next};
 use crate::model::{Attempt, FailureKind, Outcome, Timestamp};
 use crate::retry::Jitter;
 use crate::service::{Core, failed};
@@ -38,7 +38,7 @@ pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
     let outcome = send(&core, &claim, at).await;
     let number = claim.attempts.saturating_add(1);
     log(&claim, number, &outcome);
-    settlement(&core, &claim, Attempt { number, at, took: started.elapsed(), outcome })
+    settlement(&core, &claim, Attempt { number, at, took: started.elapsed(), uncounted: 0, outcome })
 }
 
 /// Logs the outcome. A refusal by the address guard is a warning and names the address, which no tenant is shown.
@@ -75,16 +75,23 @@ async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
 }
 
 fn settlement(core: &Core, claim: &Claim, attempt: Attempt) -> Settlement {
+    let facts = Facts {
+        number: attempt.number,
+        outcome: &attempt.outcome,
+        retry: claim.retry,
+        health: &claim.health,
+    };
     let jitter = Jitter::of((&claim.event.message_id, claim.hook.hook_id(), attempt.number));
     let rules = core.policy().rules();
-    let now = core.now();
-    let decision = delivery::decide(attempt.number, &attempt.outcome, &claim.health, rules, jitter, now);
-    let Decision { next, report, backoff, disable } = decision;
+    let Decision { next, retry, report, backoff, disable } =
+        delivery::decide(facts, rules, jitter, core.now());
     let disable = disable.map(|reason| Disable { reason, version: claim.hook.version });
     if let Some(Disable { reason, .. }) = &disable {
         let tenant = &claim.tenant;
         let webhook = claim.hook.hook_id();
         info!(%tenant, %webhook, %reason, "the webhook is disabled, unless it was changed meanwhile");
     }
-    Settlement { attempt: Some(attempt), report, backoff, disable, ..Settlement::new(claim, next) }
+    let attempt = Some(Attempt { uncounted: retry.in_a_row(), ..attempt });
+    let counting = rules.counting();
+    Settlement { attempt, retry, report, counting, backoff, disable, ..Settlement::new(claim, next) }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::number::is_zero;
 use super::time::Timestamp;
 
 /// One HTTP request of a delivery and its outcome.
@@ -19,8 +20,21 @@ pub struct Attempt {
     /// The time from its start to its outcome.
     #[serde(rename = "took_ms", with = "millis")]
     pub took: Duration,
+    /// The number of attempts in a row, up to this one, that used no step of the schedule for the same cause. Zero if
+    /// it used a step.
+    ///
+    /// Of such attempts in a row the log keeps the first and the last.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub uncounted: u32,
     /// Its outcome.
     pub outcome: Outcome,
+}
+
+impl Attempt {
+    /// Returns whether the log keeps this attempt in place of the one before it. For stores to build on.
+    pub const fn replaces_previous(&self) -> bool {
+        self.uncounted > 2
+    }
 }
 
 /// The outcome of a request.
@@ -83,6 +97,8 @@ pub enum FailureKind {
     Connect,
     /// The host name was not resolved. A retry can succeed unchanged.
     Dns,
+    /// The sender had no means to open a connection, or is cut off from the network.
+    Local,
     /// The request could not be prepared: the webhook's secrets do not open, the host's own signer failed, or
     /// its own transport panicked. A retry succeeds once that is repaired.
     Prepare,
@@ -117,6 +133,7 @@ impl FailureKind {
         match self {
             Self::Connect => "could not connect",
             Self::Dns => "host name not resolved",
+            Self::Local => "the sender could not open a connection",
             Self::Prepare => "request could not be prepared",
             Self::Protocol => "connection broke off",
             Self::Refused => "address refused",

@@ -49,5 +49,5 @@ pub use violation::{Rule, Violation};
 pub use webhook::{InvalidWebhook, Webhook};
 
 pub(crate) use draft::{Given, SubscriptionDraft};
-pub(crate) use number::number;
+pub(crate) use number::{is_zero, number};
 pub(crate) use webhook::WebhookParts;

@@ -1,4 +1,4 @@
-//! The macro that declares newtypes of numbers; `store` and `registry` use it too.
+//! The macro that declares newtypes of numbers, which `store` and `registry` use too, and a helper for serde.
 
 /// Declares a `Copy` newtype of a number with `new` and `get`.
 macro_rules! number {
@@ -22,3 +22,9 @@ macro_rules! number {
 }
 
 pub(crate) use number;
+
+/// Tells serde to leave a number out that is its default.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

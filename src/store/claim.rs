@@ -9,6 +9,7 @@ use super::routing::Unrouted;
 use crate::delivery::Health;
 use crate::model::{DeliveryId, StampedEvent, TenantId};
 use crate::registry::RegisteredWebhook;
+use crate::retry::RetryState;
 
 /// How much a dispatcher is ready to take.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +74,8 @@ pub struct Claim {
     pub event: Arc<StampedEvent>,
     /// The number of attempts before this claim.
     pub attempts: u32,
+    /// The position of the delivery in its schedule.
+    pub retry: RetryState,
     /// The health of the lane when the delivery was claimed.
     pub health: Health,
 }

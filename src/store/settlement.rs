@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::claim::Claim;
 use super::lease::Fence;
-use crate::delivery::{Health, Next, Report};
+use crate::delivery::{Counting, Health, Next, Report};
 use crate::model::{Attempt, DeliveryId, DisableReason, Status, Timestamp};
 use crate::registry::{RegisteredWebhook, Version};
+use crate::retry::RetryState;
 
 /// The result of a claim.
 #[derive(Clone, Debug)]
@@ -20,8 +21,14 @@ pub struct Settlement {
     pub attempt: Option<Attempt>,
     /// The next state of the delivery.
     pub next: Next,
+    /// The position of the delivery in its schedule.
+    pub retry: RetryState,
     /// The finding about the receiver, for the health of the lane.
     pub report: Report,
+    /// The times by which failures of the lane are counted.
+    pub counting: Counting,
+    /// The number of backoffs in a row that the lane had when the delivery was claimed.
+    pub backoffs_seen: u32,
     /// How long no more deliveries are claimed from the lane. Of several backoffs, the one that ends last applies.
     pub backoff: Option<Duration>,
     /// Disables the webhook: sets its status and the reason, and increases its version and the registry's revision.
@@ -40,7 +47,10 @@ impl Settlement {
             fence: claim.fence,
             attempt: None,
             next,
+            retry: claim.retry,
             report: Report::NoAttempt,
+            counting: Counting::DEFAULT,
+            backoffs_seen: claim.health.backoffs(),
             backoff: None,
             disable: None,
         }
@@ -53,8 +63,11 @@ impl Settlement {
         backoff_until: Timestamp,
         now: Timestamp,
     ) -> (Health, Timestamp) {
-        let backoff = self.backoff.map_or(backoff_until, |backoff| backoff_until.max(now.plus(backoff)));
-        (health.after(self.report, now), backoff)
+        let health = health.after(self.report, self.counting, now);
+        match self.backoff {
+            Some(backoff) => (health.after_backoff(self.backoffs_seen), backoff_until.max(now.plus(backoff))),
+            None => (health, backoff_until),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hookwire::delivery::{Health, Report};
+use hookwire::delivery::{Counting, Health, Report};
 use hookwire::model::{
     Attempt, Delivery, DeliveryId, DeliveryOptions, DeliveryState, Departments, DisableReason, End,
     EnvelopeKind, EventType, FailureKind, HookId, KeyId, MessageId, Outcome, SealedSecrets, SignatureScheme,
@@ -128,14 +128,14 @@ fn an_attempt_that_was_answered() {
         retry_after: Some(Duration::from_secs(120)),
         body: "try \"later\"\n".into(),
     };
-    let attempt = Attempt { number: 2, at: NOW, took: Duration::from_millis(1500), outcome };
+    let attempt = Attempt { number: 2, at: NOW, took: Duration::from_millis(1500), uncounted: 0, outcome };
     assert_eq!(stored("attempt_answered", &attempt), attempt);
 }
 
 #[test]
 fn an_attempt_that_failed() {
     let outcome = Outcome::Failed { kind: FailureKind::Timeout, detail: "no answer in 15 s".into() };
-    let attempt = Attempt { number: 1, at: NOW, took: Duration::from_secs(15), outcome };
+    let attempt = Attempt { number: 1, at: NOW, took: Duration::from_secs(15), uncounted: 0, outcome };
     assert_eq!(stored("attempt_failed", &attempt), attempt);
 }
 
@@ -204,11 +204,11 @@ fn a_published_event_with_its_payload_unchanged() {
 
 #[test]
 fn the_health_of_a_lane() {
-    let timeout = |health: Health, _| health.after(Report::Timeout, NOW);
+    let timeout = |health: Health, _| health.after(Report::Timeout, Counting::default(), NOW);
     let cases = [
         ("health_fresh", Health::default()),
-        ("health_proven", Health::default().after(Report::Success, NOW)),
-        ("health_failing", Health::default().after(Report::Failure, NOW)),
+        ("health_proven", Health::default().after(Report::Success, Counting::default(), NOW)),
+        ("health_failing", Health::default().after(Report::Failure, Counting::default(), NOW)),
         ("health_doubted", (0..1).fold(Health::default(), timeout)),
         ("health_hanging", (0..2).fold(Health::default(), timeout)),
     ];

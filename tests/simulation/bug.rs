@@ -113,13 +113,10 @@ impl Bug {
 fn delivered(claim: &Claim, now: i64) -> Settlement {
     let outcome = Outcome::Answered { status: StatusCode::OK, retry_after: None, body: String::new() };
     let at = Timestamp::from_millis(now);
+    let number = claim.attempts + 1;
     Settlement {
-        id: claim.id,
-        fence: claim.fence,
-        attempt: Some(Attempt { number: claim.attempts + 1, at, took: Duration::ZERO, outcome }),
-        next: Next::End(End::Delivered),
+        attempt: Some(Attempt { number, at, took: Duration::ZERO, uncounted: 0, outcome }),
         report: Report::Success,
-        backoff: None,
-        disable: None,
+        ..Settlement::new(claim, Next::End(End::Delivered))
     }
 }

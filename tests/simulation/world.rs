@@ -73,7 +73,7 @@ fn policy(seed: u64, prng: &mut Prng) -> Policy {
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     let delays = [Duration::from_secs(5), Duration::from_secs(30), minutes(4), minutes(15)];
     let retry = RetryPolicy::default().with_delays(delays).with_max_retry_after(minutes(8));
-    let disable = DisablePolicy::default().with_after(minutes(20)).with_min_span(minutes(5));
+    let disable = DisablePolicy::default().with_after(minutes(20)).with_spacing(minutes(5));
     policy.with_retry(retry).with_disable(disable).with_expires(minutes(prng.between(60, 180)))
 }
 

@@ -209,6 +209,7 @@ mod tests {
     use hookwire::delivery::Health;
     use hookwire::model::{DeliveryId, Event, EventId, MessageId, Timestamp};
     use hookwire::registry::{RegisteredWebhook, Revision};
+    use hookwire::retry::RetryState;
     use hookwire::store::{Fence, HolderId, Quota, Receipt, Routing, StoreErrorKind};
 
     use super::*;
@@ -246,7 +247,7 @@ mod tests {
         let hook = RegisteredWebhook::new(serde_json::from_str(webhook).unwrap());
         let (id, fence, hook) = (DeliveryId::new(1), Fence::new(1), Arc::new(hook));
         let (event, health) = (Arc::new(item.event.clone()), Health::default());
-        Claim { id, fence, tenant: acme(), hook, event, attempts: 0, health }
+        Claim { id, fence, tenant: acme(), hook, event, attempts: 0, retry: RetryState::default(), health }
     }
 
     /// How many items each call of a group has.

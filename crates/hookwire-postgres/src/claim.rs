@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 
 use crate::connection::session::{Operation, Tx};
 use crate::error::{QueryError, ReadRow};
-use crate::rows::{Lane, LaneId, as_i64, event, event_columns, fence_of, holder_bytes, ids};
+use crate::rows::{Lane, LaneId, as_i64, event, event_columns, fence_of, holder_bytes, ids, retry_state};
 use crate::schedule::cursor::serving_order;
 use crate::schedule::holders::{ClaimKey, CountedClaim, Holders, Reservation};
 use crate::schedule::lanes::{self, EarliestDue};
@@ -241,6 +241,7 @@ pub(crate) fn claims(
             hook,
             event: event.ok_or_else(|| QueryError::corrupt("a delivery without its event"))?,
             attempts: head.attempts.unsigned_abs(),
+            retry: head.retry,
             health: lane.health,
         })
     };
@@ -286,6 +287,7 @@ impl Head {
             event: row.read("event")?,
             fence: row.read("fence")?,
             attempts: row.read("attempts")?,
+            retry: retry_state(row)?,
             bytes: usize::try_from(row.read::<i32>("bytes")?)?,
         })
     }
@@ -306,7 +308,7 @@ const TIMERS: &str = "SELECT id FROM lane WHERE wake_at <= $1 ORDER BY wake_at L
 const HEADS: &str = "
     SELECT head.* FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS wanted (id, epoch, floor)
     CROSS JOIN LATERAL (
-        SELECT id, lane, event, bytes, fence, attempts, expires FROM delivery
+        SELECT id, lane, event, bytes, fence, attempts, retry::text AS retry, expires FROM delivery
         WHERE lane = wanted.id AND epoch = wanted.epoch AND state = 0
             AND due >= wanted.floor AND due <= $5
         ORDER BY due, id LIMIT $4

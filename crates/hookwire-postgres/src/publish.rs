@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hookwire::model::{DeliveryId, DeptId, HookId, MessageId, SourceId, TenantId};
 use hookwire::registry::Revision;
+use hookwire::retry::RetryState;
 use hookwire::store::{Claim, ClaimRequest, Publication, PublishAnswer, Receipt, Redelivery, StoreErrorKind};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -203,8 +204,14 @@ fn heads_of(lane: &Lane, rows: &[NewDelivery], now: Millis) -> Vec<Head> {
     if !lane.is_enabled() || !lane.is_idle(now) {
         return Vec::new();
     }
-    let head =
-        |row: &NewDelivery| Head { id: row.id, event: row.event, fence: 0, attempts: 0, bytes: row.bytes };
+    let head = |row: &NewDelivery| Head {
+        id: row.id,
+        event: row.event,
+        fence: 0,
+        attempts: 0,
+        retry: RetryState::default(),
+        bytes: row.bytes,
+    };
     rows.iter().filter(|row| row.lane == lane.id).map(head).collect()
 }
 

@@ -7,6 +7,7 @@ use hookwire::model::{
     DeptId, End, EventId, HookId, MessageId, SealedSecrets, SourceId, StampedEvent, TenantId, Timestamp,
 };
 use hookwire::registry::{RegisteredWebhook, Version};
+use hookwire::retry::RetryState;
 use hookwire::store::{Fence, HolderId, Receipt};
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
@@ -90,6 +91,18 @@ pub(crate) fn time(row: &Row, column: &str) -> Result<Timestamp, QueryError> {
 
 pub(crate) fn optional_time(row: &Row, column: &str) -> Result<Option<Timestamp>, QueryError> {
     Ok(row.read::<Option<Millis>>(column)?.map(Millis::timestamp))
+}
+
+/// Reads `retry`.
+pub(crate) fn retry_state(row: &Row) -> Result<RetryState, QueryError> {
+    let retry: Option<&str> = row.read("retry")?;
+    Ok(retry.map(serde_json::from_str).transpose()?.unwrap_or_default())
+}
+
+/// Returns the value of `retry`.
+pub(crate) fn retry_doc(retry: &RetryState) -> Result<Option<String>, QueryError> {
+    let is_new = *retry == RetryState::default();
+    Ok(if is_new { None } else { Some(serde_json::to_string(retry)?) })
 }
 
 /// A lane. It keeps its row, from which the webhook is read only where it is needed.

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hookwire::delivery::{Health, Next};
-use hookwire::model::End;
+use hookwire::delivery::{Health, Next, Report};
+use hookwire::model::{End, Timestamp};
 use hookwire::registry::RegisteredWebhook;
+use hookwire::retry::RetryState;
 use hookwire::store::{Disable, Settled, Settlement};
 use tokio_postgres::Row;
 
@@ -14,7 +15,9 @@ use crate::connection::session::{Operation, Tx};
 use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_leases_of;
-use crate::rows::{Lane, LaneId, PENDING, class_number, end_number, fence_number, ids};
+use crate::rows::{
+    Lane, LaneId, PENDING, class_number, end_number, fence_number, ids, retry_doc, retry_state,
+};
 use crate::schedule::holders::ClaimKey;
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::time::Millis;
@@ -40,6 +43,7 @@ struct SettledRow {
     fence: i64,
     is_dropped: bool,
     attempts: i32,
+    retry: RetryState,
     state: i16,
     due: Millis,
     is_held: bool,
@@ -59,6 +63,8 @@ struct Settling {
     held: HashMap<i64, SettledRow>,
     lanes: HashMap<LaneId, LaneChange>,
     attempts: Vec<(i64, i32, String)>,
+    /// The attempts whose place later ones take.
+    replaced: Vec<(i64, i32)>,
 }
 
 #[async_trait]
@@ -74,7 +80,7 @@ impl Operation for Settle {
         let now = tx.now().await?;
         let held = self.held(tx).await?;
         let lanes = lanes.into_iter().map(|lane| (lane.id, LaneChange::of(lane))).collect();
-        let mut settling = Settling { now, held, lanes, attempts: Vec::new() };
+        let mut settling = Settling { now, held, lanes, attempts: Vec::new(), replaced: Vec::new() };
         let settled = self.0.iter().map(|item| settling.settle(item)).collect::<Result<Vec<_>, _>>()?;
         settling.write(tx).await?;
         Ok(Recorded { settled, extended: settling.extended(), has_work: settling.leaves_work() })
@@ -113,9 +119,10 @@ impl Settle {
 fn needs_lane(item: &Settlement, health: Health) -> bool {
     // An extended claim may be due earlier than before.
     let waits = matches!(item.next, Next::Again(_) | Next::Release | Next::Extend(_));
-    // For a lane that fails already, the time of another failure makes no difference.
-    let at = health.failing_since().unwrap_or_default();
-    let learns = health.after(item.report, at) != health;
+    let learns = match item.report {
+        Report::Failure | Report::Timeout => true,
+        report => health.after(report, item.counting, Timestamp::default()) != health,
+    };
     waits || learns || item.backoff.is_some() || item.disable.is_some()
 }
 
@@ -124,7 +131,9 @@ impl Settling {
         let id = item.id.get();
         let held = self.held.get_mut(&id).filter(|it| it.is_held && it.fence == fence_number(item.fence));
         let Some(held) = held else { return Ok(Settled::Fenced) };
+        held.retry = item.retry;
         if let Some(attempt) = &item.attempt {
+            self.replaced.extend(attempt.replaces_previous().then_some((id, held.attempts)));
             held.attempts += 1;
             self.attempts.push((id, held.attempts, serde_json::to_string(attempt)?));
         }
@@ -145,10 +154,11 @@ impl Settling {
         let ids: Vec<i64> = held.iter().map(|(id, _)| **id).collect();
         let states: Vec<i16> = held.iter().map(|(_, it)| it.state).collect();
         let attempts: Vec<i32> = held.iter().map(|(_, it)| it.attempts).collect();
+        let retry = held.iter().map(|(_, it)| retry_doc(&it.retry)).collect::<Result<Vec<_>, _>>()?;
         let is_held: Vec<bool> = held.iter().map(|(_, it)| it.is_held).collect();
         let due: Vec<Millis> = held.iter().map(|(_, it)| it.due).collect();
         if !ids.is_empty() {
-            tx.run(SETTLE, &[&ids, &states, &due, &attempts, &is_held, &self.now]).await?;
+            tx.run(SETTLE, &[&ids, &states, &due, &attempts, &is_held, &self.now, &retry]).await?;
         }
         self.write_attempts(tx).await?;
         for lane in self.lanes.values() {
@@ -160,6 +170,10 @@ impl Settling {
     }
 
     async fn write_attempts(&self, tx: &Tx<'_>) -> Result<(), QueryError> {
+        if !self.replaced.is_empty() {
+            let (ids, numbers): (Vec<i64>, Vec<i32>) = self.replaced.iter().copied().unzip();
+            tx.run(REPLACED, &[&ids, &numbers]).await?;
+        }
         if self.attempts.is_empty() {
             return Ok(());
         }
@@ -186,6 +200,7 @@ impl SettledRow {
             fence: row.read("fence")?,
             is_dropped: row.read("is_dropped")?,
             attempts: row.read("attempts")?,
+            retry: retry_state(row)?,
             state: PENDING,
             due: row.read("due")?,
             is_held: true,
@@ -278,7 +293,7 @@ const LANES: &str = "SELECT delivery.id, lane.id AS lane, lane.health::text AS h
     JOIN lane ON lane.id = delivery.lane WHERE delivery.id = ANY ($1)";
 
 const CLAIMED: &str = "
-    SELECT delivery.id, delivery.lane, delivery.fence, delivery.attempts, delivery.due,
+    SELECT delivery.id, delivery.lane, delivery.fence, delivery.attempts, delivery.retry::text AS retry, delivery.due,
         delivery.epoch <> (SELECT epoch FROM lane WHERE lane.id = delivery.lane) AS is_dropped
     FROM delivery JOIN unnest($1::bigint[], $2::bigint[]) AS claimed (id, fence)
         ON delivery.id = claimed.id AND delivery.fence = claimed.fence
@@ -287,15 +302,18 @@ const CLAIMED: &str = "
 
 const SETTLE: &str = "
     UPDATE delivery SET state = settled.state, due = settled.due, attempts = settled.attempts,
-        holder = CASE WHEN settled.is_held THEN holder END,
+        retry = settled.retry::json, holder = CASE WHEN settled.is_held THEN holder END,
         ended_at = CASE WHEN settled.state <> 0 THEN $6::bigint END
-    FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::integer[], $5::boolean[])
-        AS settled (id, state, due, attempts, is_held)
+    FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::integer[], $5::boolean[],
+        $7::text[]) AS settled (id, state, due, attempts, is_held, retry)
     WHERE delivery.id = ANY ($1) AND delivery.id = settled.id";
 
 const ATTEMPTS: &str = "INSERT INTO attempt (delivery, number, doc) \
     SELECT id, number, doc::json FROM unnest($1::bigint[], $2::integer[], $3::text[]) \
     AS made (id, number, doc)";
+
+const REPLACED: &str = "DELETE FROM attempt USING unnest($1::bigint[], $2::integer[]) AS old (delivery, number) \
+    WHERE attempt.delivery = old.delivery AND attempt.number = old.number";
 
 const LEARN: &str = "UPDATE lane SET health = $2::text::json, class = $3, paused_until = $4, \
     readied = CASE WHEN class = $3 THEN readied ELSE pg_current_xact_id()::text::bigint END WHERE id = $1";

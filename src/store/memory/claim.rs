@@ -88,7 +88,8 @@ impl State {
             tenant: key.0.clone(),
             hook: Arc::clone(&lane.hook),
             event: Arc::clone(&row.event),
-            attempts: u32::try_from(row.attempts.len()).unwrap_or(u32::MAX),
+            attempts: row.made,
+            retry: row.retry,
             health: lane.health,
         };
         self.refresh(key, now);

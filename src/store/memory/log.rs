@@ -38,7 +38,7 @@ impl State {
             event_id: row.event.event_id,
             hook_id: row.lane.1,
             state,
-            attempts: u32::try_from(row.attempts.len()).unwrap_or(u32::MAX),
+            attempts: row.made,
             created_at: row.created_at,
             due_at,
             ended_at,

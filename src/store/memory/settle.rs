@@ -18,7 +18,10 @@ impl State {
         }) else {
             return Settled::Fenced;
         };
-        row.attempts.extend(item.attempt.clone());
+        row.retry = item.retry;
+        if let Some(attempt) = &item.attempt {
+            row.log(attempt);
+        }
         let key = row.lane.clone();
         self.settle_lane(&key, item, now);
         self.settle_row(item.id, lease, item.next, now);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::delivery::{Health, LaneClass};
 use crate::model::{Attempt, DeliveryId, End, HookId, MessageId, StampedEvent, TenantId, Timestamp};
 use crate::registry::{RegisteredWebhook, Revision};
+use crate::retry::RetryState;
 use crate::store::lease::{Fence, HolderId};
 use crate::store::publication::Receipt;
 use crate::store::quota::{HeldCounts, Quota};
@@ -119,6 +120,9 @@ pub(super) struct Row {
     pub(super) epoch: u64,
     pub(super) event: Arc<StampedEvent>,
     pub(super) state: RowState,
+    pub(super) retry: RetryState,
+    /// How many attempts were made. The log may keep fewer.
+    pub(super) made: u32,
     pub(super) attempts: Vec<Attempt>,
     pub(super) created_at: Timestamp,
     pub(super) expires: Timestamp,
@@ -126,6 +130,14 @@ pub(super) struct Row {
 }
 
 impl Row {
+    pub(super) fn log(&mut self, attempt: &Attempt) {
+        self.made = self.made.saturating_add(1);
+        if attempt.replaces_previous() {
+            self.attempts.pop();
+        }
+        self.attempts.push(attempt.clone());
+    }
+
     const fn ended_at(&self) -> Option<Timestamp> {
         match self.state {
             RowState::Ended(_, at) => Some(at),
@@ -194,6 +206,8 @@ impl State {
             epoch: lane.epoch,
             event: Arc::clone(event),
             state: RowState::Due(now),
+            retry: RetryState::default(),
+            made: 0,
             attempts: Vec::new(),
             created_at: now,
             expires,

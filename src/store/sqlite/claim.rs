@@ -106,6 +106,7 @@ impl WriterState {
             hook: self.hook(lane.id)?,
             event: head.event,
             attempts: head.open.attempts,
+            retry: head.open.retry,
             health: lane.health,
         });
         Ok(())
@@ -130,7 +131,8 @@ impl WriterState {
         if held.is_dropped {
             self.end(&held.open, End::Cancelled, now)?;
         } else {
-            self.connection.run(REQUEUE, params![due.as_millis(), held.open.attempts, held.open.id])?;
+            let (open, retry) = (&held.open, held.open.retry_doc()?);
+            self.connection.run(REQUEUE, params![due.as_millis(), open.attempts, retry, open.id])?;
         }
         self.give_back(held);
         self.refresh_lane(&held.lane, now)
@@ -183,7 +185,7 @@ impl ClaimedRow {
 
 /// All that a claim needs of a delivery, so that it asks once.
 const HEAD: &str = "
-    SELECT delivery.id AS delivery, delivery.event, attempts, bytes, fence, expires, message, meta, json,
+    SELECT delivery.id AS delivery, delivery.event, attempts, retry, bytes, fence, expires, message, meta, json,
         (SELECT next.due FROM delivery AS next
             WHERE next.lane = delivery.lane AND next.epoch = delivery.epoch AND next.state = 0
             ORDER BY next.due, next.id LIMIT 1 OFFSET 1) AS next_due
@@ -194,7 +196,7 @@ const HEAD: &str = "
 const TAKE: &str = "UPDATE delivery SET state = 1, fence = fence + 1, holder = ?, class = ?, \
     lease_until = ? WHERE id = ?";
 
-const REQUEUE: &str = "UPDATE delivery SET state = 0, due = ?, attempts = ?, holder = NULL, class = NULL, \
+const REQUEUE: &str = "UPDATE delivery SET state = 0, due = ?, attempts = ?, retry = ?, holder = NULL, class = NULL, \
     lease_until = NULL WHERE id = ?";
 
 const NEXT_LEASE: &str = "SELECT min(lease_until) AS until FROM delivery WHERE state = 1";
@@ -203,7 +205,7 @@ const NEXT_LEASE: &str = "SELECT min(lease_until) AS until FROM delivery WHERE s
 macro_rules! select_claimed {
     ($condition:literal) => {
         concat!(
-            "SELECT delivery.id AS delivery, event, attempts, holder, class, ",
+            "SELECT delivery.id AS delivery, event, attempts, retry, holder, class, ",
             "delivery.epoch <> lane.epoch AS is_dropped, lane.id, lane.tenant, name, hook, status, ",
             "lane.epoch, paused_until, health FROM delivery ",
             "JOIN lane ON lane.id = delivery.lane JOIN tenant ON tenant.id = lane.tenant ",

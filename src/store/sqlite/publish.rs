@@ -10,6 +10,7 @@ use super::state::WriterState;
 use super::threads::writer::{BYTES_A_ROW, MAX_ROWS};
 use crate::delivery::LaneClass;
 use crate::model::{DeliveryId, HookId, StampedEvent, TenantId, Timestamp};
+use crate::retry::RetryState;
 use crate::store::claim::{Claim, ClaimRequest};
 use crate::store::error::StoreErrorKind;
 use crate::store::lease::HolderId;
@@ -177,6 +178,7 @@ impl WriterState {
             hook: self.hook(lane.id)?,
             event: Arc::clone(fresh.event),
             attempts: 0,
+            retry: RetryState::default(),
             health: lane.health,
         });
         Ok(())

@@ -20,6 +20,7 @@ impl WriterState {
         let (id, now) = (item.id.get(), self.now());
         let held = self.connection.one(HELD_UNDER, [id, fence_number(item.fence)], ClaimedRow::read)?;
         let Some(mut held) = held else { return Ok(Settled::Fenced) };
+        held.open.retry = item.retry;
         if let Some(attempt) = &item.attempt {
             held.open.attempts += 1;
             self.write_attempt(&held.open, attempt)?;
@@ -42,14 +43,19 @@ impl WriterState {
 
     /// Writes an attempt down; the delivery's own row counts it when it is next written.
     fn write_attempt(&self, open: &OpenDelivery, attempt: &Attempt) -> Result<(), SqlError> {
+        const REMOVE: &str = "DELETE FROM attempt WHERE delivery = ? AND number = ?";
         const INSERT: &str = "INSERT INTO attempt (delivery, number, doc) VALUES (?, ?, ?)";
+        if attempt.replaces_previous() {
+            self.connection.run(REMOVE, params![open.id, open.attempts - 1])?;
+        }
         self.connection.run(INSERT, params![open.id, open.attempts, serde_json::to_string(attempt)?])?;
         Ok(())
     }
 
     fn extend(&self, open: &OpenDelivery, until: Timestamp) -> Result<(), SqlError> {
-        let extend = "UPDATE delivery SET lease_until = ?, attempts = ? WHERE id = ?";
-        self.connection.run(extend, params![until.as_millis(), open.attempts, open.id])?;
+        let extend = "UPDATE delivery SET lease_until = ?, attempts = ?, retry = ? WHERE id = ?";
+        let retry = open.retry_doc()?;
+        self.connection.run(extend, params![until.as_millis(), open.attempts, retry, open.id])?;
         Ok(())
     }
 

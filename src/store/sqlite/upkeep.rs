@@ -115,11 +115,11 @@ impl Ending {
     }
 }
 
-const EXPIRED: &str = "SELECT delivery.id AS delivery, event, attempts, lane \
+const EXPIRED: &str = "SELECT delivery.id AS delivery, event, attempts, retry, lane \
     FROM delivery JOIN lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch \
     WHERE state < 2 AND state = 0 AND expires <= ? ORDER BY expires LIMIT ?";
 
-const DROPPED: &str = "SELECT delivery.id AS delivery, event, attempts, epoch_at \
+const DROPPED: &str = "SELECT delivery.id AS delivery, event, attempts, retry, epoch_at \
     FROM delivery JOIN lane ON lane.id = delivery.lane \
     WHERE state = 0 AND lane = ? AND delivery.epoch < ? LIMIT ?";
 

@@ -305,7 +305,7 @@ fn settlement(input: &mut Input<'_>, claim: &Claim, now: Timestamp) -> Settlemen
     ]);
     let report = input.pick(&[Report::Success, Report::Timeout, Report::NoAttempt, Report::Failure]);
     let outcome = Outcome::Failed { kind: hookwire::model::FailureKind::Connect, detail: String::new() };
-    let attempt = Attempt { number: claim.attempts + 1, at: now, took: MOMENT, outcome };
+    let attempt = Attempt { number: claim.attempts + 1, at: now, took: MOMENT, uncounted: 0, outcome };
     let disable = Disable { reason: DisableReason::Gone, version: claim.hook.version };
     Settlement {
         attempt: input.chance_in(2).then_some(attempt),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use hookwire::delivery::LaneClass;
 use hookwire::model::{HookId, TenantId};
+use hookwire::retry::RetryState;
 use hookwire::store::{ClaimRequest, HeldCounts};
 
 use crate::rows::LaneId;
@@ -27,6 +28,7 @@ pub(crate) struct Head {
     pub(crate) event: i64,
     pub(crate) fence: i64,
     pub(crate) attempts: i32,
+    pub(crate) retry: RetryState,
     pub(crate) bytes: usize,
 }
 
@@ -86,7 +88,14 @@ mod tests {
     use super::*;
 
     fn candidate(lane: LaneId, heads: usize) -> LaneHeads {
-        let head = |n| Head { id: lane * 100 + n, event: 1, fence: 0, attempts: 0, bytes: 10 };
+        let head = |n| Head {
+            id: lane * 100 + n,
+            event: 1,
+            fence: 0,
+            attempts: 0,
+            retry: RetryState::default(),
+            bytes: 10,
+        };
         let heads = (0..i64::try_from(heads).unwrap()).map(head).collect();
         let (tenant, hook) = (TenantId::new("acme").unwrap(), HookId::new(lane));
         LaneHeads { lane, tenant, hook, class: LaneClass::Proven, heads, is_part: false }

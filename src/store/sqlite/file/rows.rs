@@ -14,6 +14,7 @@ use crate::model::{
     StampedEvent, TenantId, Timestamp, Webhook,
 };
 use crate::registry::{RegisteredWebhook, Version};
+use crate::retry::RetryState;
 use crate::store::lease::{Fence, HolderId};
 use crate::store::records::RoutingRecord;
 use crate::store::routing::Skipped;
@@ -79,12 +80,25 @@ pub(crate) struct OpenDelivery {
     pub(crate) id: i64,
     pub(crate) event: i64,
     pub(crate) attempts: u32,
+    pub(crate) retry: RetryState,
 }
 
 impl OpenDelivery {
-    /// Reads `delivery`, `event` and `attempts`.
+    /// Reads `delivery`, `event`, `attempts` and `retry`.
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, SqlError> {
-        Ok(Self { id: row.get("delivery")?, event: row.get("event")?, attempts: row.get("attempts")? })
+        let retry = row.get_ref("retry")?.as_str_or_null().map_err(SqlError::corrupt)?;
+        Ok(Self {
+            id: row.get("delivery")?,
+            event: row.get("event")?,
+            attempts: row.get("attempts")?,
+            retry: retry.map(serde_json::from_str).transpose()?.unwrap_or_default(),
+        })
+    }
+
+    /// Returns the value of `retry`.
+    pub(crate) fn retry_doc(&self) -> Result<Option<String>, SqlError> {
+        let is_new = self.retry == RetryState::default();
+        Ok(if is_new { None } else { Some(serde_json::to_string(&self.retry)?) })
     }
 }
 

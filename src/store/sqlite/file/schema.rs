@@ -6,7 +6,7 @@ use rusqlite::Connection;
 pub(crate) const APPLICATION_ID: i64 = 0x686f_6f6b;
 
 /// Each step leads from the version of its index to the next; what has been released never changes.
-const MIGRATIONS: [&str; 1] = [FIRST];
+const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
 
 /// The version of a file that this code reads and writes.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -89,6 +89,9 @@ CREATE TABLE attempt (
 ) WITHOUT ROWID;
 CREATE TABLE dropped (lane INTEGER PRIMARY KEY, below INTEGER NOT NULL);
 ";
+
+/// `delivery.retry` is the position in the schedule as JSON; null while all attempts used a step.
+const SECOND: &str = "ALTER TABLE delivery ADD COLUMN retry TEXT;";
 
 /// Brings a file of version `found` to the present one, whole or not at all.
 pub(crate) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
