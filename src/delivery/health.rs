@@ -154,7 +154,8 @@ impl Trust {
     }
 }
 
-/// The stored form. Version 0.1 before its release had `failing_since` and `trust` alone.
+/// The stored form. A first failure, and a lane that was never limited, is written as `failing_since` and `trust`
+/// alone.
 #[derive(Default, Deserialize, Serialize)]
 struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,11 +188,12 @@ impl From<Stored> for Health {
 
 impl From<Health> for Stored {
     fn from(health: Health) -> Self {
+        let later = |run: FailureRun, at: Timestamp| (at != run.since).then_some(at);
         Self {
             failing_since: health.failing_since(),
-            failed_at: health.failing.map(|run| run.last_at),
-            counted_at: health.failing.map(|run| run.counted_at),
-            failures: health.failing.map_or(0, |run| run.count),
+            failed_at: health.failing.and_then(|run| later(run, run.last_at)),
+            counted_at: health.failing.and_then(|run| later(run, run.counted_at)),
+            failures: health.failing.map_or(0, |run| if run.count == 1 { 0 } else { run.count }),
             trust: health.trust,
             backoffs: health.backoffs,
             recoveries: health.recoveries,

@@ -8,8 +8,9 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::catch_panic::catch_panic;
-use super::shared::Leased;
-use crate::delivery::{self, Decision, Facts, Next};
+use super::shared::{Leased, Shared};
+use super::slow_start::Answer;
+use crate::delivery::{self, Decision, Facts, Next, Report};
 use crate::model::{Attempt, FailureKind, Outcome, Timestamp};
 use crate::retry::Jitter;
 use crate::service::{Core, failed};
@@ -23,7 +24,7 @@ const TRANSPORT_GRACE: Duration = Duration::from_secs(1);
 
 /// Makes one attempt, and returns the settlement that records it. A claim is released without an attempt if its lease
 /// leaves no time for one, or if its webhook was changed in this process since.
-pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
+pub(super) async fn attempt(core: Arc<Core>, shared: &Shared, leased: Leased) -> Settlement {
     let Leased { claim, until } = leased;
     if core.is_outdated(&claim) {
         return Settlement::new(&claim, Next::Release);
@@ -37,18 +38,34 @@ pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
     let started = Instant::now();
     let outcome = send(&core, &claim, at).await;
     let number = claim.attempts.saturating_add(1);
-    log(&claim, number, &outcome);
+    log(&claim, number, &outcome, shared.unprepared.is_news(&claim, &outcome));
     settlement(&core, &claim, Attempt { number, at, took: started.elapsed(), uncounted: 0, outcome })
 }
 
-/// Logs the outcome. A refusal by the address guard is a warning and names the address, which no tenant is shown.
-fn log(claim: &Claim, number: u32, outcome: &Outcome) {
+/// Returns what the result of a claim tells of how many attempts its receiver can take at once.
+pub(super) const fn answer(settlement: &Settlement) -> Answer {
+    match settlement.report {
+        Report::Success => Answer::Success,
+        Report::Limit => Answer::Limit,
+        Report::Failure | Report::NoAttempt | Report::Timeout if settlement.backoff.is_some() => {
+            Answer::Limit
+        }
+        Report::Failure | Report::NoAttempt | Report::Timeout => Answer::Other,
+    }
+}
+
+/// Logs the outcome. A refusal by the address guard is a warning and names the address, which no tenant is shown. So is
+/// a request that could not be made, unless the last one of its webhook could not be made either.
+fn log(claim: &Claim, number: u32, outcome: &Outcome, is_news: bool) {
     let tenant = &claim.tenant;
     let webhook = claim.hook.hook_id();
     let message = &claim.event.message_id;
     match outcome {
         Outcome::Failed { kind: FailureKind::Refused, detail } => {
             warn!(%tenant, %webhook, %message, number, detail, "an attempt was refused by its address");
+        }
+        Outcome::Failed { kind: FailureKind::Prepare, detail } if is_news => {
+            warn!(%tenant, %webhook, %message, number, detail, "no request can be made; deliveries wait");
         }
         outcome => debug!(%tenant, %webhook, %message, number, %outcome, "attempt"),
     }

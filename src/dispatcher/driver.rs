@@ -10,13 +10,19 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::warn;
 
-use super::attempt::attempt;
+use super::attempt::{answer, attempt};
+use super::catch_panic::catch_panic;
 use super::routing::route_all;
 use super::settler::{self, Settling, backoff};
-use super::shared::{Leased, Shared};
+use super::shared::{Leased, Shared, Slot};
+use super::slow_start::{Answer, LaneKey, SlowStart, Turn};
+use crate::delivery::Next;
 use crate::service::{Core, Error};
-use crate::store::{Claimed, StoreError, TendRequest, WakeMark};
+use crate::store::{Claim, Claimed, Settlement, StoreError, TendRequest, WakeMark};
 
+/// The time without a success after which a lane starts again with one attempt at once. Our own choice: longer than a
+/// receiver takes to restart.
+const LONG_FAILURE: Duration = Duration::from_secs(60);
 /// The time between two steps of upkeep.
 const TEND_EVERY: Duration = Duration::from_secs(60);
 /// The most rows that one step of upkeep handles.
@@ -41,12 +47,28 @@ pub struct Drained {
 pub(super) struct Driver {
     core: Arc<Core>,
     shared: Arc<Shared>,
-    attempts: JoinSet<()>,
+    attempts: JoinSet<Option<Ended>>,
+    slow_start: SlowStart<Taken>,
     settler: UnboundedSender<Settling>,
     settler_task: JoinHandle<()>,
     tend_at: Instant,
     started: usize,
     handoff: Option<HandoffGuard>,
+}
+
+/// A claim that has not been started, with the slot that it takes.
+#[derive(Debug)]
+struct Taken {
+    leased: Leased,
+    slot: Slot,
+}
+
+/// The end of an attempt that may change the pace of its lane.
+struct Ended {
+    lane: LaneKey,
+    turn: Option<Turn>,
+    answer: Answer,
+    backs_off: bool,
 }
 
 /// When the driver looks for work again, and the hints that wake it earlier. It takes no hints while it has no room, or
@@ -74,14 +96,15 @@ impl Driver {
         let shared = Arc::new(Shared::new(core.policy()));
         let (settler, settler_task) = settler::spawn(Arc::clone(&core), Arc::clone(&shared));
         Self {
-            core,
             shared,
             attempts: JoinSet::new(),
+            slow_start: SlowStart::new(core.policy().quota().per_webhook()),
             settler,
             settler_task,
             tend_at: Instant::now(),
             started: 0,
             handoff: None,
+            core,
         }
     }
 
@@ -117,7 +140,9 @@ impl Driver {
     /// Starts all that can be started, and returns when to look again.
     async fn work(&mut self) -> Wait {
         let mark = self.core.new_work.mark();
-        while self.attempts.try_join_next().is_some() {}
+        while let Some(ended) = self.attempts.try_join_next() {
+            self.end(ended.ok().flatten());
+        }
         self.start_queued();
         self.tend().await;
         match self.claim().await {
@@ -157,17 +182,51 @@ impl Driver {
         leased.into_iter().for_each(|leased| self.start(leased));
     }
 
+    /// Starts an attempt, or lets the claim wait because its lane is held back.
     fn start(&mut self, leased: Leased) {
+        let Claim { tenant, hook, health, .. } = &leased.claim;
+        let lane = (tenant.clone(), hook.hook_id());
+        let has_failed_long =
+            health.failing_since().is_some_and(|since| self.core.now().since(since) >= LONG_FAILURE);
+        let needs_care = has_failed_long || health.backoffs() > 0;
         let slot = self.shared.slot(&leased.claim);
-        let until = leased.until;
-        let core = Arc::clone(&self.core);
+        if let Some((taken, turn)) = self.slow_start.admit(&lane, needs_care, Taken { leased, slot }) {
+            self.spawn(lane, taken, turn);
+        }
+    }
+
+    fn spawn(&mut self, lane: LaneKey, Taken { leased, slot }: Taken, turn: Option<Turn>) {
+        let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
         let settler = self.settler.clone();
+        let until = leased.until;
         self.started += 1;
         self.attempts.spawn(async move {
-            let settlement = attempt(core, leased).await;
-            // The settler lives as long as any attempt does.
-            let _ = settler.send(Settling { settlement, slot, until });
+            // An attempt that panics is not settled; its delivery is due again when its lease ends.
+            let settlement = catch_panic(attempt(core, &shared, leased)).await;
+            let answer = settlement.as_ref().map_or(Answer::Other, answer);
+            let backs_off = settlement.as_ref().is_some_and(|it| it.backoff.is_some());
+            if let Some(settlement) = settlement {
+                // The settler lives as long as any attempt does.
+                let _ = settler.send(Settling { settlement, slot, until });
+            }
+            let is_paced = turn.is_some() || answer == Answer::Limit;
+            is_paced.then_some(Ended { lane, turn, answer, backs_off })
         });
+    }
+
+    /// Starts the claims that may start because an attempt ended. When the lane backs off, its waiting claims are
+    /// released, after the settlement that makes it back off.
+    fn end(&mut self, ended: Option<Ended>) {
+        let Some(Ended { lane, turn, answer, backs_off }) = ended else { return };
+        if backs_off {
+            for Taken { leased, slot } in self.slow_start.take_waiting(&lane) {
+                let settlement = Settlement::new(&leased.claim, Next::Release);
+                let _ = self.settler.send(Settling { settlement, slot, until: leased.until });
+            }
+        }
+        for (taken, turn) in self.slow_start.end(&lane, turn, answer) {
+            self.spawn(lane.clone(), taken, Some(turn));
+        }
     }
 
     /// Waits until there may be more to do, and starts at once what publishers hand off meanwhile.
@@ -215,7 +274,7 @@ impl Driver {
     async fn drain(mut self, grace: Duration) -> Drained {
         let deadline = Instant::now() + grace.min(LONGEST_GRACE);
         self.handoff = None;
-        let unstarted = self.shared.take_queued().len();
+        let unstarted = self.shared.take_queued().len() + self.slow_start.waiting();
         while self.attempts.try_join_next().is_some() {}
         let under_way = self.attempts.len();
         while let Ok(Some(_)) = timeout_at(deadline, self.attempts.join_next()).await {}
@@ -249,7 +308,9 @@ impl Driver {
             let before = self.started;
             let next_in = self.claim().await?.and_then(|claimed| claimed.next_in);
             let again = next_in == Some(Duration::ZERO);
-            while self.attempts.join_next().await.is_some() {}
+            while let Some(ended) = self.attempts.join_next().await {
+                self.end(ended.ok().flatten());
+            }
             while self.shared.in_flight() > 0 {
                 self.shared.settled.notified().await;
             }

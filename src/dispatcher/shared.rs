@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::unprepared::Unprepared;
 use crate::policy::Policy;
 use crate::service::Handoff;
 use crate::store::{Claim, ClaimRequest, HolderId, StoreError};
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     /// Notified when a publisher hands deliveries off.
     pub(super) handed_off: Notify,
     started: Instant,
+    pub(super) unprepared: Unprepared,
     queue: Mutex<Queue>,
     store: Mutex<StoreHealth>,
 }
@@ -86,6 +88,7 @@ impl Shared {
             settled: Notify::default(),
             handed_off: Notify::default(),
             started: Instant::now(),
+            unprepared: Unprepared::default(),
             queue: Mutex::default(),
             store: Mutex::default(),
         }

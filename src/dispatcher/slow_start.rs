@@ -1,0 +1,213 @@
+//! [`SlowStart`]: how many attempts of a lane run at once after a limit or a long failure. One at first, one more with
+//! each success, half as many after the next limit.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::model::{HookId, TenantId};
+
+/// The number of lanes beyond which those without attempts are forgotten.
+const MAX_IDLE: usize = 1024;
+
+/// The name of a lane.
+pub(super) type LaneKey = (TenantId, HookId);
+
+/// The lanes whose attempts are held back, with the claims that wait for their turn. A dispatcher has its own; other
+/// dispatchers of the same store know nothing of it.
+#[derive(Debug)]
+pub(super) struct SlowStart<T> {
+    lanes: HashMap<LaneKey, Window<T>>,
+    /// The number of attempts at once at which a lane is held back no longer.
+    full: usize,
+}
+
+/// The number of attempts that a lane may have at once.
+#[derive(Debug)]
+struct Window<T> {
+    size: usize,
+    /// The number of limits so far. Attempts of an earlier round say nothing new.
+    round: u32,
+    running: usize,
+    waiting: VecDeque<T>,
+}
+
+/// The round in which an attempt of a held back lane was started.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Turn(u32);
+
+/// The result of an attempt, as far as it widens or narrows its lane.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Answer {
+    /// The receiver asked for fewer requests.
+    Limit,
+    /// Anything else that failed, or no attempt.
+    Other,
+    /// It was delivered.
+    Success,
+}
+
+impl<T> SlowStart<T> {
+    pub(super) fn new(full: usize) -> Self {
+        Self { lanes: HashMap::new(), full }
+    }
+
+    /// Returns the claim if it may start now, and its turn if its lane is held back. Otherwise keeps it. A lane that
+    /// `needs_care` is held back from now on.
+    pub(super) fn admit(&mut self, lane: &LaneKey, needs_care: bool, claim: T) -> Option<(T, Option<Turn>)> {
+        if needs_care && !self.lanes.contains_key(lane) {
+            self.hold_back(lane.clone());
+        }
+        let Some(window) = self.lanes.get_mut(lane) else { return Some((claim, None)) };
+        if window.running < window.size {
+            return Some((claim, Some(window.start())));
+        }
+        window.waiting.push_back(claim);
+        None
+    }
+
+    /// Counts the end of an attempt, and returns the claims of its lane that may start now.
+    pub(super) fn end(&mut self, lane: &LaneKey, turn: Option<Turn>, answer: Answer) -> Vec<(T, Turn)> {
+        if answer == Answer::Limit && !self.lanes.contains_key(lane) {
+            self.hold_back(lane.clone());
+        }
+        let Some(window) = self.lanes.get_mut(lane) else { return Vec::new() };
+        if let Some(turn) = turn {
+            window.end(turn, answer);
+        }
+        let started = window.start_waiting();
+        if window.size >= self.full && window.waiting.is_empty() {
+            self.lanes.remove(lane);
+        }
+        started
+    }
+
+    /// Takes the waiting claims of a lane.
+    pub(super) fn take_waiting(&mut self, lane: &LaneKey) -> VecDeque<T> {
+        self.lanes.get_mut(lane).map(|window| std::mem::take(&mut window.waiting)).unwrap_or_default()
+    }
+
+    /// Returns the number of all waiting claims.
+    pub(super) fn waiting(&self) -> usize {
+        self.lanes.values().map(|window| window.waiting.len()).sum()
+    }
+
+    fn hold_back(&mut self, lane: LaneKey) {
+        if self.lanes.len() >= MAX_IDLE {
+            self.lanes.retain(|_, window| window.running > 0 || !window.waiting.is_empty());
+        }
+        self.lanes.insert(lane, Window { size: 1, round: 0, running: 0, waiting: VecDeque::new() });
+    }
+}
+
+impl<T> Window<T> {
+    fn start(&mut self) -> Turn {
+        self.running += 1;
+        Turn(self.round)
+    }
+
+    fn end(&mut self, Turn(round): Turn, answer: Answer) {
+        self.running = self.running.saturating_sub(1);
+        match answer {
+            Answer::Limit if round == self.round => {
+                self.size = (self.size / 2).max(1);
+                self.round = self.round.wrapping_add(1);
+            }
+            Answer::Success => self.size += 1,
+            Answer::Limit | Answer::Other => {}
+        }
+    }
+
+    fn start_waiting(&mut self) -> Vec<(T, Turn)> {
+        let room = self.size.saturating_sub(self.running).min(self.waiting.len());
+        let claims: Vec<T> = self.waiting.drain(..room).collect();
+        claims.into_iter().map(|claim| (claim, self.start())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lane(hook: i64) -> LaneKey {
+        (TenantId::new("acme").expect("valid"), HookId::new(hook))
+    }
+
+    /// Admits so many claims, and returns the turns of those that may start.
+    fn admit(pace: &mut SlowStart<u32>, needs_care: bool, claims: u32) -> Vec<Option<Turn>> {
+        (0..claims)
+            .filter_map(|claim| pace.admit(&lane(1), needs_care, claim))
+            .map(|(_, turn)| turn)
+            .collect()
+    }
+
+    #[test]
+    fn a_lane_is_not_held_back_until_it_is_limited() {
+        let mut pace = SlowStart::new(16);
+        assert_eq!(admit(&mut pace, false, 16), [None; 16]);
+        for _ in 0..16 {
+            assert!(pace.end(&lane(1), None, Answer::Limit).is_empty());
+        }
+        assert_eq!(admit(&mut pace, false, 16).len(), 1, "it starts again with one");
+        assert_eq!((pace.waiting(), pace.take_waiting(&lane(1)).len(), pace.waiting()), (15, 15, 0));
+    }
+
+    #[test]
+    fn each_success_adds_one_and_a_limit_halves_once_for_all_that_ran_together() {
+        let mut pace = SlowStart::new(16);
+        let mut running: VecDeque<_> = admit(&mut pace, true, 100).into();
+        while running.len() < 8 {
+            let turn = running.pop_front().expect("one runs");
+            running.extend(pace.end(&lane(1), turn, Answer::Success).into_iter().map(|(_, turn)| Some(turn)));
+        }
+        pace.take_waiting(&lane(1));
+        for turn in running.drain(..) {
+            assert!(pace.end(&lane(1), turn, Answer::Limit).is_empty());
+        }
+        assert_eq!(admit(&mut pace, false, 100).len(), 4);
+    }
+
+    #[test]
+    fn a_lane_that_is_full_is_held_back_no_longer() {
+        let mut pace = SlowStart::new(2);
+        let turn = admit(&mut pace, true, 2)[0];
+        assert_eq!(pace.end(&lane(1), turn, Answer::Success).len(), 1);
+        assert!(pace.lanes.is_empty());
+        assert_eq!(admit(&mut pace, false, 9), [None; 9]);
+    }
+
+    #[test]
+    fn lanes_without_attempts_are_forgotten_in_the_end() {
+        let mut pace: SlowStart<u32> = SlowStart::new(16);
+        assert!(pace.admit(&lane(-1), true, 0).is_some());
+        for hook in 0..5_000 {
+            pace.end(&lane(hook), None, Answer::Limit);
+        }
+        assert!(pace.lanes.len() <= MAX_IDLE && pace.lanes.contains_key(&lane(-1)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_claim_is_lost_and_no_lane_stands_still(
+            acts in proptest::collection::vec((any::<bool>(), 0_u8..3), 0..200),
+        ) {
+            let mut pace = SlowStart::new(4);
+            let mut running = Vec::new();
+            let mut admitted = 0_usize;
+            let mut ended = 0;
+            for (comes, answer) in acts {
+                if comes || running.is_empty() {
+                    admitted += 1;
+                    running.extend(pace.admit(&lane(1), answer == 0, ()).map(|(_, turn)| turn));
+                } else {
+                    let answer = [Answer::Limit, Answer::Other, Answer::Success][usize::from(answer)];
+                    let turn = running.swap_remove(0);
+                    ended += 1;
+                    running.extend(pace.end(&lane(1), turn, answer).into_iter().map(|(_, turn)| Some(turn)));
+                }
+                prop_assert_eq!(admitted, ended + running.len() + pace.waiting());
+                prop_assert!(!running.is_empty() || pace.waiting() == 0);
+            }
+        }
+    }
+}
