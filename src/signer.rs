@@ -20,7 +20,8 @@ use crate::signature::{Message, Signature};
 /// The webhook's own keys then sign nothing. Give the receiver the verifying key of the key service, not the secret
 /// that creation and `reveal_secret` return.
 ///
-/// A failure to sign is a failed attempt, which is tried again by the schedule. In the dispatcher, signing counts
+/// A failure to sign uses no step of the schedule and says nothing of the receiver: the delivery waits 5 s, doubling up to
+/// 1 h, until it is signed or expires. The log tells of it once for each webhook. In the dispatcher, signing counts
 /// against the deadline of the attempt. A ping sets no deadline for the signer.
 ///
 /// Some key services accept only short contents, for example up to 4 KiB. Keep payloads small for those.

@@ -16,7 +16,7 @@ use super::routing::route_all;
 use super::settler::{self, Settling, backoff};
 use super::shared::{Leased, Shared, Slot};
 use super::slow_start::{Answer, LaneKey, SlowStart, Turn};
-use crate::delivery::Next;
+use crate::delivery::{Next, Report};
 use crate::service::{Core, Error};
 use crate::store::{Claim, Claimed, Settlement, StoreError, TendRequest, WakeMark};
 
@@ -222,6 +222,14 @@ impl Driver {
             for Taken { leased, slot } in self.slow_start.take_waiting(&lane) {
                 let settlement = Settlement::new(&leased.claim, Next::Release);
                 let _ = self.settler.send(Settling { settlement, slot, until: leased.until });
+            }
+        }
+        if answer == Answer::Success {
+            // They were claimed before, and would be judged as if it had not come.
+            let counting = self.core.policy().rules().counting();
+            for Taken { leased, .. } in self.slow_start.waiting_of(&lane) {
+                let health = &mut leased.claim.health;
+                *health = health.after(Report::Success, counting, self.core.now());
             }
         }
         for (taken, turn) in self.slow_start.end(&lane, turn, answer) {

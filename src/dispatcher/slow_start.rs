@@ -80,6 +80,11 @@ impl<T> SlowStart<T> {
         started
     }
 
+    /// Returns the waiting claims of a lane.
+    pub(super) fn waiting_of(&mut self, lane: &LaneKey) -> impl Iterator<Item = &mut T> {
+        self.lanes.get_mut(lane).into_iter().flat_map(|window| &mut window.waiting)
+    }
+
     /// Takes the waiting claims of a lane.
     pub(super) fn take_waiting(&mut self, lane: &LaneKey) -> VecDeque<T> {
         self.lanes.get_mut(lane).map(|window| std::mem::take(&mut window.waiting)).unwrap_or_default()

@@ -12,6 +12,7 @@ mod guard;
 mod handshake;
 mod hostile;
 mod http_transport;
+mod judging;
 mod layers;
 mod load;
 mod outbox;
