@@ -95,7 +95,9 @@ pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
 /// 4. After its lease has ended, a delivery may be claimed again, with another fence. A fence is never used twice.
 /// 5. A settlement with a stale fence changes nothing. A fence is stale once its delivery was claimed again, released,
 ///    settled or removed. From the end of the lease on, a store may refuse it.
-/// 6. An attempt and the delivery's next state are recorded together or not at all.
+/// 6. An attempt, the delivery's next state and its position in the schedule are recorded together or not at all. The
+///    log keeps an attempt in place of the one before it where
+///    [`replaces_previous`](Attempt::replaces_previous) says so; both are counted.
 /// 7. [`claim`](Self::claim) returns only due deliveries, at most `limit` of them with at most `max_bytes` of payload
 ///    (a single larger one comes alone). It returns no more than the [`Quota`] leaves room for, counting all live
 ///    leases of this holder, those that publishing took included.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::StoreFixture;
 use super::scene::{ANA, BEN, LEASE, MOMENT, Scene, attempt, greedy, ids};
 use crate::delivery::{Health, LaneClass, Next, Report};
-use crate::model::{DeliveryState, DisableReason, End, Status};
+use crate::model::{Attempt, DeliveryState, DisableReason, End, Status};
 use crate::registry::Backlog;
+use crate::retry::Uncounted;
 use crate::store::{Claim, ClaimRequest, Disable, Fence, Settled, Settlement};
 
 /// Point 3: a delivery has at most one live claim, and interleaved claims share out what is due.
@@ -120,6 +121,7 @@ pub async fn attempt_and_state_go_together(fixture: &dyn StoreFixture) {
     let scene = Scene::new(fixture);
     let again = a_failed_attempt_waits(&scene).await;
     the_last_attempt_ends(&scene, &again).await;
+    attempts_without_a_step_are_counted(&scene).await;
     backoffs_hold(&scene).await;
     what_was_judged_is_disabled(&scene).await;
     a_changed_receiver_starts_afresh(&scene).await;
@@ -156,6 +158,30 @@ async fn the_last_attempt_ends(scene: &Scene<'_>, claim: &Claim) {
     assert_eq!((delivery.state, delivery.attempts), ended, "the last attempt ends it");
     let attempts = scene.store.attempts(&scene.tenant, claim.id).await.expect("attempts").expect("known");
     assert_eq!(attempts, [attempt(1, 503), attempt(2, 200)], "all attempts, in order");
+}
+
+/// Of attempts in a row that use no step of the schedule the log keeps the first and the last.
+async fn attempts_without_a_step_are_counted(scene: &Scene<'_>) {
+    let hook = scene.create().await;
+    scene.publish("unsigned", &[hook]).await;
+    for number in 1..=4 {
+        let claim = scene.claim_one(ANA).await;
+        assert_eq!((claim.attempts, claim.retry.in_a_row()), (number - 1, number - 1), "a position is kept");
+        let made = Attempt { uncounted: number, ..attempt(number, 503) };
+        let retry = claim.retry.uncounted(Uncounted::Local);
+        let next = Next::Again(Duration::ZERO);
+        let waits = Settlement { attempt: Some(made), retry, ..Settlement::new(&claim, next) };
+        scene.settle(waits).await;
+    }
+    let claim = scene.claim_one(ANA).await;
+    let last =
+        Settlement { attempt: Some(attempt(5, 200)), ..Settlement::new(&claim, Next::End(End::Delivered)) };
+    scene.settle(last).await;
+    let attempts = scene.store.attempts(&scene.tenant, claim.id).await.expect("attempts").expect("known");
+    let kept: Vec<_> = attempts.iter().map(|attempt| (attempt.number, attempt.uncounted)).collect();
+    assert_eq!(kept, [(1, 1), (4, 4), (5, 0)], "the first and the last of a row are kept");
+    let delivery = scene.delivery(claim.id).await.expect("logged");
+    assert_eq!(delivery.attempts, 5, "those that are not kept are counted");
 }
 
 async fn backoffs_hold(scene: &Scene<'_>) {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hookwire::TenantId;
 use hookwire::delivery::{Next, Report};
-use hookwire::model::{DeliveryId, DisableReason};
+use hookwire::model::{Attempt, DeliveryId, DisableReason};
 use hookwire::registry::{RegistryChange, Revision};
+use hookwire::retry::RetryState;
 use hookwire::store::{
     Claim, ClaimRequest, Claimed, Disable, Fence, HolderId, MemoryStore, Settled, Settlement, Store,
 };
@@ -244,6 +245,12 @@ catches! { attempt_and_state_go_together:
     }) => "not before it is due",
     attempts_out_of_order_are_found = ShowAttemptsAs(|it| it.map(|it| it.into_iter().rev().collect()))
         => "all attempts, in order",
+    a_position_that_is_dropped_is_found
+        = SettleAs(|it| Settlement { retry: RetryState::default(), ..it }) => "a position is kept",
+    a_log_of_every_attempt_is_found = SettleAs(|it| Settlement {
+        attempt: it.attempt.map(|it| Attempt { uncounted: it.uncounted.min(1), ..it }),
+        ..it
+    }) => "the first and the last of a row are kept",
     a_report_that_is_dropped_is_found = SettleAs(|it| Settlement { report: Report::NoAttempt, ..it })
         => "and the lane has learnt",
     a_backoff_that_is_dropped_is_found = SettleAs(|it| Settlement { backoff: None, ..it })
