@@ -3,6 +3,7 @@
 mod api;
 mod conformance;
 mod conformance_catches;
+mod dialling;
 mod dispatcher;
 mod failing_seams;
 mod fixtures;

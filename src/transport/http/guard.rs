@@ -77,6 +77,10 @@ impl CheckedAddr {
         Ok(stream)
     }
 
+    pub(super) const fn is_ipv6(&self) -> bool {
+        self.0.is_ipv6()
+    }
+
     pub(super) const fn is_loopback(&self) -> bool {
         self.0.ip().is_loopback()
     }
