@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use super::classify::classify_connect_error;
+use super::client_certificate::noting;
 use super::dial::{MAX_DIALLED, dial, interleaved};
 use super::guard::{CheckedAddr, Forbidden, Policy};
 use super::look_ups::{LookUps, not_resolved_in_time};
@@ -139,16 +140,15 @@ impl Service<Uri> for Connector {
     type Future = Connecting<Self::Response>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.0.poll_ready(cx).map_err(classify_connect_error)
+        self.0.poll_ready(cx).map_err(|error| classify_connect_error(error, false))
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let connecting = self.0.call(target);
         Box::pin(async move {
-            match timeout(SETUP, connecting).await {
-                Ok(connected) => {
-                    connected.map(|it| TokioIo::new(SettingsWatch::new(it))).map_err(classify_connect_error)
-                }
+            match timeout(SETUP, noting(connecting)).await {
+                Ok((Ok(stream), _)) => Ok(TokioIo::new(SettingsWatch::new(stream))),
+                Ok((Err(error), asked)) => Err(classify_connect_error(error, asked)),
                 Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
             }
         })

@@ -26,11 +26,13 @@
 //! - `settings_watch` closes the connection of a receiver that allows no HTTP/2 stream (read by `h2_settings`).
 //!   Otherwise the client would keep requests whose calls have ended until a stream is allowed.
 //! - `classify` gives each error its kind. Faults of a certificate have kinds of their own (`TlsExpired`,
-//!   `TlsUntrusted`, ..), because the owner of the receiver has to fix them and sees only the kind.
+//!   `TlsUntrusted`, ..), because the owner of the receiver has to fix them and sees only the kind. `verifier` tells
+//!   a certificate without its chain, and `client_certificate` a receiver that wants one of ours.
 
 mod builder;
 mod classify;
 mod client;
+mod client_certificate;
 mod connector;
 mod dial;
 mod embedded_ipv4;
@@ -43,6 +45,7 @@ mod resolve;
 mod settings_watch;
 mod special_purpose;
 mod tls;
+mod verifier;
 
 pub use self::builder::HttpTransportBuilder;
 pub use self::client::HttpTransport;
