@@ -83,6 +83,10 @@ pub enum FailureKind {
     Connect,
     /// The host name was not resolved. A retry can succeed unchanged.
     Dns,
+    /// The sender's own machine could not open a connection: it ran out of descriptors, ports, memory or threads, or
+    /// reached no network, no resolver, or not its egress proxy. The receiver is not at fault. A retry succeeds once
+    /// that is repaired.
+    Local,
     /// The request could not be prepared: the webhook's secrets do not open, the host's own signer failed, or
     /// its own transport panicked. A retry succeeds once that is repaired.
     Prepare,
@@ -123,6 +127,7 @@ impl FailureKind {
         match self {
             Self::Connect => "could not connect",
             Self::Dns => "host name not resolved",
+            Self::Local => "the sender could not open a connection",
             Self::Prepare => "request could not be prepared",
             Self::Protocol => "connection broke off",
             Self::Refused => "address refused",

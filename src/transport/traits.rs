@@ -55,7 +55,7 @@ pub trait Transport: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Returns an error of kind `Connect`, `Dns`, `Protocol`, `Refused`, `Timeout`, `Tls` or one of the
+    /// Returns an error of kind `Connect`, `Dns`, `Local`, `Protocol`, `Refused`, `Timeout`, `Tls` or one of the
     /// kinds of TLS failure when no complete response came.
     ///
     /// # Cancellation
@@ -71,7 +71,7 @@ pub trait Transport: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Refused` means that the policy forbids the URL. `Dns` means that the name was not resolved now; it may
+    /// `Refused` means that the policy forbids the URL. `Dns` and `Local` mean that the name was not resolved now; it may
     /// be by the time of a delivery.
     async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError>;
 }

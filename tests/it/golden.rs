@@ -144,6 +144,7 @@ fn each_kind_of_failure() {
     let every = [
         FailureKind::Connect,
         FailureKind::Dns,
+        FailureKind::Local,
         FailureKind::Prepare,
         FailureKind::Protocol,
         FailureKind::Refused,

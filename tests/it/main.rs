@@ -18,6 +18,7 @@ mod load;
 mod outbox;
 mod proxy;
 mod readme;
+mod running_out;
 mod sealing;
 mod secrets;
 mod security_page;

@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -22,15 +23,13 @@ use super::classify::classify_connect_error;
 use super::client_certificate::noting;
 use super::dial::{MAX_DIALLED, dial, interleaved};
 use super::guard::{CheckedAddr, Forbidden, Policy};
+use super::local::{fails_dialling, fails_look_ups, has_route};
 use super::look_ups::{LookUps, not_resolved_in_time};
-use super::proxy::Proxy;
-use super::resolve::Resolve;
+use super::proxy::{NotOpened, Proxy};
+use super::resolve::{LOOKUP, Resolve};
 use super::settings_watch::SettingsWatch;
 use crate::model::FailureKind;
 use crate::transport::error::TransportError;
-
-/// The time for resolving a name. Systems ask the next name server after 5 s, so that one of them may be dead.
-const LOOKUP: Duration = Duration::from_secs(8);
 
 /// The time for resolving, dialling and TLS together. It ends connections that the pool opens in the
 /// background and that no request waits for any more.
@@ -82,7 +81,7 @@ impl GuardedConnector {
             Ok(Ok(addresses)) if addresses.is_empty() => {
                 Err(TransportError::new(FailureKind::Dns, "the name has no address"))
             }
-            Ok(resolved) => resolved.map_err(|error| TransportError::new(FailureKind::Dns, error)),
+            Ok(resolved) => resolved.map_err(not_resolved),
             Err(_) => Err(not_resolved_in_time()),
         }
     }
@@ -99,12 +98,16 @@ impl GuardedConnector {
     async fn open(&self, address: CheckedAddr, limit: Duration) -> Result<TcpStream, TransportError> {
         let opening = async {
             match &self.proxy {
-                Some(proxy) if !address.is_loopback() => proxy.tunnel(&address, &*self.resolver).await,
-                _ => address.dial().await,
+                Some(proxy) if !address.is_loopback() => proxy.tunnel(&address, &*self.resolver, limit).await,
+                _ => address.dial().await.map_err(|source| not_dialled(&address, source)),
             }
         };
-        let opened = timeout(limit, opening).await.unwrap_or_else(|elapsed| Err(elapsed.into()));
-        opened.map_err(|source| unreachable(&address, source))
+        let late = |elapsed: Elapsed| NotOpened { kind: FailureKind::Timeout, source: elapsed.into() };
+        let opened = timeout(limit, opening).await.unwrap_or_else(|elapsed| Err(late(elapsed)));
+        opened.map_err(|it| {
+            let unreachable = Unreachable { address: address.to_string(), source: it.source };
+            TransportError::new(it.kind, unreachable)
+        })
     }
 }
 
@@ -167,18 +170,31 @@ struct Unreachable {
     source: io::Error,
 }
 
-fn unreachable(address: &CheckedAddr, source: io::Error) -> TransportError {
-    let timed_out = source.kind() == io::ErrorKind::TimedOut;
-    let kind = if timed_out { FailureKind::Timeout } else { FailureKind::Connect };
-    TransportError::new(kind, Unreachable { address: address.to_string(), source })
+fn not_resolved(error: io::Error) -> TransportError {
+    let kind = match error.kind() {
+        io::ErrorKind::TimedOut => return not_resolved_in_time(),
+        _ if fails_look_ups(&error) => FailureKind::Local,
+        _ => FailureKind::Dns,
+    };
+    TransportError::new(kind, error)
 }
 
-/// Returns the failure that tells most about a name none of whose addresses opened: one that took all its time has
-/// held up the others.
+fn not_dialled(address: &CheckedAddr, source: io::Error) -> NotOpened {
+    let kind = match source.kind() {
+        _ if fails_dialling(&source, address.ip(), has_route) => FailureKind::Local,
+        io::ErrorKind::TimedOut => FailureKind::Timeout,
+        _ => FailureKind::Connect,
+    };
+    NotOpened { kind, source }
+}
+
+/// Returns the failure that tells most about a name none of whose addresses opened: that of this machine, which
+/// proves nothing of the receiver, and then that of an address that took all its time.
 fn worst(failures: Vec<TransportError>) -> TransportError {
-    let of_time = |failure: &TransportError| failure.kind() == FailureKind::Timeout;
-    let failure = failures.iter().find(|failure| of_time(failure)).or_else(|| failures.last());
-    failure.cloned().unwrap_or_else(|| TransportError::new(FailureKind::Connect, "no address"))
+    let first = |kind| failures.iter().find(|failure| failure.kind() == kind);
+    let failure = first(FailureKind::Local).or_else(|| first(FailureKind::Timeout));
+    let failure = failure.or_else(|| failures.last()).cloned();
+    failure.unwrap_or_else(|| TransportError::new(FailureKind::Connect, "no address"))
 }
 
 #[cfg(test)]
@@ -208,5 +224,25 @@ mod tests {
         };
         assert_eq!(found(7_900).await.expect("in time").len(), 1);
         assert_eq!(found(8_100).await.expect_err("too late").kind(), FailureKind::Dns);
+    }
+
+    #[test]
+    fn what_failed_here_goes_before_what_failed_there() {
+        let worst_of = |kinds: &[FailureKind]| {
+            worst(kinds.iter().map(|kind| TransportError::new(*kind, "")).collect()).kind()
+        };
+        use FailureKind::{Connect, Local, Timeout};
+        assert_eq!(worst_of(&[Connect, Timeout, Local, Connect]), Local);
+        assert_eq!(worst_of(&[Connect, Timeout, Connect]), Timeout);
+        assert_eq!(worst_of(&[Connect, Connect]), Connect);
+        assert_eq!(worst_of(&[]), Connect);
+    }
+
+    #[test]
+    fn a_look_up_that_no_resolver_answered_is_not_the_receivers() {
+        let kind = |kind: io::ErrorKind| not_resolved(kind.into()).kind();
+        assert_eq!(kind(io::ErrorKind::NetworkDown), FailureKind::Local);
+        assert_eq!(kind(io::ErrorKind::NotFound), FailureKind::Dns);
+        assert_eq!(kind(io::ErrorKind::TimedOut), FailureKind::Dns);
     }
 }

@@ -77,6 +77,10 @@ impl CheckedAddr {
         Ok(stream)
     }
 
+    pub(super) const fn ip(&self) -> IpAddr {
+        self.0.ip()
+    }
+
     pub(super) const fn is_ipv6(&self) -> bool {
         self.0.is_ipv6()
     }
