@@ -97,7 +97,9 @@ pub enum FailureKind {
     Connect,
     /// The host name was not resolved. A retry can succeed unchanged.
     Dns,
-    /// The sender had no means to open a connection, or is cut off from the network.
+    /// The sender's own machine could not open a connection: it ran out of descriptors, ports, memory or threads, or
+    /// reached no network, no resolver, or not its egress proxy. The receiver is not at fault. A retry succeeds once
+    /// that is repaired.
     Local,
     /// The request could not be prepared: the webhook's secrets do not open, the host's own signer failed, or
     /// its own transport panicked. A retry succeeds once that is repaired.
@@ -112,16 +114,22 @@ pub enum FailureKind {
     Timeout,
     /// TLS failed for none of the reasons below. A retry succeeds once the receiver's TLS is repaired.
     Tls,
+    /// The receiver asks for a client certificate, which hookwire does not send. A retry succeeds once it asks
+    /// for none.
+    TlsClientCertificate,
     /// The receiver's certificate has expired. A retry succeeds once it is renewed.
     TlsExpired,
+    /// The receiver sent its certificate alone, and its issuer is not trusted. A retry succeeds once it sends the
+    /// whole chain: its certificate and all intermediate ones.
+    TlsIncompleteChain,
     /// The receiver's certificate is not valid yet. A retry succeeds from then on, or once a wrong clock
     /// is corrected.
     TlsNotYetValid,
     /// The receiver speaks nothing newer than TLS 1.1. A retry succeeds once it speaks TLS 1.2
     /// or 1.3.
     TlsTooOld,
-    /// The receiver's certificate is self-signed, or its issuer is not trusted or not sent along. A retry
-    /// succeeds once it sends one by a public authority, with its chain.
+    /// The receiver's certificate is self-signed, or the last issuer of its chain is not trusted. A retry succeeds
+    /// once it sends one by a public authority, with its chain.
     TlsUntrusted,
     /// The receiver's certificate is for other hosts. A retry succeeds once it names this one.
     TlsWrongHost,
@@ -139,7 +147,13 @@ impl FailureKind {
             Self::Refused => "address refused",
             Self::Timeout => "timed out",
             Self::Tls => "TLS failed",
+            Self::TlsClientCertificate => {
+                "TLS failed: the receiver asks for a client certificate, and none is sent"
+            }
             Self::TlsExpired => "TLS failed: the certificate has expired",
+            Self::TlsIncompleteChain => {
+                "TLS failed: the certificate's issuer is not trusted, or was not sent; send the whole chain"
+            }
             Self::TlsNotYetValid => "TLS failed: the certificate is not valid yet",
             Self::TlsTooOld => "TLS failed: only TLS 1.2 and 1.3 are spoken",
             Self::TlsUntrusted => "TLS failed: the certificate is self-signed, or its issuer is not trusted",

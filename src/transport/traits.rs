@@ -18,7 +18,8 @@ use crate::model::CallbackUrl;
 /// 1. One call of `send` puts at most one request on the wire: no retry, no redirect, no silent resend.
 /// 2. A response with any status is `Ok`, including 3xx and 5xx. `Err` means that no complete response came.
 /// 3. The deadline covers the whole call, from resolving the name to the end of the body. When it
-///    passes, the call ends with [`Timeout`](crate::model::FailureKind::Timeout).
+///    passes, the call ends with [`Timeout`](crate::model::FailureKind::Timeout), or with
+///    [`Dns`](crate::model::FailureKind::Dns) if the name was not even resolved.
 /// 4. A response whose body is longer than the limit is complete: its first bytes are kept, the rest is not
 ///    read. The bytes are those that the receiver sent; nothing is decompressed.
 /// 5. No connection is opened to an address that the transport's policy forbids, whatever the URL is and
@@ -54,7 +55,7 @@ pub trait Transport: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Returns an error of kind `Connect`, `Dns`, `Protocol`, `Refused`, `Timeout`, `Tls` or one of the
+    /// Returns an error of kind `Connect`, `Dns`, `Local`, `Protocol`, `Refused`, `Timeout`, `Tls` or one of the
     /// kinds of TLS failure when no complete response came.
     ///
     /// # Cancellation
@@ -70,8 +71,8 @@ pub trait Transport: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// `Refused` means that the policy forbids the URL. `Dns` and `Timeout` mean that the name was not
-    /// resolved now; it may be by the time of a delivery.
+    /// `Refused` means that the policy forbids the URL. `Dns` and `Local` mean that the name was not resolved now; it may
+    /// be by the time of a delivery.
     async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError>;
 }
 

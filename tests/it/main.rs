@@ -3,6 +3,7 @@
 mod api;
 mod conformance;
 mod conformance_catches;
+mod dialling;
 mod dispatcher;
 mod failing_seams;
 mod fixtures;
@@ -18,6 +19,7 @@ mod load;
 mod outbox;
 mod proxy;
 mod readme;
+mod running_out;
 mod sealing;
 mod secrets;
 mod security_page;

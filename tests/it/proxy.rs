@@ -11,7 +11,7 @@ use hookwire::model::{CallbackUrl, FailureKind};
 use hookwire::transport::{HttpTransport, Resolve, SendLimits, Transport, TransportError};
 use http::{Request, StatusCode};
 
-use crate::support::answers::Answers;
+use crate::support::answers::{Answers, Unknown};
 use crate::support::identity::Identity;
 use crate::support::proxy::{TestProxy, Tunnel};
 use crate::support::receiver::{Receiver, Script};
@@ -80,7 +80,6 @@ async fn a_proxy_that_opens_no_tunnel_is_a_connect_failure() {
         "HTTP/1.1 403 Forbidden\r\n\r\n",
         "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 302 Found\r\nlocation: http://10.0.0.1/\r\n\r\n",
-        "SSH-2.0-OpenSSH_9.9\r\n",
         "",
     ] {
         let proxy = TestProxy::open(Tunnel::Nowhere(answer)).await;
@@ -92,6 +91,28 @@ async fn a_proxy_that_opens_no_tunnel_is_a_connect_failure() {
 }
 
 #[tokio::test]
+async fn what_a_proxy_says_of_itself_is_a_failure_of_the_sender() {
+    for answer in [
+        "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+        "HTTP/1.1 501 Not Implemented\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.9\r\n",
+    ] {
+        let proxy = TestProxy::open(Tunnel::Nowhere(answer)).await;
+        let transport = HttpTransport::builder().proxy(&proxy.url()).build().expect("valid");
+        let error = send(&transport, "https://8.8.8.8/").await.expect_err("no tunnel");
+        assert_eq!(error.kind(), FailureKind::Local, "{answer:?}: {}", error.detail());
+        assert_eq!(error.to_string(), "the sender could not open a connection", "a tenant hears no more");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_whose_name_is_not_found_is_a_failure_of_the_sender() {
+    let builder = HttpTransport::builder().proxy("http://proxy.internal:3128").resolver(Unknown);
+    let error = send(&builder.build().expect("valid"), "https://8.8.8.8/").await.expect_err("no proxy");
+    assert_eq!(error.kind(), FailureKind::Local, "{}", error.detail());
+}
+
+#[tokio::test]
 async fn a_proxy_that_is_not_reached_is_named_beside_the_address() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let proxy = closed.local_addr().expect("bound");
@@ -99,7 +120,7 @@ async fn a_proxy_that_is_not_reached_is_named_beside_the_address() {
     let transport =
         HttpTransport::builder().proxy(&format!("http://ada:s3cret@{proxy}")).build().expect("valid");
     let error = send(&transport, "https://8.8.8.8/").await.expect_err("no proxy");
-    assert_eq!(error.kind(), FailureKind::Connect);
+    assert_eq!(error.kind(), FailureKind::Local);
     let told = error.detail();
     assert!(told.contains("8.8.8.8:443") && told.contains(&format!("the egress proxy {proxy}")), "{told}");
     assert!(!told.contains("s3cret"), "{told}");

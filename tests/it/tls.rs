@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hookwire::model::FailureKind;
 use hookwire::transport::{HttpTransport, SendLimits, Transport, TransportError};
 use http::{Request, StatusCode};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::support::answers::Answers;
 use crate::support::identity::Identity;
@@ -35,13 +36,19 @@ async fn each_fault_of_a_certificate_is_told_apart() {
     let (elsewhere, stranger) = (Identity::of(&["other.example.com"]), Identity::of(&[HOST]));
     let authority = Identity::authority(&[HOST]);
     let issued = authority.issued_for(&[HOST]);
+    let root = Identity::authority(&["root.example.com"]);
+    let intermediate = root.intermediate();
+    let alone = intermediate.issued_for(&[HOST]);
+    let chain = intermediate.issued_for(&[HOST]).sending(&intermediate);
     for (served, trusted, kind, says) in [
         (&expired, &expired, FailureKind::TlsExpired, "the certificate has expired"),
         (&early, &early, FailureKind::TlsNotYetValid, "the certificate is not valid yet"),
         (&elsewhere, &elsewhere, FailureKind::TlsWrongHost, "the certificate is for another host"),
         (&stranger, &good, FailureKind::TlsUntrusted, "self-signed, or its issuer is not trusted"),
         (&authority, &good, FailureKind::TlsUntrusted, "self-signed, or its issuer is not trusted"),
-        (&issued, &good, FailureKind::TlsUntrusted, "self-signed, or its issuer is not trusted"),
+        (&issued, &good, FailureKind::TlsIncompleteChain, "send the whole chain"),
+        (&alone, &root, FailureKind::TlsIncompleteChain, "send the whole chain"),
+        (&chain, &good, FailureKind::TlsUntrusted, "self-signed, or its issuer is not trusted"),
     ] {
         let receiver = receiver(served).await;
         let error = post(HOST, receiver.port(), trusted).await.expect_err(says);
@@ -57,6 +64,26 @@ async fn a_certificate_of_a_trusted_authority_is_good() {
     for host in [HOST, "127.0.0.1"] {
         let receiver = receiver(&authority.issued_for(&[host])).await;
         assert_eq!(post(host, receiver.port(), &authority).await.expect("an answer"), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_with_its_whole_chain_is_good() {
+    let root = Identity::authority(&["root.example.com"]);
+    let intermediate = root.intermediate();
+    let receiver = receiver(&intermediate.issued_for(&[HOST]).sending(&intermediate)).await;
+    assert_eq!(post(HOST, receiver.port(), &root).await.expect("an answer"), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_receiver_that_wants_a_client_certificate_is_told_apart() {
+    let identity = Identity::of(&[HOST]);
+    for (version, protocol) in [(&TLS12, "h2"), (&TLS12, "http/1.1"), (&TLS13, "http/1.1")] {
+        let script = Script::Answer(StatusCode::OK, Bytes::new());
+        let receiver = Receiver::accepting(identity.demanding(version, &[protocol]), script).await;
+        let error = post(HOST, receiver.port(), &identity).await.expect_err("none is sent");
+        let case = format!("{version:?} {protocol}: {}", error.detail());
+        assert_eq!(error.kind(), FailureKind::TlsClientCertificate, "{case}");
     }
 }
 

@@ -120,7 +120,8 @@ impl HttpTransportBuilder {
         let policy = Policy { allowed, denied, ..self.policy };
         let guarded = GuardedConnector::new(policy, proxy, resolvers.deliveries);
         let checks = guarded.with_resolver(resolvers.checks);
-        Ok(Configured::new(Connector::new(guarded, tls), checks))
+        let look_ups = guarded.look_ups();
+        Ok(Configured::new(Connector::new(guarded, tls), checks, look_ups))
     }
 }
 

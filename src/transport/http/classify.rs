@@ -6,6 +6,7 @@ use std::iter;
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError, PeerIncompatible};
 
+use super::verifier::IncompleteChain;
 use crate::model::FailureKind;
 use crate::transport::error::TransportError;
 
@@ -19,12 +20,22 @@ pub(super) fn classify_client_error(error: impl Error + Send + Sync + 'static) -
     TransportError::new(kind, error)
 }
 
-/// Converts an error of the connector. Every error that is not a `TransportError` comes from TLS.
-pub(super) fn classify_connect_error(error: Box<dyn Error + Send + Sync>) -> TransportError {
+/// Converts an error of the connector. Every error that is not a `TransportError` comes from TLS, in whose handshake
+/// the receiver may have asked for a client certificate.
+pub(super) fn classify_connect_error(
+    error: Box<dyn Error + Send + Sync>,
+    certificate_asked: bool,
+) -> TransportError {
     match error.downcast::<TransportError>() {
         Ok(ours) => *ours,
         Err(of_tls) => {
-            let kind = tls_error(&*of_tls).map_or(FailureKind::Tls, tls_kind);
+            let kind = match tls_error(&*of_tls) {
+                Some(error) if certificate_asked && refuses_without_certificate(error) => {
+                    FailureKind::TlsClientCertificate
+                }
+                Some(error) => tls_kind(error),
+                None => FailureKind::Tls,
+            };
             TransportError::new(kind, of_tls)
         }
     }
@@ -51,8 +62,18 @@ fn cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
     }
 }
 
+/// Tells whether this is how a receiver that asked for a certificate refuses an empty answer. TLS 1.2 has no alert
+/// for it alone.
+fn refuses_without_certificate(error: &TlsError) -> bool {
+    matches!(
+        error,
+        TlsError::AlertReceived(AlertDescription::BadCertificate | AlertDescription::HandshakeFailure)
+    )
+}
+
 fn tls_kind(error: &TlsError) -> FailureKind {
     match error {
+        TlsError::AlertReceived(AlertDescription::CertificateRequired) => FailureKind::TlsClientCertificate,
         TlsError::AlertReceived(AlertDescription::ProtocolVersion)
         | TlsError::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
             FailureKind::TlsTooOld
@@ -71,6 +92,7 @@ fn certificate_kind(error: &CertificateError) -> FailureKind {
         // The signature is bad if an issuer has the name of a trusted one and another key.
         Of::BadSignature | Of::UnknownIssuer => FailureKind::TlsUntrusted,
         // A self-signed certificate as openssl makes it: a CA certificate used by a server.
+        Of::Other(other) if other.0.is::<IncompleteChain>() => FailureKind::TlsIncompleteChain,
         Of::Other(other) => match other.0.downcast_ref() {
             Some(webpki::Error::CaUsedAsEndEntity) => FailureKind::TlsUntrusted,
             _ => FailureKind::Tls,
@@ -97,7 +119,7 @@ mod tests {
     fn what_nobody_else_claims_is_a_protocol_failure_and_below_http_a_tls_failure() {
         let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
         assert_eq!(classify_client_error(reset()).kind(), FailureKind::Protocol);
-        assert_eq!(classify_connect_error(reset().into()).kind(), FailureKind::Tls);
+        assert_eq!(classify_connect_error(reset().into(), true).kind(), FailureKind::Tls);
     }
 
     #[test]
@@ -105,8 +127,22 @@ mod tests {
         let alert = TlsError::AlertReceived(AlertDescription::CertificateRequired);
         assert_eq!(
             classify_client_error(io::Error::new(io::ErrorKind::InvalidData, alert)).kind(),
-            FailureKind::Tls
+            FailureKind::TlsClientCertificate
         );
+    }
+
+    #[test]
+    fn who_asked_for_a_certificate_and_then_refuses_wants_one() {
+        let kind = |alert, asked| {
+            let error = io::Error::other(TlsError::AlertReceived(alert));
+            classify_connect_error(error.into(), asked).kind()
+        };
+        for alert in [AlertDescription::BadCertificate, AlertDescription::HandshakeFailure] {
+            assert_eq!(kind(alert, true), FailureKind::TlsClientCertificate);
+            assert_eq!(kind(alert, false), FailureKind::Tls);
+        }
+        assert_eq!(kind(AlertDescription::CertificateRequired, false), FailureKind::TlsClientCertificate);
+        assert_eq!(kind(AlertDescription::InternalError, true), FailureKind::Tls);
     }
 
     #[test]
@@ -119,7 +155,7 @@ mod tests {
             (CertificateError::Revoked, FailureKind::Tls),
         ] {
             let wrapped = io::Error::other(io::Error::other(TlsError::InvalidCertificate(error)));
-            assert_eq!(classify_connect_error(wrapped.into()).kind(), kind);
+            assert_eq!(classify_connect_error(wrapped.into(), false).kind(), kind);
         }
     }
 }

@@ -9,13 +9,14 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::timeout;
 
 use super::classify::classify_client_error;
 use super::connector::{Connector, GuardedConnector};
+use super::look_ups::{LookUps, within};
 use super::resolve::Resolvers;
-use crate::model::{CallbackUrl, FailureKind};
+use crate::model::CallbackUrl;
 use crate::transport::error::TransportError;
 use crate::transport::limits::SendLimits;
 use crate::transport::traits::Transport;
@@ -47,6 +48,9 @@ const PING: Duration = Duration::from_secs(10);
 /// connect to an address that was not checked. An egress proxy can be set by
 /// [`proxy`](super::HttpTransportBuilder::proxy); it is asked for the checked address.
 ///
+/// A name has 8 s to be resolved. Up to 16 of its addresses are dialled for 10 s altogether, two at a time, the next
+/// one as soon as one fails or after 250 ms (RFC 8305).
+///
 /// Responses are read as they are: no compression is requested, and nothing is decompressed. A response head
 /// may have up to 64 KiB.
 ///
@@ -77,12 +81,25 @@ pub struct HttpTransport {
 pub(super) struct Configured {
     client: Client<Connector, Full<Bytes>>,
     checks: GuardedConnector,
+    look_ups: LookUps,
 }
 
 impl Configured {
-    /// Creates a client with an empty pool that opens connections by `connector`; `checks` serves `check`.
-    pub(super) fn new(connector: Connector, checks: GuardedConnector) -> Self {
-        Self { client: client(connector), checks }
+    /// Creates a client with an empty pool that opens connections by `connector`, whose look-ups these are; `checks`
+    /// serves `check`.
+    pub(super) fn new(connector: Connector, checks: GuardedConnector, look_ups: LookUps) -> Self {
+        Self { client: client(connector), checks, look_ups }
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        body_bytes: usize,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let response = self.client.request(request).await.map_err(classify_client_error)?;
+        let (head, body) = response.into_parts();
+        let body = read(body, body_bytes).await.map_err(classify_client_error)?;
+        Ok(Response::from_parts(head, body))
     }
 }
 
@@ -90,18 +107,6 @@ impl HttpTransport {
     /// Returns the current client. The value is only ever replaced whole, so a poisoned lock is harmless.
     fn configured(&self) -> Configured {
         self.configured.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    async fn exchange(
-        &self,
-        request: Request<Bytes>,
-        body_bytes: usize,
-    ) -> Result<Response<Bytes>, TransportError> {
-        let response =
-            self.configured().client.request(request.map(Full::new)).await.map_err(classify_client_error)?;
-        let (head, body) = response.into_parts();
-        let body = read(body, body_bytes).await.map_err(classify_client_error)?;
-        Ok(Response::from_parts(head, body))
     }
 }
 
@@ -112,10 +117,14 @@ impl Transport for HttpTransport {
         request: Request<Bytes>,
         limits: &SendLimits,
     ) -> Result<Response<Bytes>, TransportError> {
-        match timeout(limits.deadline(), self.exchange(request, limits.body_bytes())).await {
-            Ok(response) => response,
-            Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
-        }
+        let configured = self.configured();
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let mut request = request.map(Full::new);
+        let captured = capture_connection(&mut request);
+        let exchange = configured.exchange(request, limits.body_bytes());
+        let has_no_connection = || captured.connection_metadata().is_none();
+        within(limits.deadline(), exchange, || has_no_connection() && configured.look_ups.include(&host))
+            .await
     }
 
     async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {

@@ -15,25 +15,21 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tower_service::Service;
 
 use super::classify::classify_connect_error;
+use super::client_certificate::noting;
+use super::dial::{MAX_DIALLED, dial, interleaved};
 use super::guard::{CheckedAddr, Forbidden, Policy};
-use super::proxy::Proxy;
-use super::resolve::Resolve;
+use super::local::{fails_dialling, fails_look_ups, has_route};
+use super::look_ups::{LookUps, not_resolved_in_time};
+use super::proxy::{NotOpened, Proxy};
+use super::resolve::{LOOKUP, Resolve};
 use super::settings_watch::SettingsWatch;
 use crate::model::FailureKind;
 use crate::transport::error::TransportError;
-
-/// The time for resolving a name. It leaves room for the rest of the deadline.
-const LOOKUP: Duration = Duration::from_secs(5);
-
-/// The time for dialling, divided among the addresses of a name, so that a dead address leaves time for the next.
-const DIAL: Duration = Duration::from_secs(10);
-
-/// The maximum number of addresses of a name that are dialled.
-const MAX_DIALLED: usize = 4;
 
 /// The time for resolving, dialling and TLS together. It ends connections that the pool opens in the
 /// background and that no request waits for any more.
@@ -47,16 +43,22 @@ pub(super) struct GuardedConnector {
     policy: Arc<Policy>,
     proxy: Option<Arc<Proxy>>,
     resolver: Arc<dyn Resolve>,
+    look_ups: LookUps,
 }
 
 impl GuardedConnector {
     pub(super) fn new(policy: Policy, proxy: Option<Proxy>, resolver: Arc<dyn Resolve>) -> Self {
-        Self { policy: Arc::new(policy), proxy: proxy.map(Arc::new), resolver }
+        Self { policy: Arc::new(policy), proxy: proxy.map(Arc::new), resolver, look_ups: LookUps::default() }
     }
 
     /// Returns a connector with the same policy and another resolver.
     pub(super) fn with_resolver(&self, resolver: Arc<dyn Resolve>) -> Self {
-        Self { resolver, ..self.clone() }
+        Self { resolver, look_ups: LookUps::default(), ..self.clone() }
+    }
+
+    /// Returns the look-ups in progress.
+    pub(super) fn look_ups(&self) -> LookUps {
+        self.look_ups.clone()
     }
 
     /// Returns the addresses of the host, literal or resolved. All of them are checked.
@@ -75,35 +77,37 @@ impl GuardedConnector {
         if let Ok(literal) = host.trim_matches(['[', ']']).parse() {
             return Ok(vec![literal]);
         }
-        match timeout(LOOKUP, self.resolver.resolve(host)).await {
+        match timeout(LOOKUP, self.look_ups.run(host, self.resolver.resolve(host))).await {
             Ok(Ok(addresses)) if addresses.is_empty() => {
                 Err(TransportError::new(FailureKind::Dns, "the name has no address"))
             }
-            Ok(resolved) => resolved.map_err(|error| TransportError::new(FailureKind::Dns, error)),
-            Err(_) => Err(TransportError::new(FailureKind::Timeout, "the name was not resolved in time")),
+            Ok(resolved) => resolved.map_err(not_resolved),
+            Err(_) => Err(not_resolved_in_time()),
         }
     }
 
     async fn connect(&self, target: &Uri) -> Result<TokioIo<TcpStream>, TransportError> {
         let checked = self.checked_addresses(target.host().unwrap_or_default(), port(target)).await?;
-        let dialled = &checked[..checked.len().min(MAX_DIALLED)];
-        let mut failure = TransportError::new(FailureKind::Connect, "no address");
-        for address in dialled {
-            match timeout(DIAL / dialled.len() as u32, self.open(address)).await {
-                Ok(Ok(stream)) => return Ok(TokioIo::new(stream)),
-                Ok(Err(source)) => failure = unreachable(address, source),
-                Err(elapsed) => failure = unreachable(address, elapsed.into()),
-            }
-        }
-        Err(failure)
+        let mut addresses = interleaved(checked, CheckedAddr::is_ipv6);
+        addresses.truncate(MAX_DIALLED);
+        let dialled = dial(addresses, |address, limit| self.open(address, limit)).await;
+        dialled.map(TokioIo::new).map_err(worst)
     }
 
     /// Opens a connection. Loopback means this machine, not that of the proxy, so it is dialled directly.
-    async fn open(&self, address: &CheckedAddr) -> io::Result<TcpStream> {
-        match &self.proxy {
-            Some(proxy) if !address.is_loopback() => proxy.tunnel(address, &*self.resolver).await,
-            _ => address.dial().await,
-        }
+    async fn open(&self, address: CheckedAddr, limit: Duration) -> Result<TcpStream, TransportError> {
+        let opening = async {
+            match &self.proxy {
+                Some(proxy) if !address.is_loopback() => proxy.tunnel(&address, &*self.resolver, limit).await,
+                _ => address.dial().await.map_err(|source| not_dialled(&address, source)),
+            }
+        };
+        let late = |elapsed: Elapsed| NotOpened { kind: FailureKind::Timeout, source: elapsed.into() };
+        let opened = timeout(limit, opening).await.unwrap_or_else(|elapsed| Err(late(elapsed)));
+        opened.map_err(|it| {
+            let unreachable = Unreachable { address: address.to_string(), source: it.source };
+            TransportError::new(it.kind, unreachable)
+        })
     }
 }
 
@@ -139,16 +143,15 @@ impl Service<Uri> for Connector {
     type Future = Connecting<Self::Response>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.0.poll_ready(cx).map_err(classify_connect_error)
+        self.0.poll_ready(cx).map_err(|error| classify_connect_error(error, false))
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let connecting = self.0.call(target);
         Box::pin(async move {
-            match timeout(SETUP, connecting).await {
-                Ok(connected) => {
-                    connected.map(|it| TokioIo::new(SettingsWatch::new(it))).map_err(classify_connect_error)
-                }
+            match timeout(SETUP, noting(connecting)).await {
+                Ok((Ok(stream), _)) => Ok(TokioIo::new(SettingsWatch::new(stream))),
+                Ok((Err(error), asked)) => Err(classify_connect_error(error, asked)),
                 Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
             }
         })
@@ -167,8 +170,79 @@ struct Unreachable {
     source: io::Error,
 }
 
-fn unreachable(address: &CheckedAddr, source: io::Error) -> TransportError {
-    let timed_out = source.kind() == io::ErrorKind::TimedOut;
-    let kind = if timed_out { FailureKind::Timeout } else { FailureKind::Connect };
-    TransportError::new(kind, Unreachable { address: address.to_string(), source })
+fn not_resolved(error: io::Error) -> TransportError {
+    let kind = match error.kind() {
+        io::ErrorKind::TimedOut => return not_resolved_in_time(),
+        _ if fails_look_ups(&error) => FailureKind::Local,
+        _ => FailureKind::Dns,
+    };
+    TransportError::new(kind, error)
+}
+
+fn not_dialled(address: &CheckedAddr, source: io::Error) -> NotOpened {
+    let kind = match source.kind() {
+        _ if fails_dialling(&source, address.ip(), has_route) => FailureKind::Local,
+        io::ErrorKind::TimedOut => FailureKind::Timeout,
+        _ => FailureKind::Connect,
+    };
+    NotOpened { kind, source }
+}
+
+/// Returns the failure that tells most about a name none of whose addresses opened: that of this machine, which
+/// proves nothing of the receiver, and then that of an address that took all its time.
+fn worst(failures: Vec<TransportError>) -> TransportError {
+    let first = |kind| failures.iter().find(|failure| failure.kind() == kind);
+    let failure = first(FailureKind::Local).or_else(|| first(FailureKind::Timeout));
+    let failure = failure.or_else(|| failures.last()).cloned();
+    failure.unwrap_or_else(|| TransportError::new(FailureKind::Connect, "no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// A resolver that finds every name after this time.
+    #[derive(Debug)]
+    struct After(Duration);
+
+    #[async_trait]
+    impl Resolve for After {
+        async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+            sleep(self.0).await;
+            Ok(vec![[8, 8, 8, 8].into()])
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_has_eight_seconds_and_one_that_takes_longer_is_no_timeout() {
+        let found = async |after| {
+            let resolver = Arc::new(After(Duration::from_millis(after)));
+            GuardedConnector::new(Policy::default(), None, resolver).checked_addresses("a.example", 443).await
+        };
+        assert_eq!(found(7_900).await.expect("in time").len(), 1);
+        assert_eq!(found(8_100).await.expect_err("too late").kind(), FailureKind::Dns);
+    }
+
+    #[test]
+    fn what_failed_here_goes_before_what_failed_there() {
+        let worst_of = |kinds: &[FailureKind]| {
+            worst(kinds.iter().map(|kind| TransportError::new(*kind, "")).collect()).kind()
+        };
+        use FailureKind::{Connect, Local, Timeout};
+        assert_eq!(worst_of(&[Connect, Timeout, Local, Connect]), Local);
+        assert_eq!(worst_of(&[Connect, Timeout, Connect]), Timeout);
+        assert_eq!(worst_of(&[Connect, Connect]), Connect);
+        assert_eq!(worst_of(&[]), Connect);
+    }
+
+    #[test]
+    fn a_look_up_that_no_resolver_answered_is_not_the_receivers() {
+        let kind = |kind: io::ErrorKind| not_resolved(kind.into()).kind();
+        assert_eq!(kind(io::ErrorKind::NetworkDown), FailureKind::Local);
+        assert_eq!(kind(io::ErrorKind::NotFound), FailureKind::Dns);
+        assert_eq!(kind(io::ErrorKind::TimedOut), FailureKind::Dns);
+    }
 }

@@ -77,6 +77,14 @@ impl CheckedAddr {
         Ok(stream)
     }
 
+    pub(super) const fn ip(&self) -> IpAddr {
+        self.0.ip()
+    }
+
+    pub(super) const fn is_ipv6(&self) -> bool {
+        self.0.is_ipv6()
+    }
+
     pub(super) const fn is_loopback(&self) -> bool {
         self.0.ip().is_loopback()
     }

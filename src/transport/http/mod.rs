@@ -15,28 +15,42 @@
 //!   pooled connection outlives the rules under which it was opened. Requests in progress end under the old
 //!   rules.
 //! - `resolve` limits concurrent lookups to 128 for deliveries and 16 for checks, because a lookup of the
-//!   operating system blocks a thread and cannot be cancelled. Three quarters of the 128 are for names whose
+//!   operating system blocks a thread, one of its own, and cannot be cancelled. Three quarters of the 128 are for names whose
 //!   last lookup succeeded, so that names that hang delay only each other.
 //! - `resolve` looks names up from the root (`crm.`), so that no search domain turns `crm` into an internal
 //!   host. In return, names in the hosts file are found only if written there with the final dot.
+//! - `dial` races the addresses of a name, two at a time, as RFC 8305 says: a dead one costs 250 ms. All
+//!   addresses are judged before, and the loser is closed before TLS begins.
+//! - `look_ups` tells a deadline that passed during a look-up from one that passed at the receiver: only the latter
+//!   is a timeout, for which a lane is demoted.
+//! - `local` tells what failed on this machine (`Local`): no descriptors, ports, memory or threads, no route, no proxy.
+//!   `outage` does so for look-ups, whose errors do not say whether a name or all resolvers failed: it asks for names
+//!   that were found before. A receiver must not be able to bring about a failure that is not counted against it.
 //! - `settings_watch` closes the connection of a receiver that allows no HTTP/2 stream (read by `h2_settings`).
 //!   Otherwise the client would keep requests whose calls have ended until a stream is allowed.
 //! - `classify` gives each error its kind. Faults of a certificate have kinds of their own (`TlsExpired`,
-//!   `TlsUntrusted`, ..), because the owner of the receiver has to fix them and sees only the kind.
+//!   `TlsUntrusted`, ..), because the owner of the receiver has to fix them and sees only the kind. `verifier` tells
+//!   a certificate without its chain, and `client_certificate` a receiver that wants one of ours.
 
 mod builder;
 mod classify;
 mod client;
+mod client_certificate;
 mod connector;
+mod dial;
 mod embedded_ipv4;
 mod error;
 mod guard;
 mod h2_settings;
+mod local;
+mod look_ups;
+mod outage;
 mod proxy;
 mod resolve;
 mod settings_watch;
 mod special_purpose;
 mod tls;
+mod verifier;
 
 pub use self::builder::HttpTransportBuilder;
 pub use self::client::HttpTransport;

@@ -3,20 +3,46 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::error::TransportFault;
 use super::guard::CheckedAddr;
 use super::resolve::Resolve;
+use crate::model::FailureKind;
 
 /// The maximum size of a proxy's response to CONNECT.
 const MAX_RESPONSE_BYTES: usize = 8 * 1024;
+
+/// The statuses by which a proxy speaks of itself or of us: our name and password (401, 407), its methods (405, 501),
+/// its own limit (429). Everything else may be about the receiver, as squid's 503 and tinyproxy's 500 are.
+const OF_PROXY: [&str; 5] = ["401", "405", "407", "429", "501"];
+
+/// The error of a connection that did not open.
+#[derive(Debug)]
+pub(super) struct NotOpened {
+    pub(super) kind: FailureKind,
+    pub(super) source: io::Error,
+}
+
+impl NotOpened {
+    /// Creates an error for which the receiver may be to blame.
+    const fn of_receiver(source: io::Error) -> Self {
+        Self { kind: FailureKind::Connect, source }
+    }
+
+    /// Creates an error for which the proxy, or what we know of it, is to blame.
+    const fn of_proxy(source: io::Error) -> Self {
+        Self { kind: FailureKind::Local, source }
+    }
+}
 
 /// An egress proxy that opens tunnels on CONNECT.
 ///
@@ -44,17 +70,25 @@ impl Proxy {
         }
     }
 
-    /// Opens a connection to exactly this address, through the proxy.
-    pub(super) async fn tunnel(&self, to: &CheckedAddr, resolver: &dyn Resolve) -> io::Result<TcpStream> {
-        let mut stream = self.dial(resolver).await.map_err(|error| self.not_reached(&error))?;
-        stream.set_nodelay(true)?;
-        stream.write_all(self.request(to).as_bytes()).await?;
+    /// Opens a connection to exactly this address, through the proxy, which has to be reached in half of the time.
+    pub(super) async fn tunnel(
+        &self,
+        to: &CheckedAddr,
+        resolver: &dyn Resolve,
+        limit: Duration,
+    ) -> Result<TcpStream, NotOpened> {
+        let dialled = timeout(limit / 2, self.dial(resolver)).await;
+        let dialled = dialled.unwrap_or_else(|elapsed| Err(elapsed.into()));
+        let mut stream = dialled.map_err(|error| NotOpened::of_proxy(self.not_reached(&error)))?;
+        stream.write_all(self.request(to).as_bytes()).await.map_err(NotOpened::of_receiver)?;
         read_response(&mut stream).await?;
         Ok(stream)
     }
 
     async fn dial(&self, resolver: &dyn Resolve) -> io::Result<TcpStream> {
-        TcpStream::connect(&*self.addresses(resolver).await?).await
+        let stream = TcpStream::connect(&*self.addresses(resolver).await?).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     /// Adds that the proxy is not reached, because the outer error names only the receiver's address.
@@ -97,14 +131,14 @@ fn authorization(url: &Url) -> Option<String> {
 
 /// Reads the proxy's response to the end of its head, or to the status line if it refuses: the body of a refusal
 /// is not waited for. Nothing may follow a success, because the receiver sends nothing before the client.
-async fn read_response(stream: &mut TcpStream) -> io::Result<()> {
+async fn read_response(stream: &mut TcpStream) -> Result<(), NotOpened> {
     let mut got = Vec::new();
     loop {
-        let read = stream.read_buf(&mut got).await?;
+        let read = stream.read_buf(&mut got).await.map_err(NotOpened::of_receiver)?;
         match parse_response(&got) {
             Some(result) => return result,
             None if read == 0 || got.len() > MAX_RESPONSE_BYTES => {
-                return Err(proxy_error("broke off, or gave no short answer"));
+                return Err(NotOpened::of_receiver(proxy_error("broke off, or gave no short answer")));
             }
             None => {}
         }
@@ -112,23 +146,28 @@ async fn read_response(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Parses the part of a response that has come. Returns `None` while it is incomplete.
-fn parse_response(got: &[u8]) -> Option<io::Result<()>> {
+fn parse_response(got: &[u8]) -> Option<Result<(), NotOpened>> {
     let line = got.split(|byte| *byte == b'\n').next().filter(|line| line.len() < got.len())?;
     let line = String::from_utf8_lossy(line).trim_end().to_owned();
-    if !is_success(&line) {
-        return Some(Err(proxy_error(&format!("answered {line:?}"))));
+    let status = status(&line);
+    if !status.is_some_and(|status| status.starts_with('2')) {
+        let error = proxy_error(&format!("answered {line:?}"));
+        let is_of_receiver = status.is_some_and(|status| !OF_PROXY.contains(&status));
+        let blamed = if is_of_receiver { NotOpened::of_receiver } else { NotOpened::of_proxy };
+        return Some(Err(blamed(error)));
     }
     let end = got.windows(4).position(|it| it == b"\r\n\r\n")? + 4;
     Some(if end == got.len() {
         Ok(())
     } else {
-        Err(proxy_error("spoke before the receiver was asked anything"))
+        Err(NotOpened::of_receiver(proxy_error("spoke before the receiver was asked anything")))
     })
 }
 
-fn is_success(line: &str) -> bool {
-    let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
-    status.is_some_and(|code| code.len() == 3 && code.starts_with('2'))
+/// Returns the status in a status line, if it is one.
+fn status(line: &str) -> Option<&str> {
+    let code = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
+    code.filter(|code| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn proxy_error(what: &str) -> io::Error {
@@ -195,6 +234,21 @@ mod tests {
             assert!(parse_response(answer.as_bytes()).is_some_and(|judged| judged.is_err()), "{answer:?}");
         }
         assert_eq!(judged("HTTP/1.1 200 OK\r\nvia: us\r\n"), (26, None), "it is not at its end");
+    }
+
+    #[test]
+    fn what_a_proxy_says_of_itself_is_not_the_receivers_fault() {
+        let kind = |line: &str| match parse_response(format!("{line}\r\n").as_bytes()) {
+            Some(Err(error)) => error.kind,
+            other => panic!("{line}: {other:?}"),
+        };
+        for own in ["401 Who?", "405 What?", "407 Who?", "429 Slowly", "501 What?"] {
+            assert_eq!(kind(&format!("HTTP/1.1 {own}")), FailureKind::Local, "{own}");
+        }
+        assert_eq!(kind("220 mail"), FailureKind::Local, "it is no proxy");
+        for of_receiver in ["403 No", "500 Unable to connect", "502 Bad", "503 Down", "504 Late"] {
+            assert_eq!(kind(&format!("HTTP/1.0 {of_receiver}")), FailureKind::Connect, "{of_receiver}");
+        }
     }
 
     #[test]

@@ -4,13 +4,22 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{io, mem};
+use std::time::Duration;
+use std::{io, mem, thread};
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_blocking;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
 
-/// The slots for deliveries: together a quarter of the 512 blocking threads of tokio.
+use super::outage::{Witnesses, no_resolver};
+
+/// The time for resolving a name. Systems ask the next name server after 5 s, so that one of them may be dead.
+pub(super) const LOOKUP: Duration = Duration::from_secs(8);
+
+/// The same for the resolver of the operating system: a little less, so that it can tell that it is down.
+const SYSTEM_LOOKUP: Duration = LOOKUP.saturating_sub(Duration::from_millis(100));
+
+/// The slots for deliveries. Each has a thread while it is used.
 const FOR_DELIVERIES: Slots = Slots { known: 96, unknown: 32 };
 
 /// The slots for registrations and pings, whose names are mostly unknown.
@@ -58,6 +67,10 @@ pub trait Resolve: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// Returns an error if the name cannot be resolved. An empty list counts as a failure too.
+    ///
+    /// Errors of the kinds `NetworkDown`, `NetworkUnreachable`, `OutOfMemory` and `WouldBlock` mean that no resolver
+    /// could be asked; the attempt fails by [`Local`](crate::model::FailureKind::Local), which is not the
+    /// receiver's fault. All others mean that the name is not there, which is.
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
@@ -85,10 +98,15 @@ struct Slots {
     unknown: usize,
 }
 
+/// A lookup, which blocks its thread.
+type Job = Box<dyn FnOnce() + Send>;
+
 /// The resolver of the operating system.
 #[derive(Debug)]
 struct SystemResolver {
     look_up: fn(String) -> io::Result<Vec<IpAddr>>,
+    start: fn(Job) -> io::Result<()>,
+    witnesses: Arc<Witnesses>,
     known: Mutex<HashSet<String>>,
     for_known: Arc<Semaphore>,
     for_unknown: Arc<Semaphore>,
@@ -97,7 +115,23 @@ struct SystemResolver {
 impl SystemResolver {
     fn new(slots: Slots, look_up: fn(String) -> io::Result<Vec<IpAddr>>) -> Self {
         let [for_known, for_unknown] = [slots.known, slots.unknown].map(|it| Arc::new(Semaphore::new(it)));
-        Self { look_up, known: Mutex::default(), for_known, for_unknown }
+        Self { look_up, start, witnesses: Arc::default(), known: Mutex::default(), for_known, for_unknown }
+    }
+
+    /// Looks a name up in a thread of its own.
+    async fn ask(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        let slot = self.slot(host).await?;
+        let guard = LookupGuard { resolver: self, host };
+        let (look_up, name, witnesses) = (self.look_up, rooted(host), Arc::clone(&self.witnesses));
+        let (tell, told) = oneshot::channel();
+        (self.start)(Box::new(move || {
+            // A lookup cannot be cancelled, so it keeps its slot to its end even if its caller is gone.
+            let _slot = slot;
+            let _ = tell.send(witnesses.look_up(name, look_up));
+        }))?;
+        let found = told.await.map_err(io::Error::other)??;
+        guard.succeed();
+        Ok(found)
     }
 
     async fn slot(&self, host: &str) -> io::Result<OwnedSemaphorePermit> {
@@ -118,19 +152,18 @@ impl Resolve for SystemResolver {
         if is_localhost(host) {
             return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
         }
-        let slot = self.slot(host).await?;
-        let guard = LookupGuard { resolver: self, host };
-        let look_up = self.look_up;
-        let name = rooted(host);
-        let task = spawn_blocking(move || {
-            // A lookup cannot be cancelled, so it keeps its slot to its end even if its caller is gone.
-            let _slot = slot;
-            look_up(name)
-        });
-        let found = task.await??;
-        guard.succeed();
-        Ok(found)
+        match timeout(SYSTEM_LOOKUP, self.ask(host)).await {
+            Ok(found) => found,
+            Err(elapsed) if self.witnesses.is_down() => Err(no_resolver(&elapsed.to_string())),
+            Err(elapsed) => Err(elapsed.into()),
+        }
     }
+}
+
+/// Starts a thread. The pool of tokio is not used: it panics if there is no thread, and waits for its threads when
+/// the runtime ends.
+fn start(job: Job) -> io::Result<()> {
+    thread::Builder::new().name("hookwire-lookup".to_owned()).spawn(job).map(drop)
 }
 
 fn look_up(name: String) -> io::Result<Vec<IpAddr>> {
@@ -174,10 +207,6 @@ fn is_localhost(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
     use super::*;
 
     const ONE_EACH: Slots = Slots { known: 1, unknown: 1 };
@@ -190,9 +219,9 @@ mod tests {
         }
     }
 
-    /// Resolves a name, waiting at most a minute for its slot.
-    async fn patiently(resolver: &SystemResolver, host: &str) -> Option<io::Result<Vec<IpAddr>>> {
-        timeout(Duration::from_secs(60), resolver.resolve(host)).await.ok()
+    /// Tells whether a lookup waits for its slot: nothing else takes so long.
+    async fn waits(resolver: &SystemResolver, host: &str) -> bool {
+        timeout(Duration::from_millis(50), resolver.slot(host)).await.is_err()
     }
 
     #[tokio::test]
@@ -204,25 +233,58 @@ mod tests {
         assert!(!is_localhost("localhost.example") && !is_localhost("mylocalhost"));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn no_more_names_are_looked_up_at_once_than_there_are_slots() {
-        let resolver = SystemResolver::new(ONE_EACH, look_up);
+        let resolver = SystemResolver::new(ONE_EACH, fake);
         let taken = Arc::clone(&resolver.for_unknown).acquire_owned().await.expect("never closed");
-        assert!(patiently(&resolver, "hooks.invalid").await.is_none(), "it waits for its slot");
+        assert!(waits(&resolver, "good.example").await);
         drop(taken);
-        resolver.resolve("hooks.invalid").await.expect_err("a name that can never be");
+        resolver.resolve("good.example").await.expect("it has its slot");
+    }
+
+    #[tokio::test]
+    async fn what_the_system_does_not_find_fails() {
+        let found = SystemResolver::new(ONE_EACH, look_up).resolve("hooks.invalid").await;
+        found.expect_err("a name that can never be");
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_cannot_start_fails_the_lookup_and_keeps_no_slot() {
+        let none = |_| Err(io::ErrorKind::WouldBlock.into());
+        let resolver = SystemResolver { start: none, ..SystemResolver::new(ONE_EACH, fake) };
+        for _ in 0..2 {
+            let error = resolver.resolve("good.example").await.expect_err("no thread");
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        }
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_lookup_that_takes_too_long_tells_whether_its_resolver_is_down() {
+        // The jobs are kept and never run; each holds its slot.
+        let hanging = |job| Ok(mem::forget::<Job>(job));
+        let slots = Slots { known: 1, unknown: 2 };
+        let resolver = SystemResolver { start: hanging, ..SystemResolver::new(slots, fake) };
+        let slow = resolver.resolve("slow.example").await.expect_err("too long");
+        assert_eq!(slow.kind(), io::ErrorKind::TimedOut);
+        resolver.witnesses.look_up("good".to_owned(), fake).expect("found");
+        resolver
+            .witnesses
+            .look_up("bad".to_owned(), |_| fake("bad".to_owned()))
+            .expect_err("nothing is found");
+        let slow = resolver.resolve("slow.example").await.expect_err("too long");
+        assert_eq!(slow.kind(), io::ErrorKind::NetworkDown);
+    }
+
+    #[tokio::test]
     async fn a_known_name_does_not_stand_in_line_with_unknown_ones() {
         let resolver = SystemResolver::new(ONE_EACH, fake);
         resolver.resolve("good.example").await.expect("found");
         let _hanging = Arc::clone(&resolver.for_unknown).acquire_owned().await.expect("never closed");
-        assert!(patiently(&resolver, "new.example").await.is_none(), "unknown names wait");
-        assert!(patiently(&resolver, "good.example").await.is_some_and(|found| found.is_ok()));
+        assert!(waits(&resolver, "new.example").await, "unknown names wait");
+        resolver.resolve("good.example").await.expect("it has a slot of its own");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_name_that_fails_or_is_given_up_is_known_no_longer() {
         let resolver = SystemResolver::new(ONE_EACH, fake);
         for host in ["bad.example", "worse.example"] {

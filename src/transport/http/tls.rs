@@ -8,7 +8,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
+use super::client_certificate::NoCertificate;
 use super::error::TransportFault;
+use super::verifier::ChainVerifier;
 
 /// Creates a configuration for TLS 1.2 and 1.3 that trusts the roots of the system and `pems`.
 ///
@@ -28,8 +30,8 @@ fn trusting(
 ) -> Result<ClientConfig, rustls::Error> {
     let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider))?;
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-    Ok(config.with_no_client_auth())
+    let config = config.dangerous().with_custom_certificate_verifier(Arc::new(ChainVerifier(verifier)));
+    Ok(config.with_client_cert_resolver(Arc::new(NoCertificate)))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TransportFault> {

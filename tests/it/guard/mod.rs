@@ -196,7 +196,8 @@ async fn a_port_that_is_not_allowed_is_refused_without_a_look_up() {
     assert!(answers.asked().is_empty());
 }
 
-/// Dialling and resolving have one place each; the other place that dials knows the host's own proxy alone.
+/// Dialling and resolving have one place each; the other place that dials knows the host's own proxy alone, and
+/// the place with datagram sockets asks for a route and sends nothing.
 #[test]
 fn nothing_is_dialled_or_resolved_elsewhere() {
     let mut found = Vec::new();
@@ -213,7 +214,13 @@ fn nothing_is_dialled_or_resolved_elsewhere() {
     found.sort();
     assert_eq!(
         found,
-        ["guard.rs TcpStream::connect", "proxy.rs TcpStream::connect", "resolve.rs to_socket_addrs"]
+        [
+            "guard.rs TcpStream::connect",
+            "local.rs UdpSocket",
+            "local.rs UdpSocket",
+            "proxy.rs TcpStream::connect",
+            "resolve.rs to_socket_addrs"
+        ]
     );
 }
 

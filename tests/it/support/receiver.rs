@@ -70,6 +70,11 @@ impl Receiver {
         Self::start(Some(identity.acceptor(protocols)), script).await
     }
 
+    /// Receives over TLS as this acceptor does.
+    pub(crate) async fn accepting(acceptor: TlsAcceptor, script: Script) -> Self {
+        Self::start(Some(acceptor), script).await
+    }
+
     /// Receives without TLS.
     pub(crate) async fn plain(script: Script) -> Self {
         Self::start(None, script).await

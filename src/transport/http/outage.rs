@@ -1,0 +1,119 @@
+//! [`Witnesses`]: names that were found before, which tell a resolver that is down from a name that is gone.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The maximum number of names that are remembered, and asked for when another one fails.
+const MOST: usize = 2;
+
+/// The names that were found last, and whether the resolver was down when they were asked for again.
+///
+/// The error of a look-up does not say whether the name's own servers failed or all resolvers did. So other names
+/// decide: the resolver is down if none of them is found any more.
+#[derive(Debug, Default)]
+pub(super) struct Witnesses(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    found: VecDeque<String>,
+    is_asking: bool,
+    is_down: bool,
+}
+
+impl Witnesses {
+    /// Returns whether the resolver was down at last.
+    pub(super) fn is_down(&self) -> bool {
+        self.state().is_down
+    }
+
+    /// Looks a name up. If it is not found, and no other is either, the error is of kind `NetworkDown`.
+    pub(super) fn look_up<T>(
+        &self,
+        name: String,
+        look_up: impl Fn(String) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let result = look_up(name.clone());
+        match &result {
+            Ok(_) => self.found(name),
+            Err(_) => self.ask_others(&name, look_up),
+        }
+        match result {
+            Err(error) if self.is_down() => Err(no_resolver(&error.to_string())),
+            result => result,
+        }
+    }
+
+    fn found(&self, name: String) {
+        let mut state = self.state();
+        state.is_down = false;
+        state.found.retain(|it| *it != name);
+        state.found.truncate(MOST - 1);
+        state.found.push_front(name);
+    }
+
+    /// Asks for the other names, unless another thread is doing so.
+    fn ask_others<T>(&self, name: &str, look_up: impl Fn(String) -> io::Result<T>) {
+        let others: Vec<_> = {
+            let mut state = self.state();
+            let others = state.found.iter().filter(|it| *it != name).cloned().collect::<Vec<_>>();
+            if state.is_asking || others.is_empty() {
+                return;
+            }
+            state.is_asking = true;
+            others
+        };
+        let is_down = !others.into_iter().any(|it| look_up(it).is_ok());
+        let mut state = self.state();
+        state.is_asking = false;
+        state.is_down = is_down;
+    }
+
+    /// Locks the state. Every change leaves it consistent, so a poisoned lock is harmless.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Creates the error of a look-up while no resolver answers.
+pub(super) fn no_resolver(error: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NetworkDown, format!("no resolver answers: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks a name up where these are found.
+    fn asked(witnesses: &Witnesses, name: &str, names: &[&str]) -> io::ErrorKind {
+        let look_up = |it: String| match names.contains(&&*it) {
+            true => Ok(()),
+            false => Err(io::Error::from(io::ErrorKind::NotFound)),
+        };
+        witnesses.look_up(name.to_owned(), look_up).err().map_or(io::ErrorKind::Other, |error| error.kind())
+    }
+
+    #[test]
+    fn a_name_fails_alone_and_a_resolver_fails_them_all() {
+        let witnesses = Witnesses::default();
+        assert_eq!(asked(&witnesses, "first", &[]), io::ErrorKind::NotFound, "nobody knows better");
+        asked(&witnesses, "good", &["good"]);
+        assert_eq!(asked(&witnesses, "bad", &["good"]), io::ErrorKind::NotFound);
+        assert_eq!(asked(&witnesses, "good", &[]), io::ErrorKind::NotFound, "it alone was ever found");
+        assert_eq!(asked(&witnesses, "bad", &[]), io::ErrorKind::NetworkDown);
+        assert!(witnesses.is_down());
+        assert_eq!(asked(&witnesses, "good", &[]), io::ErrorKind::NetworkDown, "as it was at last");
+        asked(&witnesses, "good", &["good"]);
+        assert!(!witnesses.is_down());
+    }
+
+    #[test]
+    fn one_name_that_is_found_speaks_for_the_resolver() {
+        let witnesses = Witnesses::default();
+        for name in ["oldest", "older", "gone"] {
+            asked(&witnesses, name, &[name]);
+        }
+        assert_eq!(asked(&witnesses, "bad", &["older"]), io::ErrorKind::NotFound);
+        assert_eq!(witnesses.state().found, ["gone", "older"], "no more than these are kept");
+    }
+}
