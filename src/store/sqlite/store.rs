@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use super::file::sql::SqlError;
 use super::options::SqliteOptions;
 use super::publish::{parts, size_of};
 use super::state::WriterState;
+use super::threads::owner::lock_within;
 use super::threads::reader::{self, Query};
 use super::threads::timeouts::Timeouts;
 use super::threads::worker::{Worker, spawn_thread};
@@ -139,13 +140,15 @@ impl SqliteStore {
 
     /// Opens it on a thread of its own: the disk may take its time.
     pub(super) async fn open_with(path: PathBuf, options: SqliteOptions) -> Result<Self, OpenError> {
-        let name = path.clone();
-        let opened = spawn_thread("hookwire-open", move || Self::open_here(name, options)).await;
+        // It goes with this future, which the thread would outlive.
+        let caller = Arc::new(());
+        let (name, watched) = (path.clone(), Arc::downgrade(&caller));
+        let opened = spawn_thread("hookwire-open", move || Self::open_here(name, options, &watched)).await;
         opened.map_err(|source| OpenError::Other { path, source: source.into() })?
     }
 
-    fn open_here(path: PathBuf, options: SqliteOptions) -> Result<Self, OpenError> {
-        let lock = open::lock(&path)?;
+    fn open_here(path: PathBuf, options: SqliteOptions, caller: &Weak<()>) -> Result<Self, OpenError> {
+        let lock = lock_within(&path, options.wait_for_owner, caller)?;
         let connection = open::open_writer(&path, &options)?;
         let (new_work, timeouts) =
             (Arc::new(Notify::default()), Arc::new(Timeouts::new(options.publish_timeout)));

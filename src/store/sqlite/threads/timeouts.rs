@@ -78,7 +78,7 @@ fn end_in_turn(begun: &Receiver<Wait>, most: Duration) {
 
 /// How long somebody waits is real time, whatever the store's clock shows.
 #[expect(clippy::disallowed_methods, reason = "it measures a wait of this process, and decides nothing else")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 
