@@ -4,6 +4,7 @@ mod api;
 mod conformance;
 mod conformance_catches;
 mod dispatcher;
+mod explained;
 mod failing_seams;
 mod fixtures;
 mod fuzzed;
