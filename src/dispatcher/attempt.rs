@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
-use super::catch_panic::catch_panic;
 use super::shared::Leased;
+use crate::catch_panic::catch_panic;
 use crate::delivery::{self, Decision, Next};
 use crate::model::{Attempt, FailureKind, Outcome, Timestamp};
 use crate::retry::Jitter;

@@ -25,7 +25,6 @@
 //! deliveries are then claimed again. At shutdown all that is still claimed is released.
 
 mod attempt;
-mod catch_panic;
 mod driver;
 mod routing;
 mod settler;

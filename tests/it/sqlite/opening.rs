@@ -4,10 +4,11 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hookwire::store::{OpenError, SqliteOptions, SqliteStore};
 use rusqlite::Connection;
+use tokio::time::Instant;
 
 use super::{Directory, create, open};
 
