@@ -1,4 +1,4 @@
-//! What is signed by which key: schemes, rotation, a signer of the host's own.
+//! Signing: the key of each scheme, rotation, and a signer of the host's own.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -169,7 +169,7 @@ async fn a_private_key_shows_nowhere() {
     assert!(narrowed.set_options(hook_id, DeliveryOptions::new()).await.is_err());
 }
 
-/// What a signer was asked to sign.
+/// A call of a signer, with its arguments.
 type Asked = (String, HookId, SignatureScheme, MessageId, Timestamp, Bytes);
 
 /// A key service of the host's own, that signs by what `act` tells.

@@ -22,7 +22,7 @@ fn answering(status: u16) -> Service {
     Service::on(RecordingTransport::answering(move |_, _| Answer::status(status)))
 }
 
-/// What a ping left behind in log, counts and registry: it must be nothing.
+/// Asserts that a ping left nothing behind in log and counts.
 async fn assert_no_trace(service: &Service, tenant: &Tenant) {
     let sent = service.transport.requests().len();
     service.clock.advance(Duration::from_secs(30 * 24 * 60 * 60));

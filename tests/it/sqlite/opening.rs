@@ -1,4 +1,4 @@
-//! What opening does to files, by all their names.
+//! Opening a file: its owner, its names, and what is left untouched.
 
 use std::env;
 use std::fs;
