@@ -174,6 +174,7 @@
 //! [class of a failure](model::FailureKind) and the status of an answer; [`Tenant::for_operator`] shows all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod catch_panic;
 mod error_chain;
 mod notify;
 mod request;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
-use super::catch_panic::catch_panic;
 use super::shared::{Leased, Shared};
 use super::slow_start::Answer;
+use crate::catch_panic::catch_panic;
 use crate::delivery::{self, Decision, Facts, Next, Report};
 use crate::model::{Attempt, FailureKind, Outcome, Timestamp};
 use crate::retry::Jitter;

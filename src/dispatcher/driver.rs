@@ -11,11 +11,11 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::warn;
 
 use super::attempt::{answer, attempt};
-use super::catch_panic::catch_panic;
 use super::routing::route_all;
 use super::settler::{self, Settling, backoff};
 use super::shared::{Leased, Shared, Slot};
 use super::slow_start::{Answer, LaneKey, SlowStart, Turn};
+use crate::catch_panic::catch_panic;
 use crate::delivery::{Next, Report};
 use crate::service::{Core, Error};
 use crate::store::{Claim, Claimed, Settlement, StoreError, TendRequest, WakeMark};

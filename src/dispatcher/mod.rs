@@ -26,7 +26,6 @@
 //! once; the other claims of it wait in memory, and are released when the next limit comes. At shutdown all that is still claimed is released.
 
 mod attempt;
-mod catch_panic;
 mod driver;
 mod routing;
 mod settler;

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
-use super::catch_panic::catch_panic;
 use super::shared::{Shared, Slot};
+use crate::catch_panic::catch_panic;
 use crate::service::Core;
 use crate::store::{Settled, Settlement, StoreError, StoreErrorKind};
 

@@ -80,6 +80,9 @@
 //! how many were given back. `Dispatcher::run(&hooks, signal)` does the same when the future `signal` completes, with
 //! the deadline of one attempt, 15 s unless [set](crate::policy::Policy::with_deadline).
 //!
+//! A new process may start meanwhile: `SqliteOptions::wait_for_owner` opens the file as soon as the old process has
+//! dropped its store, and in PostgreSQL both run side by side.
+//!
 //! A process that is killed loses nothing either. Its deliveries come back when a `SqliteStore` is opened again, and
 //! in PostgreSQL when their [leases](crate::policy::Policy::with_lease) end, after 35 s unless set. A receiver may
 //! then get a request twice, with the same `webhook-id`.

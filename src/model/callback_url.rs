@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::violation::{Rule, Violation};
 
-/// An absolute `https` URL with a host, without user info or fragment.
+/// An absolute `https` URL with a host, without user info, fragment or port 0.
 ///
 /// An `http` URL is accepted only for the host `localhost` or a loopback address, and only by
 /// [`parse_allowing_loopback_http`](Self::parse_allowing_loopback_http). The transport decides whether the
@@ -35,7 +35,9 @@ impl CallbackUrl {
     ///
     /// Returns [`InvalidCallbackUrl`] with every rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, InvalidCallbackUrl> {
-        Self::parse_with(text, |url| url.scheme() == "https")
+        let url = to_url(text)?;
+        let checks = [(url.scheme() == "https", Rule::NotHttps), port_check(&url)];
+        Self::checked(url, &checks)
     }
 
     /// Parses an `https` URL, or an `http` URL whose host is `localhost` or a loopback address.
@@ -44,9 +46,9 @@ impl CallbackUrl {
     ///
     /// Returns [`InvalidCallbackUrl`] with every rule that the text breaks.
     pub fn parse_allowing_loopback_http(text: &str) -> Result<Self, InvalidCallbackUrl> {
-        Self::parse_with(text, |url| {
-            url.scheme() == "https" || (url.scheme() == "http" && is_literal_loopback(url))
-        })
+        let url = to_url(text)?;
+        let checks = [(is_https_or_loopback(&url), Rule::NotHttps), port_check(&url)];
+        Self::checked(url, &checks)
     }
 
     /// Returns the URL as text, in its normal form.
@@ -64,22 +66,34 @@ impl CallbackUrl {
         self.0.origin().ascii_serialization()
     }
 
-    fn parse_with(text: &str, scheme_allowed: impl Fn(&Url) -> bool) -> Result<Self, InvalidCallbackUrl> {
-        let url = parse_strictly(text).ok_or_else(|| InvalidCallbackUrl::new([Rule::NotUrl]))?;
-        let checks = [
-            (scheme_allowed(&url), Rule::NotHttps),
+    /// Accepts a URL that passes `checks` and those that hold for every URL.
+    fn checked(url: Url, checks: &[Check]) -> Result<Self, InvalidCallbackUrl> {
+        let always = [
             (url.username().is_empty() && url.password().is_none(), Rule::NoUserInfo),
             (url.fragment().is_none(), Rule::NoFragment),
         ];
-        let broken: Vec<_> = checks.iter().filter(|(kept, _)| !kept).map(|(_, rule)| *rule).collect();
+        let checks = checks.iter().chain(&always);
+        let broken: Vec<_> = checks.filter(|(is_kept, _)| !is_kept).map(|(_, rule)| *rule).collect();
         if broken.is_empty() { Ok(Self(url)) } else { Err(InvalidCallbackUrl::new(broken)) }
     }
 }
 
+/// Whether a URL keeps a rule, and the rule.
+type Check = (bool, Rule);
+
 /// Refuses tabs, newlines and outer blanks, which the WHATWG parser drops: they are a mistake of the user.
-fn parse_strictly(text: &str) -> Option<Url> {
+fn to_url(text: &str) -> Result<Url, InvalidCallbackUrl> {
     let clean = !text.contains(|c: char| c.is_control() || c.is_whitespace());
-    Url::parse(text).ok().filter(|url| clean && url.has_host())
+    let url = Url::parse(text).ok().filter(|url| clean && url.has_host());
+    url.ok_or_else(|| InvalidCallbackUrl::new([Rule::NotUrl]))
+}
+
+fn port_check(url: &Url) -> Check {
+    (url.port() != Some(0), Rule::PortZero)
+}
+
+fn is_https_or_loopback(url: &Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && is_literal_loopback(url))
 }
 
 fn is_literal_loopback(url: &Url) -> bool {
@@ -97,12 +111,14 @@ impl fmt::Debug for CallbackUrl {
     }
 }
 
-/// Accepts loopback `http`, so that a stored URL loads even if the service no longer allows it at registration.
+/// Accepts loopback `http` and port 0, so that a stored URL loads even if it is no longer allowed at registration.
 impl TryFrom<String> for CallbackUrl {
     type Error = InvalidCallbackUrl;
 
     fn try_from(text: String) -> Result<Self, InvalidCallbackUrl> {
-        Self::parse_allowing_loopback_http(&text)
+        let url = to_url(&text)?;
+        let checks = [(is_https_or_loopback(&url), Rule::NotHttps)];
+        Self::checked(url, &checks)
     }
 }
 
@@ -146,6 +162,9 @@ const fn message(rule: Rule) -> &'static str {
         Rule::NoFragment => "must not have a #fragment; leave it out",
         Rule::NoUserInfo => "must not carry a user name or password; use a header or the signature",
         Rule::NotHttps => "must start with https://",
+        Rule::PortZero => {
+            "must not name port 0, at which nothing can listen; leave the port out, or name another"
+        }
         _ => "must be a valid, absolute URL with a host, like https://hooks.example.com/path",
     }
 }
@@ -192,6 +211,18 @@ mod tests {
         for text in ["http://10.0.0.1/", "http://localhost.example/", "ftp://127.0.0.1/"] {
             assert!(CallbackUrl::parse_allowing_loopback_http(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn port_0_is_refused_at_registration_and_loads_from_a_store() {
+        for text in ["https://a.example:0/", "https://a.example:000/x", "https://[::1]:0/"] {
+            assert_eq!(rules(text), [Rule::PortZero], "{text}");
+            assert!(CallbackUrl::parse_allowing_loopback_http(text).is_err(), "{text}");
+            let stored = format!("{text:?}");
+            let loaded: CallbackUrl = serde_json::from_str(&stored).expect("an earlier version accepted it");
+            assert_eq!(loaded.as_url().port(), Some(0));
+        }
+        assert!(CallbackUrl::try_from("http://a.example:0/".to_owned()).is_err(), "the other rules stay");
     }
 
     #[test]

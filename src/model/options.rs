@@ -42,7 +42,10 @@ pub enum SignatureScheme {
 impl SignatureScheme {
     /// Returns whether the receiver verifies with a public key.
     pub const fn is_asymmetric(self) -> bool {
-        matches!(self, Self::V1a)
+        match self {
+            Self::GitHub | Self::Stripe | Self::V1 => false,
+            Self::V1a => true,
+        }
     }
 }
 

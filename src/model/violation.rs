@@ -74,6 +74,8 @@ pub enum Rule {
     NotUrl,
     /// The number is not one of the allowed ones.
     OutOfRange,
+    /// The URL names port 0, at which nothing can listen.
+    PortZero,
     /// The attribute is missing.
     Required,
     /// hookwire or the HTTP layer sets the header, or a metadata service requires it.

@@ -103,13 +103,14 @@ impl SealingKey {
         Self { id, bytes: Zeroizing::new(bytes) }
     }
 
-    /// Parses a key as `openssl rand -base64 32` writes it.
+    /// Parses a key as `openssl rand -base64 32` writes it. White space around it, such as a line break, is ignored.
     ///
     /// # Errors
     ///
     /// Returns [`InvalidSealingKey`] if `text` is not the padded standard base64 of 32 bytes.
     pub fn from_base64(id: KeyId, text: &str) -> Result<Self, InvalidSealingKey> {
-        let decoded = STANDARD.decode(text).map(Zeroizing::new).map_err(|_| InvalidSealingKey::Base64)?;
+        let decoded =
+            STANDARD.decode(text.trim()).map(Zeroizing::new).map_err(|_| InvalidSealingKey::Base64)?;
         let bytes: &[u8; 32] = decoded.as_slice().try_into().map_err(|_| InvalidSealingKey::Length)?;
         Ok(Self::new(id, *bytes))
     }
@@ -142,7 +143,7 @@ impl fmt::Debug for SealingKey {
 #[non_exhaustive]
 pub enum InvalidSealingKey {
     /// The text is not padded standard base64.
-    #[error("a sealing key is written in padded standard base64, without a line break")]
+    #[error("a sealing key is written in padded standard base64, without white space inside it")]
     Base64,
     /// The key does not have 32 bytes.
     #[error("a sealing key has 32 bytes")]
@@ -279,7 +280,9 @@ mod tests {
         assert_eq!(parse(&[7; 31]).err(), Some(InvalidSealingKey::Length));
         assert_eq!(parse(&[7; 33]).err(), Some(InvalidSealingKey::Length));
         let line = format!("{}\n", STANDARD.encode([7; 32]));
-        assert_eq!(SealingKey::from_base64(id("a"), &line).err(), Some(InvalidSealingKey::Base64));
+        assert!(SealingKey::from_base64(id("a"), &line).is_ok(), "as a file has it");
+        let cut = line.replace('=', "\n=");
+        assert_eq!(SealingKey::from_base64(id("a"), &cut).err(), Some(InvalidSealingKey::Base64));
         let twice = SealingKeys::new(key("a", 1)).with_older(key("a", 2));
         assert_eq!(twice.err(), Some(InvalidSealingKey::Repeated(id("a"))));
     }

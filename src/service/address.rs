@@ -3,6 +3,7 @@
 use tracing::warn;
 
 use super::error::Error;
+use super::sending::unless_panicked;
 use super::tenant::Tenant;
 use crate::handshake::Consent;
 use crate::model::{FailureKind, Rule, Violation};
@@ -95,7 +96,7 @@ impl Tenant {
         let terms = self.core.terms(&self.id);
         let limits = terms.limits.unwrap_or_default();
         let Ok(url) = check_url(url, terms.urls, &limits) else { return AddressFinding::default() };
-        match self.core.transport().check(&url).await {
+        match unless_panicked(self.core.transport().check(&url)).await {
             Ok(()) => AddressFinding::default(),
             Err(error) if error.kind() == FailureKind::Refused => {
                 // Somebody may be probing the network; the address is for the operator alone.

@@ -1,8 +1,9 @@
 //! The explanation of one event: its fate at each webhook.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::model::{Delivery, DeliveryState, End, HookId};
+use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, End, HookId, Outcome};
 use crate::routing::SkipReason;
 use crate::store::{EventRecord, RoutingRecord};
 
@@ -16,6 +17,9 @@ pub struct Explanation {
     pub record: EventRecord,
     /// The deliveries of the event, oldest first.
     pub deliveries: Vec<Delivery>,
+    /// The last attempt of each delivery that was attempted and not delivered. The handle decides how much of the
+    /// outcome is shown, as in [`attempts`](crate::Tenant::attempts).
+    pub last_attempts: BTreeMap<DeliveryId, Attempt>,
 }
 
 /// The fate of an event at one webhook.
@@ -42,6 +46,13 @@ impl Explanation {
         fates.sort_by_key(|(hook_id, _)| *hook_id);
         fates
     }
+
+    fn write_fate(&self, f: &mut fmt::Formatter<'_>, hook_id: HookId, fate: &Fate) -> fmt::Result {
+        write!(f, "\n  webhook {hook_id}: {fate}")?;
+        let Fate::Delivery(delivery) = fate else { return Ok(()) };
+        let Some(last) = self.last_attempts.get(&delivery.id) else { return Ok(()) };
+        write!(f, "; the last {}", told(&last.outcome))
+    }
 }
 
 impl fmt::Display for Explanation {
@@ -54,7 +65,7 @@ impl fmt::Display for Explanation {
             RoutingRecord::Unroutable(reason) => write!(f, "\n  not routed: {reason}")?,
             RoutingRecord::Waiting => f.write_str("\n  waits for routing")?,
         }
-        self.fates().iter().try_for_each(|(hook_id, fate)| write!(f, "\n  webhook {hook_id}: {fate}"))
+        self.fates().iter().try_for_each(|(hook_id, fate)| self.write_fate(f, *hook_id, fate))
     }
 }
 
@@ -77,6 +88,23 @@ impl fmt::Display for Fate {
             (DeliveryState::Pending, None) => write!(f, "pending after {attempts}"),
         }
     }
+}
+
+/// The characters that are shown of the answer's body or the failure's detail.
+const MAX_WORDS: usize = 200;
+
+/// Returns the outcome of an attempt as a clause, with as much of the receiver's words as the reader may see. They are
+/// quoted, because they may hold line breaks and control characters.
+fn told(outcome: &Outcome) -> String {
+    let (clause, words) = match outcome {
+        Outcome::Answered { body, .. } => (outcome.to_string(), body),
+        Outcome::Failed { detail, .. } => (format!("failed: {outcome}"), detail),
+    };
+    if words.is_empty() {
+        return clause;
+    }
+    let words: String = words.chars().take(MAX_WORDS).collect();
+    format!("{clause} ({words:?})")
 }
 
 const fn ended(end: End) -> &'static str {

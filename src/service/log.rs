@@ -1,6 +1,6 @@
 //! The delivery log: deliveries, attempts, explanations, redelivery and recovery.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::error::{Error, ErrorKind};
 use super::explanation::Explanation;
@@ -12,7 +12,10 @@ use crate::model::{
 use crate::store::Redelivery;
 
 impl Tenant {
-    /// Returns the fate of an event at each webhook: delivered, pending, or the reason why not.
+    /// Returns the fate of an event at each webhook: delivered, pending, or the reason why not, with the outcome of the
+    /// last attempt where none has succeeded.
+    ///
+    /// [`for_operator`](Self::for_operator) shows details and answers too, as in [`attempts`](Self::attempts).
     ///
     /// # Errors
     ///
@@ -24,7 +27,20 @@ impl Tenant {
         let record = record.ok_or_else(|| not_found(&format!("message {message_id}")))?;
         let mut deliveries = self.all(DeliveryQuery::new().message(message_id.clone())).await?;
         deliveries.reverse();
-        Ok(Explanation { record, deliveries })
+        let last_attempts = self.last_attempts(&deliveries).await?;
+        Ok(Explanation { record, deliveries, last_attempts })
+    }
+
+    /// Reads the last attempt of each delivery that was attempted and not delivered.
+    async fn last_attempts(&self, deliveries: &[Delivery]) -> Result<BTreeMap<DeliveryId, Attempt>, Error> {
+        let is_told = |it: &&Delivery| it.attempts > 0 && it.state != DeliveryState::Ended(End::Delivered);
+        let mut last = BTreeMap::new();
+        for delivery in deliveries.iter().filter(is_told) {
+            // They are gone if the tenant's data is being removed meanwhile.
+            let attempts = self.core.store().attempts(&self.id, delivery.id).await?.unwrap_or_default();
+            last.extend(attempts.into_iter().next_back().map(|it| (delivery.id, self.seen(it))));
+        }
+        Ok(last)
     }
 
     /// Lists deliveries, newest first.
@@ -51,8 +67,12 @@ impl Tenant {
         self.require(Scope::Read)?;
         let attempts = self.core.store().attempts(&self.id, delivery).await?;
         let attempts = attempts.ok_or_else(|| not_found(&format!("delivery {delivery}")))?;
-        let see = |it: Attempt| Attempt { outcome: self.visibility.redact(it.outcome), ..it };
-        Ok(attempts.into_iter().map(see).collect())
+        Ok(attempts.into_iter().map(|it| self.seen(it)).collect())
+    }
+
+    /// Returns the attempt as this handle shows it.
+    fn seen(&self, attempt: Attempt) -> Attempt {
+        Attempt { outcome: self.visibility.redact(attempt.outcome), ..attempt }
     }
 
     /// Makes a new delivery of the same message, to the webhook as it is now.

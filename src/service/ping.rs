@@ -7,11 +7,12 @@ use http::{HeaderValue, Request};
 
 use super::address::AddressFinding;
 use super::error::{Error, ErrorKind};
-use super::sending::failed_by;
+use super::sending::{failed, failed_by};
 use super::tenant::Tenant;
+use crate::catch_panic::catch_panic;
 use crate::model::{
-    CallbackUrl, DeliveryOptions, Event, EventId, HookId, Outcome, Scope, StampedEvent, Violation,
-    WebhookDraft,
+    CallbackUrl, DeliveryOptions, Event, EventId, FailureKind, HookId, Outcome, Scope, StampedEvent,
+    Violation, WebhookDraft,
 };
 use crate::registry::check_url;
 use crate::request::WEBHOOK_PING;
@@ -22,7 +23,8 @@ use crate::request::WEBHOOK_PING;
 pub struct PingReport {
     /// Whether it was sent, and the outcome.
     pub outcome: PingOutcome,
-    /// How long it took.
+    /// The time from the check of the address to the outcome. Zero if the URL breaks rules, because then nothing was
+    /// tried.
     pub took: Duration,
 }
 
@@ -103,7 +105,9 @@ impl Tenant {
             PingTarget::Webhook(hook_id) => {
                 let hook = self.get_registered(hook_id).await?;
                 let sample = self.sample(event)?;
-                let request = self.core.prepare(&self.id, &hook, &sample, self.core.now()).await;
+                let request = self.core.prepare(&self.id, &hook, &sample, self.core.now());
+                let panicked = || Err(failed(FailureKind::Prepare, "the signer panicked"));
+                let request = catch_panic(request).await.unwrap_or_else(panicked);
                 Ok(self.ping(hook.webhook.url(), request, "event").await)
             }
         }
@@ -156,6 +160,7 @@ impl Tenant {
             Err(outcome) => return outcome,
         };
         request.headers_mut().insert(WEBHOOK_PING, HeaderValue::from_static(kind));
-        self.core.send(request, self.core.policy().deadline()).await
+        let sent = catch_panic(self.core.send(request, self.core.policy().deadline())).await;
+        sent.unwrap_or_else(|| failed(FailureKind::Prepare, "the transport panicked"))
     }
 }

@@ -9,6 +9,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, Response};
 
 use super::core::Core;
+use crate::catch_panic::catch_panic;
 use crate::envelope;
 use crate::handshake::{Consent, Handshake, REQUEST_ORIGIN};
 use crate::model::{
@@ -58,7 +59,7 @@ impl Core {
     pub(super) async fn ask(&self, handshake: &Handshake, url: &CallbackUrl) -> Consent {
         let Ok(request) = handshake.request(url) else { return Consent::Denied };
         let limits = SendLimits::new(self.policy().deadline(), self.policy().response_bytes());
-        match self.transport().send(request, &limits).await {
+        match unless_panicked(self.transport().send(request, &limits)).await {
             Ok(answer) => handshake.judge(&answer),
             Err(_) => Consent::Denied,
         }
@@ -112,6 +113,14 @@ impl Core {
             body: String::from_utf8_lossy(kept).into_owned(),
         }
     }
+}
+
+/// Returns the result of a call of the host's transport. A panic of it is a failure.
+pub(super) async fn unless_panicked<T>(
+    call: impl Future<Output = Result<T, TransportError>>,
+) -> Result<T, TransportError> {
+    let panicked = || Err(TransportError::new(FailureKind::Prepare, "the transport panicked"));
+    catch_panic(call).await.unwrap_or_else(panicked)
 }
 
 /// Returns the outcome of a request that the transport gave up.

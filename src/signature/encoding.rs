@@ -21,10 +21,17 @@ pub enum InvalidKey {
     /// The text does not start with this prefix.
     #[error("the key does not start with `{0}`")]
     Prefix(&'static str),
+    /// There is white space inside the key. Around it, white space is ignored.
+    #[error("there is white space inside the key; paste it again, in one piece")]
+    WhiteSpace,
 }
 
-/// Decodes the base64 that follows `prefix` in `text`.
+/// Decodes the base64 that follows `prefix` in `text`. White space around the text is ignored: a text that was pasted
+/// or read from a file often ends with a line break.
 pub(super) fn decode(prefix: &'static str, text: &str) -> Result<Zeroizing<Vec<u8>>, InvalidKey> {
-    let encoded = text.strip_prefix(prefix).ok_or(InvalidKey::Prefix(prefix))?;
+    let encoded = text.trim().strip_prefix(prefix).ok_or(InvalidKey::Prefix(prefix))?;
+    if encoded.contains(char::is_whitespace) {
+        return Err(InvalidKey::WhiteSpace);
+    }
     STANDARD.decode(encoded).map(Zeroizing::new).map_err(|_| InvalidKey::Base64)
 }

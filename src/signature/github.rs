@@ -30,6 +30,9 @@ pub struct GitHubVerifier {
 
 impl GitHubVerifier {
     /// Creates a verifier that accepts signatures of any of `secrets`. Empty ones are skipped.
+    ///
+    /// A secret is every byte of its text, since it may be any text: white space around it counts. Trim what was pasted
+    /// or read from a file.
     pub fn new<K: AsRef<[u8]>>(secrets: impl IntoIterator<Item = K>) -> Self {
         Self { secrets: TextKeys::new(secrets) }
     }

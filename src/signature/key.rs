@@ -56,12 +56,13 @@ impl SigningKey {
     }
 
     pub(super) fn sign(&self, scheme: SignatureScheme, content: &[u8]) -> Signature {
-        match (self, scheme) {
-            (Self::Private(key), _) => Signature::Ed25519(key.sign(content)),
-            (Self::Secret(key), SignatureScheme::GitHub | SignatureScheme::Stripe) => {
-                Signature::HmacSha256(key.sign_by_text(content))
-            }
-            (Self::Secret(key), _) => Signature::HmacSha256(key.sign(content)),
+        match self {
+            Self::Private(key) => Signature::Ed25519(key.sign(content)),
+            Self::Secret(key) => Signature::HmacSha256(match scheme {
+                SignatureScheme::GitHub | SignatureScheme::Stripe => key.sign_by_text(content),
+                // The old key of a rotation from `V1` to `V1a` signs as it did.
+                SignatureScheme::V1 | SignatureScheme::V1a => key.sign(content),
+            }),
         }
     }
 }
@@ -78,12 +79,12 @@ impl From<PrivateKey> for SigningKey {
     }
 }
 
-/// Parses keys that begin with `whsec_` or `whsk_`.
+/// Parses keys that begin with `whsec_` or `whsk_`. White space around them is ignored.
 impl FromStr for SigningKey {
     type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        if text.starts_with(PrivateKey::PREFIX) {
+        if text.trim_start().starts_with(PrivateKey::PREFIX) {
             text.parse().map(Self::Private)
         } else {
             text.parse().map(Self::Secret)
@@ -132,12 +133,12 @@ impl From<PublicKey> for VerifyingKey {
     }
 }
 
-/// Parses keys that begin with `whsec_` or `whpk_`.
+/// Parses keys that begin with `whsec_` or `whpk_`. White space around them is ignored.
 impl FromStr for VerifyingKey {
     type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        if text.starts_with(PublicKey::PREFIX) {
+        if text.trim_start().starts_with(PublicKey::PREFIX) {
             text.parse().map(Self::Public)
         } else {
             text.parse().map(Self::Secret)
@@ -156,6 +157,37 @@ mod tests {
             let read: VerifyingKey = text.parse().expect("own text");
             assert!(text.starts_with(prefix), "a {scheme:?} key begins otherwise");
             assert_eq!(*read.expose(), *text);
+        }
+    }
+
+    /// Each kind of key, by its text.
+    fn texts() -> [Zeroizing<String>; 3] {
+        let [secret, private] =
+            [SignatureScheme::V1, SignatureScheme::V1a].map(|it| SigningKey::from_random(it, [7; 32]));
+        [secret.expose(), private.expose(), private.verifying_key().expose()]
+    }
+
+    /// Parses a text as the key that its kind is, on either side.
+    fn parse(text: &str) -> Result<Zeroizing<String>, InvalidKey> {
+        if text.contains(PublicKey::PREFIX) {
+            text.parse::<VerifyingKey>().map(|it| it.expose())
+        } else {
+            text.parse::<SigningKey>().map(|it| it.expose())
+        }
+    }
+
+    #[test]
+    fn white_space_around_a_pasted_key_is_ignored_and_inside_it_is_named() {
+        for text in texts() {
+            for (before, after) in [("", "\n"), (" ", ""), ("\t", "\r\n"), ("\u{a0}", "\u{2003}")] {
+                let read = parse(&format!("{before}{}{after}", *text)).expect("only white space around it");
+                assert_eq!(*read, *text);
+            }
+            for blank in [" ", "\n", "\r\n  "] {
+                let (start, end) = text.split_at(20);
+                let broken = parse(&format!("{start}{blank}{end}"));
+                assert_eq!(broken.err(), Some(InvalidKey::WhiteSpace), "{blank:?} inside");
+            }
         }
     }
 }

@@ -34,6 +34,9 @@ pub struct StripeVerifier {
 impl StripeVerifier {
     /// Creates a verifier that accepts signatures of any of `secrets`, and timestamps up to 5 minutes off, as Stripe's
     /// libraries do. Empty secrets are skipped.
+    ///
+    /// A secret is every byte of its text, since it may be any text: white space around it counts. Trim what was pasted
+    /// or read from a file.
     pub fn new<K: AsRef<[u8]>>(secrets: impl IntoIterator<Item = K>) -> Self {
         Self { secrets: TextKeys::new(secrets), tolerance: TOLERANCE }
     }

@@ -51,10 +51,11 @@ pub struct Claimed {
     /// How long until the same request could get something more.
     ///
     /// It is zero when limit or bytes cut the claim short. Otherwise it is the time until a retry is due, a backoff
-    /// ends, or the lease of any holder ends. It may be too short, never too long. Work in saturated or disabled lanes
-    /// does not count. `None` means that only new work can change the answer.
+    /// ends, or the lease of any holder ends. It may be too short, never too long. Work in saturated or disabled
+    /// lanes does not count. `None` means that only new work can change the answer.
     pub next_in: Option<Duration>,
-    /// The mark to pass to [`Store::wake`](super::Store::wake), which then returns for work that came after this claim.
+    /// The mark to pass to [`Store::wake`](super::Store::wake), which then returns for work that came after this
+    /// claim.
     pub mark: WakeMark,
 }
 

@@ -102,35 +102,36 @@ pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
 ///    (a single larger one comes alone). It returns no more than the [`Quota`] leaves room for, counting all live
 ///    leases of this holder, those that publishing took included.
 /// 8. Lanes take turns, and the store remembers the turn between claims: of n lanes with something due, n claims of
-///    one delivery each serve all n, whatever backlog others have. Within a lane, the earliest due comes first. A claim
-///    does not look at saturated lanes.
+///    one delivery each serve all n, whatever backlog others have. Within a lane, the earliest due comes first. A
+///    claim does not look at saturated lanes.
 /// 9. No due delivery is ever stranded: whatever publish, claim, settle and commit do concurrently, a later claim
 ///    finds it.
 /// 10. [`commit`](Self::commit) at an old revision is [`Conflict`](StoreErrorKind::Conflict) and changes nothing. A
 ///     publication that was routed at an old revision is [`Stale`](PublishAnswer::Stale) and writes nothing.
 /// 11. Hook ids are never used again, not even after the tenant was erased.
-/// 12. After `commit` has returned, no new claim is made for a deleted webhook, whose deliveries end `Cancelled`, or for
-///     a disabled one, whose deliveries wait. Enabling resumes or drops them, as requested. Both cost the same whatever
-///     the backlog. Dropped deliveries read as `Cancelled` at once, with that time as their end, whenever upkeep ends
-///     them. A claim that was out already still settles: an end is recorded, and a delivery that would wait again is
-///     cancelled.
-/// 13. A delivery that has waited for its `expires` is not claimed any more, and the next claim or [`tend`](Self::tend)
-///     ends it `Expired`, unless it was dropped and so has ended already. Every delivery ends, and an ended one never
-///     becomes pending again: [`redeliver`](Self::redeliver) makes a new delivery with the old one as its origin.
+/// 12. After `commit` has returned, no new claim is made for a deleted webhook, whose deliveries end `Cancelled`, or
+///     for a disabled one, whose deliveries wait. Enabling resumes or drops them, as requested. Both cost the same
+///     whatever the backlog. Dropped deliveries read as `Cancelled` at once, with that time as their end, whenever
+///     upkeep ends them. A claim that was out already still settles: an end is recorded, and a delivery that would
+///     wait again is cancelled.
+/// 13. A delivery that has waited for its `expires` is not claimed any more, and the next claim or
+///     [`tend`](Self::tend) ends it `Expired`, unless it was dropped and so has ended already. Every delivery ends,
+///     and an ended one never becomes pending again: [`redeliver`](Self::redeliver) makes a new delivery with the old
+///     one as its origin.
 /// 14. The ids of one tenant mean nothing to another.
 /// 15. Absence is `None`. Payload bytes come back identical.
 /// 16. Paging shows each item that was visible at the first page once, while others write. A cursor that the listing
 ///     cannot have returned is [`InvalidCursor`](StoreErrorKind::InvalidCursor), never the first page; read it by
 ///     [`PageRequest::cursor_as`].
-/// 17. An unrouted event is routed once, in order of publishing within its tenant. An event that cannot be routed ends
-///     in the log with the reason. A claim returns at most `limit` unrouted events under its lease. Later events of a
-///     tenant wait while an earlier one is out. [`release`](Self::release) releases them too. Their digest is
+/// 17. An unrouted event is routed once, in order of publishing within its tenant. An event that cannot be routed
+///     ends in the log with the reason. A claim returns at most `limit` unrouted events under its lease. Later events
+///     of a tenant wait while an earlier one is out. [`release`](Self::release) releases them too. Their digest is
 ///     [`StampedEvent::digest`](crate::model::StampedEvent::digest).
-/// 18. [`tend`](Self::tend) removes only events that have ended and are older than it keeps. An event is as old as the
-///     last end among its deliveries. [`erase`](Self::erase) removes a tenant's webhooks, events, secrets and log,
-///     claimed deliveries included.
-/// 19. [`release`](Self::release) makes the deliveries of a stopped holder due at once, without counting an attempt. A
-///     store with one owner does so for the previous owner when it is opened.
+/// 18. [`tend`](Self::tend) removes only events that have ended and are older than it keeps. An event is as old as
+///     the last end among its deliveries. [`erase`](Self::erase) removes a tenant's webhooks, events, secrets and
+///     log, claimed deliveries included.
+/// 19. [`release`](Self::release) makes the deliveries of a stopped holder due at once, without counting an attempt.
+///     A store with one owner does so for the previous owner when it is opened.
 ///
 /// # Errors
 ///
@@ -144,9 +145,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Applies one change if the registry is still at `expected`, and returns the new revision.
     ///
     /// A created webhook must have the registry's next hook id. The
-    /// [`RegisteredWebhook`](crate::registry::RegisteredWebhook) is stored as it is, with its version. The store counts
-    /// the revision and the next hook id. An update ends the lane's backoff, and resets its health when the webhook
-    /// [starts afresh](crate::registry::RegisteredWebhook::starts_afresh_as).
+    /// [`RegisteredWebhook`](crate::registry::RegisteredWebhook) is stored as it is, with its version. The store
+    /// counts the revision and the next hook id. An update ends the lane's backoff, and resets its health when the
+    /// webhook [starts afresh](crate::registry::RegisteredWebhook::starts_afresh_as).
     ///
     /// # Errors
     ///
@@ -255,8 +256,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Does one bounded step of upkeep: ends expired and dropped deliveries, and removes events that ended long ago.
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError>;
 
-    /// Removes one bounded part of a tenant's data: its webhooks at the first step, and at most `limit` events at each.
-    /// The revision and the next hook id stay for ever. The revision grows when webhooks are removed.
+    /// Removes one bounded part of a tenant's data: its webhooks at the first step, and at most `limit` events at
+    /// each. The revision and the next hook id stay for ever. The revision grows when webhooks are removed.
     async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError>;
 }
 

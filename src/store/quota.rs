@@ -1,15 +1,15 @@
-//! How much one holder may have claimed at once, and counting it.
+//! [`Quota`], the limit of the deliveries that a holder has claimed at once, and [`HeldCounts`], which counts them.
 
 use std::collections::HashMap;
 
 use crate::delivery::LaneClass;
 use crate::model::{HookId, TenantId};
 
-/// How much one holder may have claimed at once: in all, of one tenant, of one webhook.
+/// The limits of the deliveries that one holder may have claimed at once: in all, of one tenant, of one webhook.
 ///
-/// Lanes whose receivers have not shown that they answer in time share half of each number, lanes that
-/// time out a tenth, and a lane that times out has one at most. So a receiver that hangs takes from the
-/// others only what its own cap allows, and soon only its share of the tenth.
+/// Lanes whose receivers have not yet answered in time share half of each limit. Lanes that time out share a tenth,
+/// and each of them has one delivery at most. So a receiver that hangs takes little from the others, and soon only
+/// its share of the tenth.
 ///
 /// ```
 /// use hookwire::store::Quota;
@@ -25,35 +25,35 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Sets how much it may have in all. Default 512.
+    /// Sets the limit of deliveries in all. Default 512.
     #[must_use]
     pub fn with_in_all(self, in_all: usize) -> Self {
         Self { in_all: in_all.max(1), ..self }
     }
 
-    /// Sets how much it may have of one tenant. Default 64.
+    /// Sets the limit of deliveries of one tenant. Default 64.
     #[must_use]
     pub fn with_per_tenant(self, per_tenant: usize) -> Self {
         Self { per_tenant: per_tenant.max(1), ..self }
     }
 
-    /// Sets how much it may have of one webhook. Default 16.
+    /// Sets the limit of deliveries of one webhook. Default 16.
     #[must_use]
     pub fn with_per_webhook(self, per_webhook: usize) -> Self {
         Self { per_webhook: per_webhook.max(1), ..self }
     }
 
-    /// How much it may have in all.
+    /// Returns the limit of deliveries in all.
     pub const fn in_all(&self) -> usize {
         self.in_all
     }
 
-    /// How much it may have of one tenant.
+    /// Returns the limit of deliveries of one tenant.
     pub const fn per_tenant(&self) -> usize {
         self.per_tenant
     }
 
-    /// How much it may have of one webhook.
+    /// Returns the limit of deliveries of one webhook.
     pub const fn per_webhook(&self) -> usize {
         self.per_webhook
     }
@@ -72,7 +72,7 @@ impl Default for Quota {
     }
 }
 
-/// The part of `whole` that lanes of `class` may have together: never nothing.
+/// Returns the part of `whole` that lanes of `class` share, at least one.
 fn share(whole: usize, class: LaneClass) -> usize {
     let part = match class {
         LaneClass::Proven => whole,
@@ -82,7 +82,7 @@ fn share(whole: usize, class: LaneClass) -> usize {
     part.max(1)
 }
 
-/// The number of claims of one holder, counted as the [`Quota`] counts it. For stores to build on.
+/// The claims of one holder, counted as [`Quota`] limits them. Stores build on it.
 ///
 /// ```
 /// use hookwire::delivery::LaneClass;
@@ -135,18 +135,18 @@ impl Counts {
 }
 
 impl HeldCounts {
-    /// How many are held in all.
+    /// Returns the number of claims in all.
     pub const fn total(&self) -> usize {
         self.all.total()
     }
 
-    /// How many more of this lane the holder may take.
+    /// Returns the number of deliveries of this lane that the holder may still claim.
     pub fn room(&self, quota: &Quota, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
         self.room_in_class(quota, class).min(self.room_in_lane(quota, tenant, hook, class))
     }
 
-    /// How many more of this lane the holder may take as far as its tenant and its webhook go. It changes
-    /// only when something of the tenant is taken or given back.
+    /// Returns the number of deliveries of this lane that the limits of its tenant and its webhook still allow. It
+    /// changes only when a delivery of the tenant is taken or given back.
     pub fn room_in_lane(&self, quota: &Quota, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
         let Some(counts) = self.tenants.get(tenant) else {
             return share(quota.per_tenant, class).min(quota.per_webhook_of(class));
@@ -156,12 +156,13 @@ impl HeldCounts {
         counts.all.room(quota.per_tenant, class).min(in_hook)
     }
 
-    /// How many more of lanes of `class` the holder may take: zero spares looking at any of them.
+    /// Returns the number of deliveries of all lanes of `class` that the holder may still claim. At zero, no lane of
+    /// the class need be looked at.
     pub fn room_in_class(&self, quota: &Quota, class: LaneClass) -> usize {
         self.all.room(quota.in_all, class)
     }
 
-    /// Counts one more of this lane, which is of `class` now.
+    /// Counts one more claim of this lane, which is of `class` now.
     pub fn take(&mut self, tenant: &TenantId, hook: HookId, class: LaneClass) {
         *self.all.of(class) += 1;
         let counts = self.tenants.entry(tenant.clone()).or_default();
@@ -169,7 +170,7 @@ impl HeldCounts {
         *counts.webhooks.entry(hook).or_default() += 1;
     }
 
-    /// Counts one less of this lane, which was of `class` when it was taken.
+    /// Counts one claim less of this lane, which was of `class` when it was taken.
     pub fn give_back(&mut self, tenant: &TenantId, hook: HookId, class: LaneClass) {
         let Some(counts) = self.tenants.get_mut(tenant) else { return };
         let Some(of_hook) = counts.webhooks.get_mut(&hook) else { return };

@@ -23,11 +23,11 @@ pub struct EventRecord {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores build it")]
 pub enum RoutingRecord {
-    /// It was routed; these webhooks were passed over.
+    /// The event was routed. Routing skipped these webhooks.
     Routed(Vec<Skipped>),
-    /// It could not be routed, for this reason.
+    /// The event could not be routed, for this reason.
     Unroutable(String),
-    /// It waits for routing.
+    /// The event waits for routing.
     Waiting,
 }
 
@@ -43,16 +43,16 @@ pub enum StatsScope {
     Webhook(TenantId, HookId),
 }
 
-/// How much waits. An event that waits for routing, as one does that SQL wrote, is not counted before it has
-/// deliveries.
+/// The number of deliveries that have not ended. An event that waits for routing has no deliveries yet, so it is not
+/// counted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it")]
 pub struct Stats {
-    /// Deliveries that have not ended, held ones too.
+    /// Deliveries that have not ended, including those that are held.
     pub pending: u64,
     /// Deliveries that a dispatcher holds.
     pub held: u64,
-    /// How long the oldest due delivery of an enabled webhook has been due; held ones do not count.
+    /// The time for which the oldest due delivery of an enabled webhook has been due. Held deliveries do not count.
     pub oldest_due: Option<Duration>,
 }
 
@@ -60,10 +60,10 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
 pub struct TendRequest {
-    /// How long events are kept after the last of their deliveries ended, or after they were routed to
-    /// nobody. Events that wait for routing stay.
+    /// The time for which an event is kept after the last of its deliveries ended, or after it was routed to no
+    /// webhook. Events that wait for routing stay.
     pub keep: Duration,
-    /// At most this many items of each kind of work.
+    /// The most items of each kind of work in this step.
     pub limit: usize,
 }
 

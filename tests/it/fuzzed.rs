@@ -20,10 +20,10 @@ use self::bodies::url::dial::ProxiedTransport;
 use self::bodies::{TARGETS, Target, Verdict};
 use crate::sqlite::Directory;
 
-/// How long an input may be: enough for a long play of the store.
+/// The longest input: enough for a long play of the store.
 const MAX_BYTES: usize = 600;
 
-/// How long a failing input is made smaller.
+/// The most steps in which a failing input is made smaller.
 const SHRINKS: u32 = 4096;
 
 fn target(name: &str) -> &'static Target {

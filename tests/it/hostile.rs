@@ -16,7 +16,7 @@ const SHORT: SendLimits = SendLimits::new(Duration::from_millis(400), 16 * 1024)
 
 const MIB: usize = 1 << 20;
 
-/// What the buffers of two sockets may take before their reader's refusal reaches the writer.
+/// The bytes that the buffers of two sockets may take before their reader's refusal reaches the writer.
 const BUFFERS: usize = 32 * MIB;
 
 fn transport() -> HttpTransport {
@@ -32,7 +32,8 @@ async fn send(
     transport.send(request.expect("a request"), limits).await
 }
 
-/// What comes of an answer that begins so and goes on and on, up to `most` bytes; and how many were written.
+/// Returns the outcome of an answer that begins with `start` and goes on for up to `most` bytes, and how many were
+/// written.
 async fn flooded(
     start: &'static str,
     piece: Vec<u8>,

@@ -125,7 +125,7 @@ async fn the_deadline_covers_the_look_up_and_the_handshake() {
     assert_eq!(hurried(&transport(&Identity::of(&[HOST])), &url).await, FailureKind::Timeout);
 }
 
-/// What a short deadline makes of this, at most some seconds late.
+/// Sends with a short deadline, and returns the failure, which comes at most some seconds late.
 async fn hurried(transport: &HttpTransport, url: &str) -> FailureKind {
     let sent = timeout(Duration::from_secs(10), transport.send(post(url, "{}"), &SHORT)).await;
     kind(sent.expect("the deadline is kept"))

@@ -5,6 +5,7 @@ mod conformance;
 mod conformance_catches;
 mod dialling;
 mod dispatcher;
+mod explained;
 mod failing_seams;
 mod fixtures;
 mod fuzzed;

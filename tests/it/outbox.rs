@@ -51,7 +51,7 @@ impl Host {
         self.store.drain_outbox(self.file()).await
     }
 
-    /// What one step did: how much was copied, how much refused, and whether there is more.
+    /// Drains one step. Returns how many rows were copied, how many refused, and whether there are more.
     async fn drained(&self) -> (usize, usize, bool) {
         let drained = self.drain().await.expect("drained");
         (drained.copied, drained.refused, drained.more)
@@ -62,7 +62,7 @@ impl Host {
         self.app.query_row(count, [], |row| row.get(0)).expect("counted")
     }
 
-    /// What hookwire's file has got, in order.
+    /// Returns the events in hookwire's file, in order.
     async fn published(&self) -> Vec<Unrouted> {
         let request = ClaimRequest {
             holder: HolderId::new(1),

@@ -126,7 +126,7 @@ async fn a_proxy_that_is_not_reached_is_named_beside_the_address() {
     assert!(!told.contains("s3cret"), "{told}");
 }
 
-/// What comes with a refusal is not waited for: the deadline here is longer than any test may take.
+/// The body of a refusal is not waited for. The deadline is longer than any test may take.
 #[tokio::test]
 async fn a_refusal_of_the_proxy_fails_at_once_whatever_comes_with_it() {
     for answer in [

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-/// What is compiled elsewhere: the examples, and the documentation of the front page.
+/// The sources that are compiled elsewhere: the examples, and the documentation of the front page.
 const SOURCES: [&str; 4] = [
     "examples/outbox_sqlite.rs",
     "examples/transactions/src/bin/sqlx.rs",

@@ -23,7 +23,7 @@ fn sealing_keys() -> SealingKeys {
     SealingKeys::new(SealingKey::new(KeyId::new("2026").expect("short"), SEALING))
 }
 
-/// What a run showed by accident, and the keys that it had.
+/// The texts that a run showed, and the keys that it had.
 #[derive(Default)]
 struct Shown {
     texts: Vec<String>,

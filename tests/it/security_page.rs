@@ -25,7 +25,7 @@ fn named(cell: &str) -> Vec<(&str, &str)> {
     cell.split('`').filter_map(|text| text.split_once("::")).collect()
 }
 
-/// What keeps a row from being believed.
+/// Returns the faults of a row: missing tests, or words that say nothing.
 fn faults([promise, mechanism, tests]: [&str; 3], has: impl Fn(&str, &str) -> bool) -> Vec<String> {
     let named = named(tests);
     let mut faults = Vec::new();

@@ -1,4 +1,4 @@
-//! What is signed by which key: schemes, rotation, a signer of the host's own.
+//! Signing: the key of each scheme, rotation, and a signer of the host's own.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -169,7 +169,7 @@ async fn a_private_key_shows_nowhere() {
     assert!(narrowed.set_options(hook_id, DeliveryOptions::new()).await.is_err());
 }
 
-/// What a signer was asked to sign.
+/// A call of a signer, with its arguments.
 type Asked = (String, HookId, SignatureScheme, MessageId, Timestamp, Bytes);
 
 /// A key service of the host's own, that signs by what `act` tells.
@@ -266,12 +266,14 @@ async fn a_signer_that_fails_is_a_failed_attempt_which_is_tried_again() {
 
 #[tokio::test]
 async fn a_ping_that_cannot_be_signed_says_so_and_sends_nothing() {
-    let (world, _) = World::signing(Act::Fail);
-    let hook_id = world.create().await.webhook().hook_id();
-    let report = world.acme.ping_event(hook_id, assist::DEVICE_ADD).await.expect("reported");
-    let PingOutcome::Sent(Outcome::Failed { kind, .. }) = &report.outcome else { panic!("{report:?}") };
-    assert_eq!(*kind, FailureKind::Prepare);
-    assert!(world.transport.requests().is_empty());
+    for act in [Act::Fail, Act::Panic] {
+        let (world, _) = World::signing(act);
+        let hook_id = world.create().await.webhook().hook_id();
+        let report = world.acme.ping_event(hook_id, assist::DEVICE_ADD).await.expect("reported");
+        let PingOutcome::Sent(Outcome::Failed { kind, .. }) = &report.outcome else { panic!("{report:?}") };
+        assert_eq!(*kind, FailureKind::Prepare);
+        assert!(world.transport.requests().is_empty());
+    }
 }
 
 /// A signer that takes most of the deadline leaves the transport the rest.

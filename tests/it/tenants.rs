@@ -1,4 +1,4 @@
-//! What one tenant has is nothing to another, and what the operator sees is not for either.
+//! Tenants are apart: no tenant reaches what another has, and none sees what only the operator may see.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn methods(source: &str) -> Vec<String> {
     names.filter_map(|rest| rest.split(['(', '<']).next()).map(str::to_owned).collect()
 }
 
-/// Those that publish are the host's own acts: they name nothing that somebody may have.
+/// The methods that publish are left out, because they name nothing that a tenant may have.
 #[test]
 fn the_table_has_every_method_that_a_handle_has() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/service");

@@ -38,7 +38,7 @@ pub(crate) struct Book {
     pub(crate) stops: Vec<(usize, i64)>,
     /// Fences of settlements of which some call failed, or that came too late.
     pub(crate) unsettled: BTreeSet<u64>,
-    /// What was promised at publish: the webhooks that were to get the message.
+    /// The webhooks that publishing promised the message to.
     pub(crate) targets: BTreeMap<MessageKey, Vec<HookId>>,
     /// The content that was confirmed under each id.
     pub(crate) confirmed: BTreeMap<MessageKey, u64>,
@@ -71,11 +71,11 @@ pub(crate) struct Request {
     pub(crate) start: i64,
     pub(crate) fence: Option<u64>,
     pub(crate) running: bool,
-    /// What came of it; `None` when it was broken off.
+    /// The result; `None` if the act was broken off.
     pub(crate) outcome: Option<String>,
 }
 
-/// Who turned a webhook off, and who is turning it on.
+/// The act that turned a webhook off, and the one that is turning it on.
 #[derive(Debug, Default)]
 pub(crate) struct Switch {
     off: Vec<Off>,

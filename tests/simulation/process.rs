@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::prng::Prng;
 
-/// What the store, the transport and the tasks of one process share.
+/// The state that the store, the transport and the tasks of one process share.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) number: usize,

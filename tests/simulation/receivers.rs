@@ -24,7 +24,7 @@ pub(crate) struct Receivers {
     visits: Mutex<BTreeMap<String, u64>>,
 }
 
-/// What one request meets.
+/// The fate of one request.
 #[derive(Clone, Copy, Debug)]
 enum Reply {
     Status(u16),
@@ -53,7 +53,7 @@ impl Receivers {
     }
 }
 
-/// What a receiver of this kind does.
+/// Draws the reply of a receiver of this kind, and its delay.
 fn reply(kind: u64, prng: &mut Prng) -> (Reply, Duration) {
     let bad = match kind {
         0 | 1 => 5,

@@ -1,4 +1,4 @@
-//! What must be true when all has ended, read from the log.
+//! The verdict on a run: the rules that hold when all has ended, checked against the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use hookwire::{DeliveryQuery, TenantId};
 
 use crate::ledger::{Book, HookKey, Ledger, MessageKey, Request};
 
-/// How long after a request its dispatcher may be stopped and the outcome still be lost by that.
+/// The time after a request in which a stop of its dispatcher may lose the outcome.
 const LOST_WITHIN_MS: i64 = 5 * 60 * 1000;
 
 /// The log of a world, beside what its receivers saw.
@@ -157,7 +157,7 @@ fn is_excused(book: &Book, request: &Request) -> bool {
     stopped || unsettled.filter(ours).count() > 0
 }
 
-/// What is wrong with how a delivery ended.
+/// Returns the fault of a delivery's end, if it has one.
 fn wrong_end(
     delivery: &Delivery,
     attempts: &[Attempt],

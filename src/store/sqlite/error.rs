@@ -27,6 +27,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Another store has the file open, in this process or another.
+    /// [`wait_for_owner`](super::SqliteOptions::wait_for_owner) waits for it.
     #[error("{path:?} is in use by another store; close it first, or share one store behind an `Arc`")]
     InUse {
         /// The file.
@@ -48,10 +49,18 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The file or its directory cannot be written, or is not there.
+    /// The file system has no working locks, as some network file systems. Put the file on a local disk.
+    #[error("{path:?} cannot be locked; its file system has no working locks, so put it on a local disk")]
+    NotLockable {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system or of SQLite.
+        source: io::Error,
+    },
+    /// The file, one that stands beside it, or its directory cannot be written or is not there.
     #[error("{path:?} cannot be written; its directory must exist, and both must be writable")]
     NotWritable {
-        /// The file.
+        /// The file that cannot be written: the store's own, or `-wal`, `-shm` or `.lock` beside it.
         path: PathBuf,
         /// The error of the operating system.
         source: io::Error,

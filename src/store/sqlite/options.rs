@@ -44,6 +44,7 @@ pub struct SqliteOptions {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) durability: Durability,
     pub(super) publish_timeout: Duration,
+    pub(super) wait_for_owner: Duration,
 }
 
 impl SqliteOptions {
@@ -60,6 +61,21 @@ impl SqliteOptions {
         Self { publish_timeout, ..self }
     }
 
+    /// Sets how long opening waits for another store that has the file, in this process or another. Default zero:
+    /// opening fails as [`InUse`](crate::store::OpenError::InUse) at once.
+    ///
+    /// The other store gives the file up when it is dropped, after the last write in its queue, or when its process
+    /// ends. Opening tries again every 10 ms. So a new process may start while the old one is still in
+    /// `Dispatcher::shutdown_within`: wait somewhat longer than that may take.
+    ///
+    /// # Cancellation
+    ///
+    /// If the future of [`open`](Self::open) is dropped, the wait ends, and the file is left to others.
+    #[must_use]
+    pub fn wait_for_owner(self, wait_for_owner: Duration) -> Self {
+        Self { wait_for_owner, ..self }
+    }
+
     /// Sets the clock that the store goes by. Default [`SystemClock`].
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
@@ -70,6 +86,11 @@ impl SqliteOptions {
 impl Default for SqliteOptions {
     fn default() -> Self {
         let publish_timeout = Duration::from_secs(5);
-        Self { clock: Arc::new(SystemClock), durability: Durability::default(), publish_timeout }
+        Self {
+            clock: Arc::new(SystemClock),
+            durability: Durability::default(),
+            publish_timeout,
+            wait_for_owner: Duration::ZERO,
+        }
     }
 }

@@ -22,10 +22,10 @@ use crate::store::publication::DUPLICATE_ID;
 
 /// The SQL of the outbox: a table in the host's own SQLite file, for publishing inside the host's transactions.
 ///
-/// It may be run again at any time. The columns are an interface.
+/// The SQL may be run again at any time. The columns are a stable interface.
 ///
-/// An event that is published after the host's commit is lost if the process dies in between; one that is
-/// published before it may tell of what never happened. So the host writes the event down in the same
+/// An event that is published after the host's commit is lost if the process dies in between. An event that is
+/// published before the commit may report a change that is rolled back. So the host inserts the event in the same
 /// transaction as its own data, with its own driver, and hookwire fetches it afterwards:
 ///
 /// ```text
@@ -36,9 +36,9 @@ use crate::store::publication::DUPLICATE_ID;
 /// ```
 ///
 /// 1. Run this SQL once in the host's file, as one of its migrations.
-/// 2. Insert a row for each event, in the transaction to which it belongs. Rolled back, it never happened.
-/// 3. Call [`SqliteStore::drain_outbox`](crate::store::SqliteStore::drain_outbox) after the commit, and every
-///    second or so for what a crash left behind.
+/// 2. Insert a row for each event, in the transaction to which it belongs. A rollback removes the event too.
+/// 3. Call [`SqliteStore::drain_outbox`](crate::store::SqliteStore::drain_outbox) after the commit, and also every
+///    second or so, for rows that a crash left behind.
 ///
 /// ```
 /// use hookwire::store::SqliteStore;
@@ -68,10 +68,10 @@ use crate::store::publication::DUPLICATE_ID;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The two files are never attached to one connection: a transaction over two files with write-ahead logs is
-/// not atomic across a power cut. The message id makes the copy safe instead. It is fixed when the row is
-/// inserted, so that a crash between copy and deletion publishes once; for as long as the log keeps the
-/// event, which is 30 days by default.
+/// The two files are never attached to one connection, because a transaction over two files with write-ahead logs is
+/// not atomic across a power cut. The message id makes the copy safe instead. It is set when the row is inserted, so
+/// a row that is copied again after a crash is recognised and published once. It is recognised as long as the log
+/// keeps the event, 30 days by default.
 ///
 /// # The table
 ///
@@ -84,12 +84,15 @@ use crate::store::publication::DUPLICATE_ID;
 /// | `time` | when it happened, in milliseconds since 1970; left out or null: the time of the insert |
 /// | `department`, `source`, `actor` | as in [`Event`](crate::Event); left out or null: none |
 ///
-/// `seq` gives the order, and `refused` is hookwire's: a row that cannot be published is put aside there,
-/// with the field and the rule that it breaks, and does not hold up the others. Correct it and set `refused`
-/// to null, or delete it. Events that the catalog does not have, and payloads that are too large, are copied
-/// and end in the log with the reason, as does everything that is decided when an event is routed. A message
-/// id that the tenant has used before for the same event is passed over; one that it used for another is put
-/// aside like a malformed row. Each row that is put aside is told to the log as a warning.
+/// Rows are published in the order of `seq`.
+///
+/// hookwire writes the column `refused`. A row that cannot be published gets the field and the rule that it breaks
+/// there, and a warning is logged. The rows behind it go on. Correct the row and set `refused` to null, or delete it.
+/// A message id that the tenant has used for another event is refused in the same way. A row that repeats an event of
+/// the tenant is deleted without publishing it again.
+///
+/// An event that the catalog does not have, or whose payload is too large, is copied like any other. Routing then
+/// ends it in the log with the reason.
 pub const OUTBOX_SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS hookwire_outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -172,7 +175,7 @@ struct Batch {
 impl SqliteStore {
     /// Fetches events from the outbox in the host's own file: one bounded step, in the order of their rows.
     ///
-    /// They are copied first, as durable as everything in this store, and deleted then. It waits for the
+    /// They are copied first, as durable as everything in this store, and deleted then. The call waits for the
     /// lock of the host's file on a thread of its own and without any lock of this store, for as long as
     /// [`publish_timeout`](crate::store::SqliteOptions::publish_timeout) says. Several may drain at once.
     ///

@@ -17,7 +17,7 @@ use crate::model::{End, HookId, TenantId, Timestamp};
 use crate::registry::{RegisteredWebhook, Revision};
 use crate::store::lease::HolderId;
 
-/// How many webhooks are kept parsed.
+/// The number of webhooks that are kept parsed.
 const MAX_HOOKS: usize = 4096;
 
 /// The state of the writer: the only connection that writes, and what is kept in memory beside it.
@@ -92,8 +92,8 @@ impl WriterState {
         self.is_stale = true;
     }
 
-    /// Reads the schedule from the file: one look at each lane in which deliveries wait, and at each claim. The routing_leases
-    /// stay: nothing but memory tells of them.
+    /// Reads the schedule from the file: one look at each lane in which deliveries wait, and at each claim. The
+    /// routing leases stay, because they are in memory alone.
     fn reload(&mut self) -> Result<(), SqlError> {
         let now = self.now();
         self.schedule = Schedule::default();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use super::file::sql::SqlError;
 use super::options::SqliteOptions;
 use super::publish::{parts, size_of};
 use super::state::WriterState;
+use super::threads::owner::lock_within;
 use super::threads::reader::{self, Query};
 use super::threads::timeouts::Timeouts;
 use super::threads::worker::{Worker, spawn_thread};
@@ -35,7 +36,7 @@ use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest,
 use crate::store::routing::{RouteAnswer, Routed};
 use crate::store::settlement::{Settled, Settlement};
 
-/// How many calls may wait for the writer before further ones wait for room.
+/// The number of calls that may wait in the writer's queue before further ones wait for room.
 const QUEUE: usize = 1024;
 
 const READERS: usize = 2;
@@ -45,11 +46,12 @@ const CLAIM_ROWS: usize = 64;
 
 /// A store in one file, on the SQLite that is built in: the default for one process.
 ///
-/// One store has the file at a time, by whichever path or symbolic link (not by a hard link: give it none); several
-/// dispatchers of one process may share it behind an [`Arc`].
-/// All writes go through one thread, and those that come while the disk syncs share the next sync, so
-/// that throughput grows with the number of callers. The async runtime's threads do not block, but for
-/// the drop of the store, which finishes and closes the file: a moment.
+/// One store has the file at a time, by whichever path or symbolic link. Give the file no hard link. Several
+/// dispatchers of one process may share the store behind an [`Arc`].
+///
+/// All writes go through one thread. Writes that arrive while the disk syncs share the next sync, so throughput grows
+/// with the number of callers. No thread of the async runtime blocks, except that the drop of the store waits until
+/// the queue is written and the file is closed.
 ///
 /// ```
 /// use hookwire::store::{SqliteStore, Store};
@@ -69,14 +71,16 @@ const CLAIM_ROWS: usize = 64;
 ///
 /// # What survives
 ///
-/// When a call returns, its writes are committed, all of them or none. [`Durability`](crate::store::Durability) says what that means: by default it survives a power
-/// cut, if the disk keeps what it says it has synced. After a crash the store opens as it was at the last
-/// commit, and what was claimed is due at once: whatever had been sent but not recorded is sent again, under
-/// the same message id.
+/// The writes of a call are committed when it returns, all of them or none. By default a committed write survives a
+/// power cut, if the disk keeps what it has reported as synced. [`Durability`](crate::store::Durability) has the
+/// other choice.
 ///
-/// Where there is no room on the disk, what does not fit is refused as
-/// [`Full`](crate::store::StoreErrorKind::Full), and nothing that was confirmed is lost. The rest goes on, and so
-/// does all once there is room; the store need not be opened again.
+/// After a crash the store opens in the state of the last commit. Claimed deliveries are due at once. A request that
+/// was sent but not recorded is sent again, under the same message id.
+///
+/// On a full disk, a write that does not fit fails as [`Full`](crate::store::StoreErrorKind::Full). Confirmed writes
+/// stay, and reading and smaller writes go on. Once there is room, every call succeeds again without reopening the
+/// store.
 ///
 /// The file must be on a local disk. On a network file system neither the lock nor the log can be
 /// trusted.
@@ -89,13 +93,15 @@ const CLAIM_ROWS: usize = 64;
 ///
 /// # Looking at the queue
 ///
-/// Reading along with the `sqlite3` tool does no harm. While a transaction of it is left open, nothing waits
-/// for it for more than a tenth of a second now and then, but the log `-wal` grows with everything that is written,
-/// instead of about 10 MB at most, or 32 MB while many read; once it has ended the log is used anew, and cut to
-/// 64 MiB if it had grown longer. Writing does harm: a store knows only of its own writes.
+/// The file may be read with the `sqlite3` tool while a store has it open, but must not be written: a store knows
+/// only of its own writes.
+///
+/// The log `-wal` normally stays below 10 MB, or 32 MB while many read. While a transaction of the tool is open, the
+/// log grows with every write, and writes now and then wait for a tenth of a second. After the end of the transaction
+/// the log is reused from its start, and a longer one is cut to 64 MiB.
 ///
 /// ```sql
-/// -- What waits, by webhook; times are milliseconds since 1970.
+/// -- The waiting deliveries of each webhook; times are milliseconds since 1970.
 /// SELECT tenant.name, hook, count(*) AS waiting, datetime(min(due) / 1000, 'unixepoch') AS first
 /// FROM delivery JOIN lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch
 ///     JOIN tenant ON tenant.id = lane.tenant
@@ -106,8 +112,9 @@ const CLAIM_ROWS: usize = 64;
 ///
 /// # Size
 ///
-/// Space is used again: the file grows to what it held when it held most, and does not shrink by itself. What has
-/// ended leaves it [`Policy::with_keep`](crate::policy::Policy::with_keep) later, by a dispatcher's upkeep.
+/// The file reuses the space of removed rows and does not shrink, so it is as large as it ever had to be. A
+/// dispatcher's upkeep removes an event with its deliveries once
+/// [`Policy::with_keep`](crate::policy::Policy::with_keep) has passed since the last of them ended.
 pub struct SqliteStore {
     // In this order they are dropped: the writer, closing last, leaves a file without a log beside it.
     reader: Worker<Query>,
@@ -137,15 +144,17 @@ impl SqliteStore {
         SqliteOptions::default()
     }
 
-    /// Opens it on a thread of its own: the disk may take its time.
+    /// Opens the store on a thread of its own, because the disk may take long.
     pub(super) async fn open_with(path: PathBuf, options: SqliteOptions) -> Result<Self, OpenError> {
-        let name = path.clone();
-        let opened = spawn_thread("hookwire-open", move || Self::open_here(name, options)).await;
+        // It goes with this future, which the thread would outlive.
+        let caller = Arc::new(());
+        let (name, watched) = (path.clone(), Arc::downgrade(&caller));
+        let opened = spawn_thread("hookwire-open", move || Self::open_here(name, options, &watched)).await;
         opened.map_err(|source| OpenError::Other { path, source: source.into() })?
     }
 
-    fn open_here(path: PathBuf, options: SqliteOptions) -> Result<Self, OpenError> {
-        let lock = open::lock(&path)?;
+    fn open_here(path: PathBuf, options: SqliteOptions, caller: &Weak<()>) -> Result<Self, OpenError> {
+        let lock = lock_within(&path, options.wait_for_owner, caller)?;
         let connection = open::open_writer(&path, &options)?;
         let (new_work, timeouts) =
             (Arc::new(Notify::default()), Arc::new(Timeouts::new(options.publish_timeout)));

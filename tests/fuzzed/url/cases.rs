@@ -59,7 +59,8 @@ pub(super) fn url(input: &mut Input<'_>) -> String {
     let scheme = input.pick(&["https://", "https://", "https://", "HTTPS:\\\\", "https:///", "https:"]);
     let host = host(input);
     let port = match input.below(4) {
-        0 => format!(":{}", input.number() % 0x1_0000),
+        // Port 0 is refused, and would be every port at the end of an input.
+        0 => format!(":{}", 1 + input.number() % 0xffff),
         _ => String::new(),
     };
     format!("{scheme}{host}{port}/{}", input.pick(&["", "x?y=1", "@10.0.0.1/", "..//"]))

@@ -8,7 +8,7 @@ use hookwire::transport::{HttpTransport, HttpTransportBuilder, Transport};
 
 use Beside::{Closed, Nothing, Open};
 
-/// What an address beside a block is.
+/// The kind of an address beside a block.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Beside {
     Closed,

@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 
 use super::mentions::{Mention, Place, Reader};
 
-/// What holds in a layer. Its own modules may always be mentioned.
+/// The rule of a layer. Its own modules may always be mentioned.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Layer {
     /// Decisions without effects, which see these layers only.
@@ -100,7 +100,7 @@ pub(super) fn faults(module: &str, source: &str) -> Vec<String> {
     faults.map(|(line, fault)| format!("{module}:{line}: {fault}")).collect()
 }
 
-/// What each name stands for that the source imports.
+/// Returns the path that each imported name stands for.
 fn imports(mentions: &[Mention]) -> BTreeMap<&str, &[String]> {
     let imported = mentions.iter().filter_map(|mention| Some((mention.imported()?, mention.path.as_slice())));
     imported.collect()

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::mentions::{Mention, Place, Reader};
 
-/// How many imports a path is followed through; a name that imports itself would lead on for ever.
+/// The most imports through which a path is followed, because a name may import itself.
 const MAX_IMPORTS: usize = 8;
 
-/// What each file of a crate mentions, by its module; the root's name is empty.
+/// The paths that each file of a crate mentions, by its module. The root's name is empty.
 pub(super) struct Files(BTreeMap<String, Vec<Mention>>);
 
 /// Where a path leads.

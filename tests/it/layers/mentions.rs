@@ -63,7 +63,7 @@ pub(super) enum Place {
     Use(String),
 }
 
-/// What a source mentions, in the order of reading.
+/// The paths that a source mentions, in the order of reading.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     module: Vec<String>,
@@ -278,7 +278,7 @@ fn quoted(literal: Literal) -> Option<Vec<TokenTree>> {
     string.parse().ok().map(trees)
 }
 
-/// How much deeper the token at `at` leads into generic arguments; the `>` of an arrow does not end any.
+/// Returns by how much the token at `at` deepens the nesting of generic arguments. The `>` of an arrow ends none.
 fn nesting(tokens: &[TokenTree], at: usize) -> i32 {
     let arrow = at > 0 && is_punct(tokens.get(at - 1), '-');
     match &tokens[at] {

@@ -193,11 +193,16 @@ async fn a_callback_url_is_a_valid_https_url() {
         ("http://127.0.0.1/", Rule::NotHttps),
         ("https://user:pass@a.example/", Rule::NoUserInfo),
         ("https://a.example/#", Rule::NoFragment),
+        ("https://a.example:0/", Rule::PortZero),
     ];
     for (url, rule) in cases {
         let error = acme.create(&with("url", json!(url))).await.expect_err(url);
         assert_eq!(invalid(&error), [("url", rule)], "{url}");
     }
+    let hook_id = create(&acme, &with("url", json!("https://a.example/"))).await.hook_id();
+    let error =
+        acme.patch(hook_id, &WebhookPatch::new().url("https://a.example:0/")).await.expect_err("port 0");
+    assert_eq!(invalid(&error), [("url", Rule::PortZero)]);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ fn answering(status: u16) -> Service {
     Service::on(RecordingTransport::answering(move |_, _| Answer::status(status)))
 }
 
-/// What a ping left behind in log, counts and registry: it must be nothing.
+/// Asserts that a ping left nothing behind in log and counts.
 async fn assert_no_trace(service: &Service, tenant: &Tenant) {
     let sent = service.transport.requests().len();
     service.clock.advance(Duration::from_secs(30 * 24 * 60 * 60));
@@ -237,4 +237,43 @@ async fn a_name_that_is_not_resolved_is_reported_without_a_second_look_up() {
     let report = acme.for_operator().ping_url("https://gone.example/").await.expect("reported");
     let PingOutcome::Sent(Outcome::Failed { kind, detail }) = report.outcome else { panic!("it failed") };
     assert_eq!((kind, detail.as_str()), (FailureKind::Dns, "host name not resolved: no such name"));
+}
+
+/// Panics whenever it is called, or only when it is to send.
+#[derive(Debug)]
+enum Panics {
+    Always,
+    Sending,
+}
+
+#[async_trait]
+impl Transport for Panics {
+    async fn send(&self, _: Request<Bytes>, _: &SendLimits) -> Result<Response<Bytes>, TransportError> {
+        panic!("planted")
+    }
+
+    async fn check(&self, _: &CallbackUrl) -> Result<(), TransportError> {
+        match self {
+            Self::Always => panic!("planted"),
+            Self::Sending => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_hosts_transport_is_a_failed_ping() {
+    for transport in [Panics::Always, Panics::Sending] {
+        let hooks = Service::build(RecordingTransport::new(), |builder| builder.transport(transport)).hooks;
+        let acme = hooks.tenant("acme".parse().expect("a plain name")).for_operator();
+        let hook_id = created(&acme, &named("hook").subscribe(assist::DEVICE_ADD)).await.webhook().hook_id();
+        let by_url = acme.ping_url("https://hook.example/").await.expect("reported");
+        let by_event = acme.ping_event(hook_id, assist::DEVICE_ADD).await.expect("reported");
+        for report in [by_url, by_event] {
+            let PingOutcome::Sent(Outcome::Failed { kind, detail }) = report.outcome else {
+                panic!("it failed")
+            };
+            assert_eq!(kind, FailureKind::Prepare);
+            assert!(detail.contains("the transport panicked"), "{detail}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ const NAMES: [(&str, Scope); 5] = [
     ("ZohoAssist.webhooks.ALL", Scope::All),
 ];
 
-/// What a call can name.
+/// The ids that a call can name.
 #[derive(Clone)]
 pub(crate) struct Known {
     pub(crate) hook_id: HookId,

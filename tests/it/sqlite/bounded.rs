@@ -1,4 +1,4 @@
-//! What keeps the files from growing, and one call from holding up the others.
+//! The bounds of the files' sizes, and of the time for which one call holds up the others.
 
 use std::fs;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use hookwire::store::{Publication, PublishAnswer, SqliteStore, StatsScope, Store
 
 use super::{Directory, SqliteFixture, claim, create, delivered, fixture, open, publication, publication_of};
 
-/// How many deliveries are made between two looks.
+/// The number of deliveries between two looks.
 const STEP: usize = 250;
 
 /// About 10 MB, as the documentation says of the log.
@@ -25,7 +25,7 @@ fn length(path: &Path) -> u64 {
     fs::metadata(path).expect("a file").len()
 }
 
-/// How much the file holds, with what the log has not yet given to it.
+/// Returns the size of the file in pages, with those that are still in the log.
 fn pages(directory: &Directory) -> i64 {
     let look = rusqlite::Connection::open(directory.file()).expect("a database");
     look.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("a number")
@@ -137,7 +137,7 @@ async fn the_log_stays_as_short_as_documented_whatever_is_written() {
     }
 }
 
-/// What a killed process would leave: the file and its log as they are while it runs.
+/// Copies the files that a killed process would leave: the file and its log while it runs.
 fn left_by_a_kill(from: &Directory) -> Directory {
     let left = Directory::new();
     for name in ["hooks.db", "hooks.db-wal"] {

@@ -1,4 +1,4 @@
-//! What opening does to files, by all their names.
+//! Opening a file: its owner, its names, and what is left untouched.
 
 use std::env;
 use std::fs;
@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use hookwire::store::OpenError;
+use hookwire::store::{OpenError, SqliteOptions, SqliteStore};
 use rusqlite::Connection;
+use tokio::time::Instant;
 
 use super::{Directory, create, open};
 
@@ -82,4 +83,61 @@ async fn a_file_has_one_owner_by_whichever_symbolic_link() {
     }
     let refused = open(&circle).await.expect_err("no file");
     assert!(matches!(refused, OpenError::NotWritable { .. }), "{refused:?}");
+}
+
+fn waiting_for(owner: Duration) -> SqliteOptions {
+    SqliteStore::options().wait_for_owner(owner)
+}
+
+/// The time that one who waits may take to notice, on a busy machine.
+const NOTICED: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn a_file_that_is_waited_for_opens_the_moment_that_its_owner_gives_it_up() {
+    let directory = Directory::new();
+    let first = open(&directory.file()).await.expect("a new file");
+    create(&first).await;
+    let mut second = tokio::spawn(waiting_for(Duration::from_secs(60)).open(directory.file()));
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut second).await;
+    assert!(early.is_err(), "it has an owner: {early:?}");
+    drop(first);
+    let opened = tokio::time::timeout(NOTICED, second).await.expect("at once").expect("whole");
+    create(&opened.expect("it is free")).await;
+}
+
+#[tokio::test]
+async fn a_file_is_waited_for_as_long_as_was_said_and_no_longer() {
+    let directory = Directory::new();
+    let _owner = open(&directory.file()).await.expect("a new file");
+    let (wait, began) = (Duration::from_millis(50), Instant::now());
+    let refused = waiting_for(wait).open(directory.file()).await.expect_err("it has an owner");
+    assert!(matches!(refused, OpenError::InUse { .. }), "{refused:?}");
+    let took = began.elapsed();
+    assert!(took >= wait && took < NOTICED, "{took:?}");
+}
+
+#[tokio::test]
+async fn who_gives_up_waiting_does_not_take_the_file_later() {
+    let directory = Directory::new();
+    let first = open(&directory.file()).await.expect("a new file");
+    let second = waiting_for(Duration::from_secs(60)).open(directory.file());
+    assert!(tokio::time::timeout(Duration::from_millis(30), second).await.is_err());
+    drop(first);
+    open(&directory.file()).await.expect("free again");
+}
+
+/// A directory cannot be written, whoever tries; a file that another user owns can be by root, who runs tests.
+#[tokio::test]
+async fn whichever_file_cannot_be_written_is_named() {
+    for ending in ["", "-wal", "-shm", ".lock"] {
+        let directory = Directory::new();
+        drop(open(&directory.file()).await.expect("a new file"));
+        let blocked = directory.path(&format!("hooks.db{ending}"));
+        // The lock stays when the store is closed.
+        let _ = fs::remove_file(&blocked);
+        fs::create_dir(&blocked).expect("in its place");
+        let refused = open(&directory.file()).await.expect_err("not writable");
+        let OpenError::NotWritable { path, .. } = &refused else { panic!("{ending}: {refused:?}") };
+        assert_eq!(path, &blocked, "{refused}");
+    }
 }

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-/// What must not show: the first 24 bytes of a key, in each form in which bytes are usually written. The public
+/// The bytes that must not show: the first 24 of a key, in each form in which bytes are usually written. The public
 /// half of a pair, which is no secret, begins behind them.
 #[derive(Clone)]
 pub(crate) struct Material {

@@ -33,7 +33,7 @@ impl<T: Send + 'static> Raw<T> {
         self.port
     }
 
-    /// What came of it, once it is over.
+    /// Waits for the end, and returns the result.
     pub(crate) async fn done(self) -> T {
         tokio::task::spawn_blocking(|| self.done_blocking()).await.expect("no panic")
     }

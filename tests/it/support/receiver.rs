@@ -26,7 +26,7 @@ use super::identity::Identity;
 
 type AnswerBody = BoxBody<Bytes, Infallible>;
 
-/// What a receiver does with each request.
+/// The reaction of a receiver to each request.
 #[derive(Clone, Debug)]
 pub(crate) enum Script {
     /// Answers with this status and body.
@@ -54,7 +54,7 @@ pub(crate) struct Receiver {
 struct Seen {
     /// The ports that connections came from, in turn.
     peers: watch::Sender<Vec<u16>>,
-    /// Those of them that are ours, to find out how many others there are.
+    /// The connections of the test itself, which are not counted.
     probes: Mutex<Vec<u16>>,
     requests: Mutex<Vec<Request<Bytes>>>,
 }
@@ -97,7 +97,7 @@ impl Receiver {
         locked(&self.seen.requests).clone()
     }
 
-    /// How many connections others had opened by now.
+    /// Returns the number of connections that others have opened.
     ///
     /// Connections are accepted in turn, so once one of our own has come, all earlier ones have.
     pub(crate) async fn connections(&self) -> usize {

@@ -24,7 +24,7 @@ pub(crate) struct WatchedStore {
 struct Seen {
     bytes: Vec<u8>,
     secrets: Vec<SealedSecrets>,
-    /// How many of the next commits find that somebody else was faster.
+    /// The number of next commits that fail as conflicts.
     conflicts: usize,
 }
 

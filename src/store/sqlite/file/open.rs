@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior, ffi};
 
 use super::super::error::OpenError;
 use super::super::options::SqliteOptions;
@@ -31,16 +31,29 @@ impl Drop for Lock {
 
 /// Takes the file for this store alone, by whichever name it goes.
 pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
-    let not_writable = |source| OpenError::NotWritable { path: path.to_path_buf(), source };
-    let mut name = real_name(path).map_err(not_writable)?.into_os_string();
-    name.push(".lock");
+    let not_writable = |path: &Path, source| OpenError::NotWritable { path: path.to_path_buf(), source };
+    let name = beside(path, ".lock").map_err(|source| not_writable(path, source))?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name);
-    let file = file.map_err(not_writable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock(file)),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_path_buf() }),
-        Err(TryLockError::Error(source)) => Err(not_writable(source)),
+    let file = file.map_err(|source| not_writable(&name, source))?;
+    file.try_lock().map_err(|error| lock_error(path, error))?;
+    Ok(Lock(file))
+}
+
+/// A file that is open fails to be locked for others who have it, or for a file system that cannot lock: ENOTSUP,
+/// ENOLCK, EINVAL and ENOSYS all tell so.
+fn lock_error(path: &Path, error: TryLockError) -> OpenError {
+    let path = path.to_path_buf();
+    match error {
+        TryLockError::WouldBlock => OpenError::InUse { path },
+        TryLockError::Error(source) => OpenError::NotLockable { path, source },
     }
+}
+
+/// The name of a file that stands beside the store's own.
+fn beside(path: &Path, ending: &str) -> io::Result<PathBuf> {
+    let mut name = real_name(path)?.into_os_string();
+    name.push(ending);
+    Ok(name.into())
 }
 
 /// The name that every path to the file leads to, also while the file is yet to be made. SQLite finds its log by
@@ -70,13 +83,20 @@ pub(crate) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(open_error)?;
-    let found = check(&connection, path)?;
-    set_up(&connection, options).map_err(open_error)?;
-    check_writable(&mut connection, found).map_err(open_error)?;
-    if found < VERSION {
-        schema::migrate(&mut connection, found).map_err(open_error)?;
-    }
+    make_ready(&mut connection, path, options).map_err(|error| blame(&connection, error))?;
     Ok(connection)
+}
+
+/// Checks the file, sets the connection up, and brings the file to the present version.
+fn make_ready(connection: &mut Connection, path: &Path, options: &SqliteOptions) -> Result<(), OpenError> {
+    let open_error = |error| open_error(path, error);
+    let found = check(connection, path)?;
+    set_up(connection, options).map_err(open_error)?;
+    check_writable(connection, found).map_err(open_error)?;
+    if found < VERSION {
+        schema::migrate(connection, found).map_err(open_error)?;
+    }
+    Ok(())
 }
 
 /// Opens a connection that reads alone.
@@ -142,6 +162,7 @@ fn keep_plans(connection: &Connection, statements: usize) -> rusqlite::Result<()
 fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_path_buf();
     match error.sqlite_error_code() {
+        _ if is_lock_failure(&error) => OpenError::NotLockable { path, source: io::Error::other(error) },
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path, found: error.to_string() },
         Some(ErrorCode::NotADatabase) => OpenError::NotDatabase { path },
         Some(ErrorCode::DatabaseBusy) => OpenError::InUse { path },
@@ -150,6 +171,32 @@ fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
         }
         _ => OpenError::Other { path, source: Box::new(error) },
     }
+}
+
+/// SQLite has locks of its own, by another call of the operating system, on the file and on `-shm`.
+fn is_lock_failure(error: &rusqlite::Error) -> bool {
+    let codes = [
+        ffi::SQLITE_IOERR_CHECKRESERVEDLOCK,
+        ffi::SQLITE_IOERR_LOCK,
+        ffi::SQLITE_IOERR_RDLOCK,
+        ffi::SQLITE_IOERR_SHMLOCK,
+        ffi::SQLITE_IOERR_UNLOCK,
+        ffi::SQLITE_PROTOCOL,
+    ];
+    error.sqlite_error().is_some_and(|it| codes.contains(&it.extended_code))
+}
+
+/// Names the file that cannot be written, as SQLite does not: the store's own, or `-wal` or `-shm` beside it. Only
+/// `-wal` may be opened to find out: SQLite has locks on the others, and closing them would end those.
+fn blame(connection: &Connection, error: OpenError) -> OpenError {
+    let OpenError::NotWritable { path, source } = error else { return error };
+    if connection.is_readonly(MAIN_DB).unwrap_or(true) {
+        return OpenError::NotWritable { path, source };
+    }
+    let present = |ending| beside(&path, ending).ok().filter(|it| it.exists());
+    let log = present("-wal").filter(|it| OpenOptions::new().append(true).open(it).is_err());
+    let path = log.or_else(|| present("-shm")).unwrap_or(path);
+    OpenError::NotWritable { path, source }
 }
 
 #[cfg(test)]
@@ -168,6 +215,22 @@ mod tests {
         drop(lock(&name).expect("it is free"));
         drop(inherited);
         std::fs::remove_file(name.with_extension("lock")).expect("removed");
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_told_from_a_file_that_cannot_be_written() {
+        let name = Path::new("hooks.db");
+        // ENOTSUP, ENOLCK, EINVAL and ENOSYS of Linux.
+        for code in [95, 37, 22, 38] {
+            let error = lock_error(name, TryLockError::Error(io::Error::from_raw_os_error(code)));
+            assert!(matches!(error, OpenError::NotLockable { .. }), "{error:?}");
+            assert!(error.to_string().contains("no working locks"), "{error}");
+        }
+        for code in [ffi::SQLITE_IOERR_LOCK, ffi::SQLITE_IOERR_SHMLOCK, ffi::SQLITE_PROTOCOL] {
+            let error = open_error(name, rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            assert!(matches!(error, OpenError::NotLockable { .. }), "{error:?}");
+        }
+        assert!(matches!(lock_error(name, TryLockError::WouldBlock), OpenError::InUse { .. }));
     }
 
     #[test]

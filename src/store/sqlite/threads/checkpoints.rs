@@ -1,17 +1,18 @@
 //! The schedule of checkpoints: when the write-ahead log is copied into the file.
 
-/// How much may be written, in rows, before the log is copied: about 10 MB of it.
+/// The number of rows that are written before the log is copied, about 10 MB of it.
 const ROWS: usize = 250;
 
-/// Somebody who reads along keeps the log from being copied. Trying takes the longer the longer the log is, so
-/// it is tried again only when the log has grown by a part of what waits.
+/// The part of the uncopied log by which the log grows before the next try, one eighth.
+///
+/// An open reader keeps the log from being copied, and a try takes longer the longer the log is.
 const PART: usize = 8;
 
-/// How many pages of the log a row takes, about.
+/// The approximate number of pages of the log that a row takes.
 const PAGES_A_ROW: usize = 4;
 
-/// How many pages the log has, 16 MiB, when those who read are waited for: others that follow each other without a
-/// gap would keep it from being used anew for as long as they do.
+/// The number of pages, 16 MiB, from which the writer waits for readers. Readers that overlap without a gap would
+/// otherwise keep the log from being reused.
 const LONG: usize = 4096;
 
 /// Counts what was written since the log was copied last.
@@ -23,18 +24,18 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// It is due at once: processes that are killed early, one after another, would each leave a longer log.
+    /// Makes the first checkpoint due at once. Processes that are killed early would otherwise each leave a longer log.
     pub(crate) const fn new() -> Self {
         Self { written: 0, due_at: 0, wait_at: LONG }
     }
 
-    /// Counts so many rows, and tells whether it is time to copy.
+    /// Counts written rows, and returns whether the log is to be copied now.
     pub(crate) const fn wrote(&mut self, rows: usize) -> bool {
         self.written = self.written.saturating_add(rows);
         self.written >= self.due_at
     }
 
-    /// A log of so many pages was copied, but for so many of them. Tells whether to wait for those who read.
+    /// Records a try that left so many pages of the log uncopied. Returns whether to wait for readers.
     pub(crate) fn copied(&mut self, pages: usize, left: usize) -> bool {
         (self.written, self.due_at) = (0, ROWS.max(left / PART / PAGES_A_ROW));
         if pages < LONG {
@@ -43,8 +44,8 @@ impl Checkpoints {
         pages >= self.wait_at
     }
 
-    /// They were waited for in vain, while the log had so many pages. Each wait holds up the writer, so there are
-    /// few of them however long somebody reads.
+    /// Records that the writer waited for readers in vain, with so many pages in the log. The next wait comes once the
+    /// log has grown by half, because each wait holds up the writer.
     pub(crate) const fn waited(&mut self, pages: usize) {
         self.wait_at = pages.saturating_add(pages / 2);
     }
@@ -54,7 +55,7 @@ impl Checkpoints {
 mod tests {
     use super::*;
 
-    /// How many rows are written until it is time to copy.
+    /// Returns the number of rows that are written until the log is to be copied.
     fn rows(checkpoints: &mut Checkpoints) -> usize {
         (1..).find(|_| checkpoints.wrote(1)).expect("it comes")
     }

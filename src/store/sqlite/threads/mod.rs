@@ -1,6 +1,7 @@
 //! The threads of the SQLite store: one that writes, two that read, and the queues by which work reaches them.
 
 pub(super) mod checkpoints;
+pub(super) mod owner;
 pub(super) mod reader;
 pub(super) mod timeouts;
 pub(super) mod worker;

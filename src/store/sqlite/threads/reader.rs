@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 pub(crate) struct Query(Box<dyn FnOnce(&Connection) + Send>);
 
 impl Query {
-    /// A query, and where its answer will come.
+    /// Creates a query and the receiver of its answer.
     pub(crate) fn new<T: Send + 'static>(
         read: impl FnOnce(&Connection) -> Result<T, SqlError> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
@@ -26,8 +26,8 @@ impl Query {
     }
 }
 
-/// Reads everything as it was at one moment. The transaction is short: a long one would keep the
-/// write-ahead log from being reused.
+/// Reads in one snapshot. The transaction is short, because a long one would keep the write-ahead log from being
+/// reused.
 fn in_snapshot<T>(
     connection: &Connection,
     read: impl FnOnce(&Connection) -> Result<T, SqlError>,
@@ -39,7 +39,7 @@ fn in_snapshot<T>(
     Ok(answer)
 }
 
-/// Answers until nobody can ask any more. Several readers share the queries.
+/// Answers queries until the queue is closed. Several readers share the queue.
 pub(crate) fn run(connection: Connection, queries: &Mutex<Receiver<Query>>) {
     loop {
         // Nothing is left half done under this lock, so a poisoned one is as good.
@@ -49,7 +49,7 @@ pub(crate) fn run(connection: Connection, queries: &Mutex<Receiver<Query>>) {
     }
 }
 
-/// The queries, for several readers.
+/// Makes the queue of queries shareable by several readers.
 pub(crate) fn shared(queries: Receiver<Query>) -> Arc<Mutex<Receiver<Query>>> {
     Arc::new(Mutex::new(queries))
 }

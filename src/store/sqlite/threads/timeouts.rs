@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// Ends waits that have lasted as long as they may, without the timer of any runtime.
+/// A timer for waits of one maximum length, which needs no runtime.
 ///
-/// All waits may last equally long, so they end in the order in which they began: one thread, started
-/// when something first has to wait, sleeps from one to the next.
+/// All waits have the same maximum, so they end in the order in which they began. One thread, started by the first
+/// wait, sleeps until the end of each in turn.
 #[derive(Debug)]
 pub(crate) struct Timeouts {
     most: Duration,
@@ -39,8 +39,8 @@ impl Timeouts {
         poll_fn(|context| poll_either(future.as_mut(), &mut end, context)).await
     }
 
-    /// A signal that comes when a wait that begins now has lasted too long; at once, if there can be no
-    /// thread that gives it.
+    /// Returns a signal that comes when a wait that begins now has lasted too long. It comes at once if the thread
+    /// could not be started.
     fn begin(&self) -> oneshot::Receiver<Infallible> {
         let (on, end) = oneshot::channel();
         if let Some(waits) = self.waits.get_or_init(|| start(self.most)) {
@@ -76,9 +76,9 @@ fn end_in_turn(begun: &Receiver<Wait>, most: Duration) {
     }
 }
 
-/// How long somebody waits is real time, whatever the store's clock shows.
+/// Returns the real time: a wait does not depend on the store's clock.
 #[expect(clippy::disallowed_methods, reason = "it measures a wait of this process, and decides nothing else")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 

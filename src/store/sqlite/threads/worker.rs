@@ -23,7 +23,7 @@ pub(crate) struct Worker<J> {
 }
 
 impl<J: Send + 'static> Worker<J> {
-    /// A worker without threads, and where they get their work.
+    /// Creates a worker without threads, and the receiver from which its threads take their work.
     pub(crate) fn new(room: usize, timeouts: Arc<Timeouts>) -> (Self, Receiver<J>) {
         let (queue, jobs) = channel(room);
         (Self { queue: Some(queue), threads: Vec::new(), timeouts }, jobs)
@@ -35,7 +35,7 @@ impl<J: Send + 'static> Worker<J> {
         Ok(())
     }
 
-    /// Hands work over, and waits for its result.
+    /// Queues work, and waits for its result.
     pub(crate) async fn ask<T>(
         &self,
         job: J,
@@ -45,13 +45,13 @@ impl<J: Send + 'static> Worker<J> {
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Hands work over where there must be room.
+    /// Queues work without waiting. An error means that there is no room or no thread.
     pub(crate) fn send_now(&self, job: J) -> Result<(), StoreError> {
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         queue.try_send(job).map_err(|_| gone())
     }
 
-    /// Waits for room in the queue, but not for ever.
+    /// Queues work, and waits for room up to the timeout.
     async fn push(&self, job: J) -> Result<(), StoreError> {
         let queue = self.queue.as_ref().ok_or_else(gone)?;
         let job = match queue.try_send(job) {
@@ -66,8 +66,7 @@ impl<J: Send + 'static> Worker<J> {
     }
 }
 
-/// Does blocking work on a thread of its own, and waits for it. When nobody waits any more, it is done all
-/// the same.
+/// Runs blocking work on a thread of its own, and waits for it. The work is finished even if the future is dropped.
 pub(crate) async fn spawn_thread<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,

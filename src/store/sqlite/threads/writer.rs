@@ -14,20 +14,20 @@ use crate::error_chain::chain;
 use crate::notify::Notify;
 use crate::store::error::{StoreError, StoreErrorKind};
 
-/// The most that one transaction takes on, in rows: so much that a sync of the disk is shared by all who
-/// wait for it, and so little that nobody waits long for others.
+/// The rows at which a transaction takes on no more jobs: enough for waiting callers to share a sync of the disk, and
+/// few enough that no caller waits long for others.
 pub(crate) const MAX_ROWS: usize = 512;
 
-/// How many bytes of payload weigh as much as a row.
+/// The bytes of payload that count as one row.
 pub(crate) const BYTES_A_ROW: usize = 4096;
 
-/// How long a log that has grown long waits for those who read from it. Whoever writes waits as long.
+/// The time for which the writer waits for readers of a long log. Callers that write wait as long.
 const WAIT_FOR_READERS: Duration = Duration::from_millis(100);
 
 /// The result of a checkpoint.
 #[derive(Default)]
 struct Checkpoint {
-    /// Whether others kept it from what it was to do.
+    /// Whether a reader or another writer kept it from finishing.
     is_busy: bool,
     pages: usize,
     copied: usize,
@@ -53,7 +53,7 @@ struct Task<T, W> {
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
 
-/// Why a transaction was not committed, for each who had a part in it.
+/// The reason why a transaction was not committed, for each job of it.
 #[derive(Clone)]
 struct CommitError {
     kind: StoreErrorKind,
@@ -98,16 +98,16 @@ impl From<CommitError> for StoreError {
     }
 }
 
-/// The one that writes: group by group, each a transaction.
+/// The loop of the thread that writes. Each group of jobs is one transaction.
 ///
-/// It takes what is in the queue, and commits; what gathers while the disk syncs is the next group. So
-/// the more callers there are, the more of them share a sync, and a single one waits for nobody.
+/// The writer takes the jobs that are in the queue, and commits them. The jobs that arrive while the disk syncs are
+/// the next group. So many callers share a sync, and a single caller waits for nobody.
 pub(crate) struct Writer {
     state: WriterState,
     jobs: Receiver<Job>,
     new_work: Arc<Notify>,
     checkpoints: Checkpoints,
-    /// How long it waits for others who have the file's lock.
+    /// The time for which it waits for another connection that has the file's lock.
     busy_timeout: Duration,
 }
 
@@ -121,7 +121,7 @@ impl Writer {
         Self { state, jobs, new_work, checkpoints: Checkpoints::new(), busy_timeout }
     }
 
-    /// Writes until nobody can ask for more.
+    /// Writes until the queue is closed.
     pub(crate) fn run(mut self) {
         while let Some(first) = self.jobs.blocking_recv() {
             let mut group = vec![first];
@@ -167,8 +167,8 @@ impl Writer {
         }
     }
 
-    /// Copies the log into the file, as far as nobody still reads what was there before. Not SQLite's own doing:
-    /// it would try at every commit, while those who wait for it wait.
+    /// Copies the log into the file, up to the first page that a reader keeps. SQLite's own checkpoints are off,
+    /// because they run within a commit, while its callers wait.
     fn copy_log(&mut self) {
         // What fails is in the log all the same, and is tried again.
         let Checkpoint { pages, copied, .. } = self.checkpoint("PASSIVE").unwrap_or_default();
@@ -177,8 +177,7 @@ impl Writer {
         }
     }
 
-    /// Waits a moment until nobody reads from the log any more, so that it is written from its beginning again, and
-    /// tells whether it will be.
+    /// Waits a moment for readers of the log to end, and returns whether the log is written from its start again.
     fn start_log_anew(&self) -> bool {
         // The setting of a timeout cannot fail on an open connection.
         let _ = self.state.connection.busy_timeout(WAIT_FOR_READERS);
@@ -195,7 +194,7 @@ impl Writer {
         })
     }
 
-    /// Leaves no transaction open, and nothing in memory that tells of it.
+    /// Rolls the transaction back, and drops what is kept in memory of it.
     fn undo(&mut self) {
         if !self.state.connection.is_autocommit() {
             // It is reported by the next group, which cannot begin.

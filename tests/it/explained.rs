@@ -1,0 +1,84 @@
+//! `explain` says how the last attempts ended, to each reader as much as it may see.
+
+use std::time::Duration;
+
+use hookwire::model::{FailureKind, MessageId};
+use hookwire::policy::Policy;
+use hookwire::retry::RetryPolicy;
+use hookwire::service::Tenant;
+use hookwire::{WebhookDraft, assist};
+
+use crate::seed::support::{Answer, RecordingTransport, Service, create, event, named};
+
+fn draft() -> WebhookDraft {
+    named("hook").subscribe(assist::DEVICE_ADD)
+}
+
+async fn told(tenant: &Tenant, id: &MessageId) -> String {
+    tenant.explain(id).await.expect("published").to_string()
+}
+
+/// Publishes to a webhook, and sends what is due after each of these waits.
+async fn sent(service: &Service, waits: impl IntoIterator<Item = Duration>) -> MessageId {
+    let acme = service.acme();
+    create(&acme, &draft()).await;
+    let id = acme.publish(event(assist::DEVICE_ADD)).await.expect("published").message_id().clone();
+    service.deliver().await;
+    for wait in waits {
+        service.clock.advance(wait);
+        service.deliver().await;
+    }
+    id
+}
+
+#[tokio::test]
+async fn a_delivery_that_waits_or_was_given_up_tells_what_its_last_attempt_met() {
+    let script = |_: &_, nth| Answer::status(if nth == 0 { 503 } else { 500 }).body("\u{1b}[31mno\nroom");
+    let retry = RetryPolicy::default().with_delays([5, 5, 5].map(Duration::from_secs));
+    let service = Service::build(RecordingTransport::answering(script), |builder| {
+        builder.policy(Policy::default().with_retry(retry))
+    });
+    let id = sent(&service, []).await;
+    let waiting = told(&service.acme(), &id).await;
+    assert!(waiting.contains("pending after 1 attempt"), "{waiting}");
+    assert!(waiting.ends_with("; the last answered 503"), "no body for a tenant: {waiting}");
+    for _ in 0..3 {
+        service.clock.advance(Duration::from_secs(60 * 60));
+        service.deliver().await;
+    }
+    let given_up = told(&service.acme(), &id).await;
+    let operator = told(&service.acme().for_operator(), &id).await;
+    for text in [&given_up, &operator] {
+        assert!(text.contains("given up after 4 attempts; the last answered 500"), "{text}");
+    }
+    assert!(given_up.ends_with("answered 500"), "{given_up}");
+    assert!(operator.ends_with(r#"answered 500 ("\u{1b}[31mno\nroom")"#), "{operator}");
+}
+
+#[tokio::test]
+async fn a_failure_is_told_by_its_kind_and_its_details_to_the_operator_alone() {
+    let service = Service::on(RecordingTransport::answering(|_, _| Answer::fail(FailureKind::Connect)));
+    let id = sent(&service, [Duration::from_secs(60)]).await;
+    let tenant = told(&service.acme(), &id).await;
+    assert!(tenant.ends_with("; the last failed: could not connect"), "{tenant}");
+    let operator = told(&service.acme().for_operator(), &id).await;
+    assert!(operator.contains("as the test says"), "{operator}");
+}
+
+#[tokio::test]
+async fn a_tenant_sees_bodies_where_the_service_shows_them() {
+    let transport = RecordingTransport::answering(|_, _| Answer::status(422).body("no such key"));
+    let service = Service::build(transport, |builder| builder.show_response_bodies());
+    let id = sent(&service, []).await;
+    let tenant = told(&service.acme(), &id).await;
+    assert!(tenant.ends_with(r#"; the last answered 422 ("no such key")"#), "{tenant}");
+}
+
+#[tokio::test]
+async fn a_delivery_that_arrived_tells_of_no_attempt() {
+    let service = Service::on(RecordingTransport::answering(|_, nth| Answer::status([500, 200][nth])));
+    let id = sent(&service, [Duration::from_secs(60)]).await;
+    let explanation = service.acme().explain(&id).await.expect("published");
+    assert!(explanation.last_attempts.is_empty());
+    assert!(explanation.to_string().ends_with("delivered after 2 attempts"), "{explanation}");
+}
