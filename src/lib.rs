@@ -177,6 +177,7 @@
 mod error_chain;
 mod notify;
 mod request;
+mod timer;
 
 pub mod assist;
 pub mod clock;

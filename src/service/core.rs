@@ -6,6 +6,7 @@ use super::changes::Changes;
 use super::error::Error;
 use super::handoff::{Handoff, HandoffSlot};
 use super::registries::Registries;
+use super::room::Room;
 use super::visibility::Visibility;
 use crate::clock::Clock;
 use crate::handshake::Handshake;
@@ -18,6 +19,7 @@ use crate::signer::Signer;
 #[cfg(feature = "dispatcher")]
 use crate::store::Claim;
 use crate::store::Store;
+use crate::timer::Timer;
 use crate::transport::Transport;
 
 pub(super) type LimitsOf = Arc<dyn Fn(&TenantId) -> Option<Limits> + Send + Sync>;
@@ -35,6 +37,7 @@ pub(super) struct Parts {
     pub(super) signer: Option<Arc<dyn Signer>>,
     pub(super) handshake: Option<Handshake>,
     pub(super) sealing: Option<SealingKeys>,
+    pub(super) timer: Timer,
 }
 
 /// The state that the handles of a service and its dispatcher share.
@@ -45,11 +48,13 @@ pub(crate) struct Core {
     registries: Registries,
     changes: Changes,
     handoff: HandoffSlot,
+    publishing: Room,
 }
 
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
+            publishing: Room::new(parts.policy.in_flight_bytes()),
             parts,
             new_work: Notify::default(),
             registries: Registries::default(),
@@ -125,6 +130,15 @@ impl Core {
         self.registries.forget(tenant);
         self.changes.note_erased(tenant, below, self.now(), self.policy().lease());
         self.new_work.notify();
+    }
+
+    /// Returns the room for payloads that are being published.
+    pub(super) const fn publishing(&self) -> &Room {
+        &self.publishing
+    }
+
+    pub(super) const fn timer(&self) -> &Timer {
+        &self.parts.timer
     }
 
     pub(super) fn handoff(&self) -> Option<Arc<dyn Handoff>> {

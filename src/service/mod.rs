@@ -14,6 +14,7 @@ mod registering;
 mod registries;
 #[cfg(feature = "seal")]
 mod resealing;
+mod room;
 mod secrets;
 mod sending;
 mod tenant;

@@ -16,6 +16,7 @@ mod layers;
 mod load;
 mod outbox;
 mod proxy;
+mod publishing;
 mod readme;
 mod sealing;
 mod secrets;
