@@ -25,6 +25,7 @@
 //! deliveries are then claimed again. At shutdown all that is still claimed is released.
 
 mod attempt;
+mod calls;
 mod catch_panic;
 mod driver;
 mod routing;

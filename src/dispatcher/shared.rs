@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::calls::Calls;
 use crate::policy::Policy;
 use crate::service::Handoff;
 use crate::store::{Claim, ClaimRequest, HolderId, StoreError};
@@ -23,6 +24,9 @@ pub struct DispatcherHealth {
     pub store_failures: u32,
     /// The error of the last of them, with its causes.
     pub last_store_error: Option<String>,
+    /// The time since the oldest of its calls of the store began that has not answered yet. A store that hangs does not
+    /// fail: its calls are out for long.
+    pub store_waiting: Option<Duration>,
 }
 
 /// State shared by the driver, its attempts, publishers and the handle.
@@ -32,6 +36,8 @@ pub(super) struct Shared {
     /// The number of deliveries that are claimed and not settled.
     in_flight: AtomicUsize,
     bytes: AtomicUsize,
+    /// The calls of the store, but for the waits for its notifications.
+    pub(super) calls: Calls,
     /// The number of attempts that were recorded.
     recorded: AtomicUsize,
     /// Notified when a slot is free again.
@@ -82,6 +88,7 @@ impl Shared {
             request,
             in_flight: AtomicUsize::default(),
             bytes: AtomicUsize::default(),
+            calls: Calls::default(),
             recorded: AtomicUsize::default(),
             settled: Notify::default(),
             handed_off: Notify::default(),
@@ -155,6 +162,7 @@ impl Shared {
             in_flight: self.in_flight(),
             store_failures: store.failures,
             last_store_error: store.last.clone(),
+            store_waiting: self.calls.longest(),
         }
     }
 

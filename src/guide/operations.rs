@@ -7,7 +7,8 @@
 //! | `oldest_due` grows | [`Webhooks::stats`](crate::Webhooks::stats) | delivery is behind by that time, or no dispatcher runs |
 //! | events that wait for routing grow old | SQL, below | no dispatcher routes the events that were written by SQL |
 //! | `running` is false | `Dispatcher::health` | the dispatcher of this process has ended |
-//! | `store_failures` grows | `Dispatcher::health` | the store does not answer; `last_store_error` says why |
+//! | `store_failures` grows | `Dispatcher::health` | the store fails; `last_store_error` says why |
+//! | `store_waiting` grows | `Dispatcher::health` | the store hangs: its oldest call has been out for so long |
 //!
 //! Watch the first two together. An event that SQL wrote, in the host's own transaction, has no delivery until a
 //! dispatcher routes it, and so it is in no number of `stats`.

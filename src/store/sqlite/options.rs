@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::threads::worker::{self, Spawn};
 use crate::clock::{Clock, SystemClock};
 
 /// Which failures a write survives once its call has returned.
@@ -44,6 +45,7 @@ pub struct SqliteOptions {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) durability: Durability,
     pub(super) publish_timeout: Duration,
+    pub(super) spawn: Spawn,
 }
 
 impl SqliteOptions {
@@ -70,6 +72,7 @@ impl SqliteOptions {
 impl Default for SqliteOptions {
     fn default() -> Self {
         let publish_timeout = Duration::from_secs(5);
-        Self { clock: Arc::new(SystemClock), durability: Durability::default(), publish_timeout }
+        let clock = Arc::new(SystemClock);
+        Self { clock, durability: Durability::default(), publish_timeout, spawn: worker::spawn }
     }
 }

@@ -2,6 +2,5 @@
 
 pub(super) mod checkpoints;
 pub(super) mod reader;
-pub(super) mod timeouts;
 pub(super) mod worker;
 pub(super) mod writer;
