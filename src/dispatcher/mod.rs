@@ -66,6 +66,7 @@ pub use shared::DispatcherHealth;
 /// ```
 #[derive(Debug)]
 pub struct Dispatcher {
+    hooks: Webhooks,
     shared: Arc<Shared>,
     stop: oneshot::Sender<Duration>,
     task: JoinHandle<Drained>,
@@ -102,7 +103,8 @@ impl Dispatcher {
 
     /// Returns whether the dispatcher runs, how much it holds, and whether the store answers.
     pub fn health(&self) -> DispatcherHealth {
-        self.shared.health(!self.task.is_finished())
+        let running = !self.task.is_finished();
+        DispatcherHealth { running, clock_off: self.hooks.core().clock_off(), ..self.shared.health() }
     }
 
     /// Stops claiming, lets running attempts finish within `grace`, and releases the other claims.
@@ -134,7 +136,7 @@ impl Webhooks {
             }
         };
         let task = tokio::spawn(driver.run(stopped));
-        Ok(Dispatcher { shared, stop, task })
+        Ok(Dispatcher { hooks: self.clone(), shared, stop, task })
     }
 
     /// Sends what is due now, waits until the outcomes are recorded, and returns the number of attempts. Retries that

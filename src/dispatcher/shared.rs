@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::calls::Calls;
 use crate::policy::Policy;
-use crate::service::Handoff;
+use crate::service::{ClockOffset, Handoff};
 use crate::store::{Claim, ClaimRequest, HolderId, StoreError};
 
 /// The state of a dispatcher at one moment.
@@ -27,6 +27,9 @@ pub struct DispatcherHealth {
     /// The time since the oldest of its calls of the store began that has not answered yet. A store that hangs does not
     /// fail: its calls are out for long.
     pub store_waiting: Option<Duration>,
+    /// How far this machine's clock is off, if it is by more than two minutes: the dates of the answers of at least three
+    /// hosts, and of most, agree about it. Receivers refuse what is signed too early or too late.
+    pub clock_off: Option<ClockOffset>,
 }
 
 /// State shared by the driver, its attempts, publishers and the handle.
@@ -155,14 +158,15 @@ impl Shared {
         store.failures
     }
 
-    pub(super) fn health(&self, running: bool) -> DispatcherHealth {
+    /// Returns what is known here: all but whether the dispatcher runs, and its clock.
+    pub(super) fn health(&self) -> DispatcherHealth {
         let store = self.store();
         DispatcherHealth {
-            running,
             in_flight: self.in_flight(),
             store_failures: store.failures,
             last_store_error: store.last.clone(),
             store_waiting: self.calls.longest(),
+            ..DispatcherHealth::default()
         }
     }
 

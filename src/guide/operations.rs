@@ -8,6 +8,7 @@
 //! | events that wait for routing grow old | SQL, below | no dispatcher routes the events that were written by SQL |
 //! | `running` is false | `Dispatcher::health` | the dispatcher of this process has ended |
 //! | `store_failures` grows | `Dispatcher::health` | the store fails; `last_store_error` says why |
+//! | `clock_off` is not `None` | `Dispatcher::health` | the clock of this machine is off; receivers answer 401 to what is signed then |
 //! | `store_waiting` grows | `Dispatcher::health` | the store hangs: its oldest call has been out for so long |
 //!
 //! Watch the first two together. An event that SQL wrote, in the host's own transaction, has no delivery until a
@@ -62,6 +63,7 @@
 //! | warn | not published: it was published before with other content; choose another | `tenant`, `message` |
 //! | warn | outcomes could not be recorded yet | `error`, `failures` |
 //! | warn | outcomes could not be recorded; they come again | `error`, `lost` |
+//! | warn | the clock of this machine is off, by the dates of receivers' answers | `offset` |
 //! | warn | the row of a lane cannot be read: nothing of it is delivered (PostgreSQL) | `lane` |
 //! | warn | upkeep failed; it will be tried again | `error` |
 //!

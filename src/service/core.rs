@@ -1,8 +1,9 @@
 //! The state that the handles of a service and its dispatcher share: its parts, and what it keeps in memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::changes::Changes;
+use super::clock_check::{ClockCheck, ClockOffset};
 use super::error::Error;
 use super::handoff::{Handoff, HandoffSlot};
 use super::registries::Registries;
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     changes: Changes,
     handoff: HandoffSlot,
     publishing: Room,
+    clock_check: Mutex<ClockCheck>,
 }
 
 impl Core {
@@ -60,6 +62,7 @@ impl Core {
             registries: Registries::default(),
             changes: Changes::default(),
             handoff: HandoffSlot::default(),
+            clock_check: Mutex::default(),
         }
     }
 
@@ -96,6 +99,16 @@ impl Core {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.parts.clock.now()
+    }
+
+    /// Notes the date of a host's answer. Returns the offset of our clock the first time that it is found to be off.
+    pub(super) fn check_clock(&self, host: &str, date: Timestamp) -> Option<ClockOffset> {
+        self.with_clock_check(|check| check.note(host, self.now(), date))
+    }
+
+    /// The check is whole whenever the lock is free, so a poisoned lock is usable.
+    fn with_clock_check<T>(&self, with: impl FnOnce(&mut ClockCheck) -> T) -> T {
+        with(&mut self.clock_check.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Returns what tenants see of attempts and pings.
@@ -155,6 +168,11 @@ impl Core {
 
     pub(crate) fn clear_handoff(&self) {
         self.handoff.clear();
+    }
+
+    /// Returns the offset of our clock, while the dates of receivers' answers agree that it is off.
+    pub(crate) fn clock_off(&self) -> Option<ClockOffset> {
+        self.with_clock_check(|check| check.found())
     }
 
     /// Returns whether the webhook was changed in this process after the claim was made.

@@ -29,3 +29,4 @@ mod support;
 mod tenants;
 mod tls;
 mod transport_conformance;
+mod troubles;
