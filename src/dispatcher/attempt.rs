@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::catch_panic::catch_panic;
-use super::shared::Leased;
+use super::shared::{Leased, Shared};
 use crate::delivery::{self, Decision, Next};
 use crate::model::{Attempt, FailureKind, Outcome, Timestamp};
 use crate::retry::Jitter;
@@ -23,7 +23,7 @@ const TRANSPORT_GRACE: Duration = Duration::from_secs(1);
 
 /// Makes one attempt, and returns the settlement that records it. A claim is released without an attempt if its lease
 /// leaves no time for one, or if its webhook was changed in this process since.
-pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
+pub(super) async fn attempt(core: Arc<Core>, shared: &Shared, leased: Leased) -> Settlement {
     let Leased { claim, until } = leased;
     if core.is_outdated(&claim) {
         return Settlement::new(&claim, Next::Release);
@@ -36,6 +36,7 @@ pub(super) async fn attempt(core: Arc<Core>, leased: Leased) -> Settlement {
     let at = core.now();
     let started = Instant::now();
     let outcome = send(&core, &claim, at).await;
+    let outcome = shared.judge(&claim, started, outcome);
     let number = claim.attempts.saturating_add(1);
     log(&claim, number, &outcome);
     settlement(&core, &claim, Attempt { number, at, took: started.elapsed(), outcome })

@@ -121,7 +121,7 @@ impl Driver {
         self.start_queued();
         self.tend().await;
         match self.claim().await {
-            Ok(None) => Wait { at: None, hints: None },
+            Ok(None) => Wait { at: self.shared.paused_until(), hints: None },
             Ok(Some(claimed)) => {
                 let poll = self.core.store().poll_every();
                 let next_in = claimed.next_in.into_iter().chain(poll).min();
@@ -161,10 +161,11 @@ impl Driver {
         let slot = self.shared.slot(&leased.claim);
         let until = leased.until;
         let core = Arc::clone(&self.core);
+        let shared = Arc::clone(&self.shared);
         let settler = self.settler.clone();
         self.started += 1;
         self.attempts.spawn(async move {
-            let settlement = attempt(core, leased).await;
+            let settlement = attempt(core, &shared, leased).await;
             // The settler lives as long as any attempt does.
             let _ = settler.send(Settling { settlement, slot, until });
         });

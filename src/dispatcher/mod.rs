@@ -28,6 +28,7 @@ mod attempt;
 mod calls;
 mod catch_panic;
 mod driver;
+mod own_side;
 mod routing;
 mod settler;
 mod shared;
@@ -140,7 +141,8 @@ impl Webhooks {
     }
 
     /// Sends what is due now, waits until the outcomes are recorded, and returns the number of attempts. Retries that
-    /// fall due while it runs may be sent too.
+    /// fall due while it runs may be sent too. It ends early while no connection can be opened, for want of descriptors
+    /// or of a network: see [`DispatcherHealth::narrowed_to`].
     ///
     /// # Errors
     ///

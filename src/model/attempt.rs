@@ -83,6 +83,9 @@ pub enum FailureKind {
     Connect,
     /// The host name was not resolved. A retry can succeed unchanged.
     Dns,
+    /// The sender could not open a connection, as it ran out of descriptors or its own network was down. It is no
+    /// failure of the receiver's. A retry succeeds once that is over.
+    Local,
     /// The request could not be prepared: the webhook's secrets do not open, the host's own signer failed, or
     /// its own transport panicked. A retry succeeds once that is repaired.
     Prepare,
@@ -117,6 +120,7 @@ impl FailureKind {
         match self {
             Self::Connect => "could not connect",
             Self::Dns => "host name not resolved",
+            Self::Local => "the sender could not open a connection",
             Self::Prepare => "request could not be prepared",
             Self::Protocol => "connection broke off",
             Self::Refused => "address refused",
