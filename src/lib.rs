@@ -178,6 +178,7 @@ mod catch_panic;
 mod error_chain;
 mod notify;
 mod request;
+mod timer;
 
 pub mod assist;
 pub mod clock;

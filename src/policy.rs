@@ -37,6 +37,7 @@ pub struct Policy {
     keep: Duration,
     lease: Duration,
     payload_bytes: usize,
+    publish_timeout: Duration,
     quota: Quota,
     response_bytes: usize,
     retry: RetryPolicy,
@@ -68,7 +69,12 @@ impl Policy {
         Self { expires, ..self }
     }
 
-    /// Sets the bytes of payload that a dispatcher takes into memory at once. Default: 64 MiB, our own choice.
+    /// Sets the bytes of payload that a service holds at once, to publish them and again to deliver them. Default:
+    /// 64 MiB, our own choice.
+    ///
+    /// All calls of `publish` together hand no more to the store at once. Others wait for
+    /// [`publish_timeout`](Self::publish_timeout). A dispatcher claims no more at once. An event that is larger is
+    /// published and delivered while no other is.
     #[must_use]
     pub fn with_in_flight_bytes(self, in_flight_bytes: usize) -> Self {
         Self { in_flight_bytes: in_flight_bytes.max(1), ..self }
@@ -93,6 +99,14 @@ impl Policy {
     #[must_use]
     pub fn with_payload_bytes(self, payload_bytes: usize) -> Self {
         Self { payload_bytes, ..self }
+    }
+
+    /// Sets the time that publishing waits for room among the [`in_flight_bytes`](Self::in_flight_bytes), before it
+    /// fails as [`Overloaded`](crate::ErrorKind::Overloaded). The store then has three times as long to answer.
+    /// Default: 5 s, as the stores' own options of this name.
+    #[must_use]
+    pub fn with_publish_timeout(self, publish_timeout: Duration) -> Self {
+        Self { publish_timeout, ..self }
     }
 
     /// Sets the quota of deliveries that a dispatcher holds at once.
@@ -129,7 +143,7 @@ impl Policy {
         self.expires
     }
 
-    /// Returns the bytes of payload that a dispatcher takes into memory at once.
+    /// Returns the bytes of payload that a service holds at once, to publish them and again to deliver them.
     pub const fn in_flight_bytes(&self) -> usize {
         self.in_flight_bytes
     }
@@ -147,6 +161,11 @@ impl Policy {
     /// Returns the bytes that the JSON of a payload may have.
     pub const fn payload_bytes(&self) -> usize {
         self.payload_bytes
+    }
+
+    /// Returns the time that publishing waits for room.
+    pub const fn publish_timeout(&self) -> Duration {
+        self.publish_timeout
     }
 
     /// Returns the quota of deliveries that a dispatcher holds at once.
@@ -180,6 +199,7 @@ impl Default for Policy {
             keep: 30 * DAY,
             lease: Duration::from_secs(35),
             payload_bytes: 256 * 1024,
+            publish_timeout: Duration::from_secs(5),
             quota: Quota::default(),
             response_bytes: 16 * 1024,
             retry: RetryPolicy::default(),

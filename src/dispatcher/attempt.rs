@@ -37,6 +37,7 @@ pub(super) async fn attempt(core: Arc<Core>, shared: &Shared, leased: Leased) ->
     let at = core.now();
     let started = Instant::now();
     let outcome = send(&core, &claim, at).await;
+    let outcome = shared.judge(&claim, started, outcome);
     let number = claim.attempts.saturating_add(1);
     log(&claim, number, &outcome, shared.unprepared.is_news(&claim, &outcome));
     settlement(&core, &claim, Attempt { number, at, took: started.elapsed(), uncounted: 0, outcome })

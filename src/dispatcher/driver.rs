@@ -146,7 +146,7 @@ impl Driver {
         self.start_queued();
         self.tend().await;
         match self.claim().await {
-            Ok(None) => Wait { at: None, hints: None },
+            Ok(None) => Wait { at: self.shared.paused_until(), hints: None },
             Ok(Some(claimed)) => {
                 let poll = self.core.store().poll_every();
                 let next_in = claimed.next_in.into_iter().chain(poll).min();
@@ -165,13 +165,13 @@ impl Driver {
     async fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
         let Some(request) = self.shared.request() else { return Ok(None) };
         let until = self.shared.lease_end(Instant::now());
-        let mut claimed = self.core.store().claim(&request).await?;
+        let mut claimed = self.shared.calls.answer(self.core.store().claim(&request)).await?;
         self.shared.store_answered();
         for claim in std::mem::take(&mut claimed.deliveries) {
             self.start(Leased { claim, until });
         }
         if !claimed.unrouted.is_empty() {
-            route_all(&self.core, std::mem::take(&mut claimed.unrouted)).await;
+            route_all(&self.core, &self.shared.calls, std::mem::take(&mut claimed.unrouted)).await;
             claimed.next_in = Some(Duration::ZERO);
         }
         Ok(Some(claimed))
@@ -268,7 +268,7 @@ impl Driver {
             return;
         }
         let request = TendRequest { keep: self.core.policy().keep(), limit: TEND_STEP };
-        let more = match self.core.store().tend(&request).await {
+        let more = match self.shared.calls.answer(self.core.store().tend(&request)).await {
             Ok(tended) => tended.more,
             Err(error) => {
                 warn!(error = error.detail(), "upkeep failed; it will be tried again");

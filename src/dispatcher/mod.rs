@@ -23,10 +23,13 @@
 //! attempt starts only if its lease leaves time for the whole deadline, and only if the webhook was not changed in
 //! this process since the claim. Settlements that the store does not take are tried again until their leases end; the
 //! deliveries are then claimed again. A lane that was limited, or has failed for long, starts again with one attempt at
-//! once; the other claims of it wait in memory, and are released when the next limit comes. At shutdown all that is still claimed is released.
+//! once; the other claims of it wait in memory, and are released when the next limit comes. At shutdown all that is
+//! still claimed is released.
 
 mod attempt;
+mod calls;
 mod driver;
+mod own_side;
 mod routing;
 mod settler;
 mod shared;
@@ -67,6 +70,7 @@ pub use shared::DispatcherHealth;
 /// ```
 #[derive(Debug)]
 pub struct Dispatcher {
+    hooks: Webhooks,
     shared: Arc<Shared>,
     stop: oneshot::Sender<Duration>,
     task: JoinHandle<Drained>,
@@ -103,7 +107,8 @@ impl Dispatcher {
 
     /// Returns whether the dispatcher runs, how much it holds, and whether the store answers.
     pub fn health(&self) -> DispatcherHealth {
-        self.shared.health(!self.task.is_finished())
+        let running = !self.task.is_finished();
+        DispatcherHealth { running, clock_off: self.hooks.core().clock_off(), ..self.shared.health() }
     }
 
     /// Stops claiming, lets running attempts finish within `grace`, and releases the other claims.
@@ -135,11 +140,12 @@ impl Webhooks {
             }
         };
         let task = tokio::spawn(driver.run(stopped));
-        Ok(Dispatcher { shared, stop, task })
+        Ok(Dispatcher { hooks: self.clone(), shared, stop, task })
     }
 
     /// Sends what is due now, waits until the outcomes are recorded, and returns the number of attempts. Retries that
-    /// fall due while it runs may be sent too.
+    /// fall due while it runs may be sent too. It ends early while no connection can be opened, for want of descriptors
+    /// or of a network: see [`DispatcherHealth::narrowed_to`].
     ///
     /// # Errors
     ///

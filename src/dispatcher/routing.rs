@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tracing::warn;
 
+use super::calls::Calls;
 use crate::error_chain::chain;
 use crate::model::TenantId;
 use crate::registry::Registry;
@@ -13,22 +14,27 @@ use crate::store::{Routed, Unrouted};
 
 /// Routes events that were written unrouted, in their order, by the rules that publishing uses. A later claim returns
 /// the events of a tenant again whose routing fails.
-pub(super) async fn route_all(core: &Core, unrouted: Vec<Unrouted>) {
+pub(super) async fn route_all(core: &Core, calls: &Calls, unrouted: Vec<Unrouted>) {
     let mut by_tenant: BTreeMap<TenantId, Vec<Unrouted>> = BTreeMap::new();
     for item in unrouted {
         by_tenant.entry(item.tenant.clone()).or_default().push(item);
     }
     for (tenant, items) in by_tenant {
-        if let Err(error) = route_tenant(core, &tenant, items).await {
+        if let Err(error) = route_tenant(core, calls, &tenant, items).await {
             warn!(%tenant, error = chain(&error), "events could not be routed; they will be tried again");
         }
     }
 }
 
-async fn route_tenant(core: &Core, tenant: &TenantId, items: Vec<Unrouted>) -> Result<(), Error> {
-    let registry = core.fresh_registry(tenant).await?;
+async fn route_tenant(
+    core: &Core,
+    calls: &Calls,
+    tenant: &TenantId,
+    items: Vec<Unrouted>,
+) -> Result<(), Error> {
+    let registry = calls.answer(core.fresh_registry(tenant)).await?;
     let routed: Vec<_> = items.into_iter().map(|item| decide(core, item, &registry)).collect();
-    core.store().route(&routed).await?;
+    calls.answer(core.store().route(&routed)).await?;
     Ok(())
 }
 

@@ -46,7 +46,7 @@ async fn settle(core: &Core, shared: &Shared, batch: Vec<Settling>) {
     let parts = batch.into_iter().map(|item| (item.settlement, item.slot));
     let (settlements, slots): (Vec<_>, Vec<_>) = parts.unzip();
     let answers = loop {
-        let error = match try_settle(core, &settlements).await {
+        let error = match shared.calls.answer(try_settle(core, &settlements)).await {
             Ok(answers) => break answers,
             Err(error) => error,
         };

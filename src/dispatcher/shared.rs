@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::{info, warn};
 
+use super::calls::Calls;
+use super::own_side::{Ended, News, OwnSide, Sign};
 use super::unprepared::Unprepared;
+use crate::model::{FailureKind, Outcome};
 use crate::policy::Policy;
-use crate::service::Handoff;
+use crate::service::{ClockOffset, Handoff};
 use crate::store::{Claim, ClaimRequest, HolderId, StoreError};
 
 /// The state of a dispatcher at one moment.
@@ -24,6 +28,18 @@ pub struct DispatcherHealth {
     pub store_failures: u32,
     /// The error of the last of them, with its causes.
     pub last_store_error: Option<String>,
+    /// The time since the oldest of its calls of the store began that has not answered yet. A store that hangs does not
+    /// fail: its calls are out for long.
+    pub store_waiting: Option<Duration>,
+    /// How far this machine's clock is off, if it is by more than two minutes: the dates of the answers of at least three
+    /// hosts, and of most, agree about it. Receivers refuse what is signed too early or too late.
+    pub clock_off: Option<ClockOffset>,
+    /// The most attempts that it runs at once while its own side cannot open connections: descriptors or ports have run
+    /// out, or at least ten hosts of five tenants could not be reached and none answered. Such failures have the kind
+    /// [`Local`](FailureKind::Local).
+    pub narrowed_to: Option<usize>,
+    /// The detail of the last of these failures.
+    pub last_own_failure: Option<String>,
 }
 
 /// State shared by the driver, its attempts, publishers and the handle.
@@ -33,6 +49,8 @@ pub(super) struct Shared {
     /// The number of deliveries that are claimed and not settled.
     in_flight: AtomicUsize,
     bytes: AtomicUsize,
+    /// The calls of the store, but for the waits for its notifications.
+    pub(super) calls: Calls,
     /// The number of attempts that were recorded.
     recorded: AtomicUsize,
     /// Notified when a slot is free again.
@@ -43,6 +61,7 @@ pub(super) struct Shared {
     pub(super) unprepared: Unprepared,
     queue: Mutex<Queue>,
     store: Mutex<StoreHealth>,
+    own: Mutex<OwnHealth>,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +73,12 @@ struct Queue {
 #[derive(Debug, Default)]
 struct StoreHealth {
     failures: u32,
+    last: Option<String>,
+}
+
+#[derive(Debug)]
+struct OwnHealth {
+    side: OwnSide,
     last: Option<String>,
 }
 
@@ -84,6 +109,7 @@ impl Shared {
             request,
             in_flight: AtomicUsize::default(),
             bytes: AtomicUsize::default(),
+            calls: Calls::default(),
             recorded: AtomicUsize::default(),
             settled: Notify::default(),
             handed_off: Notify::default(),
@@ -91,6 +117,7 @@ impl Shared {
             unprepared: Unprepared::default(),
             queue: Mutex::default(),
             store: Mutex::default(),
+            own: Mutex::new(OwnHealth { side: OwnSide::new(policy.quota().in_all()), last: None }),
         }
     }
 
@@ -98,11 +125,46 @@ impl Shared {
         self.request.holder
     }
 
-    /// Returns a request for as much as there is room for; `None` without room.
+    /// Returns a request for as much as there is room for; `None` without room, or while nothing is started.
     pub(super) fn request(&self) -> Option<ClaimRequest> {
-        let limit = self.request.limit.saturating_sub(self.in_flight());
+        if self.paused_until().is_some() {
+            return None;
+        }
+        let quota = self.request.quota;
+        let quota = self.own().side.narrowed_to().map_or(quota, |width| quota.with_in_all(width));
+        let limit = quota.in_all().saturating_sub(self.in_flight());
         let max_bytes = self.request.max_bytes.saturating_sub(self.bytes.load(Ordering::SeqCst));
-        (limit > 0 && max_bytes > 0).then_some(ClaimRequest { limit, max_bytes, ..self.request })
+        (limit > 0 && max_bytes > 0).then_some(ClaimRequest { limit, max_bytes, quota, ..self.request })
+    }
+
+    /// Returns the time until which nothing is started, because our own side has just failed.
+    pub(super) fn paused_until(&self) -> Option<Instant> {
+        self.own().side.paused_until().filter(|until| *until > Instant::now())
+    }
+
+    /// Marks a failure as our own if it is, and narrows the dispatcher while our own side fails.
+    pub(super) fn judge(&self, claim: &Claim, started: Instant, outcome: Outcome) -> Outcome {
+        let host = claim.hook.webhook.url().as_url().host_str().unwrap_or_default();
+        let running = self.in_flight();
+        let ended = Ended { sign: Sign::of(&outcome), host, tenant: &claim.tenant, started, running };
+        let mut own = self.own();
+        let judged = own.side.judge(ended, Instant::now());
+        if judged.news == Some(News::Ended) {
+            own.last = None;
+            info!("connections can be opened again; as many attempts run at once as before");
+        }
+        let Outcome::Failed { detail, .. } = &outcome else { return outcome };
+        if !judged.is_ours {
+            return outcome;
+        }
+        if judged.news == Some(News::Began) {
+            warn!(
+                error = detail,
+                "no connections can be opened from here; few attempts run at once until it is over"
+            );
+        }
+        own.last = Some(detail.clone());
+        Outcome::Failed { kind: FailureKind::Local, detail: detail.clone() }
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -151,13 +213,18 @@ impl Shared {
         store.failures
     }
 
-    pub(super) fn health(&self, running: bool) -> DispatcherHealth {
+    /// Returns what is known here: all but whether the dispatcher runs, and its clock.
+    pub(super) fn health(&self) -> DispatcherHealth {
         let store = self.store();
+        let own = self.own();
         DispatcherHealth {
-            running,
             in_flight: self.in_flight(),
             store_failures: store.failures,
             last_store_error: store.last.clone(),
+            store_waiting: self.calls.longest(),
+            narrowed_to: own.side.narrowed_to(),
+            last_own_failure: own.last.clone(),
+            ..DispatcherHealth::default()
         }
     }
 
@@ -166,13 +233,21 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn own(&self) -> MutexGuard<'_, OwnHealth> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn store(&self) -> MutexGuard<'_, StoreHealth> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Handoff for Shared {
+    /// `None` while the dispatcher is narrowed: each of many publishers at once would be offered the little that is left.
     fn offer(&self) -> Option<(ClaimRequest, Duration)> {
+        if self.own().side.narrowed_to().is_some() {
+            return None;
+        }
         let asked_at = self.started.elapsed();
         self.request().map(|request| (request, asked_at))
     }

@@ -7,7 +7,10 @@
 //! | `oldest_due` grows | [`Webhooks::stats`](crate::Webhooks::stats) | delivery is behind by that time, or no dispatcher runs |
 //! | events that wait for routing grow old | SQL, below | no dispatcher routes the events that were written by SQL |
 //! | `running` is false | `Dispatcher::health` | the dispatcher of this process has ended |
-//! | `store_failures` grows | `Dispatcher::health` | the store does not answer; `last_store_error` says why |
+//! | `store_failures` grows | `Dispatcher::health` | the store fails; `last_store_error` says why |
+//! | `clock_off` is not `None` | `Dispatcher::health` | the clock of this machine is off; receivers answer 401 to what is signed then |
+//! | `narrowed_to` is not `None` | `Dispatcher::health` | this machine cannot open connections; `last_own_failure` says why |
+//! | `store_waiting` grows | `Dispatcher::health` | the store hangs: its oldest call has been out for so long |
 //!
 //! Watch the first two together. An event that SQL wrote, in the host's own transaction, has no delivery until a
 //! dispatcher routes it, and so it is in no number of `stats`.
@@ -50,6 +53,7 @@
 //! |---|---|---|
 //! | debug | attempt | `tenant`, `webhook`, `message`, `number`, `outcome` |
 //! | debug | outcomes came after their leases had ended, and were not recorded | `fenced` |
+//! | info | connections can be opened again; as many attempts run at once as before | |
 //! | info | the secret was revealed; the secret was rotated | `tenant`, `webhook` |
 //! | info | the webhook is disabled, unless it was changed meanwhile | `tenant`, `webhook`, `reason` |
 //! | warn | a row of the outbox was put aside | `file`, `seq`, `why` |
@@ -58,9 +62,11 @@
 //! | warn | claims could not be given back; claims could not be given back in time; their leases will end | `error` |
 //! | warn | due deliveries could not be claimed yet | `error`, `failures` |
 //! | warn | events could not be routed; they will be tried again | `tenant`, `error` |
+//! | warn | no connections can be opened from here; few attempts run at once until it is over | `error` |
 //! | warn | not published: it was published before with other content; choose another | `tenant`, `message` |
 //! | warn | outcomes could not be recorded yet | `error`, `failures` |
 //! | warn | outcomes could not be recorded; they come again | `error`, `lost` |
+//! | warn | the clock of this machine is off, by the dates of receivers' answers | `offset` |
 //! | warn | the row of a lane cannot be read: nothing of it is delivered (PostgreSQL) | `lane` |
 //! | warn | upkeep failed; it will be tried again | `error` |
 //!

@@ -1,7 +1,9 @@
 //! The builder of a service.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
+use std::thread;
 
 use thiserror::Error;
 
@@ -16,6 +18,7 @@ use crate::registry::{Limits, UrlRule};
 use crate::sealing::SealingKeys;
 use crate::signer::Signer;
 use crate::store::Store;
+use crate::timer::{self, Timer};
 use crate::transport::Transport;
 
 /// A builder of [`Webhooks`], from a catalog, a store and settings that differ from the defaults.
@@ -189,8 +192,8 @@ impl WebhooksBuilder {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] when a part is missing, when two settings exclude each other, or when the default transport
-    /// cannot be built.
+    /// [`BuildError`] when a part is missing, when two settings exclude each other, or when the default transport or a
+    /// thread cannot be made.
     pub fn build(self) -> Result<Webhooks, BuildError> {
         let needed = self.policy.deadline().saturating_add(Policy::SETTLE_MARGIN);
         if self.policy.lease() < needed {
@@ -214,9 +217,16 @@ impl WebhooksBuilder {
             signer,
             handshake,
             sealing,
+            timer: start_timer()?,
         };
         Ok(Webhooks::new(Core::new(parts)))
     }
+}
+
+fn start_timer() -> Result<Timer, BuildError> {
+    let (timer, run) = Timer::new();
+    thread::Builder::new().name(timer::THREAD.to_owned()).spawn(run).map_err(BuildError::NoThread)?;
+    Ok(timer)
 }
 
 #[cfg(feature = "http-transport")]
@@ -254,6 +264,9 @@ pub enum BuildError {
     /// No store was set.
     #[error("no store was set; call `store`, with `MemoryStore::new()` in tests")]
     NoStore,
+    /// The thread of the timer that limits how long publishing waits could not be started.
+    #[error("a thread could not be started; raise the limit of threads of this user or container")]
+    NoThread(#[source] io::Error),
     /// No transport was set, and the feature `http-transport` is off.
     #[error("no transport was set; call `transport`, or turn the feature `http-transport` on")]
     NoTransport,

@@ -1,11 +1,13 @@
 //! The state that the handles of a service and its dispatcher share: its parts, and what it keeps in memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::changes::Changes;
+use super::clock_check::{ClockCheck, ClockOffset};
 use super::error::Error;
 use super::handoff::{Handoff, HandoffSlot};
 use super::registries::Registries;
+use super::room::Room;
 use super::visibility::Visibility;
 use crate::clock::Clock;
 use crate::handshake::Handshake;
@@ -18,6 +20,7 @@ use crate::signer::Signer;
 #[cfg(feature = "dispatcher")]
 use crate::store::Claim;
 use crate::store::Store;
+use crate::timer::Timer;
 use crate::transport::Transport;
 
 pub(super) type LimitsOf = Arc<dyn Fn(&TenantId) -> Option<Limits> + Send + Sync>;
@@ -35,6 +38,7 @@ pub(super) struct Parts {
     pub(super) signer: Option<Arc<dyn Signer>>,
     pub(super) handshake: Option<Handshake>,
     pub(super) sealing: Option<SealingKeys>,
+    pub(super) timer: Timer,
 }
 
 /// The state that the handles of a service and its dispatcher share.
@@ -45,16 +49,20 @@ pub(crate) struct Core {
     registries: Registries,
     changes: Changes,
     handoff: HandoffSlot,
+    publishing: Room,
+    clock_check: Mutex<ClockCheck>,
 }
 
 impl Core {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
+            publishing: Room::new(parts.policy.in_flight_bytes()),
             parts,
             new_work: Notify::default(),
             registries: Registries::default(),
             changes: Changes::default(),
             handoff: HandoffSlot::default(),
+            clock_check: Mutex::default(),
         }
     }
 
@@ -93,6 +101,16 @@ impl Core {
         self.parts.clock.now()
     }
 
+    /// Notes the date of a host's answer. Returns the offset of our clock the first time that it is found to be off.
+    pub(super) fn check_clock(&self, host: &str, date: Timestamp) -> Option<ClockOffset> {
+        self.with_clock_check(|check| check.note(host, self.now(), date))
+    }
+
+    /// The check is whole whenever the lock is free, so a poisoned lock is usable.
+    fn with_clock_check<T>(&self, with: impl FnOnce(&mut ClockCheck) -> T) -> T {
+        with(&mut self.clock_check.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Returns what tenants see of attempts and pings.
     pub(super) const fn visibility(&self) -> Visibility {
         self.parts.visibility
@@ -127,6 +145,15 @@ impl Core {
         self.new_work.notify();
     }
 
+    /// Returns the room for payloads that are being published.
+    pub(super) const fn publishing(&self) -> &Room {
+        &self.publishing
+    }
+
+    pub(super) const fn timer(&self) -> &Timer {
+        &self.parts.timer
+    }
+
     pub(super) fn handoff(&self) -> Option<Arc<dyn Handoff>> {
         self.handoff.get()
     }
@@ -141,6 +168,11 @@ impl Core {
 
     pub(crate) fn clear_handoff(&self) {
         self.handoff.clear();
+    }
+
+    /// Returns the offset of our clock, while the dates of receivers' answers agree that it is off.
+    pub(crate) fn clock_off(&self) -> Option<ClockOffset> {
+        self.with_clock_check(|check| check.found())
     }
 
     /// Returns whether the webhook was changed in this process after the claim was made.

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use crate::model::{Rule, Violation};
 use crate::registry::Refusal;
@@ -55,12 +56,13 @@ pub enum ErrorKind {
     NotFound,
     /// The tenant's edition has no webhooks.
     NotInEdition,
-    /// The store has no room for more work now. Try again later, with the same message id.
+    /// There is no room for more work now, in the store or among the bytes that are published at once. Try again later,
+    /// with the same message id.
     Overloaded,
     /// The payload is larger than the policy allows.
     PayloadTooLarge,
-    /// The store failed, or a webhook's secrets cannot be unsealed. In the second case the source is a
-    /// [`sealing::UnsealError`](crate::sealing::UnsealError). Trying again with the same message id is safe.
+    /// The store failed or did not answer in time, or a webhook's secrets cannot be unsealed. In the last case the
+    /// source is a [`sealing::UnsealError`](crate::sealing::UnsealError). Trying again with the same message id is safe.
     Store,
     /// The event is not in the catalog.
     UnknownEvent,
@@ -74,6 +76,22 @@ impl Error {
     /// Creates the error of an operating system that gives no random bytes.
     pub(super) fn no_entropy(source: getrandom::Error) -> Self {
         let message = "the operating system gave no random bytes for a secret";
+        Self { source: Some(Box::new(source)), ..Self::new(ErrorKind::Store, message) }
+    }
+
+    /// Creates the error of publishing that waited in vain for room among so many bytes.
+    pub(super) fn no_room(bytes: usize) -> Self {
+        let message = format!(
+            "{bytes} bytes of payload are being published already; publish again later, or raise \
+             `Policy::with_in_flight_bytes`"
+        );
+        Self::new(ErrorKind::Overloaded, message)
+    }
+
+    /// Creates the error of a store that does not answer a call to publish.
+    pub(super) fn no_answer(within: Duration) -> Self {
+        let source = StoreError::new(StoreErrorKind::Unavailable, format!("no answer within {within:?}"));
+        let message = "the store did not answer in time, and may have stored the event; publish it again with the same message id";
         Self { source: Some(Box::new(source)), ..Self::new(ErrorKind::Store, message) }
     }
 

@@ -3,6 +3,7 @@
 mod address;
 mod builder;
 mod changes;
+mod clock_check;
 mod core;
 mod error;
 mod explanation;
@@ -14,6 +15,7 @@ mod registering;
 mod registries;
 #[cfg(feature = "seal")]
 mod resealing;
+mod room;
 mod secrets;
 mod sending;
 mod tenant;
@@ -27,6 +29,7 @@ pub(crate) use self::handoff::Handoff;
 #[cfg(feature = "dispatcher")]
 pub(crate) use self::sending::failed;
 pub use builder::{BuildError, WebhooksBuilder};
+pub use clock_check::ClockOffset;
 pub use error::{Error, ErrorKind};
 pub use explanation::{Explanation, Fate};
 pub use ping::{PingOutcome, PingReport, PingTarget};

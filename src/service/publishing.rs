@@ -1,5 +1,6 @@
 //! Publishing: events are checked, routed and written.
 
+use std::iter::Peekable;
 use std::time::Duration;
 
 use uuid::{ContextV7, Uuid};
@@ -46,6 +47,10 @@ const BATCH: usize = 256;
 /// The number of times that events are routed, while the tenant's webhooks change in between.
 const MAX_STALE: usize = 32;
 
+/// The time that the store has to answer, in times of [`Policy::publish_timeout`](crate::policy::Policy::publish_timeout).
+/// A store may wait for room itself, as long as that, before it begins.
+const ANSWER_WITHIN: u32 = 3;
+
 impl Tenant {
     /// Publishes an event. When this returns, the event survives the process.
     ///
@@ -57,6 +62,10 @@ impl Tenant {
     /// [`UnknownEvent`](ErrorKind::UnknownEvent), [`Invalid`](ErrorKind::Invalid) when the actor breaks a rule,
     /// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge), [`MessageIdReused`](ErrorKind::MessageIdReused),
     /// [`Overloaded`](ErrorKind::Overloaded), [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store).
+    ///
+    /// A store that does not answer within three times
+    /// [`Policy::with_publish_timeout`](crate::policy::Policy::with_publish_timeout) has failed. It may nevertheless have
+    /// stored the event, or store it later.
     ///
     /// # Cancellation
     ///
@@ -76,7 +85,7 @@ impl Tenant {
         let mut outcomes = Vec::with_capacity(events.len());
         let mut events = events.into_iter().peekable();
         while events.peek().is_some() {
-            let batch: Vec<_> = events.by_ref().take(BATCH).collect();
+            let batch = next_batch(&mut events, self.core.publishing().bytes());
             outcomes.extend(self.publish_batch(batch).await);
         }
         outcomes
@@ -147,22 +156,28 @@ impl Tenant {
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
+    /// Waits for room for the payloads, and publishes the events.
+    async fn publish_sound(&self, open: Vec<(usize, StampedEvent)>) -> Vec<(usize, Outcome)> {
+        let room = self.core.publishing();
+        let bytes = open.iter().map(|(_, event)| event.payload.get().len()).sum();
+        let mut deadline = self.core.timer().deadline(self.core.policy().publish_timeout());
+        match deadline.limit(room.reserve(bytes)).await {
+            Some(_reserved) => self.publish_reserved(open).await,
+            None => fail_all(open, Error::no_room(room.bytes())),
+        }
+    }
+
     /// Routes and writes events, and does so again for those whose routing was out of date.
-    async fn publish_sound(&self, mut open: Vec<(usize, StampedEvent)>) -> Vec<(usize, Outcome)> {
+    async fn publish_reserved(&self, mut open: Vec<(usize, StampedEvent)>) -> Vec<(usize, Outcome)> {
+        let limit = self.core.policy().publish_timeout().saturating_mul(ANSWER_WITHIN);
+        let mut deadline = self.core.timer().deadline(limit);
         let mut outcomes = Vec::with_capacity(open.len());
         for round in 0..MAX_STALE {
             if open.is_empty() {
                 break;
             }
-            let registry = match round {
-                0 => self.core.cached_registry(&self.id).await,
-                _ => self.core.fresh_registry(&self.id).await,
-            };
-            let written = match registry {
-                Ok(registry) => self.write(&open, &registry).await,
-                Err(error) => Err(error),
-            };
-            match written {
+            let written = deadline.limit(self.route_and_write(&open, round)).await;
+            match written.unwrap_or_else(|| Err(Error::no_answer(limit))) {
                 Ok(answers) => open = sort_answers(open, answers, &mut outcomes),
                 Err(error) => {
                     outcomes.extend(fail_all(open, error));
@@ -173,6 +188,18 @@ impl Tenant {
         let conflict = |(index, _)| (index, Err(StoreErrorKind::Conflict.into()));
         outcomes.extend(open.into_iter().map(conflict));
         outcomes
+    }
+
+    async fn route_and_write(
+        &self,
+        events: &[(usize, StampedEvent)],
+        round: usize,
+    ) -> Result<Vec<PublishAnswer>, Error> {
+        let registry = match round {
+            0 => self.core.cached_registry(&self.id).await?,
+            _ => self.core.fresh_registry(&self.id).await?,
+        };
+        self.write(events, &registry).await
     }
 
     async fn write(
@@ -198,6 +225,23 @@ impl Tenant {
 }
 
 type Outcome = Result<Sent, Error>;
+
+/// Takes the events of one call of the store: at most [`BATCH`] with at most so many bytes, or one that is larger.
+fn next_batch(
+    events: &mut Peekable<impl Iterator<Item = Result<StampedEvent, Error>>>,
+    most_bytes: usize,
+) -> Vec<Result<StampedEvent, Error>> {
+    let size = |event: &Result<StampedEvent, Error>| event.as_ref().map_or(0, |it| it.payload.get().len());
+    let mut batch = Vec::new();
+    let mut bytes = 0_usize;
+    while batch.len() < BATCH {
+        let fits = |event: &_| batch.is_empty() || bytes.saturating_add(size(event)) <= most_bytes;
+        let Some(event) = events.next_if(fits) else { break };
+        bytes += size(&event);
+        batch.push(event);
+    }
+    batch
+}
 
 /// Moves the final answers into `outcomes`, and returns the events that must be routed again.
 fn sort_answers(

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, Request, Response};
+use tracing::warn;
 
 use super::core::Core;
 use crate::catch_panic::catch_panic;
@@ -49,8 +50,12 @@ impl Core {
     /// Sends a request, which the transport gives up after `deadline`.
     pub(crate) async fn send(&self, request: Request<Bytes>, deadline: Duration) -> Outcome {
         let limits = SendLimits::new(deadline, self.policy().response_bytes());
+        let host = request.uri().host().unwrap_or_default().to_owned();
         match self.transport().send(request, &limits).await {
-            Ok(response) => self.answered(&response),
+            Ok(response) => {
+                self.check_date(&host, &response);
+                self.answered(&response)
+            }
             Err(error) => failed_by(&error),
         }
     }
@@ -101,6 +106,19 @@ impl Core {
         let origin = self.handshake().map(|it| (REQUEST_ORIGIN, it.origin().clone()));
         headers.extend(origin);
         post(url, options, headers, body).map_err(|error| failed(FailureKind::Prepare, error.to_string()))
+    }
+
+    /// Compares the date of an answer with our own clock, and warns once if those of several hosts agree that it is off.
+    fn check_date(&self, host: &str, response: &Response<Bytes>) {
+        let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
+        let Some(Ok(date)) = date.map(httpdate::parse_http_date) else { return };
+        if let Some(offset) = self.check_clock(host, date.into()) {
+            warn!(
+                %offset,
+                "the clock of this machine is off, by the dates of receivers' answers; \
+                 receivers refuse what is signed more than five minutes off"
+            );
+        }
     }
 
     fn answered(&self, response: &Response<Bytes>) -> Outcome {

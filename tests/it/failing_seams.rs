@@ -132,6 +132,29 @@ async fn a_store_that_fails_shows_in_the_health_of_the_dispatcher() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_shows_in_the_health_of_the_dispatcher() {
+    for hanging in [Call::Claim, Call::Settle, Call::Tend] {
+        let store = FaultyStore::new(memory(), move |call, nth| match nth {
+            0 if call == hanging => Fault::Late(Duration::from_secs(20)),
+            _ => Fault::None,
+        });
+        let hooks = service(store, RecordingTransport::new());
+        let acme = acme(&hooks);
+        register(&acme).await;
+        publish(&acme, 1).await;
+        let dispatcher = hooks.start().expect("inside tokio");
+        sleep(Duration::from_secs(15)).await;
+        let health = dispatcher.health();
+        assert_eq!(health.store_failures, 0, "it does not fail: {hanging:?}");
+        let waiting = health.store_waiting.expect("it is out");
+        assert!(waiting > Duration::from_secs(14) && waiting < Duration::from_secs(16), "{waiting:?}");
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!(dispatcher.health().store_waiting, None, "to wait for work is no call: {hanging:?}");
+        dispatcher.shutdown_within(Duration::from_secs(60)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_failing_call_is_a_typed_error() {
     let hooks = service(FaultyStore::new(memory(), |_, _| Fault::Before), RecordingTransport::new());
     let acme = acme(&hooks);

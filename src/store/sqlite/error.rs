@@ -43,6 +43,16 @@ pub enum OpenError {
         /// The latest version that this code knows.
         known: i64,
     },
+    /// A thread of the store could not be started.
+    #[error(
+        "{path:?} is not open: a thread could not be started; raise the limit of threads of this user or container"
+    )]
+    NoThread {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
     /// The file is no SQLite database at all.
     #[error("{path:?} is no SQLite database; choose another file")]
     NotDatabase {

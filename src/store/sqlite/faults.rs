@@ -1,17 +1,21 @@
-//! Tests with planted faults: a file that cannot grow, and work that fails in the middle of a group.
+//! Tests with planted faults: a file that cannot grow, work that fails in the middle of a group, and threads that
+//! cannot start.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::super::{
-    Claim, ClaimRequest, Durability, HolderId, Publication, PublishAnswer, Published, Quota, RouteAnswer,
-    Routed, Routing, Settlement, SqliteStore, Stats, StatsScope, Store, StoreError, StoreErrorKind,
-    TendRequest, Unrouted,
+    Claim, ClaimRequest, Durability, HolderId, OpenError, Publication, PublishAnswer, Published, Quota,
+    RouteAnswer, Routed, Routing, Settlement, SqliteOptions, SqliteStore, Stats, StatsScope, Store,
+    StoreError, StoreErrorKind, TendRequest, Unrouted,
 };
 use super::file::sql::{Sql, SqlError, number};
 use super::state::WriterState;
+use super::threads::worker::{Spawn, spawn};
 use crate::delivery::Next;
 use crate::error_chain::chain;
 use crate::model::{
@@ -291,4 +295,28 @@ async fn what_fails_in_the_middle_of_a_group_is_undone_alone() {
     assert_eq!(failed.expect_err("planted").kind(), StoreErrorKind::Corrupt);
     scene.memory_equals_the_file().await;
     assert_eq!((scene.logged().await, scene.stats().await.pending), (2, 0));
+}
+
+/// Starts a thread, unless it has the name that is refused.
+fn start_but(refused: &str, name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    if name == refused { Err(io::ErrorKind::WouldBlock.into()) } else { spawn(name, run) }
+}
+
+#[tokio::test]
+async fn a_thread_that_cannot_start_is_named_at_opening_and_the_file_stays_free() {
+    let scene = Scene::new("threads").await;
+    let file = scene.directory.join("other.db");
+    let spawns: [Spawn; 4] = [
+        |name, run| start_but("hookwire-open", name, run),
+        |name, run| start_but("hookwire-timer", name, run),
+        |name, run| start_but("hookwire-writer", name, run),
+        |name, run| start_but("hookwire-reader", name, run),
+    ];
+    for spawn in spawns {
+        let options = SqliteOptions { spawn, ..SqliteStore::options() };
+        let error = options.open(&file).await.expect_err("a thread is missing");
+        assert!(matches!(error, OpenError::NoThread { .. }), "{error:?}");
+        assert!(error.to_string().contains("a thread could not be started"), "{error}");
+    }
+    SqliteStore::open(&file).await.expect("nobody has it");
 }

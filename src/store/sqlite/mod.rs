@@ -31,8 +31,7 @@
 //! - **Fences** count up by delivery, in its row, so that none is used again after a crash.
 //! - **One owner**: a lock on `FILE.lock`, by the file's real name, which ends with the process. Opening makes due what
 //!   the last owner held. Only SQLite ever opens a file that may be a database.
-//! - **Timeouts** of calls that wait for room have a thread of their own, started when it is first needed, so that the
-//!   store needs no runtime.
+//! - **Timeouts** of calls that wait for room have a thread of their own, so that the store needs no runtime.
 
 mod claim;
 mod error;

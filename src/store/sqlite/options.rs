@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::threads::worker::{self, Spawn};
 use crate::clock::{Clock, SystemClock};
 
 /// Which failures a write survives once its call has returned.
@@ -45,6 +46,7 @@ pub struct SqliteOptions {
     pub(super) durability: Durability,
     pub(super) publish_timeout: Duration,
     pub(super) wait_for_owner: Duration,
+    pub(super) spawn: Spawn,
 }
 
 impl SqliteOptions {
@@ -90,6 +92,7 @@ impl Default for SqliteOptions {
             clock: Arc::new(SystemClock),
             durability: Durability::default(),
             publish_timeout,
+            spawn: worker::spawn,
             wait_for_owner: Duration::ZERO,
         }
     }

@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::store::SqliteStore;
-use super::threads::worker::spawn_thread;
+use super::threads::worker::{Spawn, spawn_thread};
 use crate::model::{DeptId, EventId, MessageId, SourceId, StampedEvent, TenantId, Timestamp};
 use crate::store::error::StoreError;
 use crate::store::publication::DUPLICATE_ID;
@@ -149,6 +150,16 @@ pub enum OutboxError {
         /// The message of SQLite.
         found: String,
     },
+    /// The thread that reads the file could not be started. Call again later.
+    #[error(
+        "{path:?} is not drained: a thread could not be started; raise the limit of threads of this user or container"
+    )]
+    NoThread {
+        /// The host's file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
     /// Something else failed: the source tells what.
     #[error("{path:?} cannot be drained; it must be there, and a sound SQLite file that can be written")]
     Other {
@@ -200,7 +211,8 @@ impl SqliteStore {
     ///
     /// The events are copied or not, and what is copied and not deleted is passed over by the next step.
     pub async fn drain_outbox(&self, path: impl AsRef<Path>) -> Result<OutboxReport, OutboxError> {
-        let outbox = Outbox { path: path.as_ref().to_path_buf(), timeouts: self.publish_timeout };
+        let outbox =
+            Outbox { path: path.as_ref().to_path_buf(), timeouts: self.publish_timeout, spawn: self.spawn };
         let mut batch = outbox.clone().spawn_thread(Outbox::read).await?;
         let (events, bytes) = (std::mem::take(&mut batch.events), batch.bytes);
         if !events.is_empty() {
@@ -225,6 +237,7 @@ impl SqliteStore {
 struct Outbox {
     path: PathBuf,
     timeouts: Duration,
+    spawn: Spawn,
 }
 
 impl Outbox {
@@ -234,8 +247,11 @@ impl Outbox {
         work: impl FnOnce(&Self) -> Result<T, Box<dyn Error + Send + Sync>> + Send + 'static,
     ) -> Result<T, OutboxError> {
         let path = self.path.clone();
-        let done = spawn_thread("hookwire-outbox", move || work(&self)).await;
-        done.unwrap_or_else(|source| Err(source.into())).map_err(|source| tell(path, source))
+        match spawn_thread(self.spawn, "hookwire-outbox", move || work(&self)).await {
+            Ok(Some(done)) => done.map_err(|source| tell(path, source)),
+            Ok(None) => Err(tell(path, "draining panicked".into())),
+            Err(source) => Err(OutboxError::NoThread { path, source }),
+        }
     }
 
     fn open(&self) -> rusqlite::Result<Connection> {

@@ -1,6 +1,7 @@
 //! The store itself: opening it, and each call as a job for a thread.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -15,8 +16,7 @@ use super::publish::{parts, size_of};
 use super::state::WriterState;
 use super::threads::owner::lock_within;
 use super::threads::reader::{self, Query};
-use super::threads::timeouts::Timeouts;
-use super::threads::worker::{Worker, spawn_thread};
+use super::threads::worker::{Spawn, Worker, spawn_thread};
 use super::threads::writer::{Job, Writer};
 use super::{log, registry};
 use crate::clock::Clock;
@@ -35,6 +35,7 @@ use crate::store::publication::{Publication, Published, Redelivery};
 use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest, Tended};
 use crate::store::routing::{RouteAnswer, Routed};
 use crate::store::settlement::{Settled, Settlement};
+use crate::timer::{self, Timer};
 
 /// The number of calls that may wait in the writer's queue before further ones wait for room.
 const QUEUE: usize = 1024;
@@ -123,6 +124,7 @@ pub struct SqliteStore {
     clock: Arc<dyn Clock>,
     path: PathBuf,
     pub(super) publish_timeout: Duration,
+    pub(super) spawn: Spawn,
 }
 
 impl SqliteStore {
@@ -149,21 +151,27 @@ impl SqliteStore {
         // It goes with this future, which the thread would outlive.
         let caller = Arc::new(());
         let (name, watched) = (path.clone(), Arc::downgrade(&caller));
-        let opened = spawn_thread("hookwire-open", move || Self::open_here(name, options, &watched)).await;
-        opened.map_err(|source| OpenError::Other { path, source: source.into() })?
+        let spawn = options.spawn;
+        let opened = move || Self::open_here(name, options, &watched);
+        match spawn_thread(spawn, "hookwire-open", opened).await {
+            Ok(Some(opened)) => opened,
+            Ok(None) => Err(OpenError::Other { path, source: "opening panicked".into() }),
+            Err(source) => Err(OpenError::NoThread { path, source }),
+        }
     }
 
     fn open_here(path: PathBuf, options: SqliteOptions, caller: &Weak<()>) -> Result<Self, OpenError> {
         let lock = lock_within(&path, options.wait_for_owner, caller)?;
         let connection = open::open_writer(&path, &options)?;
-        let (new_work, timeouts) =
-            (Arc::new(Notify::default()), Arc::new(Timeouts::new(options.publish_timeout)));
-        let (writer, jobs) = Worker::new(QUEUE, Arc::clone(&timeouts));
-        let (reader, queries) = Worker::new(QUEUE, timeouts);
-        let state = WriterState::new(connection, Arc::clone(&options.clock));
-        let group_writer = Writer::new(state, jobs, Arc::clone(&new_work), options.publish_timeout);
-        let (clock, publish_timeout) = (options.clock, options.publish_timeout);
-        let mut store = Self { reader, writer, new_work, clock, path, publish_timeout };
+        let SqliteOptions { clock, publish_timeout, spawn, .. } = options;
+        let timer =
+            start_timer(spawn).map_err(|source| OpenError::NoThread { path: path.clone(), source })?;
+        let new_work = Arc::new(Notify::default());
+        let (writer, jobs) = Worker::new(QUEUE, Arc::clone(&timer), publish_timeout);
+        let (reader, queries) = Worker::new(QUEUE, timer, publish_timeout);
+        let state = WriterState::new(connection, Arc::clone(&clock));
+        let group_writer = Writer::new(state, jobs, Arc::clone(&new_work), publish_timeout);
+        let mut store = Self { reader, writer, new_work, clock, path, publish_timeout, spawn };
         let other = |path: &Path, source: Box<_>| OpenError::Other { path: path.to_path_buf(), source };
         store.start(group_writer, lock, queries)?;
         store.end_previous().map_err(|source| other(&store.path, Box::new(source)))?;
@@ -176,17 +184,17 @@ impl SqliteStore {
         lock: open::Lock,
         queries: tokio::sync::mpsc::Receiver<Query>,
     ) -> Result<(), OpenError> {
-        let failed = |source| OpenError::NotWritable { path: self.path.clone(), source };
+        let failed = |source| OpenError::NoThread { path: self.path.clone(), source };
         let write = move || {
             writer.run();
             drop(lock); // Only now that the file is closed may another store have it.
         };
-        self.writer.start("hookwire-writer", write).map_err(failed)?;
+        self.writer.start(self.spawn, "hookwire-writer", write).map_err(failed)?;
         let queries = reader::shared(queries);
         for _ in 0..READERS {
             let (connection, queries) = (open::open_reader(&self.path)?, Arc::clone(&queries));
             let read = move || reader::run(connection, &queries);
-            self.reader.start("hookwire-reader", read).map_err(failed)?;
+            self.reader.start(self.spawn, "hookwire-reader", read).map_err(failed)?;
         }
         Ok(())
     }
@@ -266,6 +274,12 @@ impl SqliteStore {
         let (job, answer) = Job::new(rows, bytes, work);
         self.writer.ask(job, answer).await
     }
+}
+
+fn start_timer(spawn: Spawn) -> io::Result<Arc<Timer>> {
+    let (timer, run) = Timer::new();
+    spawn(timer::THREAD, Box::new(run))?;
+    Ok(Arc::new(timer))
 }
 
 impl fmt::Debug for SqliteStore {

@@ -261,7 +261,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lookup_that_takes_too_long_tells_whether_its_resolver_is_down() {
         // The jobs are kept and never run; each holds its slot.
-        let hanging = |job| Ok(mem::forget::<Job>(job));
+        let hanging = |job: Job| {
+            mem::forget(job);
+            Ok(())
+        };
         let slots = Slots { known: 1, unknown: 2 };
         let resolver = SystemResolver { start: hanging, ..SystemResolver::new(slots, fake) };
         let slow = resolver.resolve("slow.example").await.expect_err("too long");

@@ -3,6 +3,5 @@
 pub(super) mod checkpoints;
 pub(super) mod owner;
 pub(super) mod reader;
-pub(super) mod timeouts;
 pub(super) mod worker;
 pub(super) mod writer;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::error::OpenError;
 use super::super::file::open::{self, Lock};
-use super::timeouts::now;
+use crate::timer::now;
 
 /// The pause between two tries. A blocking lock could be given neither a limit nor up.
 const PAUSE: Duration = Duration::from_millis(10);

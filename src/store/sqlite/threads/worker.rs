@@ -3,13 +3,22 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
-use super::timeouts::Timeouts;
 use crate::store::error::{StoreError, StoreErrorKind};
+use crate::timer::Timer;
+
+/// Starts a thread of this name.
+pub(crate) type Spawn = fn(&str, Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
+
+/// Starts a thread of the operating system.
+pub(crate) fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}
 
 /// Threads that do blocking work, and the bounded queue by which it reaches them.
 ///
@@ -19,19 +28,26 @@ pub(crate) struct Worker<J> {
     /// `None` only while it is being dropped.
     queue: Option<Sender<J>>,
     threads: Vec<JoinHandle<()>>,
-    timeouts: Arc<Timeouts>,
+    timer: Arc<Timer>,
+    /// How long a call waits for room in the queue.
+    patience: Duration,
 }
 
 impl<J: Send + 'static> Worker<J> {
     /// Creates a worker without threads, and the receiver from which its threads take their work.
-    pub(crate) fn new(room: usize, timeouts: Arc<Timeouts>) -> (Self, Receiver<J>) {
+    pub(crate) fn new(room: usize, timer: Arc<Timer>, patience: Duration) -> (Self, Receiver<J>) {
         let (queue, jobs) = channel(room);
-        (Self { queue: Some(queue), threads: Vec::new(), timeouts }, jobs)
+        (Self { queue: Some(queue), threads: Vec::new(), timer, patience }, jobs)
     }
 
     /// Starts one more thread.
-    pub(crate) fn start(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
+    pub(crate) fn start(
+        &mut self,
+        spawn: Spawn,
+        name: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        self.threads.push(spawn(name, Box::new(run))?);
         Ok(())
     }
 
@@ -59,7 +75,7 @@ impl<J: Send + 'static> Worker<J> {
             Err(TrySendError::Closed(_)) => return Err(gone()),
             Err(TrySendError::Full(job)) => job,
         };
-        let room = self.timeouts.wait(queue.reserve()).await;
+        let room = self.timer.deadline(self.patience).limit(queue.reserve()).await;
         let room = room.ok_or(StoreErrorKind::Overloaded)?.map_err(|_| gone())?;
         room.send(job);
         Ok(())
@@ -67,17 +83,19 @@ impl<J: Send + 'static> Worker<J> {
 }
 
 /// Runs blocking work on a thread of its own, and waits for it. The work is finished even if the future is dropped.
+/// Fails if the thread cannot start; `None` if it panicked.
 pub(crate) async fn spawn_thread<T: Send + 'static>(
+    spawn: Spawn,
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<T> {
+) -> io::Result<Option<T>> {
     let (done, result) = oneshot::channel();
     let work = move || {
         // Whoever asked may have gone.
         let _ = done.send(work());
     };
-    thread::Builder::new().name(name.to_owned()).spawn(work)?;
-    result.await.map_err(io::Error::other)
+    spawn(name, Box::new(work))?;
+    Ok(result.await.ok())
 }
 
 fn gone() -> StoreError {
@@ -99,14 +117,14 @@ impl<J> Drop for Worker<J> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn a_full_queue_is_waited_for_and_then_given_up() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
-        let (worker, mut jobs) = Worker::new(1, Arc::new(Timeouts::new(Duration::from_millis(1))));
+        let (timer, run) = Timer::new();
+        thread::spawn(run);
+        let (worker, mut jobs) = Worker::new(1, Arc::new(timer), Duration::from_millis(1));
         runtime.block_on(worker.push(1)).expect("there is room");
         let error = runtime.block_on(worker.push(2)).expect_err("there is none");
         assert_eq!(error.kind(), StoreErrorKind::Overloaded);
