@@ -8,7 +8,8 @@ use crate::connection::error::ConnectError;
 pub(crate) const VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// The migrations. Each leads from the version that is its index to the next one. A released one never changes.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/001.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/001.sql"), include_str!("../../migrations/003.sql")];
 
 /// The name of a schema. It is an identifier that needs no quotes, so it reads the same everywhere.
 #[derive(Clone, Debug)]

@@ -14,4 +14,5 @@ mod partly;
 mod plans;
 mod stress;
 mod support;
+mod texts;
 mod turns;
