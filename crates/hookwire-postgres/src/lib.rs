@@ -129,6 +129,7 @@ mod schedule;
 mod settle;
 mod store;
 mod time;
+mod transaction;
 mod upkeep;
 
 #[doc(hidden)]

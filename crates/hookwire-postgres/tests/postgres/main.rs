@@ -3,6 +3,7 @@
 mod conformance;
 mod connecting;
 mod cut;
+mod defaults;
 mod fixtures;
 mod fleet;
 mod function;
