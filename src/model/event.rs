@@ -141,6 +141,11 @@ impl Event {
         (self.department, self.source.as_ref())
     }
 
+    /// Returns every rule that the actor breaks. The other texts have types that check them.
+    pub(crate) fn violations(&self) -> Vec<Violation> {
+        actor_violations(self.actor.as_deref().unwrap_or_default())
+    }
+
     /// Returns the JSON that the SQL function `hookwire.publish(text)` takes, with `id` if the event has none.
     pub(crate) fn to_sql_document(&self, tenant: &TenantId, id: impl FnOnce() -> MessageId) -> String {
         let document = Document {
@@ -151,9 +156,9 @@ impl Event {
             department: self.department,
             source: self.source.as_ref(),
             actor: self.actor.as_deref(),
-            payload: &self.payload,
+            payload_text: self.payload.get(),
         };
-        serde_json::to_string(&document).expect("numbers, strings and JSON serialise")
+        serde_json::to_string(&document).expect("numbers and strings serialise")
     }
 
     /// Adds a message id and a time if they are missing.
@@ -181,7 +186,8 @@ impl Event {
     }
 }
 
-/// The argument of the SQL function that publishes. Times and ids are numbers; the payload keeps its bytes.
+/// The argument of the SQL function that publishes. Times and ids are numbers. The payload is a string: PostgreSQL reads
+/// no JSON that has `\u0000` or half a surrogate pair in it, and a string has their backslashes escaped.
 #[derive(Serialize)]
 struct Document<'a> {
     tenant: &'a TenantId,
@@ -195,7 +201,7 @@ struct Document<'a> {
     source: Option<&'a SourceId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<&'a str>,
-    payload: &'a RawValue,
+    payload_text: &'a str,
 }
 
 /// An event with its message id and time, as stores keep it and receivers get it.
@@ -226,17 +232,7 @@ pub struct StampedEvent {
 impl StampedEvent {
     /// Returns every rule that the actor breaks. The other texts have types that check them.
     pub(crate) fn violations(&self) -> Vec<Violation> {
-        let actor = self.actor.as_deref().unwrap_or_default();
-        let length = actor.chars().count();
-        let max = Event::MAX_ACTOR_CHARS;
-        let too_long = (length > max).then(|| {
-            let message = format!("has {length} characters; shorten it to {max}");
-            Violation::new("actor", Rule::TooLong, message)
-        });
-        let controls = actor
-            .contains(char::is_control)
-            .then(|| Violation::new("actor", Rule::Format, "holds control characters; remove them"));
-        too_long.into_iter().chain(controls).collect()
+        actor_violations(self.actor.as_deref().unwrap_or_default())
     }
 
     /// Returns the SHA-256 digest of the content, which tells a repeated publish from a message id that is used for
@@ -260,6 +256,19 @@ impl StampedEvent {
         }
         hash.finalize().into()
     }
+}
+
+fn actor_violations(actor: &str) -> Vec<Violation> {
+    let length = actor.chars().count();
+    let max = Event::MAX_ACTOR_CHARS;
+    let too_long = (length > max).then(|| {
+        let message = format!("has {length} characters; shorten it to {max}");
+        Violation::new("actor", Rule::TooLong, message)
+    });
+    let controls = actor
+        .contains(char::is_control)
+        .then(|| Violation::new("actor", Rule::Format, "holds control characters; remove them"));
+    too_long.into_iter().chain(controls).collect()
 }
 
 /// An error for a payload that does not serialise to JSON.
@@ -337,13 +346,13 @@ mod tests {
         let acme = TenantId::new("a \"b\"").expect("valid");
         let raw = RawValue::from_string(r#"{"b" : 1.10, "a":1e2}"#.into()).expect("json");
         let event = Event::new(EventId::new(1), &raw).expect("serialises");
-        let open =
-            r#"{"tenant":"a \"b\"","message_id":"generated","event_id":1,"payload":{"b" : 1.10, "a":1e2}}"#;
+        let open = r#"{"tenant":"a \"b\"","message_id":"generated","event_id":1,"payload_text":"{\"b\" : 1.10, \"a\":1e2}"}"#;
         assert_eq!(event.to_sql_document(&acme, id), open);
         let (mine, source) = (MessageId::new("mine").expect("valid"), SourceId::new("crm").expect("valid"));
         let named = event.message_id(mine).at(Timestamp::from_millis(3)).department(DeptId::new(7));
         let named = named.source(source).actor("m\u{e4}x\n").to_sql_document(&acme, id);
-        let rest = "\"time\":3,\"department\":7,\"source\":\"crm\",\"actor\":\"m\u{e4}x\\n\",\"payload\"";
+        let rest =
+            "\"time\":3,\"department\":7,\"source\":\"crm\",\"actor\":\"m\u{e4}x\\n\",\"payload_text\"";
         assert!(named.contains(rest) && named.contains(r#""message_id":"mine""#), "{named}");
     }
 

@@ -3,6 +3,7 @@
 use std::iter::Peekable;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use uuid::{ContextV7, Uuid};
 
 use super::core::Core;
@@ -10,7 +11,7 @@ use super::error::{Error, ErrorKind};
 use super::handoff::Handoff;
 use super::tenant::Tenant;
 use crate::delivery::Next;
-use crate::model::{Event, EventId, MessageId, Scope, StampedEvent, TenantId};
+use crate::model::{Event, EventId, MessageId, Scope, StampedEvent, TenantId, Violation};
 use crate::registry::{Refusal, Registry};
 use crate::routing::{self, Route};
 use crate::store::{Claim, Publication, PublishAnswer, Receipt, Routing, Settlement, StoreErrorKind};
@@ -108,7 +109,7 @@ impl Tenant {
     /// Returns the JSON text that publishes `event` by SQL, within a transaction of the host's own. The text is the
     /// one parameter of the SQL statement of a store that offers this, such as `hookwire-postgres`.
     ///
-    /// The text holds the payload byte for byte. It also fixes the message id: the event's own, or a new one. Create
+    /// The text holds the payload byte for byte, as a string: any JSON passes through the database. It also fixes the message id: the event's own, or a new one. Create
     /// the text once, before the transaction, and use the same text for each try. Then a commit whose answer was lost
     /// does not publish the event a second time. An event without a time gets the time of the database when it is
     /// published.
@@ -122,15 +123,39 @@ impl Tenant {
     ///     .message_id(MessageId::new("lab-4-online-17")?);
     /// assert_eq!(
     ///     acme.to_sql_document(&event),
-    ///     r#"{"tenant":"acme","message_id":"lab-4-online-17","event_id":13,"payload":{"deviceName":"LAB-4"}}"#
+    ///     r#"{"tenant":"acme","message_id":"lab-4-online-17","event_id":13,"payload_text":"{\"deviceName\":\"LAB-4\"}"}"#
     /// );
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// This method does not check the catalog. An event that is not in the catalog ends in the log with that reason.
+    /// This method checks nothing. The statement fails, and with it the transaction, if the actor breaks a rule or the
+    /// payload is too large: call [`check`](Self::check) before the transaction. An event that is not in the catalog
+    /// is no error of the statement; it ends in the log with that reason.
     pub fn to_sql_document(&self, event: &Event) -> String {
         event.to_sql_document(&self.id, || new_message_id(self.core.now().as_millis()))
+    }
+
+    /// Checks the actor and the size of the payload, as [`publish`](Self::publish) does. It reads no database. Call it
+    /// before a transaction that publishes by SQL, so that no text of a user makes that transaction fail.
+    ///
+    /// ```
+    /// # fn run(hooks: hookwire::Webhooks) -> Result<(), Box<dyn std::error::Error>> {
+    /// use hookwire::{ErrorKind, Event, TenantId, assist};
+    ///
+    /// let acme = hooks.tenant(TenantId::new("acme")?);
+    /// let event = Event::new(assist::DEVICE_ONLINE, "LAB-4")?.actor("maria\0");
+    /// let refused = acme.check(&event).expect_err("a control character");
+    /// assert!(matches!(refused.kind(), ErrorKind::Invalid(_)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](ErrorKind::Invalid) if the actor breaks a rule, [`PayloadTooLarge`](ErrorKind::PayloadTooLarge).
+    pub fn check(&self, event: &Event) -> Result<(), Error> {
+        self.core.check_content(event.violations(), event.payload())
     }
 
     pub(super) fn prepare(&self, event: Event) -> Result<StampedEvent, Error> {
@@ -295,11 +320,14 @@ impl Core {
     /// Checks that the event may be published at all.
     pub(crate) fn check_event(&self, event: &StampedEvent) -> Result<(), Error> {
         self.check_known(event.event_id)?;
-        let violations = event.violations();
+        self.check_content(event.violations(), &event.payload)
+    }
+
+    fn check_content(&self, violations: Vec<Violation>, payload: &RawValue) -> Result<(), Error> {
         if !violations.is_empty() {
             return Err(Refusal::Invalid(violations).into());
         }
-        let (size, most) = (event.payload.get().len(), self.policy().payload_bytes());
+        let (size, most) = (payload.get().len(), self.policy().payload_bytes());
         if size > most {
             let message =
                 format!("the payload has {size} bytes; send at most {most}, and a link to the rest");

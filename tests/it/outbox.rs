@@ -120,6 +120,24 @@ async fn what_the_host_leaves_open_is_fixed_by_its_insert() {
 }
 
 #[tokio::test]
+async fn any_payload_is_copied_byte_for_byte_and_a_text_with_a_nul_is_put_aside_by_name() {
+    let host = Host::new().await;
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let payloads = [r#"{"name":"a\u0000b"}"#, r#"{"name":"\ud800"}"#, r#"{"\u0000":"\\\u0000"}"#, &deep];
+    for (number, payload) in payloads.into_iter().enumerate() {
+        host.insert("acme", &format!("m{number}"), payload);
+    }
+    host.insert("acme", "raw", "\"a\0b\"");
+    host.insert("ac\0me", "tenant", "1");
+    assert_eq!(host.drained().await, (payloads.len(), 2, false));
+    let given = host.published().await;
+    assert_eq!(given.iter().map(|item| item.event.payload.get()).collect::<Vec<_>>(), payloads);
+    let refused = "SELECT group_concat(substr(refused, 1, 7)) FROM hookwire_outbox";
+    let refused: String = host.app.query_row(refused, [], |row| row.get(0)).expect("rows");
+    assert_eq!(refused, "payload,tenant:");
+}
+
+#[tokio::test]
 async fn what_the_host_rolls_back_never_happened() {
     let host = Host::new().await;
     host.app.execute_batch("BEGIN; INSERT INTO device VALUES ('LAB-4')").expect("begun");

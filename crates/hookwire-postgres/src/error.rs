@@ -46,6 +46,13 @@ impl QueryError {
     }
 }
 
+/// The error of a write that the database takes no writes for.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the transaction is read-only; reset default_transaction_read_only of the database and the user, or connect to the primary"
+)]
+struct ReadOnly(#[source] tokio_postgres::Error);
+
 /// The classes of SQLSTATE that pass by themselves: connections, transactions of others, resources, operators, locks, a
 /// standby that took over before it may write.
 const TRANSIENT: [&str; 7] = ["08", "25", "40", "53", "55", "57", "58"];
@@ -76,6 +83,9 @@ impl ReadRow for Row {
 impl From<QueryError> for StoreError {
     fn from(error: QueryError) -> Self {
         match error {
+            QueryError::Postgres(error) if error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+                Self::new(kind_of(&error), ReadOnly(error))
+            }
             QueryError::Postgres(error) => Self::new(kind_of(&error), error),
             QueryError::Store(error) => error,
         }

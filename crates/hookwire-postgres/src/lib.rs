@@ -44,9 +44,14 @@
 //! The parameter is a JSON object with `tenant`, `event_id` and `payload`, and perhaps `message_id`, `time`
 //! (milliseconds since 1970), `department`, `source` and `actor`. The function returns the message id.
 //!
+//! - In place of `payload` there may be `payload_text`: a string that has the payload as JSON, as in the text of
+//!   [`Tenant::to_sql_document`](hookwire::Tenant::to_sql_document). It may be any JSON. PostgreSQL cannot read the escape
+//!   `\u0000` or half a surrogate pair elsewhere in a document; the function refuses the member that has them.
 //! - A malformed document raises `invalid_parameter_value`. The message has the field and the rule, and the column of the
-//!   error is the field. PostgreSQL itself refuses a text that is no JSON, or has the escape `\u0000`. As after any error,
-//!   the transaction can then only be rolled back, to its beginning or to a savepoint.
+//!   error is the field. PostgreSQL itself refuses a text that is no JSON. As after any error, the transaction can then
+//!   only be rolled back, to its beginning or to a savepoint, and `COMMIT` rolls it back without an error.
+//!   [`PostgresStore::publish_in`] has a savepoint of its own. With another driver, call
+//!   [`Tenant::check`](hookwire::Tenant::check) before the transaction: what passes it is not refused for its texts.
 //! - A payload larger than `settings.payload_bytes` is refused in the same way. The default is 262144 bytes, as in
 //!   [`Policy`](hookwire::policy::Policy::with_payload_bytes). Change both together.
 //! - The payload is kept byte for byte.
@@ -124,6 +129,7 @@ mod schedule;
 mod settle;
 mod store;
 mod time;
+mod transaction;
 mod upkeep;
 
 #[doc(hidden)]

@@ -10,6 +10,7 @@ use tokio_postgres::{AsyncMessage, Client};
 
 use crate::connection::session::Sessions;
 use crate::connection::target::{Messages, Target};
+use crate::transaction::BUILT_IN_SETTINGS;
 
 /// The least time between two notifications of other processes.
 const NOTIFY_INTERVAL: Duration = Duration::from_millis(50);
@@ -105,6 +106,7 @@ impl Listener {
 
     /// Subscribes to the channel, and counts once for all that was missed before.
     async fn listen(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        client.batch_execute(BUILT_IN_SETTINGS).await?;
         client.batch_execute(&format!("LISTEN \"{}\"", self.channel)).await?;
         self.count.send_modify(|count| *count += 1);
         Ok(())

@@ -7,17 +7,18 @@ use hookwire::{Event, Tenant};
 use thiserror::Error;
 use tokio_postgres::GenericClient;
 use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::types::Type;
 
 use crate::connection::schema::SchemaName;
 use crate::store::PostgresStore;
 
-/// The error of an event that was not published. The transaction can then only be rolled back, to its beginning or to a
-/// savepoint, as after any failed statement in PostgreSQL.
+/// The error of an event that was not published. Nothing else of the transaction is lost, and it goes on, unless it had
+/// failed before or the connection is lost.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PublishError {
     /// Something else failed, for instance the connection. The source says what.
-    #[error("the event could not be published; roll back, and try the transaction again")]
+    #[error("the event could not be published; try it again, or roll back")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
     /// The user of the transaction lacks privileges.
     #[error(
@@ -46,12 +47,19 @@ pub enum PublishError {
         field: String,
         /// The rule that the field breaks.
         rule: String,
-        /// The error of PostgreSQL.
+        /// The error of PostgreSQL, or of [`Tenant::check`].
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl PublishError {
+    /// The event breaks a rule that needs no database to be found.
+    fn of_violation(error: hookwire::Error) -> Option<Self> {
+        let broken = error.violations().first()?;
+        let (field, rule) = (broken.field().to_owned(), broken.message().to_owned());
+        Some(Self::Refused { field, rule, source: error.into() })
+    }
+
     fn of(error: tokio_postgres::Error, schema: &SchemaName) -> Self {
         let Some(said) = error.as_db_error() else { return Self::Failed(error.into()) };
         let schema = schema.as_str().to_owned();
@@ -148,23 +156,65 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`PublishError::Refused`] names the field that is malformed or too large, and its rule. The other variants say what
-    /// is wrong with the database. Roll back after an error: PostgreSQL answers `COMMIT` of such a transaction without an
-    /// error, although it rolls back. A duplicate is no error. An event that the catalog does not have is no error either;
-    /// the delivery log records it as unroutable.
+    /// is wrong with the database. The event is written within a savepoint, so after an error the transaction is as it was
+    /// before, and may go on. A duplicate is no error. An event that the catalog does not have is no error either; the
+    /// delivery log records it as unroutable.
     ///
     /// # Cancellation
     ///
-    /// The event may or may not be written in this transaction. Roll back to be sure that it is not published.
+    /// The event may or may not be written in this transaction. Roll back to be sure that it is not published, and because
+    /// an error that nobody waited for fails the transaction: PostgreSQL then answers `COMMIT` without an error, although
+    /// it rolls back.
     pub async fn publish_in<C: GenericClient + Sync>(
         &self,
         client: &C,
         tenant: &Tenant,
         event: &Event,
     ) -> Result<MessageId, PublishError> {
-        let parameter = tenant.to_sql_document(event);
-        let row = client.query_one(self.publish_statement(), &[&parameter]).await;
-        let row = row.map_err(|error| PublishError::of(error, &self.schema))?;
-        let id: &str = row.try_get(0).map_err(|error| PublishError::of(error, &self.schema))?;
+        // The size of the payload is left to the function, which has a limit of its own.
+        if let Some(refused) = tenant.check(event).err().and_then(PublishError::of_violation) {
+            return Err(refused);
+        }
+        let savepoint = Savepoint::begin(client).await.map_err(|error| PublishError::Failed(error.into()))?;
+        let published = self.call_publish(client, &tenant.to_sql_document(event)).await;
+        savepoint.end(published).await
+    }
+
+    async fn call_publish<C: GenericClient + Sync>(
+        &self,
+        client: &C,
+        document: &String,
+    ) -> Result<MessageId, PublishError> {
+        let failed = |error| PublishError::of(error, &self.schema);
+        let rows = client.query_typed(self.publish_statement(), &[(document, Type::TEXT)]).await;
+        let rows = rows.map_err(failed)?;
+        let row = rows.first().ok_or_else(|| PublishError::Failed("the function returned nothing".into()))?;
+        let id: &str = row.try_get(0).map_err(failed)?;
         MessageId::new(id).map_err(|error| PublishError::Failed(error.into()))
+    }
+}
+
+/// A savepoint in the transaction of the host. It is none on a connection without a transaction, where a statement that
+/// fails leaves nothing behind by itself.
+struct Savepoint<'a, C>(Option<&'a C>);
+
+impl<'a, C: GenericClient + Sync> Savepoint<'a, C> {
+    async fn begin(client: &'a C) -> Result<Self, tokio_postgres::Error> {
+        match client.batch_execute("SAVEPOINT hookwire_publish").await {
+            Ok(()) => Ok(Self(Some(client))),
+            Err(error) if error.code() == Some(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => Ok(Self(None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps what was done since, or undoes it if that is an error.
+    async fn end<T>(self, done: Result<T, PublishError>) -> Result<T, PublishError> {
+        const RELEASE: &str = "RELEASE hookwire_publish";
+        const UNDO: &str = "ROLLBACK TO hookwire_publish; RELEASE hookwire_publish";
+        let Some(client) = self.0 else { return done };
+        let ended = client.batch_execute(if done.is_ok() { RELEASE } else { UNDO }).await;
+        // The first error says more than that of a rollback.
+        let done = done?;
+        ended.map(|()| done).map_err(|error| PublishError::Failed(error.into()))
     }
 }

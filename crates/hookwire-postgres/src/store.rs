@@ -45,6 +45,8 @@
 //!   whose state is not known leaves the pool.
 //! - **Statements are planned once for all parameters**, along indexes, and planned again as a connection gets older: a
 //!   plan that was made for an empty table would scan the whole of a full one. Tests read the plans.
+//! - **Nothing is left to the defaults of a database or a role** (`transaction`): every transaction says its isolation,
+//!   and every connection sets what the statements rely on. Functions that run in a session of the host's set it too.
 //! - **The only clock is `clock_ms()`** in the schema. Tests replace it by one that stands still.
 
 use std::fmt;
@@ -228,7 +230,7 @@ impl PostgresOptions {
     /// [`ConnectError`] says what is wrong and what to do.
     pub async fn migrate(self, url: &str) -> Result<(), ConnectError> {
         let target = Target::new(url, &self)?;
-        schema::migrate(&mut target.client().await?, &target.schema).await
+        schema::migrate(&target.client().await?, &target.schema).await
     }
 }
 

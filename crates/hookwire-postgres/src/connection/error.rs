@@ -81,6 +81,11 @@ pub enum ConnectError {
         /// The version that this code works with.
         known: i32,
     },
+    /// The database takes no writes of this user.
+    #[error(
+        "default_transaction_read_only is on; reset it by ALTER DATABASE and ALTER ROLE, or in the server's configuration"
+    )]
+    ReadOnly,
     /// Something else failed. The source says what.
     #[error("the database cannot be used")]
     Other(#[source] Box<dyn Error + Send + Sync>),

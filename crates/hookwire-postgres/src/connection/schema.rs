@@ -3,13 +3,17 @@
 use tokio_postgres::Client;
 
 use crate::connection::error::ConnectError;
+use crate::transaction::{BEGIN, BEGIN_UNLIMITED};
 
 /// The version of the schema that this code reads and writes.
 pub(crate) const VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// The migrations. Each leads from the version that is its index to the next one. A released one never changes.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../migrations/001.sql"), include_str!("../../migrations/002.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../migrations/001.sql"),
+    include_str!("../../migrations/002.sql"),
+    include_str!("../../migrations/003.sql"),
+];
 
 /// The name of a schema. It is an identifier that needs no quotes, so it reads the same everywhere.
 #[derive(Clone, Debug)]
@@ -53,7 +57,7 @@ impl SchemaName {
 /// [`ConnectError::SchemaName`] if `schema` cannot be the name of a schema.
 pub fn migration_sql(schema: &str) -> Result<String, ConnectError> {
     let schema = SchemaName::new(schema)?;
-    Ok(format!("BEGIN;\n{}{}COMMIT;\n", prelude(&schema), steps(0)))
+    Ok(format!("{BEGIN};\n{}{}COMMIT;\n", prelude(&schema), steps(0)))
 }
 
 fn prelude(schema: &SchemaName) -> String {
@@ -72,17 +76,33 @@ fn steps(found: usize) -> String {
 }
 
 /// Brings the schema to the present version in one transaction. Others who migrate at the same time wait.
-pub(crate) async fn migrate(client: &mut Client, schema: &SchemaName) -> Result<(), ConnectError> {
+pub(crate) async fn migrate(client: &Client, schema: &SchemaName) -> Result<(), ConnectError> {
+    begin(client, schema).await?;
+    let applied = apply(client, schema).await;
+    end(client, schema, applied).await
+}
+
+/// Begins a transaction, and refuses a database whose default is that nothing may be written. That a standby is
+/// read-only is no default: it may become the primary.
+async fn begin(client: &Client, schema: &SchemaName) -> Result<(), ConnectError> {
+    const IS_READ_ONLY: &str =
+        "SELECT current_setting('default_transaction_read_only') = 'on' AND NOT pg_is_in_recovery()";
     let failed = |error| ConnectError::of(error, schema.as_str());
-    let transaction = client.transaction().await.map_err(failed)?;
-    match apply(transaction.client(), schema).await {
-        Ok(()) => transaction.commit().await.map_err(failed),
-        Err(error) => {
-            // The first error says more than that of a rollback.
-            let _ = transaction.rollback().await;
-            Err(error)
-        }
-    }
+    client.batch_execute(BEGIN_UNLIMITED).await.map_err(failed)?;
+    let row = client.query_one(IS_READ_ONLY, &[]).await.map_err(failed)?;
+    if row.get(0) { end(client, schema, Err(ConnectError::ReadOnly)).await } else { Ok(()) }
+}
+
+/// Commits the transaction, or rolls it back after an error.
+async fn end<T>(
+    client: &Client,
+    schema: &SchemaName,
+    done: Result<T, ConnectError>,
+) -> Result<T, ConnectError> {
+    let ended = client.batch_execute(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await;
+    // The first error says more than that of a rollback.
+    let done = done?;
+    ended.map(|()| done).map_err(|error| ConnectError::of(error, schema.as_str()))
 }
 
 async fn apply(client: &Client, schema: &SchemaName) -> Result<(), ConnectError> {
@@ -104,7 +124,9 @@ async fn apply(client: &Client, schema: &SchemaName) -> Result<(), ConnectError>
 /// Checks that the schema is there, and has the version that this code works with.
 pub(crate) async fn check(client: &Client, schema: &SchemaName) -> Result<(), ConnectError> {
     let name = schema.as_str().to_owned();
-    match version(client, schema).await? {
+    begin(client, schema).await?;
+    let found = version(client, schema).await;
+    match end(client, schema, found).await? {
         None => Err(ConnectError::NotMigrated { schema: name }),
         Some(found) if found > VERSION => Err(ConnectError::Newer { schema: name, found, known: VERSION }),
         Some(found) if found < VERSION => Err(ConnectError::Older { schema: name, found, known: VERSION }),

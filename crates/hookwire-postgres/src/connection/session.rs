@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::error::{QueryError, ReadRow};
 use crate::time::Millis;
+use crate::transaction;
 
 /// The number of times that a transaction is tried which PostgreSQL aborts because of others.
 const MAX_TRIES: usize = 4;
@@ -62,7 +63,7 @@ impl Sessions {
     async fn try_once<O: Operation>(&self, operation: &O) -> Result<O::Output, QueryError> {
         let mut guard = PoolGuard(Some(self.0.get().await?));
         let client = guard.0.as_ref().expect("it is taken out below only");
-        client.batch_execute("BEGIN").await?;
+        client.batch_execute(transaction::BEGIN).await?;
         let done = operation.run(&Tx(client)).await;
         let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
         if let Err(error) = client.batch_execute(end).await {

@@ -17,6 +17,7 @@ use crate::connection::options::PostgresOptions;
 use crate::connection::schema::{self, SchemaName};
 use crate::connection::session::Sessions;
 use crate::connection::tls::Tls;
+use crate::transaction::BUILT_IN_SETTINGS;
 
 /// The time that a connection may take to open, unless the URL names another.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -151,6 +152,7 @@ fn set_timeouts(config: &mut Config) {
 fn setup(schema: &SchemaName) -> String {
     format!(
         "SET search_path TO {};
+        {BUILT_IN_SETTINGS}
         SET lock_timeout TO '5s';
         SET idle_in_transaction_session_timeout TO '10s';
         SET jit TO off;

@@ -3,6 +3,7 @@
 mod conformance;
 mod connecting;
 mod cut;
+mod defaults;
 mod fixtures;
 mod fleet;
 mod function;
@@ -14,4 +15,5 @@ mod partly;
 mod plans;
 mod stress;
 mod support;
+mod texts;
 mod turns;

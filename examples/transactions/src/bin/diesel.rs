@@ -30,6 +30,7 @@ async fn pay(
     end: Result<(), Failed>,
 ) -> Result<(), Error> {
     let event = Event::of(&InvoicePaid { invoice, cents: 1_999 })?;
+    service.acme.check(&event)?; // what breaks a rule is told before the transaction, and does not fail it
     let parameter = service.acme.to_sql_document(&event);
 
     let write = async |app: &mut AsyncPgConnection| {

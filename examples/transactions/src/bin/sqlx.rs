@@ -12,6 +12,7 @@ async fn pay<'a>(
 ) -> Result<Transaction<'a, Postgres>, Error> {
     let Service { acme, store, .. } = service;
     let event = Event::of(&InvoicePaid { invoice, cents: 1_999 })?;
+    acme.check(&event)?; // what breaks a rule is told before the transaction, and does not fail it
     let document = acme.to_sql_document(&event); // fixes the message id: a repeated transaction publishes once
 
     let mut transaction = app.begin().await?;
