@@ -16,7 +16,8 @@ use hookwire::{DeliveryQuery, ErrorKind, Event, TenantId, Webhooks, assist};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-const MIB: usize = 1024 * 1024;
+/// The unit of the sizes here. Small, since each event is hashed.
+const BLOCK: usize = 32 * 1024;
 /// Longer than it takes, and never waited for.
 const LONG: Duration = Duration::from_secs(600);
 
@@ -69,7 +70,7 @@ impl Store for HoldingStore {
 
 fn acme(store: HoldingStore, policy: Policy) -> Tenant {
     let builder = Webhooks::builder(assist::catalog()).store(store).transport(RecordingTransport::new());
-    let policy = policy.with_payload_bytes(100 * MIB);
+    let policy = policy.with_payload_bytes(100 * BLOCK);
     let hooks = builder.policy(policy).build().expect("a sound service");
     hooks.tenant(TenantId::new("acme").expect("a short name"))
 }
@@ -83,46 +84,48 @@ fn events(bytes: usize) -> impl Iterator<Item = Event> {
 #[tokio::test]
 async fn concurrent_publishes_hold_no_more_bytes_than_the_policy_says() {
     let store = HoldingStore::new();
-    let acme = acme(store.clone(), Policy::default().with_publish_timeout(LONG));
+    assert_eq!(Policy::default().in_flight_bytes(), 64 * 1024 * 1024);
+    let policy = Policy::default().with_in_flight_bytes(64 * BLOCK).with_publish_timeout(LONG);
+    let acme = acme(store.clone(), policy);
     let mut publishing = JoinSet::new();
-    for event in events(2 * MIB).take(300) {
+    for event in events(2 * BLOCK).take(300) {
         let acme = acme.clone();
         publishing.spawn(async move { acme.publish(event).await });
     }
     for _ in 0..300 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(store.held.load(Ordering::SeqCst), 64 * MIB, "as much as there is room for");
+    assert_eq!(store.held.load(Ordering::SeqCst), 64 * BLOCK, "as much as there is room for");
     store.answers.add_permits(300);
     while let Some(sent) = publishing.join_next().await {
         sent.expect("no panic").expect("published");
     }
-    assert_eq!(store.most.load(Ordering::SeqCst), 64 * MIB);
+    assert_eq!(store.most.load(Ordering::SeqCst), 64 * BLOCK);
 }
 
 #[tokio::test]
 async fn events_of_one_call_are_handed_over_in_parts_that_there_is_room_for() {
     let store = HoldingStore::new();
-    let policy = Policy::default().with_in_flight_bytes(5 * MIB).with_publish_timeout(LONG);
+    let policy = Policy::default().with_in_flight_bytes(5 * BLOCK).with_publish_timeout(LONG);
     let acme = acme(store.clone(), policy);
     store.answers.add_permits(300);
     let sizes = [2, 2, 2, 7, 1];
     let events = sizes.into_iter().zip(0..).map(|(size, id)| {
-        let event = events(size * MIB).nth(id);
+        let event = events(size * BLOCK).nth(id);
         event.expect("one of each")
     });
     let sent = acme.publish_all(events).await;
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
-    assert_eq!(store.most.load(Ordering::SeqCst), 7 * MIB, "the larger one alone");
+    assert_eq!(store.most.load(Ordering::SeqCst), 7 * BLOCK, "the larger one alone");
 }
 
 #[tokio::test]
 async fn publishing_that_finds_no_room_is_overloaded_and_nothing_of_it_is_stored() {
     let store = HoldingStore::new();
     let policy =
-        Policy::default().with_in_flight_bytes(3 * MIB).with_publish_timeout(Duration::from_millis(200));
+        Policy::default().with_in_flight_bytes(3 * BLOCK).with_publish_timeout(Duration::from_millis(200));
     let acme = acme(store.clone(), policy);
-    let mut events = events(2 * MIB);
+    let mut events = events(2 * BLOCK);
     let first = tokio::spawn({
         let (acme, event) = (acme.clone(), events.next().expect("endless"));
         async move { acme.publish(event).await }
@@ -136,7 +139,7 @@ async fn publishing_that_finds_no_room_is_overloaded_and_nothing_of_it_is_stored
     store.answers.add_permits(1);
     first.await.expect("no panic").expect("published");
     let listed = acme.deliveries(&DeliveryQuery::new()).await;
-    assert!(listed.is_ok() && store.most.load(Ordering::SeqCst) == 2 * MIB);
+    assert!(listed.is_ok() && store.most.load(Ordering::SeqCst) == 2 * BLOCK);
 }
 
 #[tokio::test]
@@ -144,7 +147,7 @@ async fn publishing_to_a_store_that_does_not_answer_ends_in_an_error_that_says_s
     let store = HoldingStore::new();
     let policy = Policy::default().with_publish_timeout(Duration::from_millis(10));
     let acme = acme(store.clone(), policy);
-    let mut events = events(MIB);
+    let mut events = events(BLOCK);
     let event = events.next().expect("endless");
     let error = acme.publish(event.clone()).await.expect_err("it does not answer");
     assert_eq!(*error.kind(), ErrorKind::Store);
