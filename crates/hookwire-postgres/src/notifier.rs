@@ -8,8 +8,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client};
 
+use crate::connection::dial::Messages;
 use crate::connection::session::Sessions;
-use crate::connection::target::{Messages, Target};
+use crate::connection::target::Target;
 
 /// The least time between two notifications of other processes.
 const NOTIFY_INTERVAL: Duration = Duration::from_millis(50);

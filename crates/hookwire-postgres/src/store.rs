@@ -109,10 +109,24 @@ use crate::upkeep::Erase;
 ///
 /// # The connection
 ///
-/// With `sslmode=require` or `verify-full` the connection is encrypted, and the server's certificate is checked against
-/// the roots of the platform and the name of the host. Otherwise the connection is not encrypted. The calls that use a
-/// connection which breaks fail as [`Unavailable`](hookwire::store::StoreErrorKind::Unavailable); later calls open a new
-/// one.
+/// `sslmode` in the URL says how the connection is encrypted, as in libpq, except that `require` verifies the server's
+/// certificate too:
+///
+/// | `sslmode` | the connection |
+/// |---|---|
+/// | `disable` | not encrypted |
+/// | `allow` | not encrypted; TLS with any certificate if the server insists |
+/// | `prefer`, or none | TLS with any certificate; not encrypted if that fails |
+/// | `verify-ca` | TLS with a certificate of the trusted roots, for any host |
+/// | `require`, `verify-full` | TLS with a certificate of the trusted roots, for the host of the URL |
+///
+/// Only the last row keeps out somebody on the path who answers in the server's place. The trusted roots are those of the
+/// file that `sslrootcert` names, or those of the platform (`sslrootcert=system` says so), and those of
+/// [`PostgresOptions::trust_pem`]. `sslcert` and `sslkey` name the files of the certificate that the store shows to the
+/// server, and of its key. All files are PEM.
+///
+/// The calls that use a connection which breaks fail as [`Unavailable`](hookwire::store::StoreErrorKind::Unavailable);
+/// later calls open a new one.
 pub struct PostgresStore {
     core: Arc<Core>,
     poll_every: Duration,

@@ -22,6 +22,7 @@ pub struct PostgresOptions {
     pub(crate) publish_timeout: Duration,
     pub(crate) poll_every: Duration,
     pub(crate) listen: bool,
+    pub(crate) roots: Vec<Vec<u8>>,
 }
 
 impl Default for PostgresOptions {
@@ -32,6 +33,7 @@ impl Default for PostgresOptions {
             publish_timeout: Duration::from_secs(5),
             poll_every: Duration::from_millis(500),
             listen: false,
+            roots: Vec::new(),
         }
     }
 }
@@ -67,5 +69,13 @@ impl PostgresOptions {
     #[must_use]
     pub fn listen(self, listen: bool) -> Self {
         Self { listen, ..self }
+    }
+
+    /// Trusts the certificates in this PEM text, in addition to those that `sslrootcert` names, or to the roots of the
+    /// platform. It matters where `sslmode` is `require`, `verify-ca` or `verify-full`.
+    #[must_use]
+    pub fn trust_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(pem.into());
+        self
     }
 }

@@ -1,22 +1,19 @@
-//! `Target`: a database, a schema in it, and the settings of every connection to it, TLS or none
-//! among them.
+//! `Target`: a database, a schema in it, and the settings of every connection to it.
 
-use std::future::poll_fn;
-use std::str::FromStr;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime,
 };
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio::time::timeout;
+use tokio_postgres::{Client, Config};
 
+use crate::connection::dial::{self, Dialer, Messages};
 use crate::connection::error::ConnectError;
 use crate::connection::options::PostgresOptions;
 use crate::connection::schema::{self, SchemaName};
 use crate::connection::session::Sessions;
-use crate::connection::tls::Tls;
+use crate::connection::url::DatabaseUrl;
 
 /// The time that a connection may take to open, unless the URL names another.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,70 +26,40 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// The number of uses after which a connection plans its statements again. A young one does so sooner.
 const PLAN_EVERY: usize = 256;
 
-/// Polls for the next message of a connection; `None` once the connection has ended.
-pub(crate) type Messages =
-    Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<AsyncMessage, tokio_postgres::Error>>> + Send>;
-
 /// A database, a schema in it, and the settings of every connection to it.
 pub(crate) struct Target {
-    config: Config,
+    dialer: Dialer,
     pub(crate) schema: SchemaName,
-    tls: Option<Tls>,
 }
 
 impl Target {
-    /// Parses `url`. Nothing is connected yet.
+    /// Parses `url`, and reads the files that it names. Nothing is connected yet.
     pub(crate) fn new(url: &str, options: &PostgresOptions) -> Result<Self, ConnectError> {
         let schema = SchemaName::new(&options.schema)?;
-        // This store checks the certificate in both modes; tokio-postgres has one name for that.
-        let url = url.replace("sslmode=verify-full", "sslmode=require");
-        // The cause is left out: it may quote the password.
-        let mut config = Config::from_str(&url).map_err(|_| ConnectError::Url)?;
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(ConnectError::Url);
-        }
-        let tls = match config.get_ssl_mode() {
-            SslMode::Require => Some(Tls::new().map_err(|error| ConnectError::Tls(error.into()))?),
-            _ => None,
-        };
-        if tls.is_none() {
-            config.ssl_mode(SslMode::Disable);
-        }
-        set_timeouts(&mut config);
-        Ok(Self { config, schema, tls })
+        let mut url = DatabaseUrl::parse(url)?;
+        set_timeouts(&mut url.config);
+        Ok(Self { dialer: Dialer::new(url, &options.roots)?, schema })
     }
 
     /// Opens a connection outside the pool. It ends with its client.
     pub(crate) async fn client(&self) -> Result<Client, ConnectError> {
-        let (client, mut messages) = self.open().await?;
-        tokio::spawn(async move { while let Some(Ok(_)) = poll_fn(&mut messages).await {} });
+        let (client, messages) = self.open().await?;
+        tokio::spawn(dial::drive(messages));
         Ok(client)
     }
 
     /// Opens a connection outside the pool. It works only while its messages are polled.
     pub(crate) async fn open(&self) -> Result<(Client, Messages), ConnectError> {
-        let failed = |error, awaits_tls| ConnectError::of_connecting(error, self.schema.as_str(), awaits_tls);
-        match self.tls.as_ref().map(Tls::for_one_connection) {
-            Some(tls) => {
-                let connected = self.config.connect(tls.clone()).await;
-                let (client, mut connection) = connected.map_err(|error| failed(error, !tls.has_begun()))?;
-                Ok((client, Box::new(move |context| connection.poll_message(context))))
-            }
-            None => {
-                let connected = self.config.connect(NoTls).await;
-                let (client, mut connection) = connected.map_err(|error| failed(error, false))?;
-                Ok((client, Box::new(move |context| connection.poll_message(context))))
-            }
-        }
+        let opened = timeout(CONNECT_TIMEOUT * 2, self.dialer.dial()).await;
+        let opened = opened.map_err(|elapsed| ConnectError::Unreachable(elapsed.into()))?;
+        opened.map_err(|error| ConnectError::of_connecting(error, self.schema.as_str()))
     }
 
     /// Creates the pool of connections. None of them is open yet.
     pub(crate) fn pool(&self, options: &PostgresOptions) -> Result<Sessions, ConnectError> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match &self.tls {
-            Some(tls) => Manager::from_config(self.config.clone(), tls.clone(), recycling),
-            None => Manager::from_config(self.config.clone(), NoTls, recycling),
-        };
+        // The dialer has the settings.
+        let manager = Manager::from_connect(Config::new(), self.dialer.clone(), recycling);
         let setup = setup(&self.schema);
         let prepare = Hook::async_fn(move |client: &mut ClientWrapper, _| {
             let setup = setup.clone();

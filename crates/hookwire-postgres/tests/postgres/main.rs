@@ -12,6 +12,8 @@ mod leases;
 mod outage;
 mod partly;
 mod plans;
+mod server;
 mod stress;
 mod support;
+mod tls;
 mod turns;
