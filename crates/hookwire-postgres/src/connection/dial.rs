@@ -67,6 +67,15 @@ impl Dialer {
         Ok(Self(ways))
     }
 
+    /// The same ways, with a further option for the start of the server's process.
+    pub(crate) fn with_option(mut self, option: &str) -> Self {
+        for Way { config, .. } in &mut self.0 {
+            let options = config.get_options().map(|given| format!("{given} {option}"));
+            config.options(options.unwrap_or_else(|| option.to_owned()));
+        }
+        self
+    }
+
     /// Opens a connection. It works only while its messages are polled.
     pub(crate) async fn dial(&self) -> Result<(Client, Messages), DialError> {
         let (last, before) = self.0.split_last().expect("each way to encrypt has one");
@@ -133,6 +142,12 @@ impl Way {
 }
 
 impl DialError {
+    /// Whether a parameter of the start was refused. PostgreSQL knows all that are sent; poolers do not.
+    pub(crate) fn is_of_parameter(&self) -> bool {
+        let codes = [SqlState::FEATURE_NOT_SUPPORTED, SqlState::PROTOCOL_VIOLATION];
+        self.error.code().is_some_and(|code| codes.contains(code))
+    }
+
     /// Whether another way to encrypt may lead further: the handshake failed, or the server has a rule against this one.
     fn may_be_of_the_way(&self) -> bool {
         let is_handshake = self.error.source().is_some_and(|source| source.is::<HandshakeError>());

@@ -103,6 +103,11 @@ pub enum ConnectError {
         /// The version that this code works with.
         known: i32,
     },
+    /// A pooler in between refuses something that the store cannot do without.
+    #[error(
+        "a pooler in between refuses what the store needs: transactions of several statements (pool_mode transaction or session), and the start-up parameters that the URL names"
+    )]
+    Pooler(#[source] Box<dyn Error + Send + Sync>),
     /// Something else failed. The source says what.
     #[error("the database cannot be used")]
     Other(#[source] Box<dyn Error + Send + Sync>),
@@ -120,6 +125,7 @@ impl ConnectError {
             SqlState::INSUFFICIENT_PRIVILEGE => {
                 Self::NoPrivileges { schema: schema.to_owned(), source: error.into() }
             }
+            SqlState::PROTOCOL_VIOLATION => Self::Pooler(error.into()),
             SqlState::CANNOT_CONNECT_NOW | SqlState::TOO_MANY_CONNECTIONS => Self::Unreachable(error.into()),
             _ => Self::Other(error.into()),
         }
@@ -127,6 +133,9 @@ impl ConnectError {
 
     /// Classifies an error of an attempt to connect.
     pub(crate) fn of_connecting(error: DialError, schema: &str) -> Self {
+        if error.is_of_parameter() {
+            return Self::Pooler(error.error.into());
+        }
         let DialError { error, stage } = error;
         let source = error.source();
         if source.is_some_and(|source| source.is::<HandshakeError>()) {

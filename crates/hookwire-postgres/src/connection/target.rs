@@ -1,18 +1,19 @@
 //! `Target`: a database, a schema in it, and the settings of every connection to it.
 
+use std::future::Future;
 use std::time::Duration;
 
-use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime,
-};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config};
 
+use crate::connection::begin::Begin;
 use crate::connection::dial::{self, Dialer, Messages};
 use crate::connection::error::ConnectError;
 use crate::connection::options::PostgresOptions;
 use crate::connection::schema::{self, SchemaName};
 use crate::connection::session::Sessions;
+use crate::connection::statements::Statements;
 use crate::connection::url::DatabaseUrl;
 
 /// The time that a connection may take to open, unless the URL names another.
@@ -23,9 +24,6 @@ const MAX_SILENCE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// The number of keep-alive probes.
 const KEEPALIVE_RETRIES: u32 = 3;
-/// The number of uses after which a connection plans its statements again. A young one does so sooner.
-const PLAN_EVERY: usize = 256;
-
 /// A database, a schema in it, and the settings of every connection to it.
 pub(crate) struct Target {
     dialer: Dialer,
@@ -50,50 +48,59 @@ impl Target {
 
     /// Opens a connection outside the pool. It works only while its messages are polled.
     pub(crate) async fn open(&self) -> Result<(Client, Messages), ConnectError> {
-        let opened = timeout(CONNECT_TIMEOUT * 2, self.dialer.dial()).await;
-        let opened = opened.map_err(|elapsed| ConnectError::Unreachable(elapsed.into()))?;
+        let opened = in_time(self.dialer.dial()).await?;
         opened.map_err(|error| ConnectError::of_connecting(error, self.schema.as_str()))
     }
 
     /// Creates the pool of connections. None of them is open yet.
-    pub(crate) fn pool(&self, options: &PostgresOptions) -> Result<Sessions, ConnectError> {
+    pub(crate) fn pool(
+        &self,
+        options: &PostgresOptions,
+        statements: Statements,
+    ) -> Result<Sessions, ConnectError> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         // The dialer has the settings.
         let manager = Manager::from_connect(Config::new(), self.dialer.clone(), recycling);
-        let setup = setup(&self.schema);
-        let prepare = Hook::async_fn(move |client: &mut ClientWrapper, _| {
-            let setup = setup.clone();
-            Box::pin(async move { client.batch_execute(&setup).await.map_err(HookError::Backend) })
-        });
         let pool = Pool::builder(manager)
             .max_size(options.connections)
             .wait_timeout(Some(options.publish_timeout))
             .create_timeout(Some(CONNECT_TIMEOUT * 2))
             .runtime(Runtime::Tokio1)
-            .post_create(prepare)
-            .post_recycle(Hook::async_fn(|client: &mut ClientWrapper, metrics| {
-                Box::pin(async move {
-                    if is_time_to_plan(metrics.recycle_count) {
-                        client.batch_execute("DISCARD PLANS").await.map_err(HookError::Backend)?;
-                    }
-                    Ok(())
-                })
-            }))
             .build()
             .map_err(|error| ConnectError::Other(error.into()))?;
-        Ok(Sessions::new(pool))
+        Ok(Sessions::new(pool, Begin::new(&self.schema, &statements), statements))
     }
 
-    /// Checks that the schema is there, and that this code knows its version.
+    /// Returns whether a pooler stands in between, which gives the connections to others after each transaction. It refuses
+    /// an option for the start of a process of the server, or leaves it out.
+    pub(crate) async fn is_pooled(&self) -> Result<bool, ConnectError> {
+        const OPTION: &str = "-c hookwire.session=on";
+        const HAS_OPTION: &str = "SELECT current_setting('hookwire.session', true) IS NOT DISTINCT FROM 'on'";
+        let (client, messages) = match in_time(self.dialer.clone().with_option(OPTION).dial()).await? {
+            Err(error) if error.is_of_parameter() => return Ok(true),
+            dialled => dialled.map_err(|error| ConnectError::of_connecting(error, self.schema.as_str()))?,
+        };
+        tokio::spawn(dial::drive(messages));
+        let rows = in_time(client.query_typed(HAS_OPTION, &[])).await?;
+        let rows = rows.map_err(|error| ConnectError::of(error, self.schema.as_str()))?;
+        Ok(!rows.first().is_some_and(|row| row.get(0)))
+    }
+
+    /// Checks in a transaction that the schema is there, and that this code knows its version.
     pub(crate) async fn check(&self) -> Result<(), ConnectError> {
-        schema::check(&self.client().await?, &self.schema).await
+        let client = self.client().await?;
+        let begun = in_time(client.batch_execute("BEGIN READ ONLY")).await?;
+        begun.map_err(|error| ConnectError::of(error, self.schema.as_str()))?;
+        let checked = in_time(schema::check(&client, &self.schema)).await?;
+        // Its errors are of no interest: nothing was written.
+        let _ = in_time(client.batch_execute("ROLLBACK")).await;
+        checked
     }
 }
 
-/// Whether a connection plans its statements again after so many uses. A plan that was made for an empty table may
-/// scan the whole of a full one, and the server takes minutes to notice by itself.
-const fn is_time_to_plan(uses: usize) -> bool {
-    uses.is_power_of_two() || uses.is_multiple_of(PLAN_EVERY)
+/// Waits for an answer as long as a connection may take to open.
+async fn in_time<T>(answer: impl Future<Output = T>) -> Result<T, ConnectError> {
+    timeout(CONNECT_TIMEOUT * 2, answer).await.map_err(|elapsed| ConnectError::Unreachable(elapsed.into()))
 }
 
 /// Notices a machine that vanished within half a minute, instead of two hours.
@@ -104,28 +111,10 @@ fn set_timeouts(config: &mut Config) {
     config.keepalives_idle(MAX_SILENCE / 2);
     config.keepalives_interval(KEEPALIVE_INTERVAL);
     config.keepalives_retries(KEEPALIVE_RETRIES);
-    config.tcp_user_timeout(MAX_SILENCE);
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(MAX_SILENCE);
+    }
     if config.get_application_name().is_none() {
         config.application_name("hookwire");
     }
-}
-
-/// The statements with which every connection of the pool begins.
-///
-/// Nobody waits for a lock for ever, nor holds one for ever because its process stands still. A server that may lose
-/// commits does not lose those of this store. Every statement goes along an index whatever its parameters are, so one
-/// plan serves all of them.
-fn setup(schema: &SchemaName) -> String {
-    format!(
-        "SET search_path TO {};
-        SET lock_timeout TO '5s';
-        SET idle_in_transaction_session_timeout TO '10s';
-        SET jit TO off;
-        SET plan_cache_mode TO force_generic_plan;
-        SET enable_seqscan TO off;
-        SET enable_bitmapscan TO off;
-        SELECT set_config('synchronous_commit', 'on', false)
-            WHERE current_setting('synchronous_commit') = 'off';",
-        schema.search_path()
-    )
 }

@@ -15,18 +15,23 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        Self::serve(&[])
+        Self::serve(&["--serve".as_ref()])
     }
 
     /// Starts a server that lets nobody in without TLS. The directory has its certificates.
     pub(crate) fn start_with_tls(certificates: &Path) -> Self {
-        Self::serve(&[certificates.as_os_str()])
+        Self::serve(&["--serve".as_ref(), certificates.as_os_str()])
+    }
+
+    /// Starts a server behind PgBouncer. The URL is that of PgBouncer.
+    pub(crate) fn start_pooled(pool_mode: &str) -> Self {
+        Self::serve(&["--pool".as_ref(), pool_mode.as_ref()])
     }
 
     fn serve(arguments: &[&OsStr]) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/with-postgres");
         let mut command = Command::new(script);
-        command.arg("--serve").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the script");
         let mut answers = BufReader::new(child.stdout.take().expect("piped")).lines();
         let url = answers.next().expect("a server").expect("UTF-8");
