@@ -1,6 +1,7 @@
 //! `QueryError`: the errors of statements and transactions, and what they mean to a caller of the store.
 
 use std::error::Error;
+use std::time::Duration;
 
 use deadpool_postgres::{PoolError, TimeoutType};
 use hookwire::model::{InvalidCursor, InvalidMessageId, InvalidSourceId, InvalidTenantId};
@@ -16,6 +17,8 @@ pub(crate) enum QueryError {
     Postgres(tokio_postgres::Error),
     /// Anything else.
     Store(StoreError),
+    /// PostgreSQL took longer than this for a statement.
+    Unanswered(Duration),
 }
 
 impl QueryError {
@@ -29,10 +32,15 @@ impl QueryError {
         Self::Store(StoreError::new(StoreErrorKind::Unavailable, what))
     }
 
-    /// Whether PostgreSQL aborted the transaction only because of others beside it, so that it may run again.
+    /// Whether PostgreSQL aborted the transaction only because of others beside it, so that it may run again. Others who
+    /// use the same pooler may have left a statement of the same name on its connection.
     pub(crate) fn is_retryable(&self) -> bool {
         let Self::Postgres(error) = self else { return false };
-        let codes = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE];
+        let codes = [
+            SqlState::DUPLICATE_PSTATEMENT,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::T_R_SERIALIZATION_FAILURE,
+        ];
         error.code().is_some_and(|code| codes.contains(code))
     }
 
@@ -42,6 +50,7 @@ impl QueryError {
         match self {
             Self::Postgres(error) => error.as_db_error().is_some() && !error.is_closed(),
             Self::Store(error) => error.kind() == StoreErrorKind::Corrupt,
+            Self::Unanswered(_) => false,
         }
     }
 }
@@ -88,6 +97,10 @@ impl From<QueryError> for StoreError {
             }
             QueryError::Postgres(error) => Self::new(kind_of(&error), error),
             QueryError::Store(error) => error,
+            QueryError::Unanswered(within) => {
+                let silent = format!("PostgreSQL has not answered for {} s", within.as_secs());
+                Self::new(StoreErrorKind::Unavailable, silent)
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn deliveries(
     let before = cursor.unwrap_or(i64::MAX);
     let sql = if message.is_some() { OF_EVENT } else { OF_LANES };
     let rows = sessions
-        .rows(sql, &[&tenant.as_str(), &hook, &message, &state, &since, &before, &as_i64(limit + 1)])
+        .rows_of_many(sql, &[&tenant.as_str(), &hook, &message, &state, &since, &before, &as_i64(limit + 1)])
         .await?;
     let items = rows.iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
     Ok(Page::from_surplus(items, limit, |last| last.id.to_string()))
@@ -103,7 +103,7 @@ pub(crate) async fn stats(sessions: &Sessions, scope: &StatsScope) -> Result<Sta
         StatsScope::Tenant(tenant) => (Some(tenant.as_str()), None),
         StatsScope::Webhook(tenant, hook) => (Some(tenant.as_str()), Some(hook.get())),
     };
-    let rows = sessions.rows(STATS, &[&tenant, &hook]).await?;
+    let rows = sessions.rows_of_many(STATS, &[&tenant, &hook]).await?;
     let row = rows.first().ok_or_else(|| QueryError::corrupt("no answer"))?;
     let now = time(row, "now")?;
     Ok(Stats {

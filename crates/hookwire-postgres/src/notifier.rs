@@ -8,10 +8,15 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client};
 
+use crate::connection::dial::Messages;
 use crate::connection::session::Sessions;
-use crate::connection::target::{Messages, Target};
-use crate::transaction::BUILT_IN_SETTINGS;
+use crate::connection::target::Target;
 
+/// Takes off the limits of a database or a role for the session that listens. Servers before version 14 do not know the
+/// second one.
+const WITHOUT_LIMITS: &str = "SET statement_timeout TO 0;
+    SELECT pg_catalog.set_config('idle_session_timeout', '0', false)
+        WHERE pg_catalog.current_setting('idle_session_timeout', true) <> '0';";
 /// The least time between two notifications of other processes.
 const NOTIFY_INTERVAL: Duration = Duration::from_millis(50);
 /// The time after which a lost listening connection is opened again.
@@ -106,7 +111,7 @@ impl Listener {
 
     /// Subscribes to the channel, and counts once for all that was missed before.
     async fn listen(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
-        client.batch_execute(BUILT_IN_SETTINGS).await?;
+        client.batch_execute(WITHOUT_LIMITS).await?;
         client.batch_execute(&format!("LISTEN \"{}\"", self.channel)).await?;
         self.count.send_modify(|count| *count += 1);
         Ok(())

@@ -42,7 +42,9 @@
 //!   where they publish the same message id. It sends no notification: that would serialize the commits of the database.
 //!   One holder a tenant has the routing lease, in the tenant's row.
 //! - **Every write runs on a task of its own**, so that a caller who goes away leaves no transaction open. A connection
-//!   whose state is not known leaves the pool.
+//!   whose state is not known, or whose server does not answer, leaves the pool.
+//! - **Every statement is in a transaction, and every setting ends with it** (`connection::begin`). So a pooler may give
+//!   the connection to others in between. Through one, statements have no name.
 //! - **Statements are planned once for all parameters**, along indexes, and planned again as a connection gets older: a
 //!   plan that was made for an empty table would scan the whole of a full one. Tests read the plans.
 //! - **Nothing is left to the defaults of a database or a role** (`transaction`): every transaction says its isolation,
@@ -69,6 +71,7 @@ use crate::batch::{Call, split};
 use crate::connection::error::ConnectError;
 use crate::connection::options::PostgresOptions;
 use crate::connection::schema::{self, SchemaName};
+use crate::connection::statements::Statements;
 use crate::connection::target::Target;
 use crate::core::{Core, unanswered};
 use crate::error::QueryError;
@@ -111,10 +114,27 @@ use crate::upkeep::Erase;
 ///
 /// # The connection
 ///
-/// With `sslmode=require` or `verify-full` the connection is encrypted, and the server's certificate is checked against
-/// the roots of the platform and the name of the host. Otherwise the connection is not encrypted. The calls that use a
-/// connection which breaks fail as [`Unavailable`](hookwire::store::StoreErrorKind::Unavailable); later calls open a new
-/// one.
+/// `sslmode` in the URL says how the connection is encrypted, as in libpq, except that `require` verifies the server's
+/// certificate too:
+///
+/// | `sslmode` | the connection |
+/// |---|---|
+/// | `disable` | not encrypted |
+/// | `allow` | not encrypted; TLS with any certificate if the server insists |
+/// | `prefer`, or none | TLS with any certificate; not encrypted if that fails |
+/// | `verify-ca` | TLS with a certificate of the trusted roots, for any host |
+/// | `require`, `verify-full` | TLS with a certificate of the trusted roots, for the host of the URL |
+///
+/// Only the last row keeps out somebody on the path who answers in the server's place. The trusted roots are those of the
+/// file that `sslrootcert` names, or those of the platform (`sslrootcert=system` says so), and those of
+/// [`PostgresOptions::trust_pem`]. `sslcert` and `sslkey` name the files of the certificate that the store shows to the
+/// server, and of its key. All files are PEM.
+///
+/// The calls that use a connection which breaks fail as [`Unavailable`](hookwire::store::StoreErrorKind::Unavailable), and
+/// so do those whose statement the server has not answered within 10 s (60 s for upkeep, statistics and lists of
+/// deliveries). Such a connection is closed; later calls open a new one.
+///
+/// A pooler may be in between: see [`PostgresOptions::pooler`].
 pub struct PostgresStore {
     core: Arc<Core>,
     poll_every: Duration,
@@ -147,12 +167,15 @@ impl PostgresStore {
         PostgresOptions::default()
     }
 
-    fn new(target: Target, options: &PostgresOptions) -> Result<Self, ConnectError> {
-        let sessions = target.pool(options)?;
+    fn new(target: Target, options: &PostgresOptions, is_pooled: bool) -> Result<Self, ConnectError> {
+        let statements = if is_pooled { Statements::Unnamed(Default::default()) } else { Statements::Named };
+        let sessions = target.pool(options, statements)?;
         let schema = target.schema.clone();
         let publish_statement = format!("SELECT \"{}\".publish($1)", schema.as_str());
-        let notifier =
-            if options.listen { Notifier::shared(target, sessions.clone()) } else { Notifier::local() };
+        let notifier = match options.listen && !is_pooled {
+            true => Notifier::shared(target, sessions.clone()),
+            false => Notifier::local(),
+        };
         let core = Core {
             sessions,
             holders: Arc::default(),
@@ -218,8 +241,9 @@ impl PostgresOptions {
     /// [`ConnectError`] says what is wrong and what to do.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, ConnectError> {
         let target = Target::new(url, &self)?;
+        let is_pooled = self.pooler || target.is_pooled().await?;
         target.check().await?;
-        PostgresStore::new(target, &self)
+        PostgresStore::new(target, &self, is_pooled)
     }
 
     /// Creates or updates the schema, in one transaction. Does nothing if the schema is up to date. Several processes

@@ -1,10 +1,12 @@
 //! Upkeep: expires, cancels and removes what is over, and repairs lanes.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use hookwire::model::TenantId;
 use hookwire::store::TendRequest;
 
-use crate::connection::session::{Operation, Tx};
+use crate::connection::session::{MUCH_WITHIN, Operation, Tx};
 use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_lease;
@@ -37,6 +39,10 @@ pub(crate) struct Erase {
 impl Operation for Expire {
     type Output = usize;
 
+    fn within(&self) -> Duration {
+        MUCH_WITHIN
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<usize, QueryError> {
         count(tx.run(EXPIRE, &[&tx.now().await?, &as_i64(self.0)]).await?)
     }
@@ -45,6 +51,10 @@ impl Operation for Expire {
 #[async_trait]
 impl Operation for EndDropped {
     type Output = usize;
+
+    fn within(&self) -> Duration {
+        MUCH_WITHIN
+    }
 
     async fn run(&self, tx: &Tx<'_>) -> Result<usize, QueryError> {
         let now = tx.now().await?;
@@ -66,6 +76,10 @@ impl Operation for EndDropped {
 impl Operation for Remove {
     type Output = (usize, usize);
 
+    fn within(&self) -> Duration {
+        MUCH_WITHIN
+    }
+
     /// An event with a pending delivery has not ended before now. It is looked at again when it would be old enough if it
     /// ended now.
     async fn run(&self, tx: &Tx<'_>) -> Result<(usize, usize), QueryError> {
@@ -86,6 +100,10 @@ impl Operation for Remove {
 impl Operation for Repair {
     type Output = Option<LaneId>;
 
+    fn within(&self) -> Duration {
+        MUCH_WITHIN
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<Option<LaneId>, QueryError> {
         let looked_at = tx.rows(LOOK, &[&self.after, &as_i64(self.limit)]).await?;
         let mut wrong = Vec::new();
@@ -104,6 +122,10 @@ impl Operation for Repair {
 #[async_trait]
 impl Operation for Erase {
     type Output = bool;
+
+    fn within(&self) -> Duration {
+        MUCH_WITHIN
+    }
 
     async fn run(&self, tx: &Tx<'_>) -> Result<bool, QueryError> {
         let tenant = self.tenant.as_str();

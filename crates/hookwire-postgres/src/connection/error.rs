@@ -6,6 +6,7 @@ use std::io;
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
 
+use crate::connection::dial::{DialError, Stage};
 use crate::connection::tls::HandshakeError;
 
 /// The error of a database that cannot be used as a store.
@@ -19,6 +20,22 @@ pub enum ConnectError {
         "this is no URL of a PostgreSQL database; it is to be like postgres://user:password@host:5432/database"
     )]
     Url,
+    /// A parameter of the URL cannot be used.
+    #[error("parameter {name} of the database URL {rule}")]
+    Parameter {
+        /// The name of the parameter.
+        name: String,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+    /// Certificates or a key cannot be read.
+    #[error("{of} cannot be used; it is to be PEM, and readable")]
+    Certificates {
+        /// The parameter of the URL that names the file, or the method that gave the text.
+        of: &'static str,
+        /// The cause.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The name cannot be that of a schema.
     #[error(
         "{name:?} cannot be the schema; it is to be at most 63 of a-z, 0-9 and _, and not to begin with a digit or pg_"
@@ -32,9 +49,14 @@ pub enum ConnectError {
     Unreachable(#[source] Box<dyn Error + Send + Sync>),
     /// The connection could not be encrypted as the URL asks.
     #[error(
-        "the connection cannot be encrypted; check that the server offers TLS with a certificate that this machine trusts"
+        "the connection cannot be encrypted; check that the server offers TLS with a certificate for this host that this machine trusts, or name its authority by sslrootcert"
     )]
     Tls(#[source] Box<dyn Error + Send + Sync>),
+    /// The server does not let this user in without TLS.
+    #[error(
+        "the server refuses this user on a connection without TLS; if it wants TLS, set sslmode=require in the URL; else check user and database"
+    )]
+    Unencrypted(#[source] Box<dyn Error + Send + Sync>),
     /// The server does not let this user in.
     #[error("the server refuses this user or password; check both")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
@@ -86,6 +108,11 @@ pub enum ConnectError {
         "default_transaction_read_only is on; reset it by ALTER DATABASE and ALTER ROLE, or in the server's configuration"
     )]
     ReadOnly,
+    /// A pooler in between refuses something that the store cannot do without.
+    #[error(
+        "a pooler in between refuses what the store needs: transactions of several statements (pool_mode transaction or session), and the start-up parameters that the URL names"
+    )]
+    Pooler(#[source] Box<dyn Error + Send + Sync>),
     /// Something else failed. The source says what.
     #[error("the database cannot be used")]
     Other(#[source] Box<dyn Error + Send + Sync>),
@@ -103,23 +130,31 @@ impl ConnectError {
             SqlState::INSUFFICIENT_PRIVILEGE => {
                 Self::NoPrivileges { schema: schema.to_owned(), source: error.into() }
             }
+            SqlState::PROTOCOL_VIOLATION => Self::Pooler(error.into()),
             SqlState::CANNOT_CONNECT_NOW | SqlState::TOO_MANY_CONNECTIONS => Self::Unreachable(error.into()),
             _ => Self::Other(error.into()),
         }
     }
 
-    /// Classifies an error of an attempt to connect. `awaits_tls` says whether the server has yet to agree to the
-    /// encryption that the URL asks for.
-    pub(crate) fn of_connecting(error: tokio_postgres::Error, schema: &str, awaits_tls: bool) -> Self {
+    /// Classifies an error of an attempt to connect.
+    pub(crate) fn of_connecting(error: DialError, schema: &str) -> Self {
+        if error.is_of_parameter() {
+            return Self::Pooler(error.error.into());
+        }
+        let DialError { error, stage } = error;
         let source = error.source();
         if source.is_some_and(|source| source.is::<HandshakeError>()) {
             return Self::Tls(error.into());
+        }
+        let is_without_tls = stage == Stage::Plain;
+        if is_without_tls && error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) {
+            return Self::Unencrypted(error.into());
         }
         if error.code().is_some() || source.is_none_or(|source| source.is::<io::Error>()) {
             return Self::of(error, schema);
         }
         // The driver refuses with a bare text: a server without TLS, a password that is not in the URL, a kind of
         // authentication that it does not know. They have no code; how far the connection had come tells them apart.
-        if awaits_tls { Self::Tls(error.into()) } else { Self::Refused(error.into()) }
+        if stage == Stage::AwaitsTls { Self::Tls(error.into()) } else { Self::Refused(error.into()) }
     }
 }

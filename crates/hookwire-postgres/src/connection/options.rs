@@ -4,9 +4,7 @@ use std::time::Duration;
 
 /// The settings with which a [`PostgresStore`](crate::PostgresStore) connects.
 ///
-/// The store keeps a pool of its own, and changes settings of each connection for as long as it is open. A pooler that
-/// shares connections between transactions, as PgBouncer can, is not supported in between: it would give those settings
-/// to others.
+/// The store keeps a pool of its own. A pooler in between is possible: see [`pooler`](Self::pooler).
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,6 +20,8 @@ pub struct PostgresOptions {
     pub(crate) publish_timeout: Duration,
     pub(crate) poll_every: Duration,
     pub(crate) listen: bool,
+    pub(crate) pooler: bool,
+    pub(crate) roots: Vec<Vec<u8>>,
 }
 
 impl Default for PostgresOptions {
@@ -32,6 +32,8 @@ impl Default for PostgresOptions {
             publish_timeout: Duration::from_secs(5),
             poll_every: Duration::from_millis(500),
             listen: false,
+            pooler: false,
+            roots: Vec::new(),
         }
     }
 }
@@ -63,9 +65,29 @@ impl PostgresOptions {
     }
 
     /// Sets whether dispatchers of other processes hear of work at once, by `LISTEN` and `NOTIFY`, instead of when they
-    /// next look. It costs a connection. Default off.
+    /// next look. It costs a connection. Through a [pooler](Self::pooler) it has no effect. Default off.
     #[must_use]
     pub fn listen(self, listen: bool) -> Self {
         Self { listen, ..self }
+    }
+
+    /// Says that a pooler stands in between which shares connections between transactions, as PgBouncer does with
+    /// `pool_mode = transaction`. The store then uses statements without names, which the server parses each time, and
+    /// does not [listen](Self::listen).
+    ///
+    /// A store that connects finds most poolers by itself: they refuse an option for the start of a process of the
+    /// server, or leave it out. Use this for one that it does not find. `pool_mode = statement` cannot be used:
+    /// connecting fails as [`ConnectError::Pooler`](crate::ConnectError::Pooler).
+    #[must_use]
+    pub fn pooler(self) -> Self {
+        Self { pooler: true, ..self }
+    }
+
+    /// Trusts the certificates in this PEM text, in addition to those that `sslrootcert` names, or to the roots of the
+    /// platform. It matters where `sslmode` is `require`, `verify-ca` or `verify-full`.
+    #[must_use]
+    pub fn trust_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots.push(pem.into());
+        self
     }
 }

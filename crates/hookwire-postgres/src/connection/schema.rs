@@ -1,6 +1,7 @@
 //! The schema: its name, its version, and the migrations that create and update it.
 
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use crate::connection::error::ConnectError;
 use crate::transaction::{BEGIN, BEGIN_UNLIMITED};
@@ -89,8 +90,9 @@ async fn begin(client: &Client, schema: &SchemaName) -> Result<(), ConnectError>
         "SELECT current_setting('default_transaction_read_only') = 'on' AND NOT pg_is_in_recovery()";
     let failed = |error| ConnectError::of(error, schema.as_str());
     client.batch_execute(BEGIN_UNLIMITED).await.map_err(failed)?;
-    let row = client.query_one(IS_READ_ONLY, &[]).await.map_err(failed)?;
-    if row.get(0) { end(client, schema, Err(ConnectError::ReadOnly)).await } else { Ok(()) }
+    let rows = client.query_typed(IS_READ_ONLY, &[]).await.map_err(failed)?;
+    let is_read_only = rows.first().is_some_and(|row| row.get(0));
+    if is_read_only { end(client, schema, Err(ConnectError::ReadOnly)).await } else { Ok(()) }
 }
 
 /// Commits the transaction, or rolls it back after an error.
@@ -109,7 +111,7 @@ async fn apply(client: &Client, schema: &SchemaName) -> Result<(), ConnectError>
     const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('hookwire migrates ' || $1, 0))";
     let name = schema.as_str();
     let failed = |error| ConnectError::of(error, name);
-    client.execute(LOCK, &[&name]).await.map_err(failed)?;
+    client.query_typed(LOCK, &[(&name, Type::TEXT)]).await.map_err(failed)?;
     let found = version(client, schema).await?.unwrap_or_default();
     if found > VERSION {
         return Err(ConnectError::Newer { schema: name.to_owned(), found, known: VERSION });
@@ -140,10 +142,11 @@ async fn version(client: &Client, schema: &SchemaName) -> Result<Option<i32>, Co
     let failed = |error| ConnectError::of(error, name);
     let known = "SELECT to_regclass($1) IS NOT NULL";
     let table = format!("\"{name}\".settings");
-    let row = client.query_one(known, &[&table]).await.map_err(failed)?;
-    if !row.get::<_, bool>(0) {
+    // Statements without a name: a pooler may be in between.
+    let rows = client.query_typed(known, &[(&table, Type::TEXT)]).await.map_err(failed)?;
+    if !rows.first().is_some_and(|row| row.get(0)) {
         return Ok(None);
     }
-    let row = client.query_one(&format!("SELECT version FROM {table}"), &[]).await.map_err(failed)?;
-    Ok(Some(row.get(0)))
+    let rows = client.query_typed(&format!("SELECT version FROM {table}"), &[]).await.map_err(failed)?;
+    Ok(rows.first().map(|row| row.get(0)))
 }

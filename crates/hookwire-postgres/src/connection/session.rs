@@ -1,23 +1,39 @@
 //! `Sessions`: connections of the pool, and transactions on them.
 
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use deadpool_postgres::{Client, Object, Pool};
+use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::connection::begin::Begin;
+use crate::connection::statements::Statements;
 use crate::error::{QueryError, ReadRow};
 use crate::time::Millis;
-use crate::transaction;
 
 /// The number of times that a transaction is tried which PostgreSQL aborts because of others.
 const MAX_TRIES: usize = 4;
+/// The time that a server may take for a statement along indexes and within limits.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// The time that a server may take for a statement that reads much.
+pub(crate) const MUCH_WITHIN: Duration = Duration::from_secs(60);
+const NOW: &str = "SELECT clock_ms() AS now";
 
 /// The parameters of a statement.
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-/// A pool of connections. Each is used for a single statement, or for a transaction.
+/// A pool of connections. Each is used for one transaction at a time, and keeps nothing from one to the next but the
+/// statements that it has parsed.
 #[derive(Clone, Debug)]
-pub(crate) struct Sessions(Pool);
+pub(crate) struct Sessions {
+    pool: Pool,
+    begin: Begin,
+    statements: Arc<Statements>,
+}
 
 /// An operation that runs in one transaction. It may run several times until the transaction commits.
 ///
@@ -26,14 +42,43 @@ pub(crate) struct Sessions(Pool);
 pub(crate) trait Operation: Sync {
     type Output: Send;
 
+    /// Returns the time that the server may take for each statement.
+    fn within(&self) -> Duration {
+        ANSWER_WITHIN
+    }
+
     async fn run(&self, tx: &Tx<'_>) -> Result<Self::Output, QueryError>;
 }
 
 /// An open transaction.
-pub(crate) struct Tx<'a>(&'a Client);
+pub(crate) struct Tx<'a> {
+    client: &'a Client,
+    statements: &'a Statements,
+    within: Duration,
+}
+
+/// Reads rows by one statement.
+struct Read<'a> {
+    sql: &'a str,
+    params: Params<'a>,
+    within: Duration,
+}
+
+#[async_trait]
+impl Operation for Read<'_> {
+    type Output = Vec<Row>;
+
+    fn within(&self) -> Duration {
+        self.within
+    }
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Vec<Row>, QueryError> {
+        tx.rows(self.sql, self.params).await
+    }
+}
 
 /// A connection that is closed instead of going back to the pool, unless its transaction is known to have ended. So an
-/// operation that panics, or a commit that fails, leaves no open transaction behind.
+/// operation that panics, a commit that fails, or a server that does not answer, leaves no open transaction behind.
 struct PoolGuard(Option<Client>);
 
 impl Drop for PoolGuard {
@@ -45,8 +90,8 @@ impl Drop for PoolGuard {
 }
 
 impl Sessions {
-    pub(crate) const fn new(pool: Pool) -> Self {
-        Self(pool)
+    pub(crate) fn new(pool: Pool, begin: Begin, statements: Statements) -> Self {
+        Self { pool, begin, statements: Arc::new(statements) }
     }
 
     /// Runs `operation` in a transaction, and again if others were in its way.
@@ -61,13 +106,19 @@ impl Sessions {
     }
 
     async fn try_once<O: Operation>(&self, operation: &O) -> Result<O::Output, QueryError> {
-        let mut guard = PoolGuard(Some(self.0.get().await?));
+        let mut guard = PoolGuard(Some(self.pool.get().await?));
         let client = guard.0.as_ref().expect("it is taken out below only");
-        client.batch_execute(transaction::BEGIN).await?;
-        let done = operation.run(&Tx(client)).await;
+        let tx = Tx { client, statements: &self.statements, within: operation.within() };
+        let uses = Object::metrics(client).recycle_count;
+        tx.command(&self.begin.sql(tx.within, uses)).await?;
+        let done = operation.run(&tx).await;
+        if let Err(QueryError::Unanswered(_)) = done {
+            // Nobody is there to roll back. The server does so when it notices that the connection has gone.
+            return done;
+        }
         let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        if let Err(error) = client.batch_execute(end).await {
-            return done.and(Err(error.into()));
+        if let Err(error) = tx.command(end).await {
+            return done.and(Err(error));
         }
         drop(guard.0.take());
         done
@@ -75,27 +126,33 @@ impl Sessions {
 
     /// Reads rows by one statement, in a transaction of its own.
     pub(crate) async fn rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, QueryError> {
-        let client = self.0.get().await?;
-        Tx(&client).rows(sql, params).await
+        self.transact(&Read { sql, params, within: ANSWER_WITHIN }).await
+    }
+
+    /// Reads rows like [`rows`](Self::rows), by a statement that may have to look at many.
+    pub(crate) async fn rows_of_many(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, QueryError> {
+        self.transact(&Read { sql, params, within: MUCH_WITHIN }).await
     }
 
     /// Reads the clock, like [`Tx::now`].
     pub(crate) async fn now(&self) -> Result<Millis, QueryError> {
-        let client = self.0.get().await?;
-        Tx(&client).now().await
+        now(self.rows(NOW, &[]).await?.first())
     }
 
-    /// Executes a command without parameters.
+    /// Executes a command without parameters, outside a transaction.
     pub(crate) async fn execute(&self, sql: &str) -> Result<(), QueryError> {
-        Ok(self.0.get().await?.batch_execute(sql).await?)
+        let mut guard = PoolGuard(Some(self.pool.get().await?));
+        let client = guard.0.as_ref().expect("it is taken out below only");
+        answered(ANSWER_WITHIN, client.batch_execute(sql)).await?;
+        drop(guard.0.take());
+        Ok(())
     }
 }
 
 impl Tx<'_> {
-    /// Reads rows. Each connection parses the statement once.
+    /// Reads rows.
     pub(crate) async fn rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, QueryError> {
-        let statement = self.0.prepare_cached(sql).await?;
-        Ok(self.0.query(&statement, params).await?)
+        answered(self.within, self.statements.rows(self.client, sql, params)).await
     }
 
     /// Reads the first row, if there is one.
@@ -105,13 +162,28 @@ impl Tx<'_> {
 
     /// Executes a statement, and returns the number of rows that it changed.
     pub(crate) async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, QueryError> {
-        let statement = self.0.prepare_cached(sql).await?;
-        Ok(self.0.execute(&statement, params).await?)
+        answered(self.within, self.statements.run(self.client, sql, params)).await
     }
 
     /// Reads the clock of the database: the only one that the store goes by.
     pub(crate) async fn now(&self) -> Result<Millis, QueryError> {
-        let row = self.first("SELECT clock_ms() AS now", &[]).await?;
-        row.ok_or_else(|| QueryError::corrupt("the database tells no time"))?.read("now")
+        now(self.rows(NOW, &[]).await?.first())
     }
+
+    async fn command(&self, sql: &str) -> Result<(), QueryError> {
+        answered(self.within, self.client.batch_execute(sql)).await
+    }
+}
+
+fn now(row: Option<&Row>) -> Result<Millis, QueryError> {
+    row.ok_or_else(|| QueryError::corrupt("the database tells no time"))?.read("now")
+}
+
+/// Waits for the server's answer, but no longer than this. A server whose processes stand still keeps its connections
+/// open, so nothing else would tell.
+async fn answered<T>(
+    within: Duration,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, QueryError> {
+    timeout(within, answer).await.map_err(|_| QueryError::Unanswered(within))?.map_err(QueryError::from)
 }

@@ -1,23 +1,20 @@
-//! `Target`: a database, a schema in it, and the settings of every connection to it, TLS or none
-//! among them.
+//! `Target`: a database, a schema in it, and the settings of every connection to it.
 
-use std::future::poll_fn;
-use std::str::FromStr;
-use std::task::{Context, Poll};
+use std::future::Future;
 use std::time::Duration;
 
-use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime,
-};
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio::time::timeout;
+use tokio_postgres::{Client, Config};
 
+use crate::connection::begin::Begin;
+use crate::connection::dial::{self, Dialer, Messages};
 use crate::connection::error::ConnectError;
 use crate::connection::options::PostgresOptions;
 use crate::connection::schema::{self, SchemaName};
 use crate::connection::session::Sessions;
-use crate::connection::tls::Tls;
-use crate::transaction::BUILT_IN_SETTINGS;
+use crate::connection::statements::Statements;
+use crate::connection::url::DatabaseUrl;
 
 /// The time that a connection may take to open, unless the URL names another.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,107 +24,78 @@ const MAX_SILENCE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// The number of keep-alive probes.
 const KEEPALIVE_RETRIES: u32 = 3;
-/// The number of uses after which a connection plans its statements again. A young one does so sooner.
-const PLAN_EVERY: usize = 256;
-
-/// Polls for the next message of a connection; `None` once the connection has ended.
-pub(crate) type Messages =
-    Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<AsyncMessage, tokio_postgres::Error>>> + Send>;
-
 /// A database, a schema in it, and the settings of every connection to it.
 pub(crate) struct Target {
-    config: Config,
+    dialer: Dialer,
     pub(crate) schema: SchemaName,
-    tls: Option<Tls>,
 }
 
 impl Target {
-    /// Parses `url`. Nothing is connected yet.
+    /// Parses `url`, and reads the files that it names. Nothing is connected yet.
     pub(crate) fn new(url: &str, options: &PostgresOptions) -> Result<Self, ConnectError> {
         let schema = SchemaName::new(&options.schema)?;
-        // This store checks the certificate in both modes; tokio-postgres has one name for that.
-        let url = url.replace("sslmode=verify-full", "sslmode=require");
-        // The cause is left out: it may quote the password.
-        let mut config = Config::from_str(&url).map_err(|_| ConnectError::Url)?;
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(ConnectError::Url);
-        }
-        let tls = match config.get_ssl_mode() {
-            SslMode::Require => Some(Tls::new().map_err(|error| ConnectError::Tls(error.into()))?),
-            _ => None,
-        };
-        if tls.is_none() {
-            config.ssl_mode(SslMode::Disable);
-        }
-        set_timeouts(&mut config);
-        Ok(Self { config, schema, tls })
+        let mut url = DatabaseUrl::parse(url)?;
+        set_timeouts(&mut url.config);
+        Ok(Self { dialer: Dialer::new(url, &options.roots)?, schema })
     }
 
     /// Opens a connection outside the pool. It ends with its client.
     pub(crate) async fn client(&self) -> Result<Client, ConnectError> {
-        let (client, mut messages) = self.open().await?;
-        tokio::spawn(async move { while let Some(Ok(_)) = poll_fn(&mut messages).await {} });
+        let (client, messages) = self.open().await?;
+        tokio::spawn(dial::drive(messages));
         Ok(client)
     }
 
     /// Opens a connection outside the pool. It works only while its messages are polled.
     pub(crate) async fn open(&self) -> Result<(Client, Messages), ConnectError> {
-        let failed = |error, awaits_tls| ConnectError::of_connecting(error, self.schema.as_str(), awaits_tls);
-        match self.tls.as_ref().map(Tls::for_one_connection) {
-            Some(tls) => {
-                let connected = self.config.connect(tls.clone()).await;
-                let (client, mut connection) = connected.map_err(|error| failed(error, !tls.has_begun()))?;
-                Ok((client, Box::new(move |context| connection.poll_message(context))))
-            }
-            None => {
-                let connected = self.config.connect(NoTls).await;
-                let (client, mut connection) = connected.map_err(|error| failed(error, false))?;
-                Ok((client, Box::new(move |context| connection.poll_message(context))))
-            }
-        }
+        let opened = in_time(self.dialer.dial()).await?;
+        opened.map_err(|error| ConnectError::of_connecting(error, self.schema.as_str()))
     }
 
     /// Creates the pool of connections. None of them is open yet.
-    pub(crate) fn pool(&self, options: &PostgresOptions) -> Result<Sessions, ConnectError> {
+    pub(crate) fn pool(
+        &self,
+        options: &PostgresOptions,
+        statements: Statements,
+    ) -> Result<Sessions, ConnectError> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match &self.tls {
-            Some(tls) => Manager::from_config(self.config.clone(), tls.clone(), recycling),
-            None => Manager::from_config(self.config.clone(), NoTls, recycling),
-        };
-        let setup = setup(&self.schema);
-        let prepare = Hook::async_fn(move |client: &mut ClientWrapper, _| {
-            let setup = setup.clone();
-            Box::pin(async move { client.batch_execute(&setup).await.map_err(HookError::Backend) })
-        });
+        // The dialer has the settings.
+        let manager = Manager::from_connect(Config::new(), self.dialer.clone(), recycling);
         let pool = Pool::builder(manager)
             .max_size(options.connections)
             .wait_timeout(Some(options.publish_timeout))
             .create_timeout(Some(CONNECT_TIMEOUT * 2))
             .runtime(Runtime::Tokio1)
-            .post_create(prepare)
-            .post_recycle(Hook::async_fn(|client: &mut ClientWrapper, metrics| {
-                Box::pin(async move {
-                    if is_time_to_plan(metrics.recycle_count) {
-                        client.batch_execute("DISCARD PLANS").await.map_err(HookError::Backend)?;
-                    }
-                    Ok(())
-                })
-            }))
             .build()
             .map_err(|error| ConnectError::Other(error.into()))?;
-        Ok(Sessions::new(pool))
+        Ok(Sessions::new(pool, Begin::new(&self.schema, &statements), statements))
+    }
+
+    /// Returns whether a pooler stands in between, which gives the connections to others after each transaction. It refuses
+    /// an option for the start of a process of the server, or leaves it out.
+    pub(crate) async fn is_pooled(&self) -> Result<bool, ConnectError> {
+        const OPTION: &str = "-c hookwire.session=on";
+        const HAS_OPTION: &str = "SELECT current_setting('hookwire.session', true) IS NOT DISTINCT FROM 'on'";
+        let (client, messages) = match in_time(self.dialer.clone().with_option(OPTION).dial()).await? {
+            Err(error) if error.is_of_parameter() => return Ok(true),
+            dialled => dialled.map_err(|error| ConnectError::of_connecting(error, self.schema.as_str()))?,
+        };
+        tokio::spawn(dial::drive(messages));
+        let rows = in_time(client.query_typed(HAS_OPTION, &[])).await?;
+        let rows = rows.map_err(|error| ConnectError::of(error, self.schema.as_str()))?;
+        Ok(!rows.first().is_some_and(|row| row.get(0)))
     }
 
     /// Checks that the schema is there, and that this code knows its version.
     pub(crate) async fn check(&self) -> Result<(), ConnectError> {
-        schema::check(&self.client().await?, &self.schema).await
+        let client = self.client().await?;
+        in_time(schema::check(&client, &self.schema)).await?
     }
 }
 
-/// Whether a connection plans its statements again after so many uses. A plan that was made for an empty table may
-/// scan the whole of a full one, and the server takes minutes to notice by itself.
-const fn is_time_to_plan(uses: usize) -> bool {
-    uses.is_power_of_two() || uses.is_multiple_of(PLAN_EVERY)
+/// Waits for an answer as long as a connection may take to open.
+async fn in_time<T>(answer: impl Future<Output = T>) -> Result<T, ConnectError> {
+    timeout(CONNECT_TIMEOUT * 2, answer).await.map_err(|elapsed| ConnectError::Unreachable(elapsed.into()))
 }
 
 /// Notices a machine that vanished within half a minute, instead of two hours.
@@ -138,29 +106,10 @@ fn set_timeouts(config: &mut Config) {
     config.keepalives_idle(MAX_SILENCE / 2);
     config.keepalives_interval(KEEPALIVE_INTERVAL);
     config.keepalives_retries(KEEPALIVE_RETRIES);
-    config.tcp_user_timeout(MAX_SILENCE);
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(MAX_SILENCE);
+    }
     if config.get_application_name().is_none() {
         config.application_name("hookwire");
     }
-}
-
-/// The statements with which every connection of the pool begins.
-///
-/// Nobody waits for a lock for ever, nor holds one for ever because its process stands still. A server that may lose
-/// commits does not lose those of this store. Every statement goes along an index whatever its parameters are, so one
-/// plan serves all of them.
-fn setup(schema: &SchemaName) -> String {
-    format!(
-        "SET search_path TO {};
-        {BUILT_IN_SETTINGS}
-        SET lock_timeout TO '5s';
-        SET idle_in_transaction_session_timeout TO '10s';
-        SET jit TO off;
-        SET plan_cache_mode TO force_generic_plan;
-        SET enable_seqscan TO off;
-        SET enable_bitmapscan TO off;
-        SELECT set_config('synchronous_commit', 'on', false)
-            WHERE current_setting('synchronous_commit') = 'off';",
-        schema.search_path()
-    )
 }

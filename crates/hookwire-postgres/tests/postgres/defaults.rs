@@ -94,7 +94,7 @@ const HOSTILE: [(&str, &str, Option<&str>); 35] = [
     ("exit_on_error", "on", Some("off")),
     ("extra_float_digits", "-15", None),
     ("idle_in_transaction_session_timeout", "5000", Some("10s")),
-    ("idle_session_timeout", "5000", Some("0")),
+    ("idle_session_timeout", "5000", None),
     ("join_collapse_limit", "1", None),
     ("lc_messages", "'C'", None),
     ("lock_timeout", "1", Some("5s")),
@@ -105,7 +105,7 @@ const HOSTILE: [(&str, &str, Option<&str>); 35] = [
     ("row_security", "off", None),
     ("search_path", "elsewhere", None),
     ("standard_conforming_strings", "off", Some("on")),
-    ("statement_timeout", "500", Some("0")),
+    ("statement_timeout", "500", Some("8s")),
     ("synchronous_commit", "off", Some("on")),
     ("transform_null_equals", "on", None),
 ];

@@ -2,8 +2,6 @@
 //! recovery by itself. The server is the test's own.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Lines, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,45 +15,11 @@ use hookwire_postgres::PostgresStore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::server::Server;
+
 const SOON: Duration = Duration::from_secs(60);
 const PUBLISHERS: usize = 4;
 const OUTAGES: usize = 3;
-
-/// A server that does as it is told, and is removed with this value.
-struct Server {
-    child: Child,
-    orders: Option<ChildStdin>,
-    answers: Lines<BufReader<ChildStdout>>,
-    url: String,
-}
-
-impl Server {
-    fn start() -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/with-postgres");
-        let mut command = Command::new(script);
-        command.arg("--serve").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the script");
-        let mut answers = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let url = answers.next().expect("a server").expect("UTF-8");
-        let orders = child.stdin.take();
-        Self { child, orders, answers, url }
-    }
-
-    /// Returns when it is done.
-    fn order(&mut self, order: &str) {
-        let orders = self.orders.as_mut().expect("open until the end");
-        writeln!(orders, "{order}").expect("the script listens");
-        assert_eq!(self.answers.next().expect("an answer").expect("UTF-8"), order);
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.orders.take());
-        // Of no interest to a test that is over.
-        let _ = self.child.wait();
-    }
-}
 
 /// The results of the publishers.
 #[derive(Debug, Default)]
