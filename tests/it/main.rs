@@ -17,6 +17,7 @@ mod load;
 mod outbox;
 mod proxy;
 mod readme;
+mod resends;
 mod sealing;
 mod secrets;
 mod security_page;

@@ -1,42 +1,27 @@
-//! [`HttpTransport`] and the settings of its HTTP client.
+//! [`HttpTransport`]: one exchange over a connection of its pool.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
 use super::classify::classify_client_error;
 use super::connector::{Connector, GuardedConnector};
+use super::pool::{Lease, Pool};
 use super::resolve::Resolvers;
+use super::sender::SendFailure;
 use crate::model::{CallbackUrl, FailureKind};
 use crate::transport::error::TransportError;
 use crate::transport::limits::SendLimits;
 use crate::transport::traits::Transport;
 
-/// How long an idle connection is kept. It is short, because each new connection resolves and checks the name again.
-const IDLE: Duration = Duration::from_secs(25);
-
-/// The number of idle connections kept for a host: as many as one webhook has in flight by default.
-const IDLE_PER_HOST: usize = 16;
-
-/// The maximum size of a response head, so that a receiver cannot fill our memory.
-const HEAD_BYTES: u32 = 64 * 1024;
-
-/// How much a receiver may send on one HTTP/2 stream before we have read any of it.
-const STREAM_WINDOW: u32 = 64 * 1024;
-
-/// The same for all streams of a connection.
-const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
-
-/// The interval and timeout of HTTP/2 pings. They find a dead connection before more requests are sent on it.
-const PING: Duration = Duration::from_secs(10);
+/// How often a request is sent again because the receiver did not process it. A receiver that restarts needs one
+/// or two; the bound is for one that refuses every request.
+const MAX_RESENDS: usize = 3;
 
 /// A transport that sends requests over HTTP/1.1 and HTTP/2 with TLS, to checked addresses only.
 ///
@@ -71,23 +56,23 @@ pub struct HttpTransport {
     pub(super) configured: Arc<RwLock<Configured>>,
 }
 
-/// The client that one set of settings makes. It has a connection pool of its own, so that no connection
-/// is reused under other settings.
+/// What one set of settings makes. It has a connection pool of its own, so that no connection is reused under
+/// other settings.
 #[derive(Clone, Debug)]
 pub(super) struct Configured {
-    client: Client<Connector, Full<Bytes>>,
+    pool: Pool,
     checks: GuardedConnector,
 }
 
 impl Configured {
-    /// Creates a client with an empty pool that opens connections by `connector`; `checks` serves `check`.
+    /// Creates an empty pool that opens connections by `connector`; `checks` serves `check`.
     pub(super) fn new(connector: Connector, checks: GuardedConnector) -> Self {
-        Self { client: client(connector), checks }
+        Self { pool: Pool::new(connector), checks }
     }
 }
 
 impl HttpTransport {
-    /// Returns the current client. The value is only ever replaced whole, so a poisoned lock is harmless.
+    /// Returns the current settings. The value is only ever replaced whole, so a poisoned lock is harmless.
     fn configured(&self) -> Configured {
         self.configured.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -97,11 +82,28 @@ impl HttpTransport {
         request: Request<Bytes>,
         body_bytes: usize,
     ) -> Result<Response<Bytes>, TransportError> {
-        let response =
-            self.configured().client.request(request.map(Full::new)).await.map_err(classify_client_error)?;
+        let (response, _lease) = self.answered(&request).await?;
         let (head, body) = response.into_parts();
         let body = read(body, body_bytes).await.map_err(classify_client_error)?;
         Ok(Response::from_parts(head, body))
+    }
+
+    /// Sends the request until it is processed, and waits for the head of the response. The lease belongs to the
+    /// body.
+    async fn answered(
+        &self,
+        request: &Request<Bytes>,
+    ) -> Result<(Response<Incoming>, Lease), TransportError> {
+        let pool = self.configured().pool;
+        let mut resends = 0;
+        loop {
+            let mut lease = pool.lease(request.uri()).await?;
+            match lease.send(request.clone()).await {
+                Ok(response) => return Ok((response, lease)),
+                Err(SendFailure { unprocessed: true, .. }) if resends < MAX_RESENDS => resends += 1,
+                Err(failure) => return Err(failure.error),
+            }
+        }
     }
 }
 
@@ -124,22 +126,6 @@ impl Transport for HttpTransport {
         let port = url.port_or_known_default().expect("a CallbackUrl is http or https");
         self.configured().checks.checked_addresses(host, port).await.map(drop)
     }
-}
-
-fn client(connector: Connector) -> Client<Connector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(IDLE_PER_HOST)
-        .retry_canceled_requests(false)
-        .http1_max_buf_size(HEAD_BYTES as usize)
-        .http2_max_header_list_size(HEAD_BYTES)
-        .http2_initial_stream_window_size(STREAM_WINDOW)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_keep_alive_interval(PING)
-        .http2_keep_alive_timeout(PING)
-        .build(connector)
 }
 
 /// Reads the first bytes of the body. Dropping the rest unread ends the exchange.

@@ -131,27 +131,14 @@ impl Connector {
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         Self(builder.enable_http1().enable_http2().wrap_connector(guarded))
     }
-}
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<SettingsWatch>;
-    type Error = TransportError;
-    type Future = Connecting<Self::Response>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.0.poll_ready(cx).map_err(classify_connect_error)
-    }
-
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let connecting = self.0.call(target);
-        Box::pin(async move {
-            match timeout(SETUP, connecting).await {
-                Ok(connected) => {
-                    connected.map(|it| TokioIo::new(SettingsWatch::new(it))).map_err(classify_connect_error)
-                }
-                Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
-            }
-        })
+    /// Opens a connection to a checked address of the target's host.
+    pub(super) async fn open(&self, target: Uri) -> Result<SettingsWatch, TransportError> {
+        // The connectors are always ready.
+        match timeout(SETUP, self.0.clone().call(target)).await {
+            Ok(connected) => connected.map(SettingsWatch::new).map_err(classify_connect_error),
+            Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
+        }
     }
 }
 
