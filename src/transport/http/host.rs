@@ -50,6 +50,8 @@ pub(super) struct Host<T> {
     opening: usize,
     /// The requests that a new connection is expected to take at once.
     expected: usize,
+    /// Whether the last connection could not be opened while others are open: the receiver may allow no more.
+    full: bool,
     waiting: VecDeque<Waiter<T>>,
 }
 
@@ -72,7 +74,14 @@ pub(super) struct Settled<T> {
 
 impl<T> Default for Host<T> {
     fn default() -> Self {
-        Self { idle: Vec::new(), shared: Vec::new(), opening: 0, expected: 1, waiting: VecDeque::new() }
+        Self {
+            idle: Vec::new(),
+            shared: Vec::new(),
+            opening: 0,
+            expected: 1,
+            full: false,
+            waiting: VecDeque::new(),
+        }
     }
 }
 
@@ -112,6 +121,7 @@ impl<T> Host<T> {
     /// Adds a connection that was opened. One of HTTP/2 that nobody needs is dropped.
     pub(super) fn opened(&mut self, connection: Connection) {
         self.opening -= 1;
+        self.full = false;
         match connection.sender {
             Sender::Http1(_) => self.keep(connection),
             Sender::Http2(_) => {
@@ -124,10 +134,11 @@ impl<T> Host<T> {
     }
 
     /// Records that a connection could not be opened. Returns the requests that it was for, unless they can wait
-    /// for another connection.
+    /// for a stream of another. Then no more connections are opened until the next tick, or the last one ends.
     pub(super) fn failed(&mut self) -> Vec<Waiter<T>> {
         self.opening -= 1;
-        if !self.shared.is_empty() {
+        self.full = !self.shared.is_empty();
+        if self.full {
             return Vec::new();
         }
         self.waiting.retain(|waiter| !waiter.is_closed());
@@ -167,6 +178,7 @@ impl<T> Host<T> {
 
     /// Counts a tick of a connection, and drops it once it has been idle for too long.
     pub(super) fn tick(&mut self, id: u64) {
+        self.full = false;
         for (_, idle) in self.idle.iter_mut().filter(|(connection, _)| connection.id == id) {
             *idle += 1;
         }
@@ -190,6 +202,9 @@ impl<T> Host<T> {
 
     /// Returns how many more connections are needed for the requests that wait.
     fn lacking(&self) -> usize {
+        if self.full && !self.shared.is_empty() {
+            return 0;
+        }
         let room = self.shared.iter().map(|it| it.room_to_come(self.expected)).sum::<usize>();
         let served = room + self.opening * self.expected;
         let needed = self.waiting.len().saturating_sub(served).div_ceil(self.expected);
@@ -226,8 +241,8 @@ fn usable(streams: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use hyper::client::conn::http1;
-    use hyper_util::rt::TokioIo;
+    use hyper::client::conn::{http1, http2};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
 
     use super::*;
 
@@ -278,6 +293,26 @@ mod tests {
             host.settle();
             assert_eq!(host.failed().len(), fails);
         }
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_allows_no_more_connections_is_not_asked_for_one_until_the_next_tick() {
+        let (stream, _peer) = tokio::io::duplex(1024);
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+        let (sender, _connection) = handshake.expect("open");
+        let mut host = Host::<()>::default();
+        let asked: Vec<_> = (0..2).map(|_| oneshot::channel()).collect();
+        let (waiters, _answers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+        waiters.into_iter().for_each(|waiter| host.wait(waiter));
+        assert_eq!(host.settle().to_open, 2);
+        let state = Arc::new(ConnectionState::default());
+        state.record_streams(1);
+        host.opened(Connection { id: 7, sender: Sender::Http2(sender), state });
+        assert_eq!(host.settle().served.len(), 1);
+        assert!(host.failed().is_empty(), "the other waits for the stream");
+        assert_eq!(host.settle().to_open, 0);
+        host.tick(7);
+        assert_eq!(host.settle().to_open, 1);
     }
 
     #[tokio::test]

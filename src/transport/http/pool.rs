@@ -82,7 +82,7 @@ impl Pool {
         }
         drop(hosts);
         for (waiter, connection) in served {
-            let lease = Lease { pool: self.clone(), origin: origin.clone(), connection: Some(connection) };
+            let lease = Lease::new(self.clone(), origin.clone(), connection);
             // The lease of a request that was given up meanwhile is dropped, and so given back.
             let _ = waiter.send(Ok(lease));
         }
@@ -151,15 +151,23 @@ pub(super) struct Lease {
     origin: Origin,
     /// `None` only while it is dropped.
     connection: Option<Connection>,
+    /// Whether a request has no answer yet. A connection of HTTP/1.1 ends with it then.
+    under_way: bool,
 }
 
 impl Lease {
+    fn new(pool: Pool, origin: Origin, connection: Connection) -> Self {
+        Self { pool, origin, connection: Some(connection), under_way: false }
+    }
+
     /// Sends a request, and waits for the head of its response. The lease must be kept until its body was read.
     pub(super) async fn send(&mut self, request: Request<Bytes>) -> Result<Response<Incoming>, SendFailure> {
         let Some(connection) = &mut self.connection else {
             return Err(SendFailure { error: abandoned(), unprocessed: false });
         };
+        self.under_way = true;
         let sent = connection.sender.send(request, &connection.state).await;
+        self.under_way = sent.is_err();
         if sent.as_ref().is_err_and(|failure| failure.unprocessed) {
             // It is closed or closing, or refuses streams for now.
             let id = connection.id;
@@ -175,7 +183,7 @@ impl Drop for Lease {
             Some(Connection { id, sender: Sender::Http2(_), .. }) => {
                 self.pool.update(&self.origin, |host| host.release(id));
             }
-            Some(Connection { id, sender: Sender::Http1(mut sender), state }) => {
+            Some(Connection { id, sender: Sender::Http1(mut sender), state }) if !self.under_way => {
                 let (pool, origin) = (self.pool.clone(), self.origin.clone());
                 let keep = move |sender| {
                     let connection = Connection { id, sender: Sender::Http1(sender), state };
@@ -188,7 +196,7 @@ impl Drop for Lease {
                     runtime.spawn(async move { sender.ready().await.map(|()| keep(sender)) });
                 }
             }
-            None => {}
+            _ => {}
         }
     }
 }
