@@ -15,7 +15,10 @@ use crate::model::CallbackUrl;
 ///
 /// # Contract
 ///
-/// 1. One call of `send` puts at most one request on the wire: no retry, no redirect, no silent resend.
+/// 1. One call of `send` is at most one request that a receiver may process: no retry, no redirect. It is sent
+///    again, within the deadline, only if nothing of it was written or the receiver says that it did not process
+///    it (HTTP/2: REFUSED_STREAM, or a GOAWAY whose last stream is an earlier one), and never once a byte of an
+///    answer came.
 /// 2. A response with any status is `Ok`, including 3xx and 5xx. `Err` means that no complete response came.
 /// 3. The deadline covers the whole call, from resolving the name to the end of the body. When it
 ///    passes, the call ends with [`Timeout`](crate::model::FailureKind::Timeout), or with

@@ -1,6 +1,6 @@
 //! Receivers that send more than anybody asked for, or less, or something else: each costs one attempt.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use hookwire::model::FailureKind;
 use hookwire::transport::{HttpTransport, SendLimits, Transport, TransportError};
 use http::{Request, Response, StatusCode};
 
-use crate::support::raw::{Raw, flood};
+use crate::support::raw::{Raw, flood, read_request};
 
 const LIMITS: SendLimits = SendLimits::new(Duration::from_secs(30), 16 * 1024);
 const SHORT: SendLimits = SendLimits::new(Duration::from_millis(400), 16 * 1024);
@@ -131,19 +131,6 @@ async fn nothing_is_asked_to_be_compressed_and_nothing_is_decompressed() {
     }
 }
 
-/// The next request on the connection, if one comes.
-fn read_request(stream: &mut TcpStream) -> Option<String> {
-    let mut request = Vec::new();
-    let mut byte = [0];
-    while !request.ends_with(b"\r\n\r\n{}") {
-        match stream.read(&mut byte) {
-            Ok(1) => request.push(byte[0]),
-            _ => return None,
-        }
-    }
-    String::from_utf8(request).ok()
-}
-
 const NO_CONTENT: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
 #[tokio::test]
@@ -164,30 +151,5 @@ async fn a_request_whose_kept_connection_breaks_is_not_sent_again() {
     assert_eq!(error.kind(), FailureKind::Protocol);
     let (requests, listener) = server.done().await;
     assert_eq!(requests, 2);
-    assert!(listener.accept().is_err(), "no other connection was opened");
-}
-
-/// The runtime's only thread waits for the server, and then yields once: now the closing is known to it, but
-/// the client's task was not run yet, and finds out while it already holds the next request. That is when a
-/// client may feel free to send it elsewhere by itself.
-#[tokio::test]
-async fn a_request_that_meets_a_closed_connection_is_not_sent_elsewhere() {
-    let (close, told) = std::sync::mpsc::channel::<()>();
-    let server = Raw::listen(move |listener| {
-        let (mut stream, _) = listener.accept().expect("a client");
-        let _ = read_request(&mut stream);
-        stream.write_all(NO_CONTENT).expect("the client reads");
-        told.recv().expect("the test goes on");
-        stream.shutdown(Shutdown::Both).expect("open until now");
-        listener.set_nonblocking(true).expect("a listener");
-        listener
-    });
-    let (transport, port) = (transport(), server.port());
-    send(&transport, port, &LIMITS).await.expect("an answer");
-    close.send(()).expect("the server waits");
-    let listener = server.done_blocking();
-    tokio::task::yield_now().await;
-    let error = send(&transport, port, &LIMITS).await.expect_err("nobody is there any more");
-    assert_eq!(error.kind(), FailureKind::Protocol, "{}", error.detail());
     assert!(listener.accept().is_err(), "no other connection was opened");
 }

@@ -21,6 +21,7 @@ mod outbox;
 mod proxy;
 mod publishing;
 mod readme;
+mod resends;
 mod running_out;
 mod sealing;
 mod secrets;

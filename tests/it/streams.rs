@@ -1,12 +1,23 @@
-//! Receivers that let us open no stream, and keep the connection open.
+//! Receivers that let us open few HTTP/2 streams at once, or none.
 
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hookwire::model::FailureKind;
 use hookwire::transport::{HttpTransport, SendLimits, Transport, TransportError};
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use crate::support::answers::Answers;
 use crate::support::h2_server::{H2Server, HEADERS};
@@ -87,4 +98,106 @@ async fn an_idle_connection_ends_with_the_last_stream_that_is_allowed() {
     assert_eq!(sent.expect("an answer"), StatusCode::NO_CONTENT);
     receiver.allow(0);
     ends(&mut receiver, &body).await;
+}
+
+/// A receiver that allows so many streams on each connection, and so many connections. It answers after the time
+/// that a path names in milliseconds, and at `/slow` never.
+async fn limited(identity: &Identity, streams: u32, connections: usize) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let acceptor = identity.acceptor(&["h2"]);
+    let allowed = Arc::new(Semaphore::new(connections));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(one) = Arc::clone(&allowed).try_acquire_owned() else { continue };
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that breaks off a connection that it does not need any more is within its rights.
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let mut builder = http2::Builder::new(TokioExecutor::new());
+                builder.max_concurrent_streams(streams);
+                let _ = builder.serve_connection(TokioIo::new(stream), service_fn(after_a_time)).await;
+                drop(one);
+            });
+        }
+    });
+    port
+}
+
+async fn after_a_time(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    // That the client broke off shows elsewhere.
+    let _ = body.collect().await;
+    let wait = head.uri.path().trim_matches('/').parse().unwrap_or(u64::MAX / 1000);
+    sleep(Duration::from_millis(wait)).await;
+    Ok(Response::new(Empty::new()))
+}
+
+/// What comes of so many requests to this path at once.
+fn volley(transport: &HttpTransport, port: u16, path: &str, requests: usize) -> JoinSet<Option<StatusCode>> {
+    let mut sent = JoinSet::new();
+    for _ in 0..requests {
+        let request = Request::post(format!("https://{HOST}:{port}{path}")).body(Bytes::from_static(b"{}"));
+        let (transport, request) = (transport.clone(), request.expect("a request"));
+        sent.spawn(async move { transport.send(request, &LIMITS).await.ok().map(|it| it.status()) });
+    }
+    sent
+}
+
+fn trusting(identity: &Identity) -> HttpTransport {
+    let builder = HttpTransport::builder().allow_loopback().trust_pem(identity.pem());
+    builder.resolver(Answers::always(&["127.0.0.1"])).build().expect("valid")
+}
+
+#[tokio::test]
+async fn requests_at_once_all_arrive_however_few_streams_a_receiver_allows() {
+    let identity = Identity::of(&[HOST]);
+    for streams in [1, 2, 8, 15, 100] {
+        let port = limited(&identity, streams, usize::MAX >> 4).await;
+        let transport = trusting(&identity);
+        // The first meet a receiver that nothing is known of, the next a known one with connections.
+        for requests in [16, 16, 40] {
+            let answers = volley(&transport, port, "/200", requests).join_all().await;
+            let answered = answers.iter().filter(|it| **it == Some(StatusCode::OK)).count();
+            assert_eq!(answered, requests, "{streams} streams");
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_wait_for_a_stream_where_no_more_connections_are_allowed() {
+    let identity = Identity::of(&[HOST]);
+    let port = limited(&identity, 2, 1).await;
+    let transport = trusting(&identity);
+    assert_eq!(volley(&transport, port, "/0", 1).join_all().await, [Some(StatusCode::OK)]);
+    let answers = volley(&transport, port, "/100", 16).join_all().await;
+    assert!(answers.iter().all(|it| *it == Some(StatusCode::OK)), "{answers:?}");
+}
+
+#[tokio::test]
+async fn requests_that_hang_on_every_stream_do_not_delay_another_to_the_same_host() {
+    let identity = Identity::of(&[HOST]);
+    let port = limited(&identity, 100, usize::MAX >> 4).await;
+    let transport = trusting(&identity);
+    let _hanging = volley(&transport, port, "/slow", 400);
+    for _ in 0..3 {
+        let quick = volley(&transport, port, "/0", 10).join_all();
+        let answers = timeout(Duration::from_secs(5), quick).await.expect("nobody is in the way");
+        assert!(answers.iter().all(|it| *it == Some(StatusCode::OK)), "{answers:?}");
+    }
+}
+
+/// A receiver that takes connections and says nothing keeps one for no longer than 5 s after the last call.
+#[tokio::test]
+async fn a_connection_that_no_request_waits_for_any_more_is_given_up() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let transport = trusting(&Identity::of(&[HOST]));
+    let limits = LIMITS.with_deadline(Duration::from_millis(100));
+    send(&transport, port, &limits, &Arc::from(*b"{}")).await.expect_err("it says nothing");
+    let (mut stream, _) = listener.accept().await.expect("a client");
+    let mut nowhere = tokio::io::sink();
+    let ended = timeout(Duration::from_secs(15), tokio::io::copy(&mut stream, &mut nowhere)).await;
+    // A reset is an end too.
+    let _ = ended.expect("it is closed");
 }

@@ -135,26 +135,15 @@ impl Connector {
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         Self(builder.enable_http1().enable_http2().wrap_connector(guarded))
     }
-}
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<SettingsWatch>;
-    type Error = TransportError;
-    type Future = Connecting<Self::Response>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.0.poll_ready(cx).map_err(|error| classify_connect_error(error, false))
-    }
-
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let connecting = self.0.call(target);
-        Box::pin(async move {
-            match timeout(SETUP, noting(connecting)).await {
-                Ok((Ok(stream), _)) => Ok(TokioIo::new(SettingsWatch::new(stream))),
-                Ok((Err(error), asked)) => Err(classify_connect_error(error, asked)),
-                Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
-            }
-        })
+    /// Opens a connection to a checked address of the target's host.
+    pub(super) async fn open(&self, target: Uri) -> Result<SettingsWatch, TransportError> {
+        // The connectors are always ready.
+        match timeout(SETUP, noting(self.0.clone().call(target))).await {
+            Ok((Ok(stream), _)) => Ok(SettingsWatch::new(stream)),
+            Ok((Err(error), asked)) => Err(classify_connect_error(error, asked)),
+            Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct SettingsReader {
     payload: usize,
     /// Whether the current frame holds settings.
     settings: bool,
+    /// The streams allowed at once. `None` until the first settings have come.
+    streams: Option<u32>,
 }
 
 impl SettingsReader {
@@ -35,6 +37,12 @@ impl SettingsReader {
             bytes = &bytes[taken..];
         }
         Ok(())
+    }
+
+    /// Returns the number of streams that the receiver allows at once, once its first settings have come whole.
+    /// Without a limit it is `u32::MAX`.
+    pub(super) fn streams(&self) -> Option<u32> {
+        self.streams
     }
 
     fn skip(&mut self, most: usize) -> usize {
@@ -61,12 +69,16 @@ impl SettingsReader {
                 self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
                 self.settings = kind == SETTINGS && flags & ACK == 0;
             }
-            [a, b, 0, 0, 0, 0] if u16::from_be_bytes([a, b]) == MAX_CONCURRENT_STREAMS => {
-                return Err(NoStreams);
+            [a, b, c, d, e, f] if u16::from_be_bytes([a, b]) == MAX_CONCURRENT_STREAMS => {
+                self.payload -= SETTING;
+                self.streams = Some(u32::from_be_bytes([c, d, e, f]));
             }
             _ => self.payload -= self.piece.len(),
         }
-        Ok(())
+        if self.settings && self.payload == 0 {
+            self.streams.get_or_insert(u32::MAX);
+        }
+        if self.streams == Some(0) { Err(NoStreams) } else { Ok(()) }
     }
 }
 
@@ -114,6 +126,26 @@ mod tests {
         ] {
             assert_eq!(fed(&before), Ok(()));
             assert_eq!(fed(&[before, said].concat()), Err(NoStreams));
+        }
+    }
+
+    #[test]
+    fn the_allowed_streams_are_known_from_the_first_settings_on() {
+        let first = settings(&[(4, 0), (3, 8), (5, 16384)]);
+        for (said, streams) in [
+            (vec![], None),
+            (frame(SETTINGS, ACK, &[]), None),
+            (frame(PING, 0, &[0; 8]), None),
+            (first[..FRAME_HEAD + SETTING].to_vec(), None),
+            (settings(&[]), Some(u32::MAX)),
+            (settings(&[(4, 0)]), Some(u32::MAX)),
+            (first.clone(), Some(8)),
+            ([first.clone(), settings(&[(4, 0)])].concat(), Some(8)),
+            ([first, settings(&[(3, 1)])].concat(), Some(1)),
+        ] {
+            let mut reader = SettingsReader::default();
+            assert_eq!(said.iter().try_for_each(|byte| reader.feed(&[*byte])), Ok(()));
+            assert_eq!(reader.streams(), streams, "{said:?}");
         }
     }
 

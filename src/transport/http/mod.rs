@@ -1,7 +1,7 @@
 //! [`HttpTransport`]: HTTP/1.1 and HTTP/2 over TLS, to checked addresses only.
 //!
 //! ```text
-//! send  --> client --(new connection)--> Connector: TLS --> GuardedConnector: resolve, check all, dial or tunnel
+//! send  --> pool ----(new connection)--> Connector: TLS --> GuardedConnector: resolve, check all, dial or tunnel
 //! check --------------------------------------------------> GuardedConnector with its own resolver: resolve, check all
 //! ```
 //!
@@ -11,9 +11,14 @@
 //! - `proxy` asks an egress proxy for the checked address, never for the name, because the proxy might resolve
 //!   the name differently. So proxies that decide by name cannot be used. Names are resolved and checked as
 //!   without a proxy. Loopback addresses, where allowed, are dialled directly.
-//! - `builder` turns settings into a client. `reconfigure` replaces the client and its pool together, so no
-//!   pooled connection outlives the rules under which it was opened. Requests in progress end under the old
+//! - `builder` turns settings into a pool of connections. `reconfigure` replaces settings and pool together, so
+//!   no pooled connection outlives the rules under which it was opened. Requests in progress end under the old
 //!   rules.
+//! - `pool` gives each request a connection that takes it now, and opens as many as the waiting requests need;
+//!   `host` decides that, without I/O. A connection of HTTP/2 gets no more requests than its receiver allows
+//!   streams, and one until the receiver has said how many. So no request waits inside the client, behind others.
+//! - `sender` tells whether the receiver surely did not process a failed request. Only such a request is sent
+//!   again. `connection` holds what the I/O of a connection (`settings_watch`) records for that.
 //! - `resolve` limits concurrent lookups to 128 for deliveries and 16 for checks, because a lookup of the
 //!   operating system blocks a thread, one of its own, and cannot be cancelled. Three quarters of the 128 are for names whose
 //!   last lookup succeeded, so that names that hang delay only each other.
@@ -27,7 +32,8 @@
 //!   `outage` does so for look-ups, whose errors do not say whether a name or all resolvers failed: it asks for names
 //!   that were found before. A receiver must not be able to bring about a failure that is not counted against it.
 //! - `settings_watch` closes the connection of a receiver that allows no HTTP/2 stream (read by `h2_settings`).
-//!   Otherwise the client would keep requests whose calls have ended until a stream is allowed.
+//!   Otherwise the client would keep requests whose calls have ended until a stream is allowed. It records how
+//!   many streams are allowed, and what is written.
 //! - `classify` gives each error its kind. Faults of a certificate have kinds of their own (`TlsExpired`,
 //!   `TlsUntrusted`, ..), because the owner of the receiver has to fix them and sees only the kind. `verifier` tells
 //!   a certificate without its chain, and `client_certificate` a receiver that wants one of ours.
@@ -36,17 +42,21 @@ mod builder;
 mod classify;
 mod client;
 mod client_certificate;
+mod connection;
 mod connector;
 mod dial;
 mod embedded_ipv4;
 mod error;
 mod guard;
 mod h2_settings;
+mod host;
 mod local;
 mod look_ups;
 mod outage;
+mod pool;
 mod proxy;
 mod resolve;
+mod sender;
 mod settings_watch;
 mod special_purpose;
 mod tls;

@@ -1,6 +1,7 @@
 //! Servers, stores and other doubles that the tests share.
 
 pub(crate) mod answers;
+pub(crate) mod h2_replies;
 pub(crate) mod h2_server;
 pub(crate) mod identity;
 pub(crate) mod log;

@@ -55,3 +55,16 @@ pub(crate) fn flood(mut stream: TcpStream, start: &str, piece: &[u8], most: usiz
     }
     written
 }
+
+/// The next request on the connection, if one comes.
+pub(crate) fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n{}") {
+        match stream.read(&mut byte) {
+            Ok(1) => request.push(byte[0]),
+            _ => return None,
+        }
+    }
+    String::from_utf8(request).ok()
+}

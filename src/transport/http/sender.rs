@@ -1,0 +1,126 @@
+//! [`Sender`]: sends a request on an open connection, and tells whether the receiver surely did not process it.
+
+use std::error::Error;
+
+use bytes::Bytes;
+use h2::Reason;
+use http::header::HOST;
+use http::uri::{Parts, Scheme};
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+
+use super::classify::classify_client_error;
+use super::connection::ConnectionState;
+use super::h2_settings::NoStreams;
+use crate::model::FailureKind;
+use crate::transport::error::TransportError;
+
+/// The failure of a request that got no response head.
+#[derive(Debug)]
+pub(super) struct SendFailure {
+    pub(super) error: TransportError,
+    /// Whether nothing of the request was written, or the receiver said that it did not process it.
+    pub(super) unprocessed: bool,
+}
+
+/// The sending half of an open connection.
+#[derive(Debug)]
+pub(super) enum Sender {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Sender {
+    /// Returns whether a request could be sent now.
+    pub(super) fn is_ready(&self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.is_ready(),
+            Self::Http2(sender) => sender.is_ready(),
+        }
+    }
+
+    /// Sends a request, and waits for the head of its response.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Bytes>,
+        state: &ConnectionState,
+    ) -> Result<Response<Incoming>, SendFailure> {
+        let written = state.written();
+        let sent = match self {
+            Self::Http1(sender) => sender.try_send_request(in_origin_form(request).map(Full::new)).await,
+            Self::Http2(sender) => sender.try_send_request(request.map(Full::new)).await,
+        };
+        sent.map_err(|failed| failure(failed, state, written))
+    }
+}
+
+fn failure(
+    mut failed: TrySendError<Request<Full<Bytes>>>,
+    state: &ConnectionState,
+    written: u64,
+) -> SendFailure {
+    if state.streams() == Some(0) {
+        let error = TransportError::new(FailureKind::Protocol, NoStreams);
+        return SendFailure { error, unprocessed: false };
+    }
+    // hyper hands a request back that it did not begin to write.
+    let unwritten = failed.take_message().is_some() || state.written() == written;
+    let error = failed.into_error();
+    let unprocessed = refused(&error) || (unwritten && !error.is_user());
+    let error = classify_client_error(error);
+    // A receiver whose TLS is at fault is so on the next connection too.
+    SendFailure { unprocessed: unprocessed && error.kind() == FailureKind::Protocol, error }
+}
+
+/// Returns whether the receiver said that it did not process the request: by RST_STREAM with REFUSED_STREAM, or by
+/// a GOAWAY whose last stream is an earlier one. Of the streams up to the last one, h2 says nothing of a GOAWAY.
+fn refused(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|it| {
+        it.is_remote() && (it.is_go_away() || it.is_reset() && it.reason() == Some(Reason::REFUSED_STREAM))
+    })
+}
+
+/// Moves the authority from the URI to the `Host` header, as HTTP/1.1 wants it.
+fn in_origin_form(mut request: Request<Bytes>) -> Request<Bytes> {
+    let host = host(request.uri());
+    let mut parts = Parts::default();
+    parts.path_and_query = request.uri().path_and_query().cloned();
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    if let Ok(host) = HeaderValue::try_from(host) {
+        request.headers_mut().entry(HOST).or_insert(host);
+    }
+    request
+}
+
+fn host(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    let default = if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
+    match uri.port_u16().filter(|port| *port != default) {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authority_becomes_the_host_and_the_path_stays() {
+        for (uri, host, path) in [
+            ("https://hooks.example.com", "hooks.example.com", "/"),
+            ("https://hooks.example.com:443/hook?key=1", "hooks.example.com", "/hook?key=1"),
+            ("https://hooks.example.com:80/", "hooks.example.com:80", "/"),
+            ("http://127.0.0.1:80/a", "127.0.0.1", "/a"),
+            ("http://[::1]:8080/", "[::1]:8080", "/"),
+        ] {
+            let request = Request::post(uri).body(Bytes::new()).expect("a request");
+            let request = in_origin_form(request);
+            assert_eq!(request.headers()[HOST], host, "{uri}");
+            assert_eq!(request.uri().to_string(), path, "{uri}");
+        }
+    }
+}
