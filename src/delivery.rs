@@ -7,7 +7,7 @@
 //! use hookwire::retry::{Jitter, RetryPolicy};
 //! use http::StatusCode;
 //!
-//! let answer = Outcome::Answered { status: StatusCode::OK, retry_after: None, body: String::new() };
+//! let answer = Outcome::answered(StatusCode::OK, None, "");
 //! let rules = delivery::Rules { retry: &RetryPolicy::default(), disable: &DisablePolicy::default() };
 //! let now = Timestamp::from_secs(1_700_000_000);
 //! let decision = delivery::decide(1, &answer, &Health::default(), rules, Jitter::NONE, now);
@@ -264,7 +264,7 @@ mod tests {
 
     fn answered(status: u16, retry_after: Option<Duration>) -> Outcome {
         let status = StatusCode::from_u16(status).expect("status");
-        Outcome::Answered { status, retry_after, body: String::new() }
+        Outcome::answered(status, retry_after, "")
     }
 
     fn failed(kind: FailureKind) -> Outcome {

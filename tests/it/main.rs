@@ -1,5 +1,6 @@
 //! The integration tests, through the public API, as one binary.
 
+mod answers;
 mod api;
 mod conformance;
 mod conformance_catches;
@@ -27,4 +28,5 @@ mod streams;
 mod support;
 mod tenants;
 mod tls;
+mod transport_catches;
 mod transport_conformance;

@@ -4,14 +4,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::body;
 use super::classify::classify_client_error;
 use super::connector::{Connector, GuardedConnector};
 use super::resolve::Resolvers;
@@ -28,6 +28,10 @@ const IDLE_PER_HOST: usize = 16;
 
 /// The maximum size of a response head, so that a receiver cannot fill our memory.
 const HEAD_BYTES: u32 = 64 * 1024;
+
+/// The maximum number of header lines of an HTTP/1 head. The client reserves room for all of them each time it
+/// parses.
+const HEAD_LINES: usize = 1024;
 
 /// How much a receiver may send on one HTTP/2 stream before we have read any of it.
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -48,7 +52,7 @@ const PING: Duration = Duration::from_secs(10);
 /// [`proxy`](super::HttpTransportBuilder::proxy); it is asked for the checked address.
 ///
 /// Responses are read as they are: no compression is requested, and nothing is decompressed. A response head
-/// may have up to 64 KiB.
+/// may have up to 64 KiB, in HTTP/1 up to 1,024 lines; lines that are not valid are skipped. The body may take 2 s after the head; what came of it is kept.
 ///
 /// The transport needs a tokio runtime when it is used, not when it is built. Clones share their settings and
 /// connections. [`reconfigure`](Self::reconfigure) replaces both while requests are in progress.
@@ -95,13 +99,16 @@ impl HttpTransport {
     async fn exchange(
         &self,
         request: Request<Bytes>,
-        body_bytes: usize,
+        limits: &SendLimits,
     ) -> Result<Response<Bytes>, TransportError> {
-        let response =
-            self.configured().client.request(request.map(Full::new)).await.map_err(classify_client_error)?;
-        let (head, body) = response.into_parts();
-        let body = read(body, body_bytes).await.map_err(classify_client_error)?;
-        Ok(Response::from_parts(head, body))
+        let started = Instant::now();
+        let requesting = self.configured().client.request(request.map(Full::new));
+        let response = match timeout(limits.deadline(), requesting).await {
+            Ok(response) => response.map_err(classify_client_error)?,
+            Err(elapsed) => return Err(TransportError::new(FailureKind::Timeout, elapsed)),
+        };
+        let left = limits.deadline().saturating_sub(started.elapsed());
+        Ok(body::collect(response, limits.body_bytes(), left).await)
     }
 }
 
@@ -112,10 +119,7 @@ impl Transport for HttpTransport {
         request: Request<Bytes>,
         limits: &SendLimits,
     ) -> Result<Response<Bytes>, TransportError> {
-        match timeout(limits.deadline(), self.exchange(request, limits.body_bytes())).await {
-            Ok(response) => response,
-            Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
-        }
+        self.exchange(request, limits).await
     }
 
     async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {
@@ -134,25 +138,14 @@ fn client(connector: Connector) -> Client<Connector, Full<Bytes>> {
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .retry_canceled_requests(false)
         .http1_max_buf_size(HEAD_BYTES as usize)
+        .http1_max_headers(HEAD_LINES)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
         .http2_max_header_list_size(HEAD_BYTES)
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(PING)
         .http2_keep_alive_timeout(PING)
         .build(connector)
-}
-
-/// Reads the first bytes of the body. Dropping the rest unread ends the exchange.
-async fn read(mut body: Incoming, body_bytes: usize) -> Result<Bytes, hyper::Error> {
-    let mut kept = BytesMut::new();
-    while let Some(frame) = body.frame().await.transpose()? {
-        if let Ok(data) = frame.into_data() {
-            kept.extend_from_slice(&data);
-        }
-        if kept.len() > body_bytes {
-            kept.truncate(body_bytes);
-            break;
-        }
-    }
-    Ok(kept.freeze())
 }

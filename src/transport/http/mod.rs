@@ -21,9 +21,11 @@
 //!   host. In return, names in the hosts file are found only if written there with the final dot.
 //! - `settings_watch` closes the connection of a receiver that allows no HTTP/2 stream (read by `h2_settings`).
 //!   Otherwise the client would keep requests whose calls have ended until a stream is allowed.
+//! - `body` reads the body for a short time after the head. A complete head is a response, whatever comes after it.
 //! - `classify` gives each error its kind. Faults of a certificate have kinds of their own (`TlsExpired`,
 //!   `TlsUntrusted`, ..), because the owner of the receiver has to fix them and sees only the kind.
 
+mod body;
 mod builder;
 mod classify;
 mod client;
