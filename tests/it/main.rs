@@ -1,7 +1,9 @@
 //! The integration tests, through the public API, as one binary.
 
 mod answers;
+mod answers_fuzzed;
 mod api;
+mod bounded_calls;
 mod conformance;
 mod conformance_catches;
 mod dispatcher;

@@ -6,17 +6,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout};
 
 use super::body;
+use super::call::{Call, RequestBody, within};
 use super::classify::classify_client_error;
 use super::connector::{Connector, GuardedConnector};
 use super::resolve::Resolvers;
 use crate::model::{CallbackUrl, FailureKind};
 use crate::transport::error::TransportError;
+use crate::transport::incomplete::IncompleteBody;
 use crate::transport::limits::SendLimits;
 use crate::transport::traits::Transport;
 
@@ -79,7 +80,7 @@ pub struct HttpTransport {
 /// is reused under other settings.
 #[derive(Clone, Debug)]
 pub(super) struct Configured {
-    client: Client<Connector, Full<Bytes>>,
+    client: Client<Connector, RequestBody>,
     checks: GuardedConnector,
 }
 
@@ -102,13 +103,18 @@ impl HttpTransport {
         limits: &SendLimits,
     ) -> Result<Response<Bytes>, TransportError> {
         let started = Instant::now();
-        let requesting = self.configured().client.request(request.map(Full::new));
+        let (call, request) = Call::begin(request);
+        let requesting = within(limits.deadline(), self.configured().client.request(request));
         let response = match timeout(limits.deadline(), requesting).await {
             Ok(response) => response.map_err(classify_client_error)?,
             Err(elapsed) => return Err(TransportError::new(FailureKind::Timeout, elapsed)),
         };
         let left = limits.deadline().saturating_sub(started.elapsed());
-        Ok(body::collect(response, limits.body_bytes(), left).await)
+        let response = body::collect(response, limits.body_bytes(), left).await;
+        if response.extensions().get::<IncompleteBody>().is_none() {
+            call.answered();
+        }
+        Ok(response)
     }
 }
 
@@ -130,7 +136,7 @@ impl Transport for HttpTransport {
     }
 }
 
-fn client(connector: Connector) -> Client<Connector, Full<Bytes>> {
+fn client(connector: Connector) -> Client<Connector, RequestBody> {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())

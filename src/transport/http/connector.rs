@@ -18,7 +18,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
 
+use super::call::time_to_connect;
 use super::classify::classify_connect_error;
+use super::connection::ManagedStream;
 use super::guard::{CheckedAddr, Forbidden, Policy};
 use super::proxy::Proxy;
 use super::resolve::Resolve;
@@ -35,8 +37,8 @@ const DIAL: Duration = Duration::from_secs(10);
 /// The maximum number of addresses of a name that are dialled.
 const MAX_DIALLED: usize = 4;
 
-/// The time for resolving, dialling and TLS together. It ends connections that the pool opens in the
-/// background and that no request waits for any more.
+/// The maximum time for resolving, dialling and TLS together. The deadline of the call is another limit, also of
+/// connections that the pool opens in the background and that no request waits for any more.
 const SETUP: Duration = Duration::from_secs(30);
 
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, TransportError>> + Send>>;
@@ -134,7 +136,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<SettingsWatch>;
+    type Response = TokioIo<ManagedStream<SettingsWatch>>;
     type Error = TransportError;
     type Future = Connecting<Self::Response>;
 
@@ -144,11 +146,12 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let connecting = self.0.call(target);
+        let time = time_to_connect(SETUP);
         Box::pin(async move {
-            match timeout(SETUP, connecting).await {
-                Ok(connected) => {
-                    connected.map(|it| TokioIo::new(SettingsWatch::new(it))).map_err(classify_connect_error)
-                }
+            match timeout(time, connecting).await {
+                Ok(connected) => connected
+                    .map(|it| TokioIo::new(ManagedStream::new(SettingsWatch::new(it))))
+                    .map_err(classify_connect_error),
                 Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
             }
         })

@@ -152,7 +152,9 @@ where
 
 async fn write_raw(mut stream: impl AsyncRead + AsyncWrite + Unpin, text: &str, stalls: bool) {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
+    while !head.windows(4).any(|it| it == b"\r\n\r\n")
+        && stream.read_buf(&mut head).await.is_ok_and(|read| read > 0)
+    {}
     stream.write_all(text.as_bytes()).await.expect("the client reads");
     if stalls {
         // It ends when the client goes.
