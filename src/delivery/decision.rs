@@ -187,7 +187,7 @@ mod tests {
 
     fn answered(status: u16, retry_after: Option<Duration>) -> Outcome {
         let status = StatusCode::from_u16(status).expect("status");
-        Outcome::Answered { status, retry_after, body: String::new() }
+        Outcome::answered(status, retry_after, "")
     }
 
     fn failed(kind: FailureKind) -> Outcome {

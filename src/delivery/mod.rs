@@ -7,7 +7,7 @@
 //! use hookwire::retry::{Jitter, RetryPolicy, RetryState};
 //! use http::StatusCode;
 //!
-//! let outcome = Outcome::Answered { status: StatusCode::OK, retry_after: None, body: String::new() };
+//! let outcome = Outcome::answered(StatusCode::OK, None, "");
 //! let health = Health::default();
 //! let facts = Facts { number: 1, outcome: &outcome, retry: RetryState::default(), health: &health };
 //! let rules = Rules { retry: &RetryPolicy::default(), disable: &DisablePolicy::default() };

@@ -42,9 +42,9 @@ impl Attempt {
 /// A failed request is an outcome and not an error: it is recorded, and the delivery is tried again.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::exhaustive_enums, reason = "a complete answer came, or none did")]
+#[expect(clippy::exhaustive_enums, reason = "an answer came, or none did")]
 pub enum Outcome {
-    /// A complete answer came, whatever its status.
+    /// An answer came, whatever its status. Its head was complete. [`answered`](Self::answered) makes one.
     Answered {
         /// The status of the answer.
         #[serde(with = "status_code")]
@@ -54,8 +54,15 @@ pub enum Outcome {
         retry_after: Option<Duration>,
         /// The start of the body, as text. Empty for readers who may not see it.
         body: String,
+        /// Whether the body broke off, or went on for too long after the head. `body` has what came in time.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        incomplete: bool,
+        /// The URL to which a 3xx answer points, which is not followed. It is absolute and has no user, query or
+        /// fragment, and at most 1,024 bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        location: Option<String>,
     },
-    /// No complete answer came.
+    /// No answer came.
     Failed {
         /// The class of the failure.
         kind: FailureKind,
@@ -65,6 +72,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Creates the outcome of an answer with a complete body and no `Location`.
+    ///
+    /// ```
+    /// use hookwire::model::Outcome;
+    /// use http::StatusCode;
+    ///
+    /// assert!(Outcome::answered(StatusCode::OK, None, "thanks").is_success());
+    /// ```
+    pub fn answered(status: StatusCode, retry_after: Option<Duration>, body: impl Into<String>) -> Self {
+        Self::Answered { status, retry_after, body: body.into(), incomplete: false, location: None }
+    }
+
     /// Returns whether the receiver answered with a 2xx status. Nothing else counts as delivered.
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Answered { status, .. } if status.is_success())
@@ -79,13 +98,16 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Answered { status, location: Some(location), .. } => {
+                write!(f, "answered {} and points to {location}", status.as_u16())
+            }
             Self::Answered { status, .. } => write!(f, "answered {}", status.as_u16()),
             Self::Failed { kind, .. } => kind.fmt(f),
         }
     }
 }
 
-/// The reason why no complete answer came.
+/// The reason why no answer came.
 ///
 /// Each is retried, because names, certificates and networks get repaired. The documentation of each kind says
 /// what has to change for a retry to succeed.
@@ -221,7 +243,28 @@ mod tests {
 
     fn answered(status: u16) -> Outcome {
         let status = StatusCode::from_u16(status).expect("status");
-        Outcome::Answered { status, retry_after: None, body: String::new() }
+        Outcome::answered(status, None, "")
+    }
+
+    fn moved(to: &str) -> Outcome {
+        Outcome::Answered {
+            status: StatusCode::MOVED_PERMANENTLY,
+            retry_after: None,
+            body: String::new(),
+            incomplete: true,
+            location: Some(to.to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_version_stored_is_a_complete_answer_without_a_location() {
+        let stored = r#"{"answered":{"status":200,"retry_after_ms":null,"body":""}}"#;
+        let outcome: Outcome = serde_json::from_str(stored).expect("readable");
+        assert_eq!(outcome, answered(200));
+        assert_eq!(serde_json::to_string(&outcome).expect("JSON"), stored);
+        let moved = moved("https://example.com/");
+        let text = serde_json::to_string(&moved).expect("JSON");
+        assert_eq!(serde_json::from_str::<Outcome>(&text).expect("its own form"), moved);
     }
 
     #[test]
@@ -236,6 +279,8 @@ mod tests {
     #[test]
     fn what_a_tenant_sees_is_a_class() {
         assert_eq!(answered(503).to_string(), "answered 503");
+        let moved = moved("https://example.com/hook/").to_string();
+        assert_eq!(moved, "answered 301 and points to https://example.com/hook/");
         assert_eq!(FailureKind::Refused.to_string(), "address refused");
     }
 }

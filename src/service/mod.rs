@@ -11,6 +11,7 @@ mod handoff;
 mod log;
 mod ping;
 mod publishing;
+mod redirect;
 mod registering;
 mod registries;
 #[cfg(feature = "seal")]

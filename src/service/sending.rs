@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use tracing::warn;
 
 use super::core::Core;
+use super::redirect::redirect_target;
 use crate::catch_panic::catch_panic;
 use crate::envelope;
 use crate::handshake::{Consent, Handshake, REQUEST_ORIGIN};
@@ -21,7 +22,7 @@ use crate::request::post;
 use crate::retry::parse_retry_after;
 use crate::signature::Message;
 use crate::signer::SignError;
-use crate::transport::{SendLimits, TransportError};
+use crate::transport::{IncompleteBody, SendLimits, TransportError};
 
 /// The bytes of a failure's detail that are kept: room for a few causes, and short enough to read.
 const MAX_DETAIL: usize = 1024;
@@ -50,11 +51,11 @@ impl Core {
     /// Sends a request, which the transport gives up after `deadline`.
     pub(crate) async fn send(&self, request: Request<Bytes>, deadline: Duration) -> Outcome {
         let limits = SendLimits::new(deadline, self.policy().response_bytes());
-        let host = request.uri().host().unwrap_or_default().to_owned();
+        let url = request.uri().clone();
         match self.transport().send(request, &limits).await {
             Ok(response) => {
-                self.check_date(&host, &response);
-                self.answered(&response)
+                self.check_date(url.host().unwrap_or_default(), &response);
+                self.answered(&url, &response)
             }
             Err(error) => failed_by(&error),
         }
@@ -121,7 +122,7 @@ impl Core {
         }
     }
 
-    fn answered(&self, response: &Response<Bytes>) -> Outcome {
+    fn answered(&self, url: &Uri, response: &Response<Bytes>) -> Outcome {
         let hint = response.headers().get(RETRY_AFTER);
         let body = response.body();
         let kept = &body[..body.len().min(self.policy().response_bytes())];
@@ -129,6 +130,8 @@ impl Core {
             status: response.status(),
             retry_after: hint.and_then(|value| parse_retry_after(value, self.now())),
             body: String::from_utf8_lossy(kept).into_owned(),
+            incomplete: response.extensions().get::<IncompleteBody>().is_some(),
+            location: redirect_target(url, response),
         }
     }
 }
@@ -146,7 +149,7 @@ pub(super) fn failed_by(error: &TransportError) -> Outcome {
     failed(error.kind(), error.detail())
 }
 
-/// Returns the outcome of a request that got no complete answer.
+/// Returns the outcome of a request that got no answer.
 ///
 /// The detail is cut: it is stored with every attempt, and may hold text of the receiver's, such as the names in its
 /// certificate.

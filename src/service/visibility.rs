@@ -17,8 +17,8 @@ impl Visibility {
     /// Removes from an outcome what this reader must not see.
     pub(super) fn redact(self, outcome: Outcome) -> Outcome {
         match outcome {
-            Outcome::Answered { status, retry_after, .. } if self == Self::Tenant => {
-                Outcome::Answered { status, retry_after, body: String::new() }
+            Outcome::Answered { status, retry_after, incomplete, location, .. } if self == Self::Tenant => {
+                Outcome::Answered { status, retry_after, body: String::new(), incomplete, location }
             }
             Outcome::Failed { kind, .. } if self != Self::Operator => {
                 Outcome::Failed { kind, detail: String::new() }
@@ -36,8 +36,7 @@ mod tests {
     use crate::model::FailureKind;
 
     fn seen(visibility: Visibility) -> (String, String) {
-        let (status, retry_after) = (StatusCode::BAD_REQUEST, None);
-        let answered = Outcome::Answered { status, retry_after, body: "words".to_owned() };
+        let answered = Outcome::answered(StatusCode::BAD_REQUEST, None, "words");
         let failed = Outcome::Failed { kind: FailureKind::Refused, detail: "10.0.0.7".to_owned() };
         let (Outcome::Answered { body, .. }, Outcome::Failed { detail, .. }) =
             (visibility.redact(answered), visibility.redact(failed))

@@ -10,7 +10,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use crate::model::{CallbackUrl, FailureKind};
-use crate::transport::{SendLimits, Transport, TransportError};
+use crate::transport::{IncompleteBody, SendLimits, Transport, TransportError};
 
 /// A transport that keeps each request and answers it by a script. It sends nothing. Clones share everything.
 ///
@@ -155,6 +155,14 @@ impl Answer {
     pub fn header(self, name: &'static str, value: &'static str) -> Self {
         self.edit(|response| {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
+        })
+    }
+
+    /// Marks the body as incomplete, as if the receiver had broken off. A failure stays as it is.
+    #[must_use]
+    pub fn incomplete(self) -> Self {
+        self.edit(|response| {
+            response.extensions_mut().insert(IncompleteBody);
         })
     }
 

@@ -1,4 +1,4 @@
-//! [`TransportError`]: why a request got no complete response.
+//! [`TransportError`]: why a request got no response.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error_chain::chain;
 use crate::model::FailureKind;
 
-/// The failure of a request that got no complete response.
+/// The failure of a request that got no response.
 ///
 /// `Display` shows the kind alone and may be shown to a tenant. [`detail`](Self::detail) adds the causes, which
 /// may name internal addresses.

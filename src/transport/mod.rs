@@ -23,11 +23,13 @@
 mod error;
 #[cfg(feature = "http-transport")]
 mod http;
+mod incomplete;
 mod limits;
 mod traits;
 
 pub use self::error::TransportError;
 #[cfg(feature = "http-transport")]
 pub use self::http::{BuildTransportError, HttpTransport, HttpTransportBuilder, Resolve, TransportFault};
+pub use self::incomplete::IncompleteBody;
 pub use self::limits::SendLimits;
 pub use self::traits::Transport;

@@ -19,10 +19,13 @@ use crate::model::CallbackUrl;
 ///    again, within the deadline, only if nothing of it was written or the receiver says that it did not process
 ///    it (HTTP/2: REFUSED_STREAM, or a GOAWAY whose last stream is an earlier one), and never once a byte of an
 ///    answer came.
-/// 2. A response with any status is `Ok`, including 3xx and 5xx. `Err` means that no complete response came.
+/// 2. A complete head with any final status is a response and `Ok`, including 3xx and 5xx, whatever becomes of
+///    its body. If the body breaks off or stalls, the bytes that came are kept, and the response's extensions
+///    have the mark [`IncompleteBody`](super::IncompleteBody). `Err` means that no complete head came.
 /// 3. The deadline covers the whole call, from resolving the name to the end of the body. When it
-///    passes, the call ends with [`Timeout`](crate::model::FailureKind::Timeout), or with
-///    [`Dns`](crate::model::FailureKind::Dns) if the name was not even resolved.
+///    passes before the head, the call ends with [`Timeout`](crate::model::FailureKind::Timeout), or with
+///    [`Dns`](crate::model::FailureKind::Dns) if the name was not even resolved; after the head, with the response.
+///    The body is not waited for longer than a few seconds, because the status is known.
 /// 4. A response whose body is longer than the limit is complete: its first bytes are kept, the rest is not
 ///    read. The bytes are those that the receiver sent; nothing is decompressed.
 /// 5. No connection is opened to an address that the transport's policy forbids, whatever the URL is and
@@ -59,7 +62,7 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// Returns an error of kind `Connect`, `Dns`, `Local`, `Protocol`, `Refused`, `Timeout`, `Tls` or one of the
-    /// kinds of TLS failure when no complete response came.
+    /// kinds of TLS failure when no complete head came.
     ///
     /// # Cancellation
     ///

@@ -123,13 +123,23 @@ fn delivery_options() {
 
 #[test]
 fn an_attempt_that_was_answered() {
-    let outcome = Outcome::Answered {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        retry_after: Some(Duration::from_secs(120)),
-        body: "try \"later\"\n".into(),
-    };
+    let wait = Duration::from_secs(120);
+    let outcome = Outcome::answered(StatusCode::SERVICE_UNAVAILABLE, Some(wait), "try \"later\"\n");
     let attempt = Attempt { number: 2, at: NOW, took: Duration::from_millis(1500), uncounted: 0, outcome };
     assert_eq!(stored("attempt_answered", &attempt), attempt);
+}
+
+#[test]
+fn an_attempt_whose_answer_broke_off_and_points_elsewhere() {
+    let outcome = Outcome::Answered {
+        status: StatusCode::MOVED_PERMANENTLY,
+        retry_after: None,
+        body: "moved".into(),
+        incomplete: true,
+        location: Some("https://hooks.example.com/hook/".into()),
+    };
+    let attempt = Attempt { number: 1, at: NOW, took: Duration::from_millis(40), uncounted: 0, outcome };
+    assert_eq!(stored("attempt_moved", &attempt), attempt);
 }
 
 #[test]

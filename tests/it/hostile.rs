@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookwire::model::FailureKind;
-use hookwire::transport::{HttpTransport, SendLimits, Transport, TransportError};
+use hookwire::transport::{HttpTransport, IncompleteBody, SendLimits, Transport, TransportError};
 use http::{Request, Response, StatusCode};
 
 use crate::support::raw::{Raw, flood, read_request};
@@ -79,7 +79,8 @@ async fn what_stands_between_the_chunks_of_a_body_is_bounded_too() {
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", "x-trailer: vvvvvvvv\r\n"),
     ] {
         let (answer, written) = flooded(start, piece.repeat(100).into_bytes(), 100 * MIB).await;
-        assert_eq!(answer.expect_err("no end of it").kind(), FailureKind::Protocol);
+        let answer = answer.expect("its head was complete");
+        assert!(answer.body().len() <= 1 && answer.extensions().get::<IncompleteBody>().is_some());
         assert!(written < BUFFERS, "{written} bytes were taken");
     }
 }

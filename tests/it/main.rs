@@ -1,6 +1,9 @@
 //! The integration tests, through the public API, as one binary.
 
+mod answers;
+mod answers_fuzzed;
 mod api;
+mod bounded_calls;
 mod conformance;
 mod conformance_catches;
 mod dialling;
@@ -33,5 +36,6 @@ mod streams;
 mod support;
 mod tenants;
 mod tls;
+mod transport_catches;
 mod transport_conformance;
 mod troubles;

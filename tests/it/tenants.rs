@@ -95,7 +95,7 @@ fn talkative() -> RecordingTransport {
 
 fn answered(body: &str) -> Outcome {
     let status = StatusCode::INTERNAL_SERVER_ERROR;
-    Outcome::Answered { status, retry_after: None, body: body.to_owned() }
+    Outcome::answered(status, None, body)
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hookwire::model::CallbackUrl;
-use hookwire::testing::conformance::TransportFixture;
+use hookwire::testing::conformance::{BodyEnd, TransportFixture};
 use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::transport::{HttpTransport, Transport};
 use http::StatusCode;
@@ -53,18 +53,31 @@ impl TransportFixture for Http {
         self.start(Script::Hang).await
     }
 
+    async fn breaking_off(&self, status: u16, ends: BodyEnd) -> CallbackUrl {
+        let text = format!("HTTP/1.1 {status} Status\r\ncontent-length: 100\r\n\r\nnine byte");
+        self.start(match ends {
+            BodyEnd::Stalled => Script::Stall(text.leak()),
+            _ => Script::Raw(text.leak()),
+        })
+        .await
+    }
+
     fn received(&self) -> usize {
         self.receivers.lock().expect("whole").iter().map(|receiver| receiver.requests().len()).sum()
     }
 }
 
 /// The double for hosts' tests keeps the contract too.
-struct Recording(RecordingTransport);
+pub(crate) struct Recording(RecordingTransport);
 
 impl Recording {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self(RecordingTransport::answering(|request, _| {
-            match request.uri().path().trim_matches('/').parse() {
+            let path = request.uri().path().trim_matches('/');
+            if let Some(status) = path.strip_prefix("broken/") {
+                return Answer::status(status.parse().expect("a status")).body("nine byte").incomplete();
+            }
+            match path.parse() {
                 Ok(status) => Answer::status(status).body(BODY),
                 Err(_) => Answer::hang(),
             }
@@ -84,6 +97,10 @@ impl TransportFixture for Recording {
 
     async fn hanging(&self) -> CallbackUrl {
         CallbackUrl::parse("https://hooks.example.com/hang").expect("valid")
+    }
+
+    async fn breaking_off(&self, status: u16, _: BodyEnd) -> CallbackUrl {
+        CallbackUrl::parse(&format!("https://hooks.example.com/broken/{status}")).expect("valid")
     }
 
     fn received(&self) -> usize {

@@ -111,7 +111,7 @@ impl Bug {
 }
 
 fn delivered(claim: &Claim, now: i64) -> Settlement {
-    let outcome = Outcome::Answered { status: StatusCode::OK, retry_after: None, body: String::new() };
+    let outcome = Outcome::answered(StatusCode::OK, None, "");
     let at = Timestamp::from_millis(now);
     let number = claim.attempts + 1;
     Settlement {

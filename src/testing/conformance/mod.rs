@@ -73,7 +73,9 @@ pub use registering::{
     disabled_and_deleted_get_nothing, hook_ids_are_never_reused, old_revisions_change_nothing,
     tenants_are_apart,
 };
-pub use transport::{TransportFixture, transport_answers, transport_keeps_its_deadline};
+pub use transport::{
+    BodyEnd, TransportFixture, transport_answers, transport_keeps_heads, transport_keeps_its_deadline,
+};
 
 /// A fresh store for one case, and power over its time.
 #[async_trait]
@@ -156,6 +158,13 @@ macro_rules! transport_conformance {
             fn points_1_2_and_4_answers_are_whole() {
                 $crate::testing::conformance::run($fixture, async |fixture| {
                     $crate::testing::conformance::transport_answers(&fixture).await
+                });
+            }
+
+            #[test]
+            fn points_2_and_3_a_complete_head_is_a_response() {
+                $crate::testing::conformance::run($fixture, async |fixture| {
+                    $crate::testing::conformance::transport_keeps_heads(&fixture).await
                 });
             }
 

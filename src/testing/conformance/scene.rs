@@ -54,7 +54,7 @@ pub(super) fn event_json(id: &str, payload: &serde_json::Value) -> StampedEvent 
 
 pub(super) fn attempt(number: u32, status: u16) -> Attempt {
     let status = http::StatusCode::from_u16(status).expect("a status");
-    let outcome = Outcome::Answered { status, retry_after: None, body: format!("answer {number}") };
+    let outcome = Outcome::answered(status, None, format!("answer {number}"));
     let at = Timestamp::from_secs(1_767_225_600 + i64::from(number));
     Attempt { number, at, took: Duration::from_millis(7), uncounted: 0, outcome }
 }

@@ -1,21 +1,24 @@
 //! [`HttpTransport`]: one exchange over a connection of its pool.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-use super::classify::classify_client_error;
+use super::body;
+use super::call::Call;
 use super::connector::{Connector, GuardedConnector};
+use super::look_ups::{LookUps, within};
 use super::pool::{Lease, Pool};
 use super::resolve::Resolvers;
 use super::sender::SendFailure;
-use crate::model::{CallbackUrl, FailureKind};
+use crate::model::CallbackUrl;
 use crate::transport::error::TransportError;
+use crate::transport::incomplete::IncompleteBody;
 use crate::transport::limits::SendLimits;
 use crate::transport::traits::Transport;
 
@@ -33,7 +36,8 @@ const MAX_RESENDS: usize = 3;
 /// [`proxy`](super::HttpTransportBuilder::proxy); it is asked for the checked address.
 ///
 /// Responses are read as they are: no compression is requested, and nothing is decompressed. A response head
-/// may have up to 64 KiB.
+/// may have up to 64 KiB, and in HTTP/1 up to 1,024 lines; lines that are not valid are skipped. The body may take
+/// 2 s after the head; what came of it by then is kept.
 ///
 /// The transport needs a tokio runtime when it is used, not when it is built. Clones share their settings and
 /// connections. [`reconfigure`](Self::reconfigure) replaces both while requests are in progress.
@@ -62,12 +66,40 @@ pub struct HttpTransport {
 pub(super) struct Configured {
     pool: Pool,
     checks: GuardedConnector,
+    look_ups: LookUps,
+}
+
+/// The head of a response, with what has to be kept until its body was read. The call ends before the lease does.
+struct Answered {
+    response: Response<Incoming>,
+    call: Call,
+    lease: Lease,
 }
 
 impl Configured {
-    /// Creates an empty pool that opens connections by `connector`; `checks` serves `check`.
-    pub(super) fn new(connector: Connector, checks: GuardedConnector) -> Self {
-        Self { pool: Pool::new(connector), checks }
+    /// Creates an empty pool that opens connections by `connector`, whose look-ups these are; `checks` serves `check`.
+    pub(super) fn new(connector: Connector, checks: GuardedConnector, look_ups: LookUps) -> Self {
+        Self { pool: Pool::new(connector), checks, look_ups }
+    }
+
+    /// Sends the request until it is processed, and waits for the head of the response. Sets `has_connection` once
+    /// there is one.
+    async fn answered(
+        &self,
+        request: &Request<Bytes>,
+        has_connection: &AtomicBool,
+    ) -> Result<Answered, TransportError> {
+        let mut resends = 0;
+        loop {
+            let mut lease = self.pool.lease(request.uri()).await?;
+            has_connection.store(true, Ordering::Relaxed);
+            let (call, request) = Call::begin(request.clone(), &lease);
+            match lease.send(request).await {
+                Ok(response) => return Ok(Answered { response, call, lease }),
+                Err(SendFailure { unprocessed: true, .. }) if resends < MAX_RESENDS => resends += 1,
+                Err(failure) => return Err(failure.error),
+            }
+        }
     }
 }
 
@@ -75,35 +107,6 @@ impl HttpTransport {
     /// Returns the current settings. The value is only ever replaced whole, so a poisoned lock is harmless.
     fn configured(&self) -> Configured {
         self.configured.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    async fn exchange(
-        &self,
-        request: Request<Bytes>,
-        body_bytes: usize,
-    ) -> Result<Response<Bytes>, TransportError> {
-        let (response, _lease) = self.answered(&request).await?;
-        let (head, body) = response.into_parts();
-        let body = read(body, body_bytes).await.map_err(classify_client_error)?;
-        Ok(Response::from_parts(head, body))
-    }
-
-    /// Sends the request until it is processed, and waits for the head of the response. The lease belongs to the
-    /// body.
-    async fn answered(
-        &self,
-        request: &Request<Bytes>,
-    ) -> Result<(Response<Incoming>, Lease), TransportError> {
-        let pool = self.configured().pool;
-        let mut resends = 0;
-        loop {
-            let mut lease = pool.lease(request.uri()).await?;
-            match lease.send(request.clone()).await {
-                Ok(response) => return Ok((response, lease)),
-                Err(SendFailure { unprocessed: true, .. }) if resends < MAX_RESENDS => resends += 1,
-                Err(failure) => return Err(failure.error),
-            }
-        }
     }
 }
 
@@ -114,10 +117,23 @@ impl Transport for HttpTransport {
         request: Request<Bytes>,
         limits: &SendLimits,
     ) -> Result<Response<Bytes>, TransportError> {
-        match timeout(limits.deadline(), self.exchange(request, limits.body_bytes())).await {
-            Ok(response) => response,
-            Err(elapsed) => Err(TransportError::new(FailureKind::Timeout, elapsed)),
+        let started = Instant::now();
+        let configured = self.configured();
+        let host = request.uri().host().unwrap_or_default();
+        let has_connection = AtomicBool::new(false);
+        let answered = configured.answered(&request, &has_connection);
+        let waits_for_name = || !has_connection.load(Ordering::Relaxed) && configured.look_ups.include(host);
+        let answered = within(limits.deadline(), answered, waits_for_name).await?;
+        let Answered { response, call, lease } = answered;
+        let left = limits.deadline().saturating_sub(started.elapsed());
+        let response = body::collect(response, limits.body_bytes(), left).await;
+        if response.extensions().get::<IncompleteBody>().is_none() {
+            call.answered();
+        } else {
+            drop(call);
         }
+        drop(lease);
+        Ok(response)
     }
 
     async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {
@@ -126,19 +142,4 @@ impl Transport for HttpTransport {
         let port = url.port_or_known_default().expect("a CallbackUrl is http or https");
         self.configured().checks.checked_addresses(host, port).await.map(drop)
     }
-}
-
-/// Reads the first bytes of the body. Dropping the rest unread ends the exchange.
-async fn read(mut body: Incoming, body_bytes: usize) -> Result<Bytes, hyper::Error> {
-    let mut kept = BytesMut::new();
-    while let Some(frame) = body.frame().await.transpose()? {
-        if let Ok(data) = frame.into_data() {
-            kept.extend_from_slice(&data);
-        }
-        if kept.len() > body_bytes {
-            kept.truncate(body_bytes);
-            break;
-        }
-    }
-    Ok(kept.freeze())
 }

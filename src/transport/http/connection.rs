@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
+use super::managed_stream::ConnectionHandle;
+
 /// The state of a connection, shared by its I/O, which records it, and by the pool, which reads it.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState {
@@ -11,6 +13,8 @@ pub(super) struct ConnectionState {
     written: AtomicU64,
     /// The streams that an HTTP/2 receiver allows at once. `None` until its settings have come.
     streams: watch::Sender<Option<u32>>,
+    /// The means to end it.
+    handle: ConnectionHandle,
 }
 
 impl ConnectionState {
@@ -32,6 +36,11 @@ impl ConnectionState {
     /// Returns the number of streams that the receiver allows, if it has said so.
     pub(super) fn streams(&self) -> Option<u32> {
         *self.streams.borrow()
+    }
+
+    /// Returns the handle by which calls end the connection.
+    pub(super) fn handle(&self) -> &ConnectionHandle {
+        &self.handle
     }
 
     /// Returns a receiver of the changes of that number.

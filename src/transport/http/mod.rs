@@ -34,11 +34,16 @@
 //! - `settings_watch` closes the connection of a receiver that allows no HTTP/2 stream (read by `h2_settings`).
 //!   Otherwise the client would keep requests whose calls have ended until a stream is allowed. It records how
 //!   many streams are allowed, and what is written.
+//! - `body` reads the body for a short time after the head. A complete head is a response, whatever comes after it.
+//! - `call` ends what a call leaves on its connection, by the handle of `managed_stream`: whatever a receiver does, the
+//!   body, the task and the socket of an attempt are gone within seconds of its deadline.
 //! - `classify` gives each error its kind. Faults of a certificate have kinds of their own (`TlsExpired`,
 //!   `TlsUntrusted`, ..), because the owner of the receiver has to fix them and sees only the kind. `verifier` tells
 //!   a certificate without its chain, and `client_certificate` a receiver that wants one of ours.
 
+mod body;
 mod builder;
+mod call;
 mod classify;
 mod client;
 mod client_certificate;
@@ -52,6 +57,7 @@ mod h2_settings;
 mod host;
 mod local;
 mod look_ups;
+mod managed_stream;
 mod outage;
 mod pool;
 mod proxy;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
@@ -16,16 +15,22 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{interval, timeout};
 
+use super::call::RequestBody;
 use super::classify::classify_client_error;
 use super::connection::ConnectionState;
 use super::connector::Connector;
 use super::host::{Connection, Host, MAX_STREAMS, Settled, TICK};
+use super::managed_stream::{ConnectionHandle, ManagedStream};
 use super::sender::{SendFailure, Sender};
 use crate::model::FailureKind;
 use crate::transport::error::TransportError;
 
 /// The maximum size of a response head, so that a receiver cannot fill our memory.
 const HEAD_BYTES: u32 = 64 * 1024;
+
+/// The maximum number of header lines of an HTTP/1 head. The client reserves room for all of them each time it
+/// parses.
+const HEAD_LINES: usize = 1024;
 
 /// How much a receiver may send on one HTTP/2 stream before we have read any of it.
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -120,7 +125,9 @@ impl Pool {
         let stream = self.0.connector.open(target).await?;
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let (state, driven) = (stream.state(), self.driven(origin, id, stream.state()));
-        let sender = if stream.is_http2() {
+        let is_http2 = stream.is_http2();
+        let stream = ManagedStream::new(stream, state.handle().clone());
+        let sender = if is_http2 {
             let (sender, connection) =
                 http2().handshake(TokioIo::new(stream)).await.map_err(classify_client_error)?;
             tokio::spawn(driven.run(connection));
@@ -160,8 +167,21 @@ impl Lease {
         Self { pool, origin, connection: Some(connection), under_way: false }
     }
 
+    /// Returns the handle by which a call ends the connection.
+    pub(super) fn handle(&self) -> Option<ConnectionHandle> {
+        self.connection.as_ref().map(|connection| connection.state.handle().clone())
+    }
+
+    /// Returns whether the connection serves several requests at once.
+    pub(super) fn is_http2(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| matches!(connection.sender, Sender::Http2(_)))
+    }
+
     /// Sends a request, and waits for the head of its response. The lease must be kept until its body was read.
-    pub(super) async fn send(&mut self, request: Request<Bytes>) -> Result<Response<Incoming>, SendFailure> {
+    pub(super) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, SendFailure> {
         let Some(connection) = &mut self.connection else {
             return Err(SendFailure { error: abandoned(), unprocessed: false });
         };
@@ -285,7 +305,12 @@ fn abandoned() -> TransportError {
 
 fn http1() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES as usize);
+    builder
+        .max_buf_size(HEAD_BYTES as usize)
+        .max_headers(HEAD_LINES)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true);
     builder
 }
 

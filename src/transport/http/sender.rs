@@ -2,15 +2,14 @@
 
 use std::error::Error;
 
-use bytes::Bytes;
 use h2::Reason;
 use http::header::HOST;
 use http::uri::{Parts, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 
+use super::call::RequestBody;
 use super::classify::classify_client_error;
 use super::connection::ConnectionState;
 use super::h2_settings::NoStreams;
@@ -28,8 +27,8 @@ pub(super) struct SendFailure {
 /// The sending half of an open connection.
 #[derive(Debug)]
 pub(super) enum Sender {
-    Http1(http1::SendRequest<Full<Bytes>>),
-    Http2(http2::SendRequest<Full<Bytes>>),
+    Http1(http1::SendRequest<RequestBody>),
+    Http2(http2::SendRequest<RequestBody>),
 }
 
 impl Sender {
@@ -44,20 +43,20 @@ impl Sender {
     /// Sends a request, and waits for the head of its response.
     pub(super) async fn send(
         &mut self,
-        request: Request<Bytes>,
+        request: Request<RequestBody>,
         state: &ConnectionState,
     ) -> Result<Response<Incoming>, SendFailure> {
         let written = state.written();
         let sent = match self {
-            Self::Http1(sender) => sender.try_send_request(in_origin_form(request).map(Full::new)).await,
-            Self::Http2(sender) => sender.try_send_request(request.map(Full::new)).await,
+            Self::Http1(sender) => sender.try_send_request(in_origin_form(request)).await,
+            Self::Http2(sender) => sender.try_send_request(request).await,
         };
         sent.map_err(|failed| failure(failed, state, written))
     }
 }
 
 fn failure(
-    mut failed: TrySendError<Request<Full<Bytes>>>,
+    mut failed: TrySendError<Request<RequestBody>>,
     state: &ConnectionState,
     written: u64,
 ) -> SendFailure {
@@ -84,7 +83,7 @@ fn refused(error: &hyper::Error) -> bool {
 }
 
 /// Moves the authority from the URI to the `Host` header, as HTTP/1.1 wants it.
-fn in_origin_form(mut request: Request<Bytes>) -> Request<Bytes> {
+fn in_origin_form<B>(mut request: Request<B>) -> Request<B> {
     let host = host(request.uri());
     let mut parts = Parts::default();
     parts.path_and_query = request.uri().path_and_query().cloned();
@@ -106,6 +105,8 @@ fn host(uri: &Uri) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]

@@ -12,6 +12,7 @@ use tokio_rustls::server::TlsStream;
 use super::identity::Identity;
 
 const PREFACE: usize = 24;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const ACK: u8 = 1;
@@ -67,6 +68,13 @@ impl H2Server {
     pub(crate) fn answer(&self, stream: u32) {
         let (end, no_content) = (0x5, 0x89);
         self.say(&[&[0, 0, 1, HEADERS, end], &stream.to_be_bytes()[..], &[no_content]].concat());
+    }
+
+    /// Answers with the head of a 200 that has a body, and resets the stream at once.
+    pub(crate) fn answer_and_reset(&self, stream: u32) {
+        let (end_of_head, ok, stream, cancel) = (0x4, 0x88, stream.to_be_bytes(), 8u32.to_be_bytes());
+        let head = [&[0, 0, 1, HEADERS, end_of_head], &stream[..], &[ok]].concat();
+        self.say(&[&head[..], &[0, 0, 4, RST_STREAM, 0], &stream, &cancel].concat());
     }
 
     fn say(&self, bytes: &[u8]) {

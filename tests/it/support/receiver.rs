@@ -39,6 +39,8 @@ pub(crate) enum Script {
     Headers(usize, usize),
     /// Writes this to the connection, whatever HTTP says of it, and closes it.
     Raw(&'static str),
+    /// Writes this to the connection, and then nothing more, for as long as the client is there.
+    Stall(&'static str),
     /// Answers 302 and points there.
     Redirect(String),
 }
@@ -136,8 +138,10 @@ async fn serve<S>(stream: S, http2: bool, script: Script, seen: Arc<Seen>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    if let Script::Raw(text) = script {
-        return write_raw(stream, text).await;
+    match script {
+        Script::Raw(text) => return write_raw(stream, text, false).await,
+        Script::Stall(text) => return write_raw(stream, text, true).await,
+        _ => {}
     }
     let service = service_fn(move |request: Request<Incoming>| {
         let (script, seen) = (script.clone(), Arc::clone(&seen));
@@ -151,11 +155,18 @@ where
     };
 }
 
-async fn write_raw(mut stream: impl AsyncRead + AsyncWrite + Unpin, text: &str) {
+async fn write_raw(mut stream: impl AsyncRead + AsyncWrite + Unpin, text: &str, stalls: bool) {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
+    while !head.windows(4).any(|it| it == b"\r\n\r\n")
+        && stream.read_buf(&mut head).await.is_ok_and(|read| read > 0)
+    {}
     stream.write_all(text.as_bytes()).await.expect("the client reads");
-    stream.shutdown().await.expect("the client is still there");
+    if stalls {
+        // It ends when the client goes.
+        while stream.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
+    }
+    // The client may have gone.
+    let _ = stream.shutdown().await;
 }
 
 async fn receive(request: Request<Incoming>, script: Script, seen: &Seen) -> Response<AnswerBody> {
@@ -171,7 +182,7 @@ async fn receive(request: Request<Incoming>, script: Script, seen: &Seen) -> Res
         Script::Redirect(to) => {
             with(|answer| answer.status(StatusCode::FOUND).header(LOCATION, to), Bytes::new())
         }
-        Script::Raw(_) => unreachable!("written before HTTP begins"),
+        Script::Raw(_) | Script::Stall(_) => unreachable!("written before HTTP begins"),
     }
 }
 

@@ -1,0 +1,80 @@
+//! One call of the HTTP client: its request's body, and its end.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::managed_stream::ConnectionHandle;
+use super::pool::Lease;
+
+/// The body of a request, which tells whether the client still holds it.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    data: Full<Bytes>,
+    _held: Arc<()>,
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.data).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.data.size_hint()
+    }
+}
+
+/// A call in progress. Dropping it ends what the call still has on its connection, within seconds: nothing of a
+/// call outlives it because a receiver does not read or does not answer.
+#[derive(Debug)]
+pub(super) struct Call {
+    connection: Option<ConnectionHandle>,
+    is_http2: bool,
+    body: Weak<()>,
+    is_answered: bool,
+}
+
+impl Call {
+    /// Begins a call on the connection of this lease.
+    pub(super) fn begin(request: Request<Bytes>, lease: &Lease) -> (Self, Request<RequestBody>) {
+        let held = Arc::new(());
+        let body = Arc::downgrade(&held);
+        let request = request.map(|data| RequestBody { data: Full::new(data), _held: held });
+        let (connection, is_http2) = (lease.handle(), lease.is_http2());
+        (Self { connection, is_http2, body, is_answered: false }, request)
+    }
+
+    /// Ends a call whose response came whole, so that its connection can serve others.
+    pub(super) fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        // An HTTP/1 connection in the middle of an exchange can serve no other, and one to a mute receiver none at all.
+        let serves_others = self.is_http2 && connection.is_heard();
+        if !self.is_answered && !serves_others {
+            return connection.close();
+        }
+        let body = Weak::clone(&self.body);
+        connection.close_unless_read(move || body.strong_count() > 0);
+    }
+}
