@@ -19,6 +19,8 @@ use crate::{Error, Server, Tally};
 const EVENT: EventId = assist::DEVICE_ONLINE;
 /// How long whatever was published may take after the last event.
 const PATIENCE: Duration = Duration::from_secs(75);
+/// How often the log of a server is looked at until everything is in it.
+const LOOKS: usize = 200;
 const GLANCE: Duration = Duration::from_millis(5);
 /// How long Node lets a connection be idle.
 const IDLE_LIMIT: Duration = Duration::from_secs(5);
@@ -112,12 +114,15 @@ impl Service {
     ///
     /// When the store or the log of the server cannot be read.
     pub async fn finish(self) -> Result<(Tally, Server), Error> {
-        let arrivals = self.server.arrivals()?;
-        let mut tally = Tally { wanted: self.published * self.webhooks.len(), ..Tally::default() };
+        let mut all = Vec::new();
         for (hook_id, path) in &self.webhooks {
-            for delivery in self.deliveries(*hook_id).await? {
-                self.count(&mut tally, &delivery, &arrivals, path).await?;
-            }
+            all.extend(self.deliveries(*hook_id).await?.into_iter().map(|it| (it, path.as_str())));
+        }
+        let (arrivals, unknown) = self.arrivals(&all).await?;
+        let wanted = self.published * self.webhooks.len();
+        let mut tally = Tally { wanted, unknown, ..Tally::default() };
+        for (delivery, _) in &all {
+            self.count(&mut tally, delivery).await?;
         }
         tally.processes = arrivals.processes.len();
         tally.protocols = arrivals.protocols.into_iter().collect();
@@ -173,25 +178,41 @@ impl Service {
         Ok(all)
     }
 
-    async fn count(
-        &self,
-        tally: &mut Tally,
-        delivery: &Delivery,
-        arrivals: &Arrivals,
-        path: &str,
-    ) -> Result<(), Error> {
-        let is_delivered = delivery.state == DeliveryState::Ended(End::Delivered);
+    /// The log of the server, and how many that are delivered are not in it. Some servers write it after the answer.
+    async fn arrivals(&self, all: &[(Delivery, &str)]) -> Result<(Arrivals, usize), Error> {
+        for _ in 0..LOOKS {
+            let arrivals = self.server.arrivals()?;
+            if unknown(&arrivals, all) == 0 {
+                return Ok((arrivals, 0));
+            }
+            sleep(GLANCE).await;
+        }
+        let arrivals = self.server.arrivals()?;
+        let unknown = unknown(&arrivals, all);
+        Ok((arrivals, unknown))
+    }
+
+    async fn count(&self, tally: &mut Tally, delivery: &Delivery) -> Result<(), Error> {
         tally.attempts += usize::try_from(delivery.attempts)?;
-        tally.delivered += usize::from(is_delivered);
+        tally.delivered += usize::from(is_delivered(delivery));
         tally.pending += usize::from(delivery.state == DeliveryState::Pending);
-        tally.unknown += usize::from(is_delivered && !arrivals.has(path, delivery.message_id.as_str()));
-        if !is_delivered || delivery.attempts > 1 {
+        if !is_delivered(delivery) || delivery.attempts > 1 {
             let attempts = self.acme.attempts(delivery.id).await?;
             let failed = attempts.into_iter().map(|it| it.outcome).filter(|it| !it.is_success());
             tally.failures.extend(failed);
         }
         Ok(())
     }
+}
+
+fn is_delivered(delivery: &Delivery) -> bool {
+    delivery.state == DeliveryState::Ended(End::Delivered)
+}
+
+fn unknown(arrivals: &Arrivals, all: &[(Delivery, &str)]) -> usize {
+    let is_unknown =
+        |(it, path): &&(Delivery, &str)| is_delivered(it) && !arrivals.has(path, it.message_id.as_str());
+    all.iter().filter(is_unknown).count()
 }
 
 /// Short, so that a server that was down is asked again soon.

@@ -74,7 +74,8 @@ impl Allowed {
                 self == Self::Limited && [429, 503].contains(&status.as_u16())
             }
             Outcome::Failed { kind: FailureKind::Protocol, .. } => true,
-            Outcome::Failed { kind: FailureKind::Connect, .. } => self == Self::Down,
+            // A server may go in the middle of a handshake too.
+            Outcome::Failed { kind: FailureKind::Connect | FailureKind::Tls, .. } => self == Self::Down,
             Outcome::Failed { .. } => false,
         }
     }

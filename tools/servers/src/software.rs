@@ -105,7 +105,7 @@ impl Software {
 
 /// `always` adds the header to these statuses too.
 const LIMIT: &str =
-    "        limit_req zone=hooks burst=40 nodelay;\n        add_header Retry-After 1 always;\n";
+    "        limit_req zone=hooks burst=100 nodelay;\n        add_header Retry-After 1 always;\n";
 
 fn listen(hosts: &[String], port: u16, begin: &str, end: &str) -> String {
     hosts.iter().fold(String::new(), |mut lines, host| {
