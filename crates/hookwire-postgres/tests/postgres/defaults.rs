@@ -105,12 +105,12 @@ const HOSTILE: [(&str, &str, Option<&str>); 35] = [
     ("row_security", "off", None),
     ("search_path", "elsewhere", None),
     ("standard_conforming_strings", "off", Some("on")),
-    ("statement_timeout", "500", Some("8s")),
+    ("statement_timeout", "500", Some("8s,48s")),
     ("synchronous_commit", "off", Some("on")),
     ("transform_null_equals", "on", None),
 ];
 
-/// Makes the clock, which every transaction of the store reads, refuse one that has not what it needs.
+/// Makes the clock, which every transaction of the store reads, refuse one that has none of the values that it needs.
 async fn guard(database: &Client, schema: &str, setting: &str, needed: &str) -> Result<(), Failed> {
     // The isolation of the transaction itself is what counts.
     let setting = match setting {
@@ -121,7 +121,7 @@ async fn guard(database: &Client, schema: &str, setting: &str, needed: &str) -> 
     let guard = format!(
         "CREATE OR REPLACE FUNCTION {schema}.clock_ms() RETURNS bigint LANGUAGE plpgsql AS $$
         BEGIN
-            IF current_setting('application_name') = 'hookwire' AND current_setting('{setting}') <> '{needed}' THEN
+            IF current_setting('application_name') = 'hookwire' AND current_setting('{setting}') <> ALL (string_to_array('{needed}', ',')) THEN
                 RAISE EXCEPTION '{setting} is %', current_setting('{setting}') USING ERRCODE = 'XX000';
             END IF;
             RETURN floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
