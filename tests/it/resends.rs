@@ -116,6 +116,36 @@ async fn a_request_that_meets_a_closed_connection_is_sent_on_a_new_one() {
     assert_eq!(server.done().await, 2, "each call is one request");
 }
 
+/// As above, with more kept connections than a request is sent again otherwise.
+#[tokio::test]
+async fn a_request_passes_over_all_kept_connections_that_are_closed() {
+    const KEPT: usize = 6;
+    let (close, told) = std::sync::mpsc::channel::<()>();
+    let (closes, closed) = std::sync::mpsc::channel::<()>();
+    let server = Raw::listen(move |listener| {
+        let mut kept: Vec<_> = (0..KEPT).map(|_| listener.accept().expect("a client").0).collect();
+        let mut requests: usize = kept.iter_mut().map(answer).sum();
+        told.recv().expect("the test goes on");
+        kept.iter().for_each(|stream| stream.shutdown(Shutdown::Both).expect("open until now"));
+        closes.send(()).expect("the test goes on");
+        requests += answer(&mut listener.accept().expect("the client comes again").0);
+        requests
+    });
+    let transport = HttpTransport::builder().allow_loopback().build().expect("valid");
+    let url = format!("http://127.0.0.1:{}/", server.port());
+    let sent = (0..KEPT).map(|_| (transport.clone(), url.clone()));
+    let mut sent: tokio::task::JoinSet<_> =
+        sent.map(|(transport, url)| async move { send(&transport, &url).await }).collect();
+    while let Some(answer) = sent.join_next().await {
+        assert_eq!(answer.expect("no panic").expect("an answer"), StatusCode::NO_CONTENT);
+    }
+    close.send(()).expect("the server waits");
+    closed.recv().expect("the server closes");
+    tokio::task::yield_now().await;
+    assert_eq!(send(&transport, &url).await.expect("an answer"), StatusCode::NO_CONTENT);
+    assert_eq!(server.done().await, KEPT + 1, "each call is one request");
+}
+
 /// Answers a request, and returns how many there were.
 fn answer(stream: &mut TcpStream) -> usize {
     let requests = usize::from(read_request(stream).is_some());

@@ -78,7 +78,8 @@ async fn a_certificate_with_its_whole_chain_is_good() {
 #[tokio::test]
 async fn a_receiver_that_wants_a_client_certificate_is_told_apart() {
     let identity = Identity::of(&[HOST]);
-    for (version, protocol) in [(&TLS12, "h2"), (&TLS12, "http/1.1"), (&TLS13, "http/1.1")] {
+    let versions = [&TLS12, &TLS13];
+    for (version, protocol) in versions.into_iter().flat_map(|it| [(it, "h2"), (it, "http/1.1")]) {
         let script = Script::Answer(StatusCode::OK, Bytes::new());
         let receiver = Receiver::accepting(identity.demanding(version, &[protocol]), script).await;
         let error = post(HOST, receiver.port(), &identity).await.expect_err("none is sent");

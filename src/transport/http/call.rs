@@ -11,7 +11,6 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::managed_stream::ConnectionHandle;
-use super::pool::Lease;
 
 /// The body of a request, which tells whether the client still holds it.
 #[derive(Debug)]
@@ -51,12 +50,15 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Begins a call on the connection of this lease.
-    pub(super) fn begin(request: Request<Bytes>, lease: &Lease) -> (Self, Request<RequestBody>) {
+    /// Begins a call on a connection.
+    pub(super) fn begin(
+        request: Request<Bytes>,
+        connection: Option<ConnectionHandle>,
+        is_http2: bool,
+    ) -> (Self, Request<RequestBody>) {
         let held = Arc::new(());
         let body = Arc::downgrade(&held);
         let request = request.map(|data| RequestBody { data: Full::new(data), _held: held });
-        let (connection, is_http2) = (lease.handle(), lease.is_http2());
         (Self { connection, is_http2, body, is_answered: false }, request)
     }
 

@@ -20,6 +20,11 @@ pub(super) fn classify_client_error(error: impl Error + Send + Sync + 'static) -
     TransportError::new(kind, error)
 }
 
+/// Returns the kind of the TLS error among the causes of an I/O error.
+pub(super) fn kind_of_tls(error: &io::Error) -> Option<FailureKind> {
+    tls_error(error).map(tls_kind)
+}
+
 /// Converts an error of the connector. Every error that is not a `TransportError` comes from TLS, in whose handshake
 /// the receiver may have asked for a client certificate.
 pub(super) fn classify_connect_error(

@@ -22,7 +22,7 @@ use crate::transport::incomplete::IncompleteBody;
 use crate::transport::limits::SendLimits;
 use crate::transport::traits::Transport;
 
-/// How often a request is sent again because the receiver did not process it. A receiver that restarts needs one
+/// How often a request is sent again because the receiver did not process it, kept connections aside that it closed. A receiver that restarts needs one
 /// or two; the bound is for one that refuses every request.
 const MAX_RESENDS: usize = 3;
 
@@ -93,9 +93,11 @@ impl Configured {
         loop {
             let mut lease = self.pool.lease(request.uri()).await?;
             has_connection.store(true, Ordering::Relaxed);
-            let (call, request) = Call::begin(request.clone(), &lease);
+            let (call, request) = Call::begin(request.clone(), lease.handle(), lease.is_http2());
             match lease.send(request).await {
                 Ok(response) => return Ok(Answered { response, call, lease }),
+                // A receiver that restarted leaves many such connections. Each is met once.
+                Err(SendFailure { was_stale: true, .. }) => {}
                 Err(SendFailure { unprocessed: true, .. }) if resends < MAX_RESENDS => resends += 1,
                 Err(failure) => return Err(failure.error),
             }

@@ -1,16 +1,22 @@
 //! [`ConnectionState`]: the facts that the I/O of a connection tells the pool.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
 use super::managed_stream::ConnectionHandle;
+use crate::model::FailureKind;
 
 /// The state of a connection, shared by its I/O, which records it, and by the pool, which reads it.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState {
     /// The bytes that were written after the TLS handshake.
     written: AtomicU64,
+    /// Whether the receiver has answered a request on it.
+    has_answered: AtomicBool,
+    /// The fault of TLS that ended the connection.
+    tls_failure: OnceLock<FailureKind>,
     /// The streams that an HTTP/2 receiver allows at once. `None` until its settings have come.
     streams: watch::Sender<Option<u32>>,
     /// The means to end it.
@@ -26,6 +32,27 @@ impl ConnectionState {
     /// Returns the number of bytes written so far. It is only ever too high.
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    /// Records that the receiver has answered a request.
+    pub(super) fn record_answer(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the receiver has answered a request, so that the connection was kept since.
+    pub(super) fn is_kept(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// Records the fault of TLS that ended the connection, if it was one.
+    pub(super) fn record_tls_failure(&self, kind: Option<FailureKind>) {
+        // The first one says the most.
+        let _ = kind.map(|kind| self.tls_failure.set(kind));
+    }
+
+    /// Returns the fault of TLS that ended the connection.
+    pub(super) fn tls_failure(&self) -> Option<FailureKind> {
+        self.tls_failure.get().copied()
     }
 
     /// Records the number of streams that the receiver allows.

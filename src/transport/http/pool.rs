@@ -183,7 +183,7 @@ impl Lease {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, SendFailure> {
         let Some(connection) = &mut self.connection else {
-            return Err(SendFailure { error: abandoned(), unprocessed: false });
+            return Err(SendFailure { error: abandoned(), unprocessed: false, was_stale: false });
         };
         self.under_way = true;
         let sent = connection.sender.send(request, &connection.state).await;

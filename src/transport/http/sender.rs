@@ -22,6 +22,8 @@ pub(super) struct SendFailure {
     pub(super) error: TransportError,
     /// Whether nothing of the request was written, or the receiver said that it did not process it.
     pub(super) unprocessed: bool,
+    /// Whether the connection was kept from an earlier request, and closed before this one was written.
+    pub(super) was_stale: bool,
 }
 
 /// The sending half of an open connection.
@@ -51,7 +53,7 @@ impl Sender {
             Self::Http1(sender) => sender.try_send_request(in_origin_form(request)).await,
             Self::Http2(sender) => sender.try_send_request(request).await,
         };
-        sent.map_err(|failed| failure(failed, state, written))
+        sent.inspect(|_| state.record_answer()).map_err(|failed| failure(failed, state, written))
     }
 }
 
@@ -62,15 +64,19 @@ fn failure(
 ) -> SendFailure {
     if state.streams() == Some(0) {
         let error = TransportError::new(FailureKind::Protocol, NoStreams);
-        return SendFailure { error, unprocessed: false };
+        return SendFailure { error, unprocessed: false, was_stale: false };
     }
     // hyper hands a request back that it did not begin to write.
     let unwritten = failed.take_message().is_some() || state.written() == written;
     let error = failed.into_error();
     let unprocessed = refused(&error) || (unwritten && !error.is_user());
-    let error = classify_client_error(error);
+    let error = match state.tls_failure() {
+        Some(kind) => TransportError::new(kind, error),
+        None => classify_client_error(error),
+    };
     // A receiver whose TLS is at fault is so on the next connection too.
-    SendFailure { unprocessed: unprocessed && error.kind() == FailureKind::Protocol, error }
+    let unprocessed = unprocessed && error.kind() == FailureKind::Protocol;
+    SendFailure { error, unprocessed, was_stale: unprocessed && unwritten && state.is_kept() }
 }
 
 /// Returns whether the receiver said that it did not process the request: by RST_STREAM with REFUSED_STREAM, or by

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::classify::kind_of_tls;
 use super::connection::ConnectionState;
 use super::h2_settings::SettingsReader;
 
@@ -69,7 +70,11 @@ impl AsyncRead for SettingsWatch {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer)) {
+            // HTTP/2 keeps no more of it than its text.
+            self.state.record_tls_failure(kind_of_tls(&error));
+            return Poll::Ready(Err(error));
+        }
         Poll::Ready(self.follow(&buffer.filled()[before..]))
     }
 }

@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn answered(status: StatusCode) -> Outcome {
-        Outcome::Answered { status, retry_after: None, body: String::new() }
+        Outcome::answered(status, None, "")
     }
 
     /// Everything delivered, after these failures.

@@ -1,6 +1,5 @@
 //! `Dialer`: opens connections in the ways that `sslmode` allows.
 
-use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,11 +7,11 @@ use std::task::{Context, Poll};
 use deadpool_postgres::Connect;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
+use crate::connection::dial_error::{DialError, Stage};
 use crate::connection::error::ConnectError;
-use crate::connection::tls::{HandshakeError, Tls, Trust};
+use crate::connection::tls::{Tls, Trust};
 use crate::connection::url::{DatabaseUrl, Encryption};
 
 /// Polls for the next message of a connection; `None` once the connection has ended.
@@ -28,24 +27,6 @@ pub(crate) struct Dialer(Vec<Way>);
 struct Way {
     config: Config,
     tls: Option<Tls>,
-}
-
-/// An error of an attempt to connect.
-#[derive(Debug)]
-pub(crate) struct DialError {
-    pub(crate) error: tokio_postgres::Error,
-    pub(crate) stage: Stage,
-}
-
-/// How far the encryption of a connection had come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Stage {
-    /// The server has yet to agree to the TLS that it must have.
-    AwaitsTls,
-    /// The connection is not encrypted.
-    Plain,
-    /// TLS has begun.
-    Tls,
 }
 
 impl Dialer {
@@ -138,19 +119,5 @@ impl Way {
             SslMode::Require => Stage::AwaitsTls,
             _ => Stage::Plain,
         }
-    }
-}
-
-impl DialError {
-    /// Whether a parameter of the start was refused. PostgreSQL knows all that are sent; poolers do not.
-    pub(crate) fn is_of_parameter(&self) -> bool {
-        let codes = [SqlState::FEATURE_NOT_SUPPORTED, SqlState::PROTOCOL_VIOLATION];
-        self.error.code().is_some_and(|code| codes.contains(code))
-    }
-
-    /// Whether another way to encrypt may lead further: the handshake failed, or the server has a rule against this one.
-    fn may_be_of_the_way(&self) -> bool {
-        let is_handshake = self.error.source().is_some_and(|source| source.is::<HandshakeError>());
-        is_handshake || self.error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
     }
 }

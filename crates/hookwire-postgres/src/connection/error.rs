@@ -6,8 +6,7 @@ use std::io;
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::connection::dial::{DialError, Stage};
-use crate::connection::tls::HandshakeError;
+use crate::connection::dial_error::{DialError, HandshakeError, Stage};
 
 /// The error of a database that cannot be used as a store.
 ///

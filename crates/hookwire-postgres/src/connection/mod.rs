@@ -2,6 +2,7 @@
 
 pub(crate) mod begin;
 pub(crate) mod dial;
+pub(crate) mod dial_error;
 pub(crate) mod error;
 pub(crate) mod options;
 pub(crate) mod schema;

@@ -8,10 +8,9 @@ use async_trait::async_trait;
 use deadpool_postgres::{Client, Object, Pool};
 use tokio::time::timeout;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 use crate::connection::begin::Begin;
-use crate::connection::statements::Statements;
+use crate::connection::statements::{Params, Statements};
 use crate::error::{QueryError, ReadRow};
 use crate::time::Millis;
 
@@ -22,9 +21,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// The time that a server may take for a statement that reads much.
 pub(crate) const MUCH_WITHIN: Duration = Duration::from_secs(60);
 const NOW: &str = "SELECT clock_ms() AS now";
-
-/// The parameters of a statement.
-pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// A pool of connections. Each is used for one transaction at a time, and keeps nothing from one to the next but the
 /// statements that it has parsed.

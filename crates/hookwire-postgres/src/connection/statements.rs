@@ -7,7 +7,8 @@ use deadpool_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row};
 
-use crate::connection::session::Params;
+/// The parameters of a statement.
+pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// How statements are sent.
 #[derive(Debug)]

@@ -17,12 +17,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_platform_verifier::Verifier;
-use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client;
 
+use crate::connection::dial_error::HandshakeError;
 use crate::connection::error::ConnectError;
 use crate::connection::url::{IdentityFiles, Roots};
 use crate::connection::verify::{AnyCertificate, AnyHost, by_roots};
@@ -50,11 +50,6 @@ pub(crate) enum Trust<'a> {
     /// A certificate of these roots, for the host.
     Host(&'a Roots),
 }
-
-/// An error of a TLS handshake. It has a type of its own, by which it is told from other I/O errors.
-#[derive(Debug, Error)]
-#[error(transparent)]
-pub(crate) struct HandshakeError(#[from] io::Error);
 
 /// An encrypted connection.
 pub(crate) struct Encrypted<S>(client::TlsStream<S>);
