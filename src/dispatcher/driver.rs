@@ -145,8 +145,9 @@ impl Driver {
         }
         self.start_queued();
         self.tend().await;
+        let paused_until = self.shared.paused_until();
         match self.claim().await {
-            Ok(None) => Wait { at: self.shared.paused_until(), hints: None },
+            Ok(None) => Wait { at: paused_until, hints: None },
             Ok(Some(claimed)) => {
                 let poll = self.core.store().poll_every();
                 let next_in = claimed.next_in.into_iter().chain(poll).min();
@@ -240,26 +241,20 @@ impl Driver {
     /// Waits until there may be more to do, and starts at once what publishers hand off meanwhile.
     async fn wait(&mut self, wait: Wait) {
         let at = wait.at.map_or(self.tend_at, |at| at.min(self.tend_at));
+        let core = Arc::clone(&self.core);
+        let shared = Arc::clone(&self.shared);
         loop {
-            let shared = Arc::clone(&self.shared);
             // Biased, so that a simulated run repeats exactly. The branch that stays in the loop comes last, so that
             // many handoffs keep nothing else waiting; `work` starts them as well.
             tokio::select! {
                 biased;
                 () = shared.settled.notified() => break,
-                () = self.hint(wait.hints) => break,
+                () = hint(&core, wait.hints) => break,
                 () = sleep_until(at) => break,
+                // The slot of an attempt may be free before the attempt is known to have ended.
+                Some(ended) = self.attempts.join_next() => self.end(ended.ok().flatten()),
                 () = shared.handed_off.notified() => self.start_queued(),
             }
-        }
-    }
-
-    async fn hint(&self, hints: Option<(WakeMark, u64)>) {
-        let Some((store, service)) = hints else { return std::future::pending().await };
-        tokio::select! {
-            biased;
-            () = self.core.new_work.notified(service) => {}
-            () = self.core.store().wake(store) => {}
         }
     }
 
@@ -329,5 +324,15 @@ impl Driver {
         let recorded = self.shared.recorded();
         self.drain(Duration::ZERO).await;
         Ok(recorded)
+    }
+}
+
+/// Waits until there may be new work.
+async fn hint(core: &Core, hints: Option<(WakeMark, u64)>) {
+    let Some((store, service)) = hints else { return std::future::pending().await };
+    tokio::select! {
+        biased;
+        () = core.new_work.notified(service) => {}
+        () = core.store().wake(store) => {}
     }
 }

@@ -16,6 +16,8 @@ pub(super) type LaneKey = (TenantId, HookId);
 #[derive(Debug)]
 pub(super) struct SlowStart<T> {
     lanes: HashMap<LaneKey, Window<T>>,
+    /// The number of rounds so far, of all lanes.
+    rounds: u64,
     /// The number of attempts at once at which a lane is held back no longer.
     full: usize,
 }
@@ -24,15 +26,18 @@ pub(super) struct SlowStart<T> {
 #[derive(Debug)]
 struct Window<T> {
     size: usize,
-    /// The number of limits so far. Attempts of an earlier round say nothing new.
-    round: u32,
+    /// The present round, which began with the last limit. Attempts of earlier rounds say nothing new.
+    round: u64,
+    /// The round in which the lane was held back.
+    first_round: u64,
+    /// The number of attempts since then that run.
     running: usize,
     waiting: VecDeque<T>,
 }
 
 /// The round in which an attempt of a held back lane was started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Turn(u32);
+pub(super) struct Turn(u64);
 
 /// The result of an attempt, as far as it widens or narrows its lane.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,7 +52,7 @@ pub(super) enum Answer {
 
 impl<T> SlowStart<T> {
     pub(super) fn new(full: usize) -> Self {
-        Self { lanes: HashMap::new(), full }
+        Self { lanes: HashMap::new(), rounds: 0, full }
     }
 
     /// Returns the claim if it may start now, and its turn if its lane is held back. Otherwise keeps it. A lane that
@@ -70,8 +75,9 @@ impl<T> SlowStart<T> {
             self.hold_back(lane.clone());
         }
         let Some(window) = self.lanes.get_mut(lane) else { return Vec::new() };
-        if let Some(turn) = turn {
-            window.end(turn, answer);
+        if let Some(Turn(round)) = turn {
+            self.rounds += 1;
+            window.end(round, self.rounds, answer);
         }
         let started = window.start_waiting();
         if window.size >= self.full && window.waiting.is_empty() {
@@ -99,7 +105,10 @@ impl<T> SlowStart<T> {
         if self.lanes.len() >= MAX_IDLE {
             self.lanes.retain(|_, window| window.running > 0 || !window.waiting.is_empty());
         }
-        self.lanes.insert(lane, Window { size: 1, round: 0, running: 0, waiting: VecDeque::new() });
+        self.rounds += 1;
+        let round = self.rounds;
+        let waiting = VecDeque::new();
+        self.lanes.insert(lane, Window { size: 1, round, first_round: round, running: 0, waiting });
     }
 }
 
@@ -109,15 +118,20 @@ impl<T> Window<T> {
         Turn(self.round)
     }
 
-    fn end(&mut self, Turn(round): Turn, answer: Answer) {
+    /// Counts the end of an attempt of `round`. A limit begins the round `next`.
+    fn end(&mut self, round: u64, next: u64, answer: Answer) {
+        if round < self.first_round {
+            // It ran before the lane was held back anew.
+            return;
+        }
         self.running = self.running.saturating_sub(1);
         match answer {
             Answer::Limit if round == self.round => {
                 self.size = (self.size / 2).max(1);
-                self.round = self.round.wrapping_add(1);
+                self.round = next;
             }
-            Answer::Success => self.size += 1,
-            Answer::Limit | Answer::Other => {}
+            Answer::Success if round == self.round => self.size += 1,
+            Answer::Limit | Answer::Other | Answer::Success => {}
         }
     }
 
@@ -179,6 +193,25 @@ mod tests {
         assert_eq!(pace.end(&lane(1), turn, Answer::Success).len(), 1);
         assert!(pace.lanes.is_empty());
         assert_eq!(admit(&mut pace, false, 9), [None; 9]);
+    }
+
+    #[test]
+    fn attempts_of_before_say_nothing_of_a_lane_that_is_held_back_anew() {
+        let mut pace = SlowStart::new(3);
+        let mut turns = admit(&mut pace, true, 9);
+        for _ in 0..2 {
+            let turn = turns.remove(0);
+            turns.extend(pace.end(&lane(1), turn, Answer::Success).into_iter().map(|(_, turn)| Some(turn)));
+        }
+        pace.take_waiting(&lane(1));
+        let turn = turns.remove(0);
+        pace.end(&lane(1), turn, Answer::Success);
+        assert!(pace.lanes.is_empty() && !turns.is_empty(), "it is full, and some still run");
+        pace.end(&lane(1), None, Answer::Limit);
+        assert_eq!(admit(&mut pace, false, 9).len(), 1);
+        for turn in turns {
+            assert!(pace.end(&lane(1), turn, Answer::Success).is_empty(), "one runs already");
+        }
     }
 
     #[test]

@@ -313,7 +313,7 @@ const ATTEMPTS: &str = "INSERT INTO attempt (delivery, number, doc) \
     AS made (id, number, doc)";
 
 const REPLACED: &str = "DELETE FROM attempt USING unnest($1::bigint[], $2::integer[]) AS old (delivery, number) \
-    WHERE attempt.delivery = old.delivery AND attempt.number = old.number";
+    WHERE attempt.delivery = ANY ($1) AND attempt.delivery = old.delivery AND attempt.number = old.number";
 
 const LEARN: &str = "UPDATE lane SET health = $2::text::json, class = $3, paused_until = $4, \
     readied = CASE WHEN class = $3 THEN readied ELSE pg_current_xact_id()::text::bigint END WHERE id = $1";

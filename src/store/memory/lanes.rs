@@ -108,9 +108,13 @@ impl State {
 
     /// Adds a holder, or changes its quota: its ring then has every lane that is ready.
     pub(super) fn enroll(&mut self, id: HolderId, quota: Quota, now: Timestamp) {
-        let known = self.holders.get(&id).is_some_and(|holder| holder.quota == quota);
-        if known {
-            return;
+        if let Some(known) = self.holders.get_mut(&id) {
+            // Room in all is asked when it is claimed, so no lane has to be looked at because it changes.
+            let keeps_lanes = known.quota.with_in_all(quota.in_all()) == quota;
+            known.quota = quota;
+            if keeps_lanes {
+                return;
+            }
         }
         let new = || Holder { quota, held: HeldCounts::default(), ring: Ring::default() };
         self.holders.entry(id).or_insert_with(new).quota = quota;

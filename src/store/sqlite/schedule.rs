@@ -117,11 +117,14 @@ impl Schedule {
 
     /// Adds a holder, or changes its quota: its ring then has every lane that is ready.
     pub(super) fn add_holder(&mut self, id: HolderId, quota: Quota) {
-        if self.holders.get(&id).is_some_and(|holder| holder.quota == quota) {
+        let is_known = self.holders.contains_key(&id);
+        let holder = self.holders.entry(id).or_default();
+        // Room in all is asked when it is claimed, so the turns stay as they are when it changes.
+        let keeps_turns = is_known && holder.quota.with_in_all(quota.in_all()) == quota;
+        holder.quota = quota;
+        if keeps_turns {
             return;
         }
-        let holder = self.holders.entry(id).or_default();
-        holder.quota = quota;
         (holder.ring, holder.parked) = (Ring::default(), Parked::default());
         let ready = self.lanes.iter().filter(|(lane, it)| !self.timers.contains(&(it.when, **lane)));
         let mut ready: Vec<_> = ready.map(|(lane, it)| (it.when, *lane, it.class)).collect();

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::connection::ConnectionState;
 use super::sender::Sender;
+use crate::model::FailureKind;
 use crate::transport::error::TransportError;
 
 /// The interval at which each connection reports that it still is there.
@@ -123,7 +124,10 @@ impl<T> Host<T> {
         self.opening -= 1;
         self.full = false;
         match connection.sender {
-            Sender::Http1(_) => self.keep(connection),
+            Sender::Http1(_) => {
+                self.expected = 1;
+                self.keep(connection);
+            }
             Sender::Http2(_) => {
                 self.waiting.retain(|waiter| !waiter.is_closed());
                 if !self.waiting.is_empty() || !self.shared.iter().any(Shared::has_room) {
@@ -134,10 +138,11 @@ impl<T> Host<T> {
     }
 
     /// Records that a connection could not be opened. Returns the requests that it was for, unless they can wait
-    /// for a stream of another. Then no more connections are opened until the next tick, or the last one ends.
-    pub(super) fn failed(&mut self) -> Vec<Waiter<T>> {
+    /// for a stream of another, because the receiver may allow no more connections. Then none are opened until the next
+    /// tick, or the last one ends.
+    pub(super) fn failed(&mut self, kind: FailureKind) -> Vec<Waiter<T>> {
         self.opening -= 1;
-        self.full = !self.shared.is_empty();
+        self.full = kind != FailureKind::Local && !self.shared.is_empty();
         if self.full {
             return Vec::new();
         }
@@ -291,7 +296,7 @@ mod tests {
             let (waiters, _answers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
             waiters.into_iter().for_each(|waiter| host.wait(waiter));
             host.settle();
-            assert_eq!(host.failed().len(), fails);
+            assert_eq!(host.failed(FailureKind::Connect).len(), fails);
         }
     }
 
@@ -309,7 +314,7 @@ mod tests {
         state.record_streams(1);
         host.opened(Connection { id: 7, sender: Sender::Http2(sender), state });
         assert_eq!(host.settle().served.len(), 1);
-        assert!(host.failed().is_empty(), "the other waits for the stream");
+        assert!(host.failed(FailureKind::Connect).is_empty(), "the other waits for the stream");
         assert_eq!(host.settle().to_open, 0);
         host.tick(7);
         assert_eq!(host.settle().to_open, 1);

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The maximum number of names that are remembered, and asked for when another one fails.
-const MOST: usize = 2;
+const MOST: usize = 8;
 
 /// The names that were found last, and whether the resolver was down when they were asked for again.
 ///
@@ -47,7 +47,8 @@ impl Witnesses {
     fn found(&self, name: String) {
         let mut state = self.state();
         state.is_down = false;
-        state.found.retain(|it| *it != name);
+        // One of each domain, so that the servers of one customer's names cannot be taken for the resolver.
+        state.found.retain(|it| domain(it) != domain(&name));
         state.found.truncate(MOST - 1);
         state.found.push_front(name);
     }
@@ -56,7 +57,8 @@ impl Witnesses {
     fn ask_others<T>(&self, name: &str, look_up: impl Fn(String) -> io::Result<T>) {
         let others: Vec<_> = {
             let mut state = self.state();
-            let others = state.found.iter().filter(|it| *it != name).cloned().collect::<Vec<_>>();
+            let is_other = |it: &&String| domain(it) != domain(name);
+            let others = state.found.iter().filter(is_other).cloned().collect::<Vec<_>>();
             if state.is_asking || others.is_empty() {
                 return;
             }
@@ -73,6 +75,13 @@ impl Witnesses {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the last two labels of a name.
+fn domain(name: &str) -> &str {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let mut dots = name.rmatch_indices('.').map(|(dot, _)| dot);
+    dots.nth(1).map_or(name, |dot| &name[dot + 1..])
 }
 
 /// Creates the error of a look-up while no resolver answers.
@@ -110,10 +119,21 @@ mod tests {
     #[test]
     fn one_name_that_is_found_speaks_for_the_resolver() {
         let witnesses = Witnesses::default();
-        for name in ["oldest", "older", "gone"] {
+        for number in 0..20 {
+            let name = format!("hooks.customer-{number}.example");
+            asked(&witnesses, &name, &[&name]);
+        }
+        assert_eq!(asked(&witnesses, "bad", &["hooks.customer-12.example"]), io::ErrorKind::NotFound);
+        assert_eq!(asked(&witnesses, "bad", &["hooks.customer-11.example"]), io::ErrorKind::NetworkDown);
+        assert_eq!(witnesses.state().found.len(), MOST, "no more than these are kept");
+    }
+
+    #[test]
+    fn the_names_of_one_domain_cannot_pass_off_its_failure_as_the_resolvers() {
+        let witnesses = Witnesses::default();
+        for name in ["a.evil.example", "b.evil.example.", "c.evil.example"] {
             asked(&witnesses, name, &[name]);
         }
-        assert_eq!(asked(&witnesses, "bad", &["older"]), io::ErrorKind::NotFound);
-        assert_eq!(witnesses.state().found, ["gone", "older"], "no more than these are kept");
+        assert_eq!(asked(&witnesses, "d.evil.example", &[]), io::ErrorKind::NotFound);
     }
 }

@@ -108,7 +108,7 @@ impl Pool {
         let mut failed = None;
         self.update(origin, |host| match opened {
             Some(Ok(connection)) => host.opened(connection),
-            Some(Err(error)) => failed = Some((host.failed(), error)),
+            Some(Err(error)) => failed = Some((host.failed(error.kind()), error)),
             None => host.given_up(),
         });
         let (waiters, error) = failed.unwrap_or_else(|| (Vec::new(), abandoned()));
@@ -124,8 +124,9 @@ impl Pool {
         let target = target.map_err(|error| TransportError::new(FailureKind::Prepare, error))?;
         let stream = self.0.connector.open(target).await?;
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let (state, driven) = (stream.state(), self.driven(origin, id, stream.state()));
+        let state = stream.state();
         let is_http2 = stream.is_http2();
+        let driven = self.driven(origin, id, Arc::clone(&state), is_http2);
         let stream = ManagedStream::new(stream, state.handle().clone());
         let sender = if is_http2 {
             let (sender, connection) =
@@ -146,8 +147,8 @@ impl Pool {
         Ok(Connection { id, sender, state })
     }
 
-    fn driven(&self, origin: &Origin, id: u64, state: Arc<ConnectionState>) -> Driven {
-        Driven { pool: Arc::downgrade(&self.0), origin: origin.clone(), id, state }
+    fn driven(&self, origin: &Origin, id: u64, state: Arc<ConnectionState>, is_http2: bool) -> Driven {
+        Driven { pool: Arc::downgrade(&self.0), origin: origin.clone(), id, state, is_http2 }
     }
 }
 
@@ -259,6 +260,7 @@ struct Driven {
     origin: Origin,
     id: u64,
     state: Arc<ConnectionState>,
+    is_http2: bool,
 }
 
 impl Driven {
@@ -275,6 +277,8 @@ impl Driven {
             }
         };
         self.update(|host| host.remove(self.id));
+        // What HTTP/2 says at the end is of no use to a receiver that reads nothing.
+        self.state.handle().close_unless_read(|| false);
         ended
     }
 
@@ -285,8 +289,9 @@ impl Driven {
     }
 
     fn tick(&self) {
-        // A receiver has to send its settings at once. One that does not allows what HTTP/2 recommends.
-        if self.state.streams().is_none() {
+        // A receiver has to send its settings at once. One that sends others allows what HTTP/2 recommends.
+        let is_heard = self.state.handle().is_heard();
+        if self.is_http2 && is_heard && self.state.streams().is_none() {
             self.state.record_streams(MAX_STREAMS);
         }
         self.update(|host| host.tick(self.id));
