@@ -1,6 +1,7 @@
 //! Publishing: events are checked, routed and written.
 
 use std::iter::Peekable;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -14,7 +15,9 @@ use crate::delivery::Next;
 use crate::model::{Event, EventId, MessageId, Scope, StampedEvent, TenantId, Violation};
 use crate::registry::{Refusal, Registry};
 use crate::routing::{self, Route};
-use crate::store::{Claim, Publication, PublishAnswer, Receipt, Routing, Settlement, StoreErrorKind};
+use crate::store::{
+    Claim, Publication, PublishAnswer, Receipt, Reservation, Routing, Settlement, StoreErrorKind,
+};
 
 /// The result of publishing an event. The event will be delivered, or its deliveries end in the log with the reason.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -187,13 +190,17 @@ impl Tenant {
         let bytes = open.iter().map(|(_, event)| event.payload.get().len()).sum();
         let mut deadline = self.core.timer().deadline(self.core.policy().publish_timeout());
         match deadline.limit(room.reserve(bytes)).await {
-            Some(_reserved) => self.publish_reserved(open).await,
+            Some(reserved) => self.publish_reserved(open, &Reservation::of(Arc::new(reserved))).await,
             None => fail_all(open, Error::no_room(room.bytes())),
         }
     }
 
     /// Routes and writes events, and does so again for those whose routing was out of date.
-    async fn publish_reserved(&self, mut open: Vec<(usize, StampedEvent)>) -> Vec<(usize, Outcome)> {
+    async fn publish_reserved(
+        &self,
+        mut open: Vec<(usize, StampedEvent)>,
+        reservation: &Reservation,
+    ) -> Vec<(usize, Outcome)> {
         let limit = self.core.policy().publish_timeout().saturating_mul(ANSWER_WITHIN);
         let mut deadline = self.core.timer().deadline(limit);
         let mut outcomes = Vec::with_capacity(open.len());
@@ -201,7 +208,7 @@ impl Tenant {
             if open.is_empty() {
                 break;
             }
-            let written = deadline.limit(self.route_and_write(&open, round)).await;
+            let written = deadline.limit(self.route_and_write(&open, round, reservation)).await;
             match written.unwrap_or_else(|| Err(Error::no_answer(limit))) {
                 Ok(answers) => open = sort_answers(open, answers, &mut outcomes),
                 Err(error) => {
@@ -219,21 +226,25 @@ impl Tenant {
         &self,
         events: &[(usize, StampedEvent)],
         round: usize,
+        reservation: &Reservation,
     ) -> Result<Vec<PublishAnswer>, Error> {
         let registry = match round {
             0 => self.core.cached_registry(&self.id).await?,
             _ => self.core.fresh_registry(&self.id).await?,
         };
-        self.write(events, &registry).await
+        self.write(events, &registry, reservation).await
     }
 
     async fn write(
         &self,
         events: &[(usize, StampedEvent)],
         registry: &Registry,
+        reservation: &Reservation,
     ) -> Result<Vec<PublishAnswer>, Error> {
-        let publication =
-            |(_, event): &(usize, StampedEvent)| self.core.publication(&self.id, event, registry);
+        let publication = |(_, event): &(usize, StampedEvent)| Publication {
+            reservation: reservation.clone(),
+            ..self.core.publication(&self.id, event, registry)
+        };
         let publications: Vec<_> = events.iter().map(publication).collect();
         let handoff = self.core.handoff();
         let offer = handoff.as_ref().and_then(|handoff| handoff.offer());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// Room for a number of bytes, which is taken in the order in which it was asked for.
@@ -12,8 +12,11 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug)]
 pub(super) struct Room {
     bytes: usize,
-    state: Mutex<State>,
+    state: Shared,
 }
+
+#[derive(Clone, Debug)]
+struct Shared(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -26,22 +29,22 @@ struct State {
 /// Waits for room.
 #[derive(Debug)]
 pub(super) struct Reserve<'a> {
-    room: &'a Room,
+    room: &'a Shared,
     bytes: usize,
     ticket: Option<u64>,
 }
 
 /// Room that is taken until this is dropped.
 #[derive(Debug)]
-pub(super) struct Reserved<'a> {
-    room: &'a Room,
+pub(super) struct Reserved {
+    room: Shared,
     bytes: usize,
 }
 
 impl Room {
     pub(super) fn new(bytes: usize) -> Self {
         let state = State { free: bytes, tickets: 0, waiting: BTreeMap::new() };
-        Self { bytes, state: Mutex::new(state) }
+        Self { bytes, state: Shared(Arc::new(Mutex::new(state))) }
     }
 
     /// Returns the number of bytes that there is room for.
@@ -51,12 +54,14 @@ impl Room {
 
     /// Waits for room for so many bytes. More than there is room for take all of it.
     pub(super) fn reserve(&self, bytes: usize) -> Reserve<'_> {
-        Reserve { room: self, bytes: bytes.min(self.bytes), ticket: None }
+        Reserve { room: &self.state, bytes: bytes.min(self.bytes), ticket: None }
     }
+}
 
+impl Shared {
     /// The state is whole whenever the lock is free, so a poisoned lock is usable.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,8 +91,8 @@ impl State {
     }
 }
 
-impl<'a> Future for Reserve<'a> {
-    type Output = Reserved<'a>;
+impl Future for Reserve<'_> {
+    type Output = Reserved;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (room, bytes) = (self.room, self.bytes);
@@ -95,7 +100,7 @@ impl<'a> Future for Reserve<'a> {
         if state.take(bytes, self.ticket) {
             drop(state);
             self.leave();
-            return Poll::Ready(Reserved { room, bytes });
+            return Poll::Ready(Reserved { room: room.clone(), bytes });
         }
         self.ticket = Some(state.wait(self.ticket, context.waker()));
         Poll::Pending
@@ -120,7 +125,7 @@ impl Drop for Reserve<'_> {
     }
 }
 
-impl Drop for Reserved<'_> {
+impl Drop for Reserved {
     fn drop(&mut self) {
         let mut state = self.room.state();
         state.free += self.bytes;
@@ -132,7 +137,6 @@ impl Drop for Reserved<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::Wake;
 
@@ -149,7 +153,7 @@ mod tests {
 
     enum Waiting<'a> {
         For(Reserve<'a>),
-        With(Reserved<'a>),
+        With(Reserved),
     }
 
     #[derive(Default)]
@@ -221,7 +225,7 @@ mod tests {
                 settle(&mut waiters);
                 let taken: usize = waiters.iter().filter_map(Waiter::taken).sum();
                 prop_assert!(taken <= 10);
-                prop_assert_eq!(room.state().free, 10 - taken);
+                prop_assert_eq!(room.state.state().free, 10 - taken);
                 let first = waiters.iter().position(|it| it.taken().is_none()).unwrap_or(waiters.len());
                 prop_assert!(waiters[first..].iter().all(|it| it.taken().is_none()));
                 if let Some(Waiter { state: Waiting::For(reserve), .. }) = waiters.get(first) {

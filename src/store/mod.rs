@@ -70,7 +70,7 @@ pub use claim::{Claim, ClaimRequest, Claimed};
 pub use error::{StoreError, StoreErrorKind};
 pub use lease::{Fence, HolderId, WakeMark};
 pub use memory::MemoryStore;
-pub use publication::{Publication, PublishAnswer, Published, Receipt, Redelivery};
+pub use publication::{Publication, PublishAnswer, Published, Receipt, Redelivery, Reservation};
 pub use quota::{HeldCounts, Quota};
 pub use records::{Erased, EventRecord, RoutingRecord, Stats, StatsScope, TendRequest, Tended};
 pub use routing::{RouteAnswer, Routed, Routing, Skipped, Unrouted};

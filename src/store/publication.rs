@@ -1,5 +1,7 @@
 //! Publishing: events with their routing, and the answers to them.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::warn;
@@ -34,6 +36,24 @@ pub struct Publication {
     pub routing: Routing,
     /// How long its deliveries may wait, from when they are written, before they end as expired.
     pub expires: Duration,
+    /// The room that it takes while it is under way.
+    pub reservation: Reservation,
+}
+
+/// Room for the bytes of publications.
+///
+/// The service counts it as taken until every clone is dropped. So a store that keeps a publication when its caller
+/// has gone, such as in a queue, keeps this with it.
+#[derive(Clone, Debug, Default)]
+pub struct Reservation(
+    #[expect(dead_code, reason = "it is kept, and never read")] Option<Arc<dyn Any + Send + Sync>>,
+);
+
+impl Reservation {
+    /// Creates a reservation that keeps `held` until every clone is dropped.
+    pub(crate) fn of(held: Arc<dyn Any + Send + Sync>) -> Self {
+        Self(Some(held))
+    }
 }
 
 impl Publication {
@@ -46,7 +66,7 @@ impl Publication {
         expires: Duration,
     ) -> Self {
         let digest = event.digest();
-        Self { tenant, event, digest, routed_at, routing, expires }
+        Self { tenant, event, digest, routed_at, routing, expires, reservation: Reservation::default() }
     }
 }
 

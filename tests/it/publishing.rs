@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Debug};
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,19 +28,33 @@ struct HoldingStore {
     answers: Arc<Semaphore>,
     held: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
+    /// The publications whose callers may have gone, as in the queue of a store that hangs.
+    queued: Arc<Mutex<Vec<Publication>>>,
 }
 
 impl HoldingStore {
     fn new() -> Self {
         let answers = Arc::new(Semaphore::new(0));
-        Self { inner: Arc::default(), answers, held: Arc::default(), most: Arc::default() }
+        Self {
+            inner: Arc::default(),
+            answers,
+            held: Arc::default(),
+            most: Arc::default(),
+            queued: Arc::default(),
+        }
+    }
+
+    fn queued(&self) -> MutexGuard<'_, Vec<Publication>> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn hold<T>(&self, publications: &[Publication], answer: impl Future<Output = T>) -> T {
         let bytes: usize = publications.iter().map(|it| it.event.payload.get().len()).sum();
         let held = self.held.fetch_add(bytes, Ordering::SeqCst) + bytes;
         self.most.fetch_max(held, Ordering::SeqCst);
+        self.queued().extend(publications.iter().cloned());
         self.answers.acquire().await.expect("open").forget();
+        self.queued().clear();
         let answer = answer.await;
         self.held.fetch_sub(bytes, Ordering::SeqCst);
         answer
@@ -117,6 +131,21 @@ async fn events_of_one_call_are_handed_over_in_parts_that_there_is_room_for() {
     let sent = acme.publish_all(events).await;
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
     assert_eq!(store.most.load(Ordering::SeqCst), 7 * BLOCK, "the larger one alone");
+}
+
+#[tokio::test]
+async fn what_a_store_keeps_takes_room_also_when_its_caller_has_gone() {
+    let store = HoldingStore::new();
+    let policy =
+        Policy::default().with_in_flight_bytes(3 * BLOCK).with_publish_timeout(Duration::from_millis(50));
+    let acme = acme(store.clone(), policy);
+    let mut events = events(2 * BLOCK);
+    acme.publish(events.next().expect("endless")).await.expect_err("the store does not answer");
+    let refused = acme.publish(events.next().expect("endless")).await.expect_err("there is no room");
+    assert_eq!(*refused.kind(), ErrorKind::Overloaded, "{refused}");
+    store.queued().clear();
+    store.answers.add_permits(1);
+    acme.publish(events.next().expect("endless")).await.expect("there is room again");
 }
 
 #[tokio::test]

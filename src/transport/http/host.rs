@@ -320,6 +320,30 @@ mod tests {
         assert_eq!(host.settle().to_open, 1);
     }
 
+    #[test]
+    fn a_failure_of_our_own_is_told_to_those_who_could_wait_for_a_stream() {
+        let mut host = Host::<()>::default();
+        let (waiter, _answer) = oneshot::channel();
+        host.wait(waiter);
+        host.settle();
+        assert_eq!(host.failed(FailureKind::Local).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_speaks_http_1_needs_a_connection_for_each_request() {
+        let (stream, _peer) = tokio::io::duplex(1024);
+        let (sender, _connection) = http1::handshake(TokioIo::new(stream)).await.expect("open");
+        let mut host = Host::<()>::default();
+        host.learn(MAX_STREAMS);
+        let asked: Vec<_> = (0..4).map(|_| oneshot::channel()).collect();
+        let (waiters, _answers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+        waiters.into_iter().for_each(|waiter| host.wait(waiter));
+        assert_eq!(host.settle().to_open, 1);
+        host.opened(Connection { id: 7, sender: Sender::Http1(sender), state: Arc::default() });
+        let Settled { served, to_open } = host.settle();
+        assert_eq!(served.len() + to_open, 4);
+    }
+
     #[tokio::test]
     async fn an_idle_connection_is_dropped_after_its_own_ticks() {
         let (stream, _peer) = tokio::io::duplex(1024);
