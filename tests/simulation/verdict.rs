@@ -108,13 +108,26 @@ impl Log {
             if self.logged.contains(&number) {
                 continue;
             }
-            if !is_excused(book, request) {
+            if !is_excused(book, request) && !self.is_replaced(request) {
                 self.broken.push(format!("request {number} is not in the log: {request:?}"));
             }
             if !self.is_repeated(book, request) {
                 self.broken.push(format!("request {number} was lost and never repeated: {request:?}"));
             }
         }
+    }
+
+    /// The log keeps the first and the last of attempts in a row that use no step of the schedule.
+    fn is_replaced(&self, request: &Request) -> bool {
+        self.deliveries.iter().any(|(tenant, delivery, attempts)| {
+            let same = *tenant == request.hook.0
+                && delivery.hook_id == request.hook.1
+                && delivery.message_id == request.message;
+            let replaces = |attempt: &Attempt| {
+                attempt.replaces_previous() && attempt.at.as_millis() > request.start + request.skew
+            };
+            same && attempts.iter().any(replaces)
+        })
     }
 
     fn is_repeated(&self, book: &Book, request: &Request) -> bool {
@@ -165,16 +178,25 @@ fn wrong_end(
     policy: &Policy,
 ) -> Option<&'static str> {
     let successes = attempts.iter().filter(|attempt| attempt.outcome.is_success()).count();
-    let numbered = attempts.iter().zip(1..).all(|(attempt, number)| attempt.number == number);
+    let counted = attempts.iter().filter(|attempt| attempt.uncounted == 0).count();
+    let numbered = attempts.first().is_none_or(|first| first.number == 1)
+        && attempts.windows(2).all(|pair| follows(&pair[0], &pair[1]))
+        && attempts.last().map_or(0, |last| last.number) == delivery.attempts;
     let succeeded = attempts.last().is_some_and(|last| last.outcome.is_success());
     let lived = delivery.ended_at.map(|at| at.since(delivery.created_at)).unwrap_or_default();
-    let most = policy.rules().retry.attempts();
+    let most = usize::try_from(policy.rules().retry.attempts()).unwrap_or(usize::MAX);
     let sound = match delivery.state {
         DeliveryState::Pending => return Some("a delivery never ended"),
         DeliveryState::Ended(End::Delivered) => succeeded && successes == 1,
-        DeliveryState::Ended(End::Exhausted) => successes == 0 && delivery.attempts == most,
+        DeliveryState::Ended(End::Exhausted) => successes == 0 && counted == most,
         DeliveryState::Ended(End::Expired) => successes == 0 && lived >= policy.expires(),
         DeliveryState::Ended(_) => successes == 0 && dropped,
     };
     (!sound || !numbered).then_some("a delivery ended without the reason for it")
+}
+
+/// Whether an attempt is the next one, or the next that the log keeps.
+const fn follows(before: &Attempt, next: &Attempt) -> bool {
+    let steps = next.number.saturating_sub(before.number);
+    steps == 1 || (next.replaces_previous() && steps == next.uncounted.saturating_sub(before.uncounted))
 }
