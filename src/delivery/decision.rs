@@ -80,7 +80,7 @@ impl Rules<'_> {
 ///
 /// 2xx is success. Everything else is retried until the schedule ends, including 3xx and refused addresses. 410
 /// disables the webhook at once. The whole lane backs off after a `Retry-After` with 429 or 503. The table of the
-/// [module](self) tells which failures use a step of the schedule and which count towards disabling.
+/// [module](crate::delivery) tells which failures use a step of the schedule and which count towards disabling.
 pub fn decide(facts: Facts<'_>, rules: Rules<'_>, jitter: Jitter, now: Timestamp) -> Decision {
     let Facts { number, outcome, retry, health } = facts;
     if outcome.is_success() {
