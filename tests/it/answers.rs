@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hookwire::model::{Delivery, DeliveryState, DisableReason, End};
+use hookwire::service::Details;
+use hookwire::store::MemoryStore;
 use hookwire::transport::{HttpTransport, IncompleteBody, SendLimits, Transport, TransportError};
+use hookwire::{DeliveryQuery, Event, TenantId, WebhookDraft, Webhooks, assist};
 use http::{Request, Response, StatusCode};
 use tokio::time::timeout;
 
@@ -57,6 +61,35 @@ async fn a_cut_429_keeps_its_retry_after() {
         (answer.status(), &answer.headers()["retry-after"]),
         (StatusCode::TOO_MANY_REQUESTS, &"3600".parse::<http::HeaderValue>().expect("a value"))
     );
+}
+
+/// Delivers one event to a receiver that answers like this, and returns the webhook and the delivery.
+async fn delivered_to(text: &'static str) -> (Details, Delivery) {
+    let receiver = Receiver::plain(Script::Raw(text)).await;
+    let transport = HttpTransport::builder().allow_loopback().build().expect("valid");
+    let builder = Webhooks::builder(assist::catalog()).allow_loopback_http();
+    let builder = builder.store(MemoryStore::new()).transport(transport);
+    let hooks = builder.build().expect("a sound service");
+    let acme = hooks.tenant(TenantId::new("acme").expect("valid"));
+    let url = format!("http://127.0.0.1:{}/", receiver.port());
+    let draft = WebhookDraft::new("hook", url).subscribe(assist::DEVICE_ONLINE);
+    let webhook = acme.create(&draft).await.expect("a sound draft").webhook().hook_id();
+    acme.publish(Event::new(assist::DEVICE_ONLINE, &()).expect("JSON")).await.expect("published");
+    hooks.deliver_due().await.expect("sent");
+    let mut page = acme.deliveries(&DeliveryQuery::new()).await.expect("listed");
+    (acme.details(webhook).await.expect("there"), page.items.remove(0))
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_judged_like_a_whole_one() {
+    let (_, delivery) = delivered_to("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this").await;
+    assert_eq!(delivery.state, DeliveryState::Ended(End::Delivered));
+    let (details, _) = delivered_to("HTTP/1.1 410 Gone\r\ncontent-length: 100\r\n\r\nonly this").await;
+    assert_eq!(details.disabled, Some(DisableReason::Gone));
+    let limited = "HTTP/1.1 429 Slow\r\ncontent-length: 100\r\nretry-after: 3600\r\n\r\nonly this";
+    let (_, delivery) = delivered_to(limited).await;
+    let waits = delivery.due_at.expect("it waits").since(delivery.created_at);
+    assert!(waits >= Duration::from_secs(3600), "{waits:?}");
 }
 
 #[tokio::test]
