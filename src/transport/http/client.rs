@@ -126,16 +126,13 @@ impl Transport for HttpTransport {
         let answered = configured.answered(&request, &has_connection);
         let waits_for_name = || !has_connection.load(Ordering::Relaxed) && configured.look_ups.include(host);
         let answered = within(limits.deadline(), answered, waits_for_name).await?;
-        // They are dropped in the reverse order.
-        let Answered { response, lease, call } = answered;
+        // The call is dropped before the lease.
+        let Answered { response, lease: _lease, call } = answered;
         let left = limits.deadline().saturating_sub(started.elapsed());
         let response = body::collect(response, limits.body_bytes(), left).await;
         if response.extensions().get::<IncompleteBody>().is_none() {
             call.answered();
-        } else {
-            drop(call);
         }
-        drop(lease);
         Ok(response)
     }
 
