@@ -9,15 +9,18 @@ use hookwire::store::MemoryStore;
 use hookwire::transport::{HttpTransport, IncompleteBody, SendLimits, Transport, TransportError};
 use hookwire::{DeliveryQuery, Event, TenantId, WebhookDraft, Webhooks, assist};
 use http::{Request, Response, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::support::answers::Answers;
 use crate::support::h2_server::{H2Server, HEADERS};
 use crate::support::identity::Identity;
 use crate::support::receiver::{Receiver, Script};
+use crate::support::reset::reset;
 
 const HOST: &str = "hooks.example.com";
-const LIMITS: SendLimits = SendLimits::new(Duration::from_secs(15), 16 * 1024);
+const LIMITS: SendLimits = SendLimits::new(Duration::from_secs(60), 16 * 1024);
 
 fn post(url: &str) -> Request<Bytes> {
     Request::post(url).body(Bytes::from_static(b"{}")).expect("a request")
@@ -28,7 +31,7 @@ async fn answer_to(script: Script) -> Result<Response<Bytes>, TransportError> {
     let transport = HttpTransport::builder().allow_loopback().build().expect("valid");
     let url = format!("http://127.0.0.1:{}/", receiver.port());
     let sending = transport.send(post(&url), &LIMITS);
-    timeout(Duration::from_secs(8), sending).await.expect("no body is waited for")
+    timeout(Duration::from_secs(30), sending).await.expect("no body is waited for")
 }
 
 fn is_incomplete(answer: &Response<Bytes>) -> bool {
@@ -105,6 +108,27 @@ async fn a_stream_that_is_reset_after_its_head_keeps_it() {
     });
     let answer = answer.expect("a complete head");
     assert!(answer.status() == StatusCode::OK && is_incomplete(&answer));
+}
+
+/// A receiver that answers before it has read the request, and closes with the rest unread.
+#[tokio::test]
+async fn a_connection_that_is_reset_after_a_head_keeps_it() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let url = format!("http://127.0.0.1:{}/", listener.local_addr().expect("bound").port());
+    let transport = HttpTransport::builder().allow_loopback().build().expect("valid");
+    for _ in 0..20 {
+        let long = Request::post(&url).body(Bytes::from(vec![b'x'; 4 << 20])).expect("a request");
+        let (answer, ()) = tokio::join!(transport.send(long, &LIMITS), async {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            stream.read_exact(&mut [0; 2048]).await.expect("it is longer");
+            let head = b"HTTP/1.1 413 Too Long\r\ncontent-length: 100\r\n\r\nonly this";
+            stream.write_all(head).await.expect("open");
+            reset(stream).await;
+        });
+        let answer = answer.expect("a complete head");
+        assert_eq!((answer.status().as_u16(), answer.body().as_ref()), (413, &b"only this"[..]));
+        assert!(is_incomplete(&answer));
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,6 @@
 //! A sender that has run out of descriptors does not blame its receivers.
 
 use std::fs::File;
-use std::io;
-use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +8,7 @@ use hookwire::model::FailureKind;
 use hookwire::transport::{HttpTransport, SendLimits, Transport, TransportError};
 use http::{Request, StatusCode};
 
+use crate::support::alone::is_alone;
 use crate::support::receiver::{Receiver, Script};
 
 const LIMITS: SendLimits = SendLimits::new(Duration::from_secs(30), 1024);
@@ -34,14 +33,11 @@ fn all_descriptors() -> Vec<File> {
     }
 }
 
-/// The limit is that of a process, so this test starts itself once more, with a low one.
+/// The limit is that of a process.
 #[tokio::test]
 async fn a_sender_without_descriptors_is_told_from_a_receiver_that_is_not_there() {
-    if std::env::var_os("HOOKWIRE_FEW_DESCRIPTORS").is_none() {
-        let name = "running_out::a_sender_without_descriptors_is_told_from_a_receiver_that_is_not_there";
-        let ran = tokio::task::spawn_blocking(|| again_with_few_descriptors(name)).await.expect("no panic");
-        let printed = ran.expect("it runs");
-        assert!(printed.contains("1 passed"), "{printed}");
+    let name = "running_out::a_sender_without_descriptors_is_told_from_a_receiver_that_is_not_there";
+    if !is_alone(name, "ulimit -n 64").await {
         return;
     }
     let receiver = Receiver::plain(Script::Answer(StatusCode::OK, Bytes::new())).await;
@@ -51,12 +47,4 @@ async fn a_sender_without_descriptors_is_told_from_a_receiver_that_is_not_there(
     assert_eq!(error.kind(), FailureKind::Local, "{}", error.detail());
     drop(taken);
     assert_eq!(post(&transport, receiver.port()).await.expect("an answer"), StatusCode::OK);
-}
-
-fn again_with_few_descriptors(test: &str) -> io::Result<String> {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"]);
-    shell.arg(std::env::current_exe()?).args(["--exact", test]);
-    let ran = shell.env("HOOKWIRE_FEW_DESCRIPTORS", "1").output()?;
-    Ok(String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr))
 }

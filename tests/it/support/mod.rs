@@ -1,5 +1,6 @@
 //! Servers, stores and other doubles that the tests share.
 
+pub(crate) mod alone;
 pub(crate) mod answers;
 pub(crate) mod h2_replies;
 pub(crate) mod h2_server;
@@ -9,4 +10,5 @@ pub(crate) mod material;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod receiver;
+pub(crate) mod reset;
 pub(crate) mod store;

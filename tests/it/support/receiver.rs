@@ -3,23 +3,21 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderName, LOCATION};
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Frame, Incoming};
+use http_body_util::{BodyExt, Channel, Full};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::identity::Identity;
@@ -37,7 +35,7 @@ pub(crate) enum Script {
     Hang,
     /// Answers with this many headers, each with a value of this length.
     Headers(usize, usize),
-    /// Writes this to the connection, whatever HTTP says of it, and closes it.
+    /// Writes this to the connection, whatever HTTP says of it, and ends it.
     Raw(&'static str),
     /// Writes this to the connection, and then nothing more, for as long as the client is there.
     Stall(&'static str),
@@ -161,12 +159,12 @@ async fn write_raw(mut stream: impl AsyncRead + AsyncWrite + Unpin, text: &str, 
         && stream.read_buf(&mut head).await.is_ok_and(|read| read > 0)
     {}
     stream.write_all(text.as_bytes()).await.expect("the client reads");
-    if stalls {
-        // It ends when the client goes.
-        while stream.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
+    if !stalls {
+        // The client may have gone.
+        let _ = stream.shutdown().await;
     }
-    // The client may have gone.
-    let _ = stream.shutdown().await;
+    // It is closed when the client has gone: a close with bytes unread would take back what was written.
+    while stream.read_buf(&mut head).await.is_ok_and(|read| read > 0) {}
 }
 
 async fn receive(request: Request<Incoming>, script: Script, seen: &Seen) -> Response<AnswerBody> {
@@ -200,25 +198,11 @@ fn headers(count: usize, length: usize) -> Response<AnswerBody> {
 }
 
 fn drip() -> AnswerBody {
-    let (drops, body) = mpsc::channel(1);
+    let (mut drops, body) = Channel::new(1);
     tokio::spawn(async move {
-        while drops.send(Bytes::from_static(b".")).await.is_ok() {
+        while drops.send_data(Bytes::from_static(b".")).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    Drops(body).boxed()
-}
-
-struct Drops(mpsc::Receiver<Bytes>);
-
-impl Body for Drops {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|drop| drop.map(|bytes| Ok(Frame::data(bytes))))
-    }
+    body.boxed()
 }
