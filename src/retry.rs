@@ -180,6 +180,31 @@ impl RetryState {
         self.run.map_or(0, |run| run.length)
     }
 
+    /// Reads the document that a store keeps; `None` is that of a delivery all of whose attempts used a step.
+    ///
+    /// # Errors
+    ///
+    /// The text is no document of [`to_doc`](Self::to_doc).
+    pub fn from_doc(doc: Option<&str>) -> serde_json::Result<Self> {
+        doc.map_or_else(|| Ok(Self::default()), serde_json::from_str)
+    }
+
+    /// Returns the document that a store keeps.
+    ///
+    /// ```
+    /// use hookwire::retry::RetryState;
+    ///
+    /// assert_eq!(RetryState::default().to_doc()?, None);
+    /// # Ok::<_, serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None of ours: as from every serialization.
+    pub fn to_doc(&self) -> serde_json::Result<Option<String>> {
+        (*self != Self::default()).then(|| serde_json::to_string(self)).transpose()
+    }
+
     /// Returns the step of the schedule that attempt `number` is.
     pub(crate) const fn step(&self, number: u32) -> u32 {
         number.saturating_sub(self.uncounted)
@@ -280,6 +305,16 @@ mod tests {
         assert_eq!((limited.in_a_row(), limited.step(4)), (1, 1));
         assert!(limited.has_progress(5) && !limited.has_progress(4) && !local.has_progress(4));
         assert_eq!((limited.counted().in_a_row(), limited.counted().step(5)), (0, 2));
+    }
+
+    #[test]
+    fn a_document_is_kept_of_a_state_that_is_not_the_first() {
+        for state in [RetryState::default(), RetryState::default().limited(4, false)] {
+            let doc = state.to_doc().expect("JSON");
+            assert_eq!(doc.is_none(), state == RetryState::default());
+            assert_eq!(RetryState::from_doc(doc.as_deref()).expect("its own"), state);
+        }
+        RetryState::from_doc(Some("{")).expect_err("no JSON");
     }
 
     #[test]

@@ -95,14 +95,12 @@ pub(crate) fn optional_time(row: &Row, column: &str) -> Result<Option<Timestamp>
 
 /// Reads `retry`.
 pub(crate) fn retry_state(row: &Row) -> Result<RetryState, QueryError> {
-    let retry: Option<&str> = row.read("retry")?;
-    Ok(retry.map(serde_json::from_str).transpose()?.unwrap_or_default())
+    Ok(RetryState::from_doc(row.read("retry")?)?)
 }
 
 /// Returns the value of `retry`.
 pub(crate) fn retry_doc(retry: &RetryState) -> Result<Option<String>, QueryError> {
-    let is_new = *retry == RetryState::default();
-    Ok(if is_new { None } else { Some(serde_json::to_string(retry)?) })
+    Ok(retry.to_doc()?)
 }
 
 /// A lane. It keeps its row, from which the webhook is read only where it is needed.

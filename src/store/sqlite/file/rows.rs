@@ -91,14 +91,13 @@ impl OpenDelivery {
             id: row.get("delivery")?,
             event: row.get("event")?,
             attempts: row.get("attempts")?,
-            retry: retry.map(serde_json::from_str).transpose()?.unwrap_or_default(),
+            retry: RetryState::from_doc(retry)?,
         })
     }
 
     /// Returns the value of `retry`.
     pub(crate) fn retry_doc(&self) -> Result<Option<String>, SqlError> {
-        let is_new = self.retry == RetryState::default();
-        Ok(if is_new { None } else { Some(serde_json::to_string(&self.retry)?) })
+        Ok(self.retry.to_doc()?)
     }
 }
 
