@@ -23,7 +23,7 @@ const LATE_DELAY: Duration = Duration::from_secs(1);
 const TRANSPORT_GRACE: Duration = Duration::from_secs(1);
 
 /// Makes one attempt, and returns the settlement that records it. A claim is released without an attempt if its lease
-/// leaves no time for one, or if its webhook was changed in this process since.
+/// leaves no time for one, if its webhook was changed in this process since, or if our own side has failed since.
 pub(super) async fn attempt(core: Arc<Core>, shared: &Shared, leased: Leased) -> Settlement {
     let Leased { claim, until } = leased;
     if core.is_outdated(&claim) {
@@ -34,6 +34,7 @@ pub(super) async fn attempt(core: Arc<Core>, shared: &Shared, leased: Leased) ->
         // The store is slow. Claiming the delivery again at once would make it slower.
         return Settlement::new(&claim, Next::Again(LATE_DELAY));
     }
+    let Some(_running) = shared.begin(until) else { return Settlement::new(&claim, Next::Release) };
     let at = core.now();
     let started = Instant::now();
     let outcome = send(&core, &claim, at).await;

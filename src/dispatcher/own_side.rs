@@ -139,6 +139,12 @@ impl OwnSide {
         self.trouble.map(|trouble| trouble.width)
     }
 
+    /// Returns whether an attempt may start beside those that run, if it was claimed at `claimed_at`. While there is
+    /// trouble, what was claimed before is too much.
+    pub(super) fn may_start(&self, running: usize, claimed_at: Instant) -> bool {
+        self.trouble.is_none_or(|trouble| running < trouble.width && claimed_at > trouble.narrowed_at)
+    }
+
     /// Returns the time before which no attempt is started, if there is trouble.
     pub(super) fn paused_until(&self) -> Option<Instant> {
         self.trouble.map(|trouble| trouble.failed_at + PAUSE)
@@ -288,6 +294,18 @@ mod tests {
         for _ in 0..1_000 {
             assert_eq!(scene.end(Sign::None, 1, 1), THEIRS);
         }
+    }
+
+    #[test]
+    fn what_was_claimed_before_the_trouble_is_not_started_in_it() {
+        let mut scene = Scene::new();
+        let before = scene.now;
+        assert!(scene.side.may_start(FULL, before), "the store keeps the quota");
+        scene.end(Sign::Local, 1, 1);
+        assert!(!scene.side.may_start(0, before));
+        scene.wait(PAUSE);
+        assert!(!scene.side.may_start(0, before));
+        assert!(scene.side.may_start(PROBES - 1, scene.now) && !scene.side.may_start(PROBES, scene.now));
     }
 
     #[test]

@@ -79,8 +79,14 @@ struct StoreHealth {
 #[derive(Debug)]
 struct OwnHealth {
     side: OwnSide,
+    /// The number of attempts that run.
+    running: usize,
     last: Option<String>,
 }
+
+/// An attempt that runs, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Running<'a>(&'a Shared);
 
 /// A claim, with the end of its lease by this machine's own clock.
 #[derive(Debug)]
@@ -117,7 +123,11 @@ impl Shared {
             unprepared: Unprepared::default(),
             queue: Mutex::default(),
             store: Mutex::default(),
-            own: Mutex::new(OwnHealth { side: OwnSide::new(policy.quota().in_all()), last: None }),
+            own: Mutex::new(OwnHealth {
+                side: OwnSide::new(policy.quota().in_all()),
+                running: 0,
+                last: None,
+            }),
         }
     }
 
@@ -142,12 +152,23 @@ impl Shared {
         self.own().side.paused_until().filter(|until| *until > Instant::now())
     }
 
+    /// Begins an attempt under a lease that ends at `until`, unless our own side has failed since it was claimed.
+    pub(super) fn begin(&self, until: Instant) -> Option<Running<'_>> {
+        let claimed_at = until - self.request.lease;
+        let mut own = self.own();
+        let may_start = own.side.may_start(own.running, claimed_at);
+        may_start.then(|| {
+            own.running += 1;
+            Running(self)
+        })
+    }
+
     /// Marks a failure as our own if it is, and narrows the dispatcher while our own side fails.
     pub(super) fn judge(&self, claim: &Claim, started: Instant, outcome: Outcome) -> Outcome {
         let host = claim.hook.webhook.url().as_url().host_str().unwrap_or_default();
-        let running = self.in_flight();
-        let ended = Ended { sign: Sign::of(&outcome), host, tenant: &claim.tenant, started, running };
         let mut own = self.own();
+        let running = own.running;
+        let ended = Ended { sign: Sign::of(&outcome), host, tenant: &claim.tenant, started, running };
         let judged = own.side.judge(ended, Instant::now());
         if judged.news == Some(News::Ended) {
             own.last = None;
@@ -262,6 +283,12 @@ impl Handoff for Shared {
         drop(queue);
         self.handed_off.notify_one();
         Ok(())
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.own().running -= 1;
     }
 }
 

@@ -117,7 +117,7 @@ async fn a_network_that_is_down_is_not_the_receivers_fault_and_is_probed() {
     assert_eq!(health.narrowed_to, Some(4));
     assert_eq!(health.last_own_failure.as_deref(), Some("could not connect: as the test says"));
     let requests = transport.requests().len();
-    assert!((260..500).contains(&requests), "it is probed after the first volley: {requests}");
+    assert!((100..140).contains(&requests), "ten, and then four probes a second: {requests}");
     is_down.store(false, Ordering::SeqCst);
     sleep(Duration::from_secs(24 * 60 * 60)).await;
     assert_eq!(dispatcher.health().narrowed_to, None);
@@ -175,5 +175,29 @@ async fn a_dispatcher_without_descriptors_narrows_itself_to_what_it_can_open() {
     assert_eq!(hooks.stats().await.expect("counted").pending, 0, "all is delivered");
     let missed = transport.missed.load(Ordering::SeqCst);
     assert!(missed < 1_000, "the first volley, and a few now and then: {missed}");
+    dispatcher.shutdown_within(Duration::from_secs(60)).await;
+}
+
+/// Claims of a lane that is held back wait for each other. They start no attempt while nothing is to be started.
+#[tokio::test(start_paused = true)]
+async fn claims_that_waited_for_their_turn_are_given_back_when_the_own_side_fails() {
+    let transport = RecordingTransport::answering(|_, nth| match nth {
+        0 => Answer::status(429).retry_after(1),
+        1..4 => Answer::fail(FailureKind::Local),
+        _ => Answer::status(200),
+    });
+    let hooks = service(transport.clone(), Duration::ZERO);
+    let tenants = tenants(&hooks, 1, 1).await;
+    let dispatcher = hooks.start().expect("inside tokio");
+    publish(&tenants).await;
+    sleep(Duration::from_millis(100)).await;
+    for _ in 0..30 {
+        publish(&tenants).await;
+    }
+    sleep(Duration::from_millis(1_800)).await;
+    assert_eq!(dispatcher.health().narrowed_to, Some(4));
+    assert_eq!(transport.requests().len(), 2, "one that was limited, and one that failed just now");
+    sleep(Duration::from_secs(24 * 60 * 60)).await;
+    assert_eq!(hooks.stats().await.expect("counted").pending, 0, "all is delivered");
     dispatcher.shutdown_within(Duration::from_secs(60)).await;
 }
