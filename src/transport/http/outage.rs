@@ -7,6 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The maximum number of names that are remembered, and asked for when another one fails.
 const MOST: usize = 8;
 
+/// The second levels below which countries register names.
+const SHARED: [&str; 12] = ["ac", "co", "com", "edu", "gob", "gov", "mil", "ne", "net", "nom", "or", "org"];
+
 /// The names that were found last, and whether the resolver was down when they were asked for again.
 ///
 /// The error of a look-up does not say whether the name's own servers failed or all resolvers did. So other names
@@ -77,11 +80,16 @@ impl Witnesses {
     }
 }
 
-/// Returns the last two labels of a name.
+/// Returns the part of a name that one owner registers: the last two labels, or three below a second level that a
+/// country shares out, as in `shop.co.uk`. Other suffixes that are shared count as one owner, which errs on the safe
+/// side: an outage may go unseen, and no customer's failure passes for one.
 fn domain(name: &str) -> &str {
     let name = name.strip_suffix('.').unwrap_or(name);
-    let mut dots = name.rmatch_indices('.').map(|(dot, _)| dot);
-    dots.nth(1).map_or(name, |dot| &name[dot + 1..])
+    let from_end = |labels| name.rsplitn(labels + 1, '.').nth(labels).map_or(0, |rest| rest.len() + 1);
+    let two = &name[from_end(2)..];
+    let is_shared =
+        two.split_once('.').is_some_and(|(second, top)| top.len() == 2 && SHARED.contains(&second));
+    if is_shared { &name[from_end(3)..] } else { two }
 }
 
 /// Creates the error of a look-up while no resolver answers.
@@ -126,6 +134,33 @@ mod tests {
         assert_eq!(asked(&witnesses, "bad", &["hooks.customer-12.example"]), io::ErrorKind::NotFound);
         assert_eq!(asked(&witnesses, "bad", &["hooks.customer-11.example"]), io::ErrorKind::NetworkDown);
         assert_eq!(witnesses.state().found.len(), MOST, "no more than these are kept");
+    }
+
+    #[test]
+    fn a_domain_is_what_one_owner_registers() {
+        for (name, owned) in [
+            ("a.b.example.com", "example.com"),
+            ("example.com.", "example.com"),
+            ("localhost", "localhost"),
+            ("co.uk", "co.uk"),
+            ("shop.co.uk", "shop.co.uk"),
+            ("hooks.shop.co.uk", "shop.co.uk"),
+            ("hooks.shop.com.br.", "shop.com.br"),
+            ("hooks.shop.uk", "shop.uk"),
+            ("a.co.example", "co.example"),
+        ] {
+            assert_eq!(domain(name), owned, "{name}");
+        }
+    }
+
+    #[test]
+    fn customers_below_a_second_level_that_a_country_shares_out_are_witnesses_each() {
+        let witnesses = Witnesses::default();
+        asked(&witnesses, "hooks.one.co.uk", &["hooks.one.co.uk"]);
+        assert_eq!(asked(&witnesses, "hooks.two.co.uk", &[]), io::ErrorKind::NetworkDown);
+        let witnesses = Witnesses::default();
+        asked(&witnesses, "a.one.co.uk", &["a.one.co.uk"]);
+        assert_eq!(asked(&witnesses, "b.one.co.uk", &[]), io::ErrorKind::NotFound, "one owner");
     }
 
     #[test]
