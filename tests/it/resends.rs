@@ -6,8 +6,10 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookwire::model::FailureKind;
+use hookwire::model::{DeliveryState, End, FailureKind};
+use hookwire::store::MemoryStore;
 use hookwire::transport::{HttpTransport, Resolve, SendLimits, Transport, TransportError};
+use hookwire::{DeliveryQuery, Event, TenantId, WebhookDraft, Webhooks, assist};
 use http::{Request, StatusCode};
 
 use crate::support::answers::Answers;
@@ -89,6 +91,26 @@ async fn a_resend_goes_through_the_guard() {
     let moved = Answers::in_turn(&[&["127.0.0.1"], &["10.0.0.1"]]);
     let refused = replied(&[Reply::GoAway(0), Reply::Answer], moved).await;
     assert_eq!(refused, (Err(FailureKind::Refused), 1));
+}
+
+/// One that was sent three times is one attempt to the log, and uses one step of the schedule.
+#[tokio::test]
+async fn a_resend_is_no_attempt_of_its_own() {
+    let identity = Identity::of(&[HOST]);
+    let replies = &[Reply::Reset(REFUSED_STREAM), Reply::GoAway(0), Reply::Answer];
+    let receiver = H2Replies::start(&identity, replies).await;
+    let builder = HttpTransport::builder().allow_loopback().trust_pem(identity.pem()).resolver(loopback());
+    let transport = builder.build().expect("valid");
+    let builder = Webhooks::builder(assist::catalog()).store(MemoryStore::new()).transport(transport);
+    let hooks = builder.build().expect("a sound service");
+    let acme = hooks.tenant(TenantId::new("acme").expect("valid"));
+    let draft = WebhookDraft::new("hook", format!("https://{HOST}:{}/", receiver.port()));
+    acme.create(&draft.subscribe(assist::DEVICE_ONLINE)).await.expect("a sound draft");
+    acme.publish(Event::new(assist::DEVICE_ONLINE, &()).expect("JSON")).await.expect("published");
+    hooks.deliver_due().await.expect("sent");
+    let delivery = acme.deliveries(&DeliveryQuery::new()).await.expect("listed").items.remove(0);
+    assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Ended(End::Delivered), 1));
+    assert_eq!(receiver.requests(), 3);
 }
 
 /// The runtime's only thread waits for the server, and then yields once: now the closing is known to it, but the

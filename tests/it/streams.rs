@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookwire::model::FailureKind;
+use hookwire::model::{Delivery, DeliveryState, End, FailureKind};
+use hookwire::service::Tenant;
+use hookwire::store::MemoryStore;
 use hookwire::transport::{HttpTransport, SendLimits, Transport, TransportError};
+use hookwire::{DeliveryQuery, Event, TenantId, WebhookDraft, Webhooks, assist};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -24,7 +27,7 @@ use crate::support::h2_server::{H2Server, HEADERS};
 use crate::support::identity::Identity;
 
 const HOST: &str = "hooks.example.com";
-const LIMITS: SendLimits = SendLimits::new(Duration::from_secs(10), 1024);
+const LIMITS: SendLimits = SendLimits::new(Duration::from_secs(60), 1024);
 
 /// A transport, and a receiver that allows this many streams.
 async fn both(streams: u32) -> (HttpTransport, H2Server) {
@@ -182,7 +185,7 @@ async fn requests_that_hang_on_every_stream_do_not_delay_another_to_the_same_hos
     let _hanging = volley(&transport, port, "/slow", 400);
     for _ in 0..3 {
         let quick = volley(&transport, port, "/0", 10).join_all();
-        let answers = timeout(Duration::from_secs(5), quick).await.expect("nobody is in the way");
+        let answers = timeout(Duration::from_secs(30), quick).await.expect("nobody is in the way");
         assert!(answers.iter().all(|it| *it == Some(StatusCode::OK)), "{answers:?}");
     }
 }
@@ -200,4 +203,75 @@ async fn a_connection_that_no_request_waits_for_any_more_is_given_up() {
     let ended = timeout(Duration::from_secs(15), tokio::io::copy(&mut stream, &mut nowhere)).await;
     // A reset is an end too.
     let _ = ended.expect("it is closed");
+}
+
+/// A service that delivers by this transport.
+fn service(transport: &HttpTransport) -> Webhooks {
+    let builder = Webhooks::builder(assist::catalog()).store(MemoryStore::new());
+    builder.transport(transport.clone()).build().expect("a sound service")
+}
+
+/// A tenant with so many webhooks at this path of the receiver.
+async fn tenant(hooks: &Webhooks, name: &str, port: u16, path: &str, webhooks: usize) -> Tenant {
+    let tenant = hooks.tenant(TenantId::new(name).expect("valid"));
+    for number in 0..webhooks {
+        let draft = WebhookDraft::new(format!("hook {number}"), format!("https://{HOST}:{port}{path}"));
+        tenant.create(&draft.subscribe(assist::DEVICE_ONLINE)).await.expect("a sound draft");
+    }
+    tenant
+}
+
+async fn publish(tenant: &Tenant, events: usize) {
+    for number in 0..events {
+        let event = Event::new(assist::DEVICE_ONLINE, &number).expect("JSON");
+        tenant.publish(event).await.expect("published");
+    }
+}
+
+/// Waits until nothing of this tenant waits any more, and returns its deliveries.
+async fn delivered(tenant: &Tenant) -> Vec<Delivery> {
+    let ended = async {
+        while tenant.stats().await.expect("counted").pending > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // No attempt has ended by its deadline then.
+    timeout(Duration::from_secs(14), ended).await.expect("in time");
+    tenant.deliveries(&DeliveryQuery::new()).await.expect("listed").items
+}
+
+fn at_the_first_attempt(delivery: &Delivery) -> bool {
+    delivery.state == DeliveryState::Ended(End::Delivered) && delivery.attempts == 1
+}
+
+#[tokio::test]
+async fn events_arrive_at_the_first_attempt_however_few_streams_their_receiver_allows() {
+    let identity = Identity::of(&[HOST]);
+    for streams in [8, 1] {
+        let port = limited(&identity, streams, usize::MAX >> 4).await;
+        let hooks = service(&trusting(&identity));
+        let acme = tenant(&hooks, "acme", port, "/50", 1).await;
+        let _dispatcher = hooks.start().expect("inside tokio");
+        publish(&acme, 16).await;
+        let deliveries = delivered(&acme).await;
+        assert!(deliveries.len() == 16 && deliveries.iter().all(at_the_first_attempt), "{deliveries:?}");
+    }
+}
+
+#[tokio::test]
+async fn hanging_webhooks_of_four_tenants_do_not_delay_a_fifths_at_the_same_host() {
+    let identity = Identity::of(&[HOST]);
+    for streams in [100, 8, 1] {
+        let port = limited(&identity, streams, usize::MAX >> 4).await;
+        let hooks = service(&trusting(&identity));
+        let _dispatcher = hooks.start().expect("inside tokio");
+        for name in ["one", "two", "three", "four"] {
+            publish(&tenant(&hooks, name, port, "/slow", 10).await, 10).await;
+        }
+        let fifth = tenant(&hooks, "five", port, "/0", 1).await;
+        publish(&fifth, 10).await;
+        let deliveries = delivered(&fifth).await;
+        assert!(deliveries.len() == 10 && deliveries.iter().all(at_the_first_attempt), "{deliveries:?}");
+        assert_eq!(hooks.stats().await.expect("counted").pending, 400, "the others hang");
+    }
 }
