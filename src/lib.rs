@@ -121,6 +121,7 @@
 //! | test your own code, without waiting | [`guide::operations`](guide::operations#testing) |
 //! | run it: alarms, logs, backups | [`guide`] |
 //! | know what stays the same in the next version | [`guide::stability`] |
+//! | take up a new version, or go back | [`guide::upgrades`] |
 //!
 //! # What is promised
 //!

@@ -4,8 +4,10 @@
 //! - [`operations`]: stuck deliveries, alarms, log lines, tests, stopping.
 //! - [`security`]: networks, keys, and what to show tenants.
 //! - [`stability`]: what stays the same between versions.
+//! - [`upgrades`]: how a new version takes over, and how to go back.
 
 pub mod durability;
 pub mod operations;
 pub mod security;
 pub mod stability;
+pub mod upgrades;

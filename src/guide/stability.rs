@@ -38,9 +38,9 @@
 //!
 //! A later version opens the stores of every released one. A SQLite file is brought to the new schema when it is
 //! opened. A PostgreSQL schema is brought to it by `PostgresStore::migrate`, which you call when you deploy. A newer
-//! schema is refused with an error, never written to: go back to an old version only with a backup from before. Each
-//! released form of the SQLite file and of the PostgreSQL schema is kept in the repository as a fixture, and a test
-//! opens it and delivers from it.
+//! schema is refused with an error, never written to, unless it says of itself that this version can work with it.
+//! [Upgrades](super::upgrades) tells how to go back to an old version. Each released form of the SQLite file and of the
+//! PostgreSQL schema is kept in the repository as a fixture, and a test opens it and delivers from it.
 //!
 //! # SQL
 //!
