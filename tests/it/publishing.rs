@@ -137,7 +137,7 @@ async fn events_of_one_call_are_handed_over_in_parts_that_there_is_room_for() {
 async fn what_a_store_keeps_takes_room_also_when_its_caller_has_gone() {
     let store = HoldingStore::new();
     let policy =
-        Policy::default().with_in_flight_bytes(3 * BLOCK).with_publish_timeout(Duration::from_millis(50));
+        Policy::default().with_in_flight_bytes(3 * BLOCK).with_publish_timeout(Duration::from_millis(500));
     let acme = acme(store.clone(), policy);
     let mut events = events(2 * BLOCK);
     acme.publish(events.next().expect("endless")).await.expect_err("the store does not answer");
@@ -152,7 +152,7 @@ async fn what_a_store_keeps_takes_room_also_when_its_caller_has_gone() {
 async fn publishing_that_finds_no_room_is_overloaded_and_nothing_of_it_is_stored() {
     let store = HoldingStore::new();
     let policy =
-        Policy::default().with_in_flight_bytes(3 * BLOCK).with_publish_timeout(Duration::from_millis(200));
+        Policy::default().with_in_flight_bytes(3 * BLOCK).with_publish_timeout(Duration::from_secs(1));
     let acme = acme(store.clone(), policy);
     let mut events = events(2 * BLOCK);
     let first = tokio::spawn({
@@ -174,7 +174,7 @@ async fn publishing_that_finds_no_room_is_overloaded_and_nothing_of_it_is_stored
 #[tokio::test]
 async fn publishing_to_a_store_that_does_not_answer_ends_in_an_error_that_says_so() {
     let store = HoldingStore::new();
-    let policy = Policy::default().with_publish_timeout(Duration::from_millis(10));
+    let policy = Policy::default().with_publish_timeout(Duration::from_millis(300));
     let acme = acme(store.clone(), policy);
     let mut events = events(BLOCK);
     let event = events.next().expect("endless");
