@@ -43,7 +43,7 @@ pub enum ConnectError {
         /// The name.
         name: String,
     },
-    /// No server answers at that address.
+    /// No server answers at that address, or behind the pooler there.
     #[error("no PostgreSQL server answers there; check host and port, and that the server runs")]
     Unreachable(#[source] Box<dyn Error + Send + Sync>),
     /// The connection could not be encrypted as the URL asks.
@@ -129,17 +129,17 @@ impl ConnectError {
             SqlState::INSUFFICIENT_PRIVILEGE => {
                 Self::NoPrivileges { schema: schema.to_owned(), source: error.into() }
             }
-            SqlState::PROTOCOL_VIOLATION => Self::Pooler(error.into()),
-            SqlState::CANNOT_CONNECT_NOW | SqlState::TOO_MANY_CONNECTIONS => Self::Unreachable(error.into()),
+            SqlState::FEATURE_NOT_SUPPORTED => Self::Pooler(error.into()),
+            SqlState::PROTOCOL_VIOLATION if is_refusal(&error) => Self::Pooler(error.into()),
+            SqlState::CANNOT_CONNECT_NOW | SqlState::PROTOCOL_VIOLATION | SqlState::TOO_MANY_CONNECTIONS => {
+                Self::Unreachable(error.into())
+            }
             _ => Self::Other(error.into()),
         }
     }
 
     /// Classifies an error of an attempt to connect.
     pub(crate) fn of_connecting(error: DialError, schema: &str) -> Self {
-        if error.is_of_parameter() {
-            return Self::Pooler(error.error.into());
-        }
         let DialError { error, stage } = error;
         let source = error.source();
         if source.is_some_and(|source| source.is::<HandshakeError>()) {
@@ -156,4 +156,11 @@ impl ConnectError {
         // authentication that it does not know. They have no code; how far the connection had come tells them apart.
         if stage == Stage::AwaitsTls { Self::Tls(error.into()) } else { Self::Refused(error.into()) }
     }
+}
+
+/// Returns whether a pooler refuses what it is asked for. PgBouncer has one code for that and for a server behind it that
+/// does not answer, so its words decide. Whatever else it says counts as the latter, and is in the source.
+fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    const REFUSALS: [&str; 2] = ["unsupported startup parameter", "not allowed in statement pooling mode"];
+    error.as_db_error().is_some_and(|error| REFUSALS.iter().any(|words| error.message().contains(words)))
 }

@@ -8,6 +8,7 @@ mod fixtures;
 mod fleet;
 mod function;
 mod gathering;
+mod host;
 mod in_transaction;
 mod leases;
 mod outage;

@@ -9,15 +9,14 @@ use std::time::Duration;
 use hookwire::model::MessageId;
 use hookwire::service::Tenant;
 use hookwire::store::StoreError;
-use hookwire::testing::RecordingTransport;
-use hookwire::{ErrorKind, Event, TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::{ErrorKind, Event, assist};
 use hookwire_postgres::PostgresStore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::host::{Host, SOON};
 use crate::server::Server;
 
-const SOON: Duration = Duration::from_secs(60);
 const PUBLISHERS: usize = 4;
 const OUTAGES: usize = 3;
 
@@ -34,36 +33,25 @@ async fn a_server_that_crashes_and_returns_loses_nothing_that_was_confirmed() {
     let mut server = Server::start();
     PostgresStore::migrate(&server.url).await.expect("a schema");
     let store = PostgresStore::connect(&server.url).await.expect("a store");
-    let receiver = Arc::new(RecordingTransport::new());
-    let hooks = Webhooks::builder(assist::catalog()).store(store).transport(Arc::clone(&receiver));
-    let hooks = hooks.build().expect("a service");
-    let acme = hooks.tenant(TenantId::new("acme").expect("short"));
-    let draft = WebhookDraft::new("Log", "https://hooks.example.com/").subscribe(assist::DEVICE_ONLINE);
-    acme.create(&draft).await.expect("created");
-    let _dispatcher = hooks.start().expect("inside tokio");
+    let host = Host::start(store).await;
     let (told, mut publishers) = (Arc::new(Told::default()), JoinSet::new());
     for publisher in 0..PUBLISHERS {
-        publishers.spawn(publish(acme.clone(), publisher, Arc::clone(&told)));
+        publishers.spawn(publish(host.acme.clone(), publisher, Arc::clone(&told)));
     }
     for outage in 1..=OUTAGES {
         grows_to(&told.confirmed, outage * 100).await;
         server.order("crash");
         let refused = told.refused.load(Ordering::Relaxed);
         grows_to(&told.refused, refused + 2 * PUBLISHERS).await;
-        must_pass(&acme.list().await.expect_err("nobody is there"));
+        must_pass(&host.acme.list().await.expect_err("nobody is there"));
         server.order("start");
     }
     grows_to(&told.confirmed, OUTAGES * 100 + 200).await;
     told.is_over.store(true, Ordering::Relaxed);
     let confirmed: Vec<MessageId> = publishers.join_all().await.into_iter().flatten().collect();
-    let delivered = async {
-        while hooks.stats().await.map_or(true, |stats| stats.pending > 0) {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(SOON, delivered).await.expect("what is left is delivered");
+    host.until_delivered().await;
     for id in confirmed {
-        let sent = receiver.requests().iter().any(|it| it.headers()["webhook-id"] == *id.as_str());
+        let sent = host.receiver.requests().iter().any(|it| it.headers()["webhook-id"] == *id.as_str());
         assert!(sent, "{id} was confirmed, and never sent");
     }
 }

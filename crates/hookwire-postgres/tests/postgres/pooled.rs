@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use hookwire::model::DeliveryQuery;
 use hookwire::service::Tenant;
-use hookwire::testing::RecordingTransport;
-use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::{Event, assist};
 use hookwire_postgres::{ConnectError, PostgresOptions, PostgresStore};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use crate::host::Host;
 use crate::server::Server;
 use crate::support::client;
 
 const PUBLISHERS: usize = 8;
 const EACH: usize = 125;
-const SOON: Duration = Duration::from_secs(60);
 
 /// All settings that transactions of the store change.
 const SETTINGS: &str = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings WHERE name IN (
@@ -59,25 +58,14 @@ async fn publish_and_deliver(server: &Server, options: PostgresOptions) {
     let before = settings(&other).await;
     PostgresStore::migrate(&server.url).await.expect("a schema");
     let store = options.connect(&server.url).await.expect("a store");
-    let receiver = Arc::new(RecordingTransport::new());
-    let hooks = Webhooks::builder(assist::catalog()).store(store).transport(Arc::clone(&receiver));
-    let hooks = hooks.build().expect("a service");
-    let acme = hooks.tenant(TenantId::new("acme").expect("short"));
-    let draft = WebhookDraft::new("Log", "https://hooks.example.com/").subscribe(assist::DEVICE_ONLINE);
-    acme.create(&draft).await.expect("created");
-    let _dispatcher = hooks.start().expect("inside tokio");
+    let host = Host::start(store).await;
     let is_over = Arc::new(AtomicBool::new(false));
     let watching = tokio::spawn(watch(other, Arc::clone(&is_over)));
-    let publishers: JoinSet<()> = (0..PUBLISHERS).map(|_| publish(acme.clone())).collect();
+    let publishers: JoinSet<()> = (0..PUBLISHERS).map(|_| publish(host.acme.clone())).collect();
     publishers.join_all().await;
-    let delivered = async {
-        while hooks.stats().await.expect("statistics").pending > 0 {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(SOON, delivered).await.expect("all are delivered");
-    assert!(receiver.requests().len() >= PUBLISHERS * EACH);
-    acme.deliveries(&DeliveryQuery::new()).await.expect("a list");
+    host.until_delivered().await;
+    assert!(host.receiver.requests().len() >= PUBLISHERS * EACH);
+    host.acme.deliveries(&DeliveryQuery::new()).await.expect("a list");
     is_over.store(true, Ordering::Relaxed);
     assert_eq!(watching.await.expect("no panic"), [before], "settings of ours are seen by others");
 }
@@ -103,4 +91,12 @@ async fn a_pooler_that_keeps_no_transaction_together_is_refused_by_name() {
     let server = Server::start_pooled("statement");
     let error = PostgresStore::connect(&server.url).await.expect_err("no transactions");
     assert!(matches!(error, ConnectError::Pooler(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_pooler_whose_server_is_away_is_told_from_one_that_refuses() {
+    let mut server = Server::start_pooled("transaction");
+    server.order("crash");
+    let error = PostgresStore::connect(&server.url).await.expect_err("nobody is there");
+    assert!(matches!(error, ConnectError::Unreachable(_)), "{error:?}");
 }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::server::Server;
 
 /// The store's limit for a statement is 10 s.
-const BOUNDED: Duration = Duration::from_secs(15);
+const BOUNDED: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publishing_to_a_server_that_stands_still_ends_in_an_error_that_says_so() {
