@@ -192,7 +192,7 @@ fn descriptors() -> usize {
 fn memory() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
     let resident: usize = pages.split(' ').nth(1).expect("the second one").parse().expect("a number");
-    resident * 4096 >> 20
+    (resident * 4096) >> 20
 }
 
 /// Waits until there are no more than these, for as long as a call's things may be there.

@@ -1,6 +1,5 @@
 //! A service of one tenant with one webhook, whose requests are recorded.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hookwire::dispatcher::Dispatcher;
