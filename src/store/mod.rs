@@ -45,15 +45,20 @@ mod claim;
 mod delegate;
 mod error;
 mod lease;
+mod leases;
 mod memory;
 mod publication;
 mod quota;
+mod ready;
 mod records;
+#[cfg(feature = "sqlite")]
 mod ring;
 mod routing;
+mod schedule;
 mod settlement;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod usage;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -77,6 +82,7 @@ pub use routing::{RouteAnswer, Routed, Routing, Skipped, Unrouted};
 pub use settlement::{Disable, Settled, Settlement};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
+pub use usage::{PlaceTime, Usage};
 
 /// A place where webhooks, events, deliveries and attempts are kept.
 ///

@@ -148,18 +148,28 @@ impl HeldCounts {
     /// Returns the number of deliveries of this lane that the limits of its tenant and its webhook still allow. It
     /// changes only when a delivery of the tenant is taken or given back.
     pub fn room_in_lane(&self, quota: &Quota, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
-        let Some(counts) = self.tenants.get(tenant) else {
-            return share(quota.per_tenant, class).min(quota.per_webhook_of(class));
-        };
-        let of_hook = counts.webhooks.get(&hook).copied().unwrap_or_default();
-        let in_hook = quota.per_webhook_of(class).saturating_sub(of_hook);
-        counts.all.room(quota.per_tenant, class).min(in_hook)
+        let of_hook = self.tenants.get(tenant).and_then(|it| it.webhooks.get(&hook)).copied();
+        let in_hook = quota.per_webhook_of(class).saturating_sub(of_hook.unwrap_or_default());
+        self.room_in_tenant(quota, tenant, class).min(in_hook)
+    }
+
+    /// Returns the number of deliveries of a tenant's lanes of `class` that its limit still allows. At zero, none of
+    /// them need be looked at.
+    pub fn room_in_tenant(&self, quota: &Quota, tenant: &TenantId, class: LaneClass) -> usize {
+        let counts = self.tenants.get(tenant).map(|it| it.all).unwrap_or_default();
+        counts.room(quota.per_tenant, class)
     }
 
     /// Returns the number of deliveries of all lanes of `class` that the holder may still claim. At zero, no lane of
     /// the class need be looked at.
     pub fn room_in_class(&self, quota: &Quota, class: LaneClass) -> usize {
         self.all.room(quota.in_all, class)
+    }
+
+    /// Returns whether more than an eighth of the places in all are free. If not, the rest is kept for tenants that
+    /// [use little](super::Usage::is_light).
+    pub const fn has_spare(&self, quota: &Quota) -> bool {
+        quota.in_all.saturating_sub(self.total()) > quota.in_all / 8
     }
 
     /// Counts one more claim of this lane, which is of `class` now.
@@ -235,6 +245,17 @@ mod tests {
         assert_eq!(held.total(), 51);
         assert_eq!(held.room_in_class(&Quota::default(), LaneClass::Hanging), 0);
         assert_eq!(room(&held, "b", 1, LaneClass::Proven), 16);
+    }
+
+    #[test]
+    fn the_last_eighth_is_not_spare() {
+        let mut held = HeldCounts::default();
+        (0..7).for_each(|n| take(&mut held, &format!("t{n}"), 1, LaneClass::Proven, 63));
+        assert_eq!((held.total(), held.has_spare(&Quota::default())), (441, true));
+        take(&mut held, "b", 1, LaneClass::Proven, 7);
+        assert!(!held.has_spare(&Quota::default()));
+        let small = Quota::default().with_in_all(7);
+        assert!(HeldCounts::default().has_spare(&small), "of few places none is kept");
     }
 
     #[test]

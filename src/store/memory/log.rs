@@ -31,7 +31,7 @@ impl State {
     }
 
     fn view(&self, id: DeliveryId, row: &Row) -> Delivery {
-        let (state, due_at, ended_at) = self.standing(row);
+        let (state, due_at, ended_at) = self.standing(id, row);
         Delivery {
             id,
             message_id: row.event.message_id.clone(),
@@ -47,11 +47,13 @@ impl State {
     }
 
     /// A delivery of a dropped backlog reads as cancelled before it is swept.
-    fn standing(&self, row: &Row) -> (DeliveryState, Option<Timestamp>, Option<Timestamp>) {
+    fn standing(&self, id: DeliveryId, row: &Row) -> (DeliveryState, Option<Timestamp>, Option<Timestamp>) {
         let dropped = self.lanes.get(&row.lane).filter(|lane| lane.epoch != row.epoch);
         match (row.state, dropped) {
             (RowState::Ended(end, at), _) => (DeliveryState::Ended(end), None, Some(at)),
-            (RowState::Held(lease), _) => (DeliveryState::Pending, Some(lease.until), None),
+            (RowState::Held, _) => {
+                (DeliveryState::Pending, self.leases.get(id).map(|lease| lease.until), None)
+            }
             (RowState::Due(due), None) => (DeliveryState::Pending, Some(due), None),
             (RowState::Due(_), Some(lane)) => {
                 (DeliveryState::Ended(End::Cancelled), None, Some(lane.epoch_at))
@@ -76,7 +78,7 @@ impl State {
     fn count(&self, mut stats: Stats, row: &Row, now: Timestamp) -> Stats {
         let Some(lane) = self.lanes.get(&row.lane) else { return stats };
         match row.state {
-            RowState::Held(_) => {
+            RowState::Held => {
                 stats.pending += 1;
                 stats.held += 1;
             }

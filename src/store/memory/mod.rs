@@ -1,18 +1,19 @@
 //! The store in memory.
 //!
 //! ```text
-//!  call -- lock --> State: tenants, lanes, rows ---------- what is kept
-//!                          rings, timers, leases, ended -- indexes, brought in line by every change
+//!  call -- lock --> State: tenants, lanes, rows ----- what is kept
+//!                          schedule, leases, ended -- indexes, brought in line by every change
 //! ```
 //!
-//! All state is behind one lock, which a call holds from beginning to end. Each holder has a ring of the lanes that are
-//! ready and for which it has room; `refresh` alone puts lanes in and takes them out. Times are indexed by ordered sets, so
-//! that a claim looks only at what has come due. Nothing is kept on disk.
+//! All state is behind one lock, which a call holds from beginning to end. `refresh` alone tells the schedule what a lane
+//! has to give. Times are indexed by ordered sets, so that a claim looks only at what has come due. Nothing is kept on
+//! disk.
 
 mod claim;
 mod lanes;
 mod log;
 mod publish;
+mod queue;
 mod registry;
 mod route;
 mod settle;

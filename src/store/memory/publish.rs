@@ -6,9 +6,11 @@ use super::state::{EventRow, LaneKey, State};
 use crate::model::{DeliveryId, StampedEvent, TenantId, Timestamp};
 use crate::store::claim::{Claim, ClaimRequest};
 use crate::store::error::StoreErrorKind;
+use crate::store::lease::HolderId;
 use crate::store::publication::{Publication, PublishAnswer, Receipt, Redelivery};
 use crate::store::records::RoutingRecord;
 use crate::store::routing::Routing;
+use crate::store::schedule::Turn;
 
 impl State {
     pub(super) fn publish(
@@ -106,33 +108,23 @@ impl State {
         hold: Option<&ClaimRequest>,
         held: &mut Vec<Claim>,
     ) {
-        let idle = self.lanes.get(key).is_some_and(|lane| lane.due.is_empty());
+        let (now, _) = times;
         let Some(id) = self.insert_row(key, event, None, times) else { return };
-        if let Some(request) = hold.filter(|_| idle) {
-            self.enroll(request.holder, request.quota, times.0);
-            if self.may_hold(key, event, request, held, times.0) {
-                held.extend(self.hold(key, id, request, times.0));
+        self.refresh(key, now);
+        if let Some(request) = hold.filter(|request| fits(event, request, held)) {
+            self.schedule.add_holder(request.holder, request.quota, now);
+            if self.is_next(key, id, request.holder, now) {
+                held.extend(self.hold(key, Turn::FirstAttempt, request, now));
             }
         }
-        self.refresh(key, times.0);
     }
 
-    fn may_hold(
-        &self,
-        key: &LaneKey,
-        event: &StampedEvent,
-        request: &ClaimRequest,
-        held: &[Claim],
-        now: Timestamp,
-    ) -> bool {
-        let (Some(lane), Some(holder)) = (self.lanes.get(key), self.holders.get(&request.holder)) else {
-            return false;
-        };
-        let room = holder.held.room(&request.quota, &key.0, key.1, lane.health.class());
-        let size = |event: &StampedEvent| event.payload.get().len();
-        let bytes: usize = held.iter().map(|claim| size(&claim.event)).sum();
-        let fits = held.len() < request.limit && bytes + size(event) <= request.max_bytes;
-        fits && room > 0 && lane.backoff_until <= now && lane.hook.webhook.status().is_enabled()
+    /// Whether a claim would take this delivery before all others.
+    fn is_next(&mut self, key: &LaneKey, id: DeliveryId, holder: HolderId, now: Timestamp) -> bool {
+        let next = self.schedule.next(holder, now);
+        let first = self.lanes.get(key).and_then(|lane| lane.queue.first(Turn::FirstAttempt));
+        next.is_some_and(|(lane, turn)| lane == *key && turn == Turn::FirstAttempt)
+            && first.is_some_and(|(_, first)| first == id)
     }
 
     /// Tells whether what the tenant has under this message id is this event.
@@ -159,4 +151,11 @@ impl State {
         self.refresh(&key, now);
         Some(id)
     }
+}
+
+/// Whether one more delivery of this event is within what a request allows, when so much is held by it.
+fn fits(event: &StampedEvent, request: &ClaimRequest, held: &[Claim]) -> bool {
+    let size = |event: &StampedEvent| event.payload.get().len();
+    let bytes: usize = held.iter().map(|claim| size(&claim.event)).sum();
+    held.len() < request.limit && bytes + size(event) <= request.max_bytes
 }

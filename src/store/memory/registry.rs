@@ -89,7 +89,7 @@ impl State {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.epoch += 1;
         lane.epoch_at = now;
-        let queue = std::mem::take(&mut lane.due);
+        let queue = std::mem::take(&mut lane.queue);
         if !queue.is_empty() {
             self.dropped.push_back(queue);
         }

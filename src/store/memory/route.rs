@@ -28,7 +28,7 @@ impl State {
         request: &ClaimRequest,
         now: Timestamp,
     ) -> Vec<Unrouted> {
-        let fence = self.next_fence();
+        let fence = self.leases.next_fence();
         let Some(tenant) = self.tenants.get_mut(name).filter(|_| room > 0) else { return Vec::new() };
         let read = |id: &MessageId| {
             let event = tenant.events.get(id)?.event.as_ref().clone();

@@ -1,9 +1,8 @@
 //! Settling and releasing claims.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::state::{LaneKey, Lease, RowState, State};
+use super::state::{LaneKey, State};
 use crate::delivery::Next;
 use crate::model::{DeliveryId, Timestamp};
 use crate::store::lease::HolderId;
@@ -11,42 +10,28 @@ use crate::store::settlement::{Disable, Settled, Settlement};
 
 impl State {
     pub(super) fn settle(&mut self, item: &Settlement, now: Timestamp) -> Settled {
-        let row = self.rows.get_mut(&item.id);
-        let Some((row, lease)) = row.and_then(|row| match row.state {
-            RowState::Held(lease) if lease.fence == item.fence => Some((row, lease)),
-            _ => None,
-        }) else {
-            return Settled::Fenced;
-        };
+        let is_held = self.leases.under(item.id, item.fence).is_some();
+        let Some(row) = self.rows.get_mut(&item.id).filter(|_| is_held) else { return Settled::Fenced };
         row.retry = item.retry;
         if let Some(attempt) = &item.attempt {
             row.log(attempt);
         }
         let key = row.lane.clone();
         self.settle_lane(&key, item, now);
-        self.settle_row(item.id, lease, item.next, now);
+        self.settle_row(item.id, item.next, now);
         self.refresh(&key, now);
         Settled::Applied
     }
 
-    fn settle_row(&mut self, id: DeliveryId, lease: Lease, next: Next, now: Timestamp) {
+    fn settle_row(&mut self, id: DeliveryId, next: Next, now: Timestamp) {
         match next {
             Next::Again(after) => self.requeue(id, now.plus(after), now),
             Next::End(end) => {
-                self.take_lease(id, now);
+                self.end_lease(id, now);
                 self.end_row(id, end, now);
             }
-            Next::Extend(by) => self.extend(id, lease, by, now),
+            Next::Extend(by) => self.leases.extend(id, now.plus(by)),
             Next::Release => self.requeue(id, now, now),
-        }
-    }
-
-    fn extend(&mut self, id: DeliveryId, lease: Lease, by: Duration, now: Timestamp) {
-        let until = now.plus(by);
-        self.leases.remove(&(lease.until, id));
-        self.leases.insert((until, id));
-        if let Some(row) = self.rows.get_mut(&id) {
-            row.state = RowState::Held(Lease { until, ..lease });
         }
     }
 
@@ -69,15 +54,11 @@ impl State {
     }
 
     pub(super) fn release(&mut self, holder: HolderId, now: Timestamp) {
-        let holds = |id: &DeliveryId| {
-            let state = self.rows.get(id).map(|row| row.state);
-            matches!(state, Some(RowState::Held(lease)) if lease.holder == holder)
-        };
-        let ids: Vec<_> = self.leases.iter().map(|(_, id)| *id).filter(holds).collect();
+        let ids: Vec<_> = self.leases.of(holder).collect();
         ids.into_iter().for_each(|id| self.requeue(id, now, now));
         let routing = self.tenants.values_mut().map(|tenant| &mut tenant.routing);
         let ours = routing.filter(|it| it.as_ref().is_some_and(|lease| lease.holder == holder));
         ours.for_each(|lease| *lease = None);
-        self.holders.remove(&holder);
+        self.schedule.remove_holder(holder);
     }
 }

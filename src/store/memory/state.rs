@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::delivery::{Health, LaneClass};
+use super::queue::Queue;
+use crate::delivery::Health;
 use crate::model::{Attempt, DeliveryId, End, HookId, MessageId, StampedEvent, TenantId, Timestamp};
 use crate::registry::{RegisteredWebhook, Revision};
 use crate::retry::RetryState;
 use crate::store::lease::{Fence, HolderId};
+use crate::store::leases::Leases;
 use crate::store::publication::Receipt;
-use crate::store::quota::{HeldCounts, Quota};
 use crate::store::records::RoutingRecord;
-use crate::store::ring::Ring;
+use crate::store::schedule::{Schedule, Turn};
 
 /// Everything that the store keeps, and the indexes over it.
 #[derive(Default)]
@@ -19,11 +20,8 @@ pub(super) struct State {
     pub(super) tenants: BTreeMap<TenantId, Tenant>,
     pub(super) lanes: HashMap<LaneKey, Lane>,
     pub(super) rows: BTreeMap<DeliveryId, Row>,
-    pub(super) holders: HashMap<HolderId, Holder>,
-    /// When lanes that have nothing to give now will have something.
-    pub(super) timers: BTreeSet<(Timestamp, LaneKey)>,
-    /// When claims end.
-    pub(super) leases: BTreeSet<(Timestamp, DeliveryId)>,
+    pub(super) schedule: Schedule<LaneKey>,
+    pub(super) leases: Leases<LaneKey>,
     /// When waiting deliveries expire.
     pub(super) expiries: BTreeSet<(Timestamp, DeliveryId)>,
     /// The tenants with events that wait for routing.
@@ -33,13 +31,9 @@ pub(super) struct State {
     /// When the events of which nothing is pending ended.
     pub(super) ended: BTreeSet<(Timestamp, TenantId, MessageId)>,
     pub(super) last_delivery: i64,
-    pub(super) last_fence: u64,
 }
 
 pub(super) type LaneKey = (TenantId, HookId);
-
-/// Waiting deliveries in the order in which they are due.
-pub(super) type Queue = BTreeSet<(Timestamp, DeliveryId)>;
 
 pub(super) struct Tenant {
     pub(super) revision: Revision,
@@ -91,10 +85,9 @@ pub(super) struct Lane {
     pub(super) epoch: u64,
     /// When the present epoch began.
     pub(super) epoch_at: Timestamp,
-    pub(super) due: Queue,
+    pub(super) queue: Queue,
     pub(super) backoff_until: Timestamp,
     pub(super) health: Health,
-    pub(super) timer: Option<Timestamp>,
     /// How many rows the log has of it.
     pub(super) rows: usize,
 }
@@ -106,10 +99,9 @@ impl Lane {
             deleted: false,
             epoch: 0,
             epoch_at: now,
-            due: Queue::new(),
+            queue: Queue::default(),
             backoff_until: Timestamp::from_millis(i64::MIN),
             health: Health::default(),
-            timer: None,
             rows: 0,
         }
     }
@@ -120,6 +112,8 @@ pub(super) struct Row {
     pub(super) epoch: u64,
     pub(super) event: Arc<StampedEvent>,
     pub(super) state: RowState,
+    /// Where it stands in its lane's queue while it waits.
+    pub(super) turn: Turn,
     pub(super) retry: RetryState,
     /// How many attempts were made. The log may keep fewer.
     pub(super) made: u32,
@@ -132,6 +126,7 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn log(&mut self, attempt: &Attempt) {
         self.made = self.made.saturating_add(1);
+        self.turn = Turn::Retry;
         if attempt.replaces_previous() {
             self.attempts.pop();
         }
@@ -141,7 +136,7 @@ impl Row {
     const fn ended_at(&self) -> Option<Timestamp> {
         match self.state {
             RowState::Ended(_, at) => Some(at),
-            RowState::Due(_) | RowState::Held(_) => None,
+            RowState::Due(_) | RowState::Held => None,
         }
     }
 }
@@ -150,34 +145,13 @@ impl Row {
 pub(super) enum RowState {
     Due(Timestamp),
     Ended(End, Timestamp),
-    Held(Lease),
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Lease {
-    pub(super) holder: HolderId,
-    pub(super) fence: Fence,
-    pub(super) until: Timestamp,
-    /// The lane's class when it was taken: the one under which the holder counts it.
-    pub(super) class: LaneClass,
-}
-
-/// One dispatcher, as the store sees it.
-pub(super) struct Holder {
-    pub(super) quota: Quota,
-    pub(super) held: HeldCounts,
-    pub(super) ring: Ring<LaneKey>,
+    Held,
 }
 
 impl State {
     pub(super) fn next_delivery(&mut self) -> DeliveryId {
         self.last_delivery += 1;
         DeliveryId::new(self.last_delivery)
-    }
-
-    pub(super) fn next_fence(&mut self) -> Fence {
-        self.last_fence += 1;
-        Fence::new(self.last_fence)
     }
 
     /// Makes a waiting delivery on a lane that is not deleted, and gives its id.
@@ -193,7 +167,7 @@ impl State {
         let tenant = self.tenants.get_mut(&lane_key.0)?;
         let record = tenant.events.get_mut(&event.message_id)?;
         lane.rows += 1;
-        lane.due.insert((now, id));
+        lane.queue.insert(Turn::FirstAttempt, (now, id));
         record.deliveries.push(id);
         record.open += 1;
         if let Some(ended_at) = record.ended_at.take() {
@@ -206,6 +180,7 @@ impl State {
             epoch: lane.epoch,
             event: Arc::clone(event),
             state: RowState::Due(now),
+            turn: Turn::FirstAttempt,
             retry: RetryState::default(),
             made: 0,
             attempts: Vec::new(),

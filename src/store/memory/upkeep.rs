@@ -9,8 +9,7 @@ impl State {
         let expired = self.expire(request.limit, now);
         let swept = self.sweep(request.limit);
         let removed = self.remove_ended(request, now);
-        // Dispatchers that stopped leave nothing behind; those that only rest are known again when they claim.
-        self.holders.retain(|_, holder| holder.held.total() > 0);
+        self.schedule.forget_idle_holders(now);
         let more = [expired, swept, removed].contains(&request.limit);
         Tended { expired, swept, removed, more }
     }
@@ -24,7 +23,7 @@ impl State {
             let present = self.lanes.get(&row.lane)?.epoch == row.epoch;
             match row.state {
                 RowState::Due(due) if present => Some((id, due)),
-                RowState::Due(_) | RowState::Ended(..) | RowState::Held(_) => None,
+                RowState::Due(_) | RowState::Ended(..) | RowState::Held => None,
             }
         });
         let expired: Vec<_> = waiting.take(limit).collect();
@@ -35,9 +34,9 @@ impl State {
     }
 
     fn end_waiting(&mut self, id: DeliveryId, due: Timestamp, end: End, now: Timestamp) {
-        let Some(key) = self.rows.get(&id).map(|row| row.lane.clone()) else { return };
+        let Some((key, turn)) = self.rows.get(&id).map(|row| (row.lane.clone(), row.turn)) else { return };
         if let Some(lane) = self.lanes.get_mut(&key) {
-            lane.due.remove(&(due, id));
+            lane.queue.remove(turn, (due, id));
         }
         self.end_row(id, end, now);
         self.refresh(&key, now);
@@ -47,7 +46,7 @@ impl State {
         let mut swept = 0;
         while swept < limit {
             let Some(queue) = self.dropped.front_mut() else { break };
-            let Some((_, id)) = queue.pop_first() else {
+            let Some((_, id)) = queue.pop() else {
                 self.dropped.pop_front();
                 continue;
             };
@@ -91,7 +90,7 @@ impl State {
     }
 
     fn remove_row(&mut self, id: DeliveryId, now: Timestamp) {
-        self.take_lease(id, now);
+        self.end_lease(id, now);
         let Some(row) = self.rows.remove(&id) else { return };
         self.expiries.remove(&(row.expires, id));
         if let Some(tenant) = self.tenants.get_mut(&row.lane.0) {
@@ -100,7 +99,7 @@ impl State {
         if let Some(lane) = self.lanes.get_mut(&row.lane) {
             lane.rows = lane.rows.saturating_sub(1);
             if let RowState::Due(due) = row.state {
-                lane.due.remove(&(due, id));
+                lane.queue.remove(row.turn, (due, id));
             }
         }
         self.forget_lane(&row.lane);

@@ -1,0 +1,430 @@
+//! The order in which lanes are served, kept in memory. `MemoryStore` and the SQLite store share it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::time::Duration;
+
+use super::lease::HolderId;
+use super::quota::{HeldCounts, Quota};
+use super::ready::{CLASSES, Ready};
+use super::usage::Usage;
+use crate::delivery::LaneClass;
+use crate::model::{HookId, TenantId, Timestamp};
+
+/// The number of first attempts after which a retry that is due comes before the next.
+const FIRSTS_IN_A_ROW: u8 = 3;
+/// How long a holder that holds nothing and claims nothing is remembered.
+const REMEMBER: Duration = Duration::from_secs(5 * 60);
+
+/// The lanes with waiting deliveries, in the order in which they are served, and the places that each holder has taken.
+///
+/// Next is the tenant with the least use of places in about the last minute, then its lane likewise, then by turns. A
+/// lane without room is not looked at. So a claim costs what it takes, whatever waits.
+#[derive(Debug)]
+pub(super) struct Schedule<L> {
+    lanes: HashMap<L, Lane>,
+    /// When lanes that have nothing to give now will have something.
+    timers: BTreeSet<(Timestamp, L)>,
+    holders: HashMap<HolderId, Holder<L>>,
+}
+
+/// An enabled lane in which deliveries wait, and when it gives the first of each kind. At least one is known.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) tenant: TenantId,
+    pub(super) hook: HookId,
+    pub(super) class: LaneClass,
+    pub(super) first_attempt: Option<Timestamp>,
+    pub(super) retry: Option<Timestamp>,
+}
+
+/// Which of the deliveries of a lane is served. What was recovered counts as a retry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Turn {
+    FirstAttempt,
+    Retry,
+}
+
+/// A place that a delivery takes of a holder's quota, until it is given back.
+#[derive(Clone, Debug)]
+pub(super) struct Place<L> {
+    pub(super) holder: HolderId,
+    pub(super) lane: L,
+    pub(super) tenant: TenantId,
+    pub(super) hook: HookId,
+    /// The class of the lane when the place was taken.
+    pub(super) class: LaneClass,
+}
+
+#[derive(Debug)]
+struct Lane {
+    waiting: Waiting,
+    /// When it gives something, if it gives nothing now.
+    timer: Option<Timestamp>,
+    /// The first attempts since the last retry.
+    firsts: u8,
+}
+
+#[derive(Debug)]
+struct Holder<L> {
+    quota: Quota,
+    held: HeldCounts,
+    usage: Usage,
+    ready: Ready<L>,
+    seen: Timestamp,
+}
+
+impl Waiting {
+    fn when(&self) -> Timestamp {
+        let first = [self.first_attempt, self.retry].into_iter().flatten().min();
+        first.unwrap_or(Timestamp::from_millis(i64::MAX))
+    }
+
+    /// Returns the earlier time of each kind.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the SQLite store moves here next"))]
+    fn or(self, present: &Self) -> Self {
+        let earlier = |new: Option<Timestamp>, old: Option<Timestamp>| new.into_iter().chain(old).min();
+        Self {
+            first_attempt: earlier(self.first_attempt, present.first_attempt),
+            retry: earlier(self.retry, present.retry),
+            ..self
+        }
+    }
+}
+
+impl Lane {
+    fn turn(&self, now: Timestamp) -> Turn {
+        let is_due = |when: Option<Timestamp>| when.is_some_and(|when| when <= now);
+        let retry_is_due = is_due(self.waiting.retry);
+        match is_due(self.waiting.first_attempt) {
+            true if self.firsts < FIRSTS_IN_A_ROW || !retry_is_due => Turn::FirstAttempt,
+            false if !retry_is_due => Turn::FirstAttempt,
+            _ => Turn::Retry,
+        }
+    }
+}
+
+impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
+    /// Sets the entry of a lane. A lane that was ready and still is keeps its turn.
+    pub(super) fn set(&mut self, lane: &L, waiting: Option<Waiting>, now: Timestamp) {
+        let Some(waiting) = waiting else { return self.forget(lane) };
+        let timer = Some(waiting.when()).filter(|when| *when > now);
+        let firsts = self.lanes.get(lane).map_or(0, |old| old.firsts);
+        self.clear_timer(lane);
+        for holder in self.holders.values_mut() {
+            match timer {
+                Some(_) => holder.ready.remove(lane),
+                None => holder.ready.add(lane, &waiting.tenant, waiting.class),
+            }
+        }
+        self.timers.extend(timer.map(|when| (when, lane.clone())));
+        self.lanes.insert(lane.clone(), Lane { waiting, timer, firsts });
+    }
+
+    /// Adds a delivery to a lane, whose present entry may be for later times.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the SQLite store moves here next"))]
+    pub(super) fn add(&mut self, lane: &L, waiting: Waiting, now: Timestamp) {
+        let waiting = match self.lanes.get(lane) {
+            Some(present) => waiting.or(&present.waiting),
+            None => waiting,
+        };
+        self.set(lane, Some(waiting), now);
+    }
+
+    fn forget(&mut self, lane: &L) {
+        self.clear_timer(lane);
+        self.lanes.remove(lane);
+        self.holders.values_mut().for_each(|holder| holder.ready.remove(lane));
+    }
+
+    fn clear_timer(&mut self, lane: &L) {
+        let timer = self.lanes.get_mut(lane).and_then(|it| it.timer.take());
+        if let Some(when) = timer {
+            self.timers.remove(&(when, lane.clone()));
+        }
+    }
+
+    /// Readies the lanes whose time has come.
+    fn fire_timers(&mut self, now: Timestamp) {
+        while self.timers.first().is_some_and(|(when, _)| *when <= now) {
+            let Some((_, lane)) = self.timers.pop_first() else { break };
+            let Some(entry) = self.lanes.get_mut(&lane) else { continue };
+            entry.timer = None;
+            for holder in self.holders.values_mut() {
+                holder.ready.add(&lane, &entry.waiting.tenant, entry.waiting.class);
+            }
+        }
+    }
+
+    /// Returns when the next lane will have something that has nothing now.
+    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(when, _)| *when)
+    }
+
+    /// Returns the lane that is served next for this holder, and which of its deliveries.
+    pub(super) fn next(&mut self, holder: HolderId, now: Timestamp) -> Option<(L, Turn)> {
+        self.fire_timers(now);
+        let lane = self.holders.get_mut(&holder)?.next(&self.lanes, now)?;
+        let turn = self.lanes.get(&lane)?.turn(now);
+        Some((lane, turn))
+    }
+
+    /// Takes a place for a delivery of a lane, whose turn and whose tenant's turn end. The entry of the lane has to be
+    /// set to what still waits. `None` if nothing waits there, or the holder is not known.
+    pub(super) fn take(&mut self, id: HolderId, lane: &L, turn: Turn, now: Timestamp) -> Option<Place<L>> {
+        let (holder, entry) = (self.holders.get_mut(&id)?, self.lanes.get_mut(lane)?);
+        entry.firsts = match turn {
+            Turn::FirstAttempt => entry.firsts.saturating_add(1),
+            Turn::Retry => 0,
+        };
+        let Waiting { tenant, hook, class, .. } = entry.waiting.clone();
+        holder.advance(now);
+        holder.held.take(&tenant, hook, class);
+        holder.usage.take(&tenant, hook, now);
+        holder.ready.end_turn(lane);
+        Some(Place { holder: id, lane: lane.clone(), tenant, hook, class })
+    }
+
+    /// Gives a place back. It may be room for this lane, and for any of its tenant.
+    pub(super) fn give_back(&mut self, place: &Place<L>, now: Timestamp) {
+        let Place { lane, tenant, .. } = place;
+        let Some(holder) = self.holders.get_mut(&place.holder) else { return };
+        holder.advance(now);
+        holder.held.give_back(tenant, place.hook, place.class);
+        holder.usage.give_back(tenant, place.hook, now);
+        holder.ready.list(tenant);
+        if let Some(entry) = self.lanes.get(lane).filter(|entry| entry.timer.is_none()) {
+            holder.ready.add(lane, tenant, entry.waiting.class);
+        }
+    }
+
+    /// Adds a holder, or changes its quota. Every lane that gives something is then ready for it.
+    pub(super) fn add_holder(&mut self, id: HolderId, quota: Quota, now: Timestamp) {
+        let is_known = self.holders.contains_key(&id);
+        let holder = self.holders.entry(id).or_default();
+        // Room in all is asked when it is claimed, so the turns stay as they are when it changes.
+        let keeps_turns = is_known && holder.quota.with_in_all(quota.in_all()) == quota;
+        (holder.quota, holder.seen) = (quota, now);
+        if keeps_turns {
+            return;
+        }
+        holder.ready = Ready::default();
+        let ready = self.lanes.iter().filter(|(_, entry)| entry.timer.is_none());
+        let mut ready: Vec<_> = ready.map(|(lane, entry)| (entry.waiting.when(), lane, entry)).collect();
+        // Their first turns are not left to the order of a hash map, so that a simulated run repeats.
+        ready.sort_unstable_by_key(|(when, lane, _)| (*when, (*lane).clone()));
+        for (_, lane, Lane { waiting, .. }) in ready {
+            holder.ready.add(lane, &waiting.tenant, waiting.class);
+        }
+    }
+
+    /// Forgets a holder that has stopped.
+    pub(super) fn remove_holder(&mut self, id: HolderId) {
+        self.holders.remove(&id);
+    }
+
+    /// Forgets holders that have not claimed for long and hold nothing. When they claim again they are known again.
+    pub(super) fn forget_idle_holders(&mut self, now: Timestamp) {
+        self.holders.retain(|_, it| it.held.total() > 0 || now.since(it.seen) < REMEMBER);
+    }
+}
+
+impl<L> Default for Schedule<L> {
+    fn default() -> Self {
+        Self { lanes: HashMap::new(), timers: BTreeSet::new(), holders: HashMap::new() }
+    }
+}
+
+impl<L> Default for Holder<L> {
+    fn default() -> Self {
+        Self {
+            quota: Quota::default(),
+            held: HeldCounts::default(),
+            usage: Usage::default(),
+            ready: Ready::default(),
+            seen: Timestamp::default(),
+        }
+    }
+}
+
+impl<L: Clone + Eq + Hash + Ord> Holder<L> {
+    /// The first lane with room. What has none is taken out on the way, until a place is given back.
+    fn next(&mut self, lanes: &HashMap<L, Lane>, now: Timestamp) -> Option<L> {
+        self.advance(now);
+        let (held, quota) = (&self.held, &self.quota);
+        let has_room = |class: &LaneClass| held.room_in_class(quota, *class) > 0;
+        loop {
+            let classes = CLASSES.into_iter().filter(has_room);
+            let tenant = self.ready.first_tenant(classes, |it| self.usage.of_tenant(it, now))?;
+            if !held.has_spare(quota) && !self.usage.is_light(&tenant, now) {
+                // The others have used more still.
+                return None;
+            }
+            let (with_room, full): (Vec<_>, Vec<_>) = CLASSES
+                .into_iter()
+                .filter(has_room)
+                .partition(|class| held.room_in_tenant(quota, &tenant, *class) > 0);
+            full.into_iter().for_each(|class| self.ready.unlist(&tenant, class));
+            let used = |lane: &L| {
+                let of = |it: &Lane| self.usage.of_webhook(&it.waiting.tenant, it.waiting.hook, now);
+                lanes.get(lane).map(of).unwrap_or_default()
+            };
+            let Some(lane) = self.ready.first_lane(&tenant, with_room.into_iter(), used) else { continue };
+            let Some(Lane { waiting, .. }) = lanes.get(&lane) else {
+                self.ready.remove(&lane);
+                continue;
+            };
+            if held.room_in_lane(quota, &tenant, waiting.hook, waiting.class) > 0 {
+                return Some(lane);
+            }
+            self.ready.remove(&lane);
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        if self.usage.advance(now) {
+            self.ready.read_anew();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANA: HolderId = HolderId::new(1);
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    fn after(millis: u64) -> Timestamp {
+        NOW.plus(Duration::from_millis(millis))
+    }
+
+    /// A lane of the tenant `lane / 100` with a first attempt that is due.
+    fn waiting(lane: i64) -> Waiting {
+        let tenant = TenantId::new(format!("t{}", lane / 100)).expect("valid");
+        let (hook, class) = (HookId::new(lane), LaneClass::Proven);
+        Waiting { tenant, hook, class, first_attempt: Some(NOW), retry: None }
+    }
+
+    fn schedule(lanes: &[i64], quota: Quota) -> Schedule<i64> {
+        let mut schedule = Schedule::default();
+        lanes.iter().for_each(|lane| schedule.set(lane, Some(waiting(*lane)), NOW));
+        schedule.add_holder(ANA, quota, NOW);
+        schedule
+    }
+
+    /// Takes the next place, of a lane that has more.
+    fn take(schedule: &mut Schedule<i64>, now: Timestamp) -> Option<Place<i64>> {
+        let (lane, turn) = schedule.next(ANA, now)?;
+        let place = schedule.take(ANA, &lane, turn, now);
+        schedule.set(&lane, Some(waiting(lane)), now);
+        place
+    }
+
+    fn lanes(schedule: &mut Schedule<i64>, count: usize, now: Timestamp) -> Vec<i64> {
+        (0..count).map_while(|_| take(schedule, now)).map(|place| place.lane).collect()
+    }
+
+    #[test]
+    fn of_equal_use_tenants_take_turns_and_within_each_its_lanes() {
+        let mut schedule = schedule(&[101, 102, 201], Quota::default());
+        assert_eq!(lanes(&mut schedule, 6, NOW), [101, 201, 102, 201, 101, 201]);
+    }
+
+    #[test]
+    fn the_tenant_with_the_least_use_is_next_and_within_it_the_lane() {
+        let mut schedule = schedule(&[101, 102, 201], Quota::default());
+        let held: Vec<_> = (0..3).filter_map(|_| take(&mut schedule, NOW)).collect();
+        assert_eq!(held.iter().map(|place| place.lane).collect::<Vec<_>>(), [101, 201, 102]);
+        schedule.give_back(&held[1], after(10));
+        assert_eq!(lanes(&mut schedule, 2, after(11)), [201, 201], "it used half as much");
+        schedule.give_back(&held[0], after(20));
+        assert_eq!(lanes(&mut schedule, 1, after(40)), [101], "it held nothing for a while");
+    }
+
+    #[test]
+    fn lanes_and_tenants_without_room_are_not_looked_at_again() {
+        let few = Quota::default().with_per_tenant(20).with_per_webhook(1);
+        let all: Vec<i64> =
+            (0..10).flat_map(|tenant| (0..100).map(move |hook| tenant * 100 + hook)).collect();
+        let mut schedule = schedule(&all, few);
+        assert_eq!(lanes(&mut schedule, 1_000, NOW).len(), 200);
+        let ready = |schedule: &mut Schedule<i64>| {
+            let holder = schedule.holders.get_mut(&ANA).expect("known");
+            holder.ready.first_tenant(CLASSES.into_iter(), |_| Default::default())
+        };
+        assert_eq!(ready(&mut schedule), None);
+        let place = Place {
+            holder: ANA,
+            lane: 100,
+            tenant: waiting(100).tenant,
+            hook: HookId::new(100),
+            class: LaneClass::Proven,
+        };
+        schedule.give_back(&place, NOW);
+        assert_eq!(lanes(&mut schedule, 9, NOW).len(), 1);
+        assert_eq!(ready(&mut schedule), None);
+    }
+
+    #[test]
+    fn the_last_places_are_for_tenants_that_use_little() {
+        let quota = Quota::default().with_in_all(16).with_per_webhook(64);
+        let mut schedule = schedule(&[101, 201], quota);
+        let held: Vec<_> = (0..14).filter_map(|_| take(&mut schedule, NOW)).collect();
+        assert_eq!(held.len(), 14);
+        assert_eq!(take(&mut schedule, after(1)).map(|it| it.lane), None, "two are kept");
+        schedule.set(&301, Some(waiting(301)), after(1));
+        assert_eq!(lanes(&mut schedule, 3, after(1)), [301, 301]);
+    }
+
+    #[test]
+    fn every_fourth_place_is_a_retrys() {
+        let mut schedule = schedule(&[], Quota::default());
+        let both = Waiting { retry: Some(NOW), ..waiting(1) };
+        let mut turns = |waiting: &Waiting| {
+            schedule.set(&1, Some(waiting.clone()), NOW);
+            let (lane, turn) = schedule.next(ANA, NOW).expect("it is ready");
+            let place = schedule.take(ANA, &lane, turn, NOW).expect("known");
+            schedule.give_back(&place, NOW);
+            turn
+        };
+        let (first, retry) = (Turn::FirstAttempt, Turn::Retry);
+        assert_eq!(
+            [(); 9].map(|()| turns(&both)),
+            [first, first, first, retry, first, first, first, retry, first]
+        );
+        let later = Waiting { retry: Some(after(1)), ..waiting(1) };
+        assert_eq!([(); 4].map(|()| turns(&later)), [first; 4], "no retry is due");
+        assert_eq!(turns(&both), retry);
+        let retries = Waiting { first_attempt: None, ..both };
+        assert_eq!([(); 4].map(|()| turns(&retries)), [retry; 4], "no first attempt is due");
+    }
+
+    #[test]
+    fn a_lane_is_ready_when_its_time_has_come_and_not_before() {
+        let mut schedule = schedule(&[], Quota::default());
+        let at = |first_attempt, retry| Waiting { first_attempt, retry, ..waiting(7) };
+        schedule.set(&7, Some(at(None, Some(after(5)))), NOW);
+        assert_eq!((schedule.next(ANA, NOW), schedule.next_timer()), (None, Some(after(5))));
+        schedule.add(&7, at(Some(after(9)), None), NOW);
+        assert_eq!(schedule.next_timer(), Some(after(5)), "the earlier one stays");
+        assert_eq!(schedule.next(ANA, after(5)), Some((7, Turn::Retry)));
+        assert_eq!(schedule.next_timer(), None);
+        schedule.set(&7, None, after(5));
+        assert_eq!((schedule.next(ANA, after(9)), schedule.lanes.len()), (None, 0));
+    }
+
+    #[test]
+    fn holders_that_are_idle_are_forgotten_and_known_again() {
+        let mut schedule = schedule(&[101], Quota::default());
+        let place = take(&mut schedule, NOW).expect("it is ready");
+        schedule.forget_idle_holders(NOW.plus(REMEMBER));
+        schedule.give_back(&place, NOW);
+        schedule.forget_idle_holders(NOW);
+        assert_eq!(schedule.holders.len(), 1, "it held something, then it was seen just now");
+        schedule.forget_idle_holders(NOW.plus(REMEMBER));
+        assert!(schedule.next(ANA, NOW).is_none() && schedule.holders.is_empty());
+        schedule.add_holder(ANA, Quota::default(), NOW);
+        assert_eq!(lanes(&mut schedule, 1, NOW), [101]);
+    }
+}

@@ -1,0 +1,275 @@
+//! [`Usage`], which counts for how long the places of a holder were taken, by tenant and by webhook.
+
+use std::collections::HashMap;
+
+use crate::model::{HookId, TenantId, Timestamp};
+
+/// The time after which a second of use counts half as much as a new one, in milliseconds.
+const HALF_LIFE: u128 = 30_000;
+/// The number of half-lives after which all use is written in smaller numbers.
+const REBASE: u128 = 32;
+/// The number of half-lives after which use has come to nothing.
+const FORGET: u128 = 64;
+
+/// The time for which one holder's places were taken in about the last minute, by tenant and by webhook. Stores build
+/// on it.
+///
+/// A holder serves next the tenant with the least of it, and within the tenant the webhook with the least of it. A
+/// place counts while it is taken. Each second counts half as much as one of half a minute later. Times are those of
+/// the store and never go back.
+///
+/// ```
+/// use hookwire::model::{HookId, Timestamp};
+/// use hookwire::store::Usage;
+/// use hookwire::TenantId;
+///
+/// let (slow, quick, hook) = (TenantId::new("slow")?, TenantId::new("quick")?, HookId::new(1));
+/// let mut usage = Usage::default();
+/// usage.take(&slow, hook, Timestamp::from_secs(10));
+/// usage.take(&quick, hook, Timestamp::from_secs(10));
+/// usage.give_back(&quick, hook, Timestamp::from_secs(11));
+/// let now = Timestamp::from_secs(12);
+/// assert!(usage.of_tenant(&quick, now) < usage.of_tenant(&slow, now));
+/// # Ok::<_, hookwire::model::InvalidTenantId>(())
+/// ```
+///
+/// It forgets whom it has not seen for long, so that it stays small.
+#[derive(Clone, Debug, Default)]
+pub struct Usage {
+    /// The time from which readings count.
+    base: Timestamp,
+    all: Use,
+    tenants: HashMap<TenantId, TenantUse>,
+    /// The number of tenants that have places now.
+    holding: u128,
+}
+
+/// An amount of use. Amounts that are read at one time of one [`Usage`] can be compared.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct PlaceTime(u128);
+
+#[derive(Clone, Debug, Default)]
+struct TenantUse {
+    all: Use,
+    webhooks: HashMap<HookId, Use>,
+}
+
+/// The places that are taken, and the use up to a reading.
+///
+/// Use is written in units that double with each half-life, so that what is over need not be lowered as time passes.
+/// Readings are whole numbers. So equal use stays equal, whenever it is read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    taken: u128,
+    used: u128,
+    at: u128,
+}
+
+impl Use {
+    const fn used(&self, reading: u128) -> u128 {
+        let since = reading.saturating_sub(self.at);
+        self.used.saturating_add(since.saturating_mul(self.taken))
+    }
+
+    fn take(&mut self, reading: u128) {
+        *self = Self { taken: self.taken + 1, used: self.used(reading), at: reading };
+    }
+
+    fn give_back(&mut self, reading: u128) {
+        *self = Self { taken: self.taken.saturating_sub(1), used: self.used(reading), at: reading };
+    }
+
+    fn rebase(&mut self, reading: u128, halvings: u32, at: u128) {
+        *self = Self { taken: self.taken, used: self.used(reading) >> halvings, at };
+    }
+
+    const fn is_nothing(&self) -> bool {
+        self.taken == 0 && self.used == 0
+    }
+}
+
+impl Usage {
+    /// Returns the use of a tenant.
+    pub fn of_tenant(&self, tenant: &TenantId, now: Timestamp) -> PlaceTime {
+        PlaceTime(self.tenants.get(tenant).map_or(0, |it| it.all.used(self.reading(now))))
+    }
+
+    /// Returns the use of a webhook.
+    pub fn of_webhook(&self, tenant: &TenantId, hook: HookId, now: Timestamp) -> PlaceTime {
+        let of_hook = self.tenants.get(tenant).and_then(|it| it.webhooks.get(&hook));
+        PlaceTime(of_hook.map_or(0, |it| it.used(self.reading(now))))
+    }
+
+    /// Returns whether a tenant has used at most half of what the other tenants that have places used on average.
+    ///
+    /// While [`HeldCounts::has_spare`](super::HeldCounts::has_spare) says that few places are left, they are for such
+    /// tenants alone. So a tenant that needs little does not wait until those that take all they can give something
+    /// back.
+    pub fn is_light(&self, tenant: &TenantId, now: Timestamp) -> bool {
+        let reading = self.reading(now);
+        let own = self.tenants.get(tenant).map(|it| it.all).unwrap_or_default();
+        let others = self.holding - u128::from(own.taken > 0);
+        let used = own.used(reading);
+        let used_by_others = self.all.used(reading).saturating_sub(used);
+        used.saturating_mul(2 * others) <= used_by_others
+    }
+
+    /// Counts one more place of this webhook.
+    pub fn take(&mut self, tenant: &TenantId, hook: HookId, now: Timestamp) {
+        self.advance(now);
+        let reading = self.reading(now);
+        let of_tenant = self.tenants.entry(tenant.clone()).or_default();
+        self.holding += u128::from(of_tenant.all.taken == 0);
+        of_tenant.all.take(reading);
+        of_tenant.webhooks.entry(hook).or_default().take(reading);
+        self.all.take(reading);
+    }
+
+    /// Counts one place less of this webhook.
+    pub fn give_back(&mut self, tenant: &TenantId, hook: HookId, now: Timestamp) {
+        self.advance(now);
+        let reading = self.reading(now);
+        let Some(of_tenant) = self.tenants.get_mut(tenant) else { return };
+        let Some(of_hook) = of_tenant.webhooks.get_mut(&hook).filter(|it| it.taken > 0) else { return };
+        of_hook.give_back(reading);
+        if of_hook.is_nothing() {
+            of_tenant.webhooks.remove(&hook);
+        }
+        of_tenant.all.give_back(reading);
+        self.holding -= u128::from(of_tenant.all.taken == 0);
+        if of_tenant.all.is_nothing() {
+            self.tenants.remove(tenant);
+        }
+        self.all.give_back(reading);
+    }
+
+    /// Writes all use in smaller numbers when they have become large, and forgets what has come to nothing. Returns
+    /// whether it did: amounts that were read before are then too high.
+    pub(super) fn advance(&mut self, now: Timestamp) -> bool {
+        let half_lives = now.since(self.base).as_millis() / HALF_LIFE;
+        if half_lives < REBASE {
+            return false;
+        }
+        let reading = self.reading(now);
+        let (base, halvings) = if half_lives < FORGET { (self.rebased(), 32) } else { (now, u128::BITS - 1) };
+        self.base = base;
+        let at = self.reading(now);
+        self.all.rebase(reading, halvings, at);
+        for of_tenant in self.tenants.values_mut() {
+            of_tenant.all.rebase(reading, halvings, at);
+            of_tenant.webhooks.values_mut().for_each(|it| it.rebase(reading, halvings, at));
+            of_tenant.webhooks.retain(|_, it| !it.is_nothing());
+        }
+        self.tenants.retain(|_, it| !it.all.is_nothing() || !it.webhooks.is_empty());
+        true
+    }
+
+    fn rebased(&self) -> Timestamp {
+        const MILLIS: i64 = (REBASE * HALF_LIFE) as i64;
+        Timestamp::from_millis(self.base.as_millis().saturating_add(MILLIS))
+    }
+
+    /// Returns how much one place has used that is taken since `base`: each half-life counts twice as much as the one
+    /// before it.
+    fn reading(&self, now: Timestamp) -> u128 {
+        let millis = now.since(self.base).as_millis().min(FORGET * HALF_LIFE);
+        let half_lives = millis / HALF_LIFE;
+        ((1 << half_lives) - 1) * HALF_LIFE + ((millis % HALF_LIFE) << half_lives)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tenant(number: u64) -> TenantId {
+        TenantId::new(format!("t{number}")).expect("valid")
+    }
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(millis).expect("small"))
+    }
+
+    const HOOK: HookId = HookId::new(1);
+
+    /// Has a tenant use a place from one time to another.
+    fn use_place(usage: &mut Usage, number: u64, from: u64, until: u64) {
+        usage.take(&tenant(number), HOOK, at(from));
+        usage.give_back(&tenant(number), HOOK, at(until));
+    }
+
+    #[test]
+    fn a_second_counts_half_as_much_half_a_minute_later() {
+        let mut usage = Usage::default();
+        use_place(&mut usage, 1, 0, 2_000);
+        use_place(&mut usage, 2, 30_000, 31_000);
+        let now = at(40_000);
+        assert_eq!(usage.of_tenant(&tenant(1), now), usage.of_tenant(&tenant(2), now));
+        assert_eq!(usage.of_webhook(&tenant(1), HOOK, now), usage.of_webhook(&tenant(2), HOOK, now));
+    }
+
+    #[test]
+    fn a_place_counts_while_it_is_taken() {
+        let mut usage = Usage::default();
+        usage.take(&tenant(1), HOOK, at(0));
+        use_place(&mut usage, 2, 0, 10);
+        assert!(usage.of_tenant(&tenant(1), at(5)) < usage.of_tenant(&tenant(2), at(5)));
+        assert!(usage.of_tenant(&tenant(1), at(11)) > usage.of_tenant(&tenant(2), at(11)));
+    }
+
+    #[test]
+    fn use_that_is_long_over_is_forgotten_and_what_is_held_is_not() {
+        let mut usage = Usage::default();
+        use_place(&mut usage, 1, 0, 60_000);
+        usage.take(&tenant(2), HOOK, at(60_000));
+        assert!(usage.advance(at(64 * 60_000)), "after half an hour all is written anew");
+        assert_eq!(usage.tenants.len(), 1);
+        usage.give_back(&tenant(2), HOOK, at(64 * 60_000));
+        assert!(usage.advance(at(10_000 * 60_000)));
+        assert_eq!((usage.tenants.len(), usage.holding), (0, 0));
+        assert!(usage.all.is_nothing());
+    }
+
+    #[test]
+    fn who_uses_much_less_than_the_others_is_light() {
+        let mut usage = Usage::default();
+        assert!(usage.is_light(&tenant(1), at(0)), "alone");
+        for number in [1, 1, 1, 2, 2, 2, 3, 3, 4] {
+            usage.take(&tenant(number), HOOK, at(0));
+        }
+        let light: Vec<_> = (1..=5).filter(|number| usage.is_light(&tenant(*number), at(10))).collect();
+        assert_eq!(light, [4, 5], "one of eight, and none");
+    }
+
+    proptest! {
+        /// It adds up what `take` and `give_back` say, whatever is read in between and however often it is rebased.
+        #[test]
+        fn use_is_the_time_of_places_each_half_life_twice_as_much(
+            spans in proptest::collection::vec((0_u64..3, 0_u64..100_000, 0_u64..400_000), 1..40),
+        ) {
+            let mut usage = Usage::default();
+            let mut now = 0;
+            let mut model = [0_f64; 3];
+            for (number, pause, span) in spans {
+                use_place(&mut usage, number, now + pause, now + pause + span);
+                let number = usize::try_from(number).expect("small");
+                model[number] += (now + pause..now + pause + span).step_by(10).map(weight).sum::<f64>();
+                now += pause + span;
+            }
+            let of = |number: u64| usage.of_tenant(&tenant(number), at(now)).0 as f64;
+            for (number, modelled) in (0..3).zip(model) {
+                for (other, of_other) in (0..3).zip(model) {
+                    if modelled > of_other * 1.01 + weight(now) {
+                        prop_assert!(of(number) >= of(other), "{} {}", of(number), of(other));
+                    }
+                }
+            }
+        }
+    }
+
+    fn weight(millis: u64) -> f64 {
+        2_f64.powf((millis / 30_000) as f64) * 10.0
+    }
+}
