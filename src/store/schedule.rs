@@ -81,7 +81,6 @@ impl Waiting {
     }
 
     /// Returns the earlier time of each kind.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the SQLite store moves here next"))]
     fn or(self, present: &Self) -> Self {
         let earlier = |new: Option<Timestamp>, old: Option<Timestamp>| new.into_iter().chain(old).min();
         Self {
