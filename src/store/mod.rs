@@ -6,8 +6,11 @@
 //!    each number is a case of the conformance suite.
 //! 2. Run the suite: `hookwire::testing::store_conformance!` (feature `testing`) makes one test of each
 //!    point. There are no capability flags: every store passes every case.
-//! 3. Build on the pure parts: [`Settlement::lane_after`] and [`Disable::applied_to`] change a lane, [`HeldCounts`]
-//!    counts what a holder has and tells how much room a lane has left.
+//! 3. Build on the pure parts: [`Settlement::lane_after`] and [`Disable::applied_to`] change a lane. [`HeldCounts`]
+//!    counts what a holder has and tells how much room a lane has left, and [`Usage`] for how long it had it. Of the
+//!    lanes with something due and with room, serve one of the tenant with the least [`Usage::of_tenant`], and of its
+//!    lanes one with the least [`Usage::of_webhook`]; but only a tenant that [is light](Usage::is_light) while the
+//!    holder [has no spare places](HeldCounts::has_spare).
 //!
 //! Write the implementation under `#[async_trait]`, with plain `async fn`s:
 //!
@@ -41,6 +44,8 @@
 //! - For each event its content, the decisions of routing, and its deliveries with their attempts. The id of a
 //!   delivery is unique in the store and never used again.
 
+#[cfg(test)]
+mod bounds;
 mod claim;
 mod delegate;
 mod error;
@@ -107,9 +112,11 @@ pub use usage::{PlaceTime, Usage};
 /// 7. [`claim`](Self::claim) returns only due deliveries, at most `limit` of them with at most `max_bytes` of payload
 ///    (a single larger one comes alone). It returns no more than the [`Quota`] leaves room for, counting all live
 ///    leases of this holder, those that publishing took included.
-/// 8. Lanes take turns, and the store remembers the turn between claims: of n lanes with something due, n claims of
-///    one delivery each serve all n, whatever backlog others have. Within a lane, the earliest due comes first. A
-///    claim does not look at saturated lanes.
+/// 8. The tenant is served next whose places of this holder were taken for the least time in about the last minute,
+///    and within it the lane likewise, whatever backlog others have: see [`Usage`]. Of equal use they take turns, which
+///    the store remembers between claims. The last sixteenth of the places in all is kept for tenants that
+///    [use little](Usage::is_light). Within a lane, first attempts come before retries, but every fourth place is for a
+///    retry that is due; of each kind, the earliest due comes first. A claim does not look at saturated lanes.
 /// 9. No due delivery is ever stranded: whatever publish, claim, settle and commit do concurrently, a later claim
 ///    finds it.
 /// 10. [`commit`](Self::commit) at an old revision is [`Conflict`](StoreErrorKind::Conflict) and changes nothing. A
@@ -177,7 +184,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     ///
     /// With `hold`, the publisher's own dispatcher is ready for deliveries. A new delivery is written already claimed
     /// under that request, and returned in [`Published::held`], if its lane is enabled, in no backoff and has nothing
-    /// else due, and if limit, bytes and quota of the request leave room. This saves a claim.
+    /// else due, and if limit, bytes and quota of the request leave room. This saves a claim. The last places are kept
+    /// as in a claim.
     ///
     /// # Cancellation
     ///

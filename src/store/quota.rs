@@ -166,10 +166,10 @@ impl HeldCounts {
         self.all.room(quota.in_all, class)
     }
 
-    /// Returns whether more than an eighth of the places in all are free. If not, the rest is kept for tenants that
+    /// Returns whether more than a sixteenth of the places in all are free. If not, the rest is kept for tenants that
     /// [use little](super::Usage::is_light).
     pub const fn has_spare(&self, quota: &Quota) -> bool {
-        quota.in_all.saturating_sub(self.total()) > quota.in_all / 8
+        quota.in_all.saturating_sub(self.total()) > quota.in_all / 16
     }
 
     /// Counts one more claim of this lane, which is of `class` now.
@@ -248,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_eighth_is_not_spare() {
+    fn the_last_sixteenth_is_not_spare() {
         let mut held = HeldCounts::default();
-        (0..7).for_each(|n| take(&mut held, &format!("t{n}"), 1, LaneClass::Proven, 63));
-        assert_eq!((held.total(), held.has_spare(&Quota::default())), (441, true));
-        take(&mut held, "b", 1, LaneClass::Proven, 7);
+        (0..7).for_each(|n| take(&mut held, &format!("t{n}"), 1, LaneClass::Proven, 68));
+        assert_eq!((held.total(), held.has_spare(&Quota::default())), (476, true));
+        take(&mut held, "b", 1, LaneClass::Proven, 4);
         assert!(!held.has_spare(&Quota::default()));
-        let small = Quota::default().with_in_all(7);
+        let small = Quota::default().with_in_all(15);
         assert!(HeldCounts::default().has_spare(&small), "of few places none is kept");
     }
 

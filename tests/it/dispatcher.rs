@@ -183,10 +183,16 @@ impl Transport for Crowd {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_once_run_512_in_all_64_of_a_tenant_and_16_of_a_webhook() {
+async fn at_once_run_480_in_all_64_of_a_tenant_and_16_of_a_webhook() {
+    assert_eq!(most_at_once(7).await, [448, 64, 16]);
+    assert_eq!(most_at_once(8).await, [480, 60, 16], "the last 32 of 512 are for those who use little");
+}
+
+/// The most that run at once, in all, of a tenant and of a webhook, when so many tenants have much to send.
+async fn most_at_once(tenants: usize) -> [usize; 3] {
     let crowd = Crowd::default();
     let hooks = memory(crowd.clone());
-    for n in 0..8 {
+    for n in 0..tenants {
         let tenant = tenant(&hooks, &format!("t{n}"));
         for hook in 0..4 {
             register(&tenant, &format!("t{n}-{hook}.example")).await;
@@ -199,10 +205,8 @@ async fn at_once_run_512_in_all_64_of_a_tenant_and_16_of_a_webhook() {
     while hooks.stats().await.expect("counted").pending > 0 {
         sleep(Duration::from_secs(1)).await;
     }
-    assert_eq!(crowd.most.load(Ordering::SeqCst), 512);
-    assert_eq!(crowd.most_of_a_tenant.load(Ordering::SeqCst), 64);
-    assert_eq!(crowd.most_of_one.load(Ordering::SeqCst), 16);
     dispatcher.shutdown_within(HOUR).await;
+    [&crowd.most, &crowd.most_of_a_tenant, &crowd.most_of_one].map(|most| most.load(Ordering::SeqCst))
 }
 
 #[tokio::test(start_paused = true)]

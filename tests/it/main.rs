@@ -10,6 +10,7 @@ mod dialling;
 mod dispatcher;
 mod explained;
 mod failing_seams;
+mod fairness;
 mod fixtures;
 mod fuzzed;
 mod golden;

@@ -6,7 +6,6 @@ use super::state::{EventRow, LaneKey, State};
 use crate::model::{DeliveryId, StampedEvent, TenantId, Timestamp};
 use crate::store::claim::{Claim, ClaimRequest};
 use crate::store::error::StoreErrorKind;
-use crate::store::lease::HolderId;
 use crate::store::publication::{Publication, PublishAnswer, Receipt, Redelivery};
 use crate::store::records::RoutingRecord;
 use crate::store::routing::Routing;
@@ -109,22 +108,17 @@ impl State {
         held: &mut Vec<Claim>,
     ) {
         let (now, _) = times;
-        let Some(id) = self.insert_row(key, event, None, times) else { return };
+        let idle = self.lanes.get(key).is_some_and(|lane| lane.queue.is_empty());
+        if self.insert_row(key, event, None, times).is_none() {
+            return;
+        }
         self.refresh(key, now);
-        if let Some(request) = hold.filter(|request| fits(event, request, held)) {
+        if let Some(request) = hold.filter(|request| idle && fits(event, request, held)) {
             self.schedule.add_holder(request.holder, request.quota, now);
-            if self.is_next(key, id, request.holder, now) {
+            if self.schedule.may_take(request.holder, key, now) {
                 held.extend(self.hold(key, Turn::FirstAttempt, request, now));
             }
         }
-    }
-
-    /// Whether a claim would take this delivery before all others.
-    fn is_next(&mut self, key: &LaneKey, id: DeliveryId, holder: HolderId, now: Timestamp) -> bool {
-        let next = self.schedule.next(holder, now);
-        let first = self.lanes.get(key).and_then(|lane| lane.queue.first(Turn::FirstAttempt));
-        next.is_some_and(|(lane, turn)| lane == *key && turn == Turn::FirstAttempt)
-            && first.is_some_and(|(_, first)| first == id)
     }
 
     /// Tells whether what the tenant has under this message id is this event.

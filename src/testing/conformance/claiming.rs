@@ -1,4 +1,4 @@
-//! Points 7 to 9: caps, turns, and that nothing is stranded.
+//! Points 7 and 9: caps, and that nothing is stranded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -59,7 +59,7 @@ async fn proven_lanes_share_all(scene: &Scene<'_>, capped: &ClaimRequest, held: 
     assert_eq!(proven.len(), 10, "five webhooks, two of each, once they are proven");
 }
 
-fn by_hook(claims: &[Claim]) -> BTreeMap<(String, HookId), usize> {
+pub(super) fn by_hook(claims: &[Claim]) -> BTreeMap<(String, HookId), usize> {
     let mut numbers = BTreeMap::new();
     for claim in claims {
         let key = (claim.tenant.to_string(), claim.hook.hook_id());
@@ -104,41 +104,6 @@ async fn hanging_lanes_get_one(scene: &Scene<'_>) {
     let probe = of_hook(scene.claim(BEN).await);
     assert_eq!(probe.len(), 1, "one probe");
     assert!(of_hook(scene.claim(BEN).await).is_empty(), "and no second beside it");
-}
-
-/// Point 8: lanes take turns.
-///
-/// # Panics
-///
-/// When the store breaks it.
-pub async fn lanes_take_turns(fixture: &dyn StoreFixture) {
-    let scene = Scene::new(fixture);
-    let busy = scene.create_many(5).await;
-    scene.publish_many("backlog", 60, &busy).await;
-    let first = ClaimRequest { limit: 50, ..greedy(ANA) };
-    let claims = scene.claim_with(&first).await.deliveries;
-    assert_eq!(by_hook(&claims).into_values().collect::<Vec<_>>(), [10; 5], "each has its share");
-    let one = ClaimRequest { limit: 1, ..greedy(ANA) };
-    let mut served = BTreeSet::new();
-    for _ in &busy {
-        let claims = scene.claim_with(&one).await.deliveries;
-        served.extend(claims.iter().map(|claim| claim.hook.hook_id()));
-    }
-    assert_eq!(served.len(), busy.len(), "claims of one each serve every lane by turns");
-    let quiet = scene.create().await;
-    scene.publish("quiet", &[quiet]).await;
-    let round = ClaimRequest { limit: busy.len() + 1, ..greedy(ANA) };
-    let claims = scene.claim_with(&round).await.deliveries;
-    let hooks: BTreeSet<_> = claims.iter().map(|claim| claim.hook.hook_id()).collect();
-    assert!(hooks.contains(&quiet), "a quiet webhook is served within one round");
-    let narrow = Quota::default().with_in_all(4_000).with_per_tenant(4_000).with_per_webhook(1);
-    let narrow = ClaimRequest { quota: narrow, holder: BEN, ..first };
-    let claims = scene.claim_with(&narrow).await;
-    assert_eq!(by_hook(&claims.deliveries).len(), 5, "what has no room leaves the others their turns");
-    let saturated = scene.claim_with(&narrow).await;
-    assert!(saturated.deliveries.is_empty(), "none has room left");
-    let idle = saturated.next_in.is_none_or(|next_in| next_in > Duration::ZERO);
-    assert!(idle, "due work of saturated lanes is no reason to ask again at once");
 }
 
 /// Point 9: no due delivery is ever stranded.

@@ -49,6 +49,7 @@ mod publishing;
 mod registering;
 mod scene;
 mod transport;
+mod turns;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ use async_trait::async_trait;
 use crate::model::{StampedEvent, TenantId};
 use crate::store::Store;
 
-pub use claiming::{caps_hold, lanes_take_turns, nothing_is_stranded};
+pub use claiming::{caps_hold, nothing_is_stranded};
 pub use claims::{
     a_delivery_has_one_claim, attempt_and_state_go_together, leases_end, released_claims_are_due,
     stale_fences_do_nothing,
@@ -76,6 +77,7 @@ pub use registering::{
 pub use transport::{
     BodyEnd, TransportFixture, transport_answers, transport_keeps_heads, transport_keeps_its_deadline,
 };
+pub use turns::lanes_take_turns;
 
 /// A fresh store for one case, and power over its time.
 #[async_trait]

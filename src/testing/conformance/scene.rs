@@ -167,6 +167,11 @@ impl<'a> Scene<'a> {
         self.claim_with(&greedy(holder)).await.deliveries
     }
 
+    /// Claims at most so many deliveries, for a holder that would take everything.
+    pub(super) async fn claim_few(&self, limit: usize, holder: HolderId) -> Vec<Claim> {
+        self.claim_with(&ClaimRequest { limit, ..greedy(holder) }).await.deliveries
+    }
+
     /// Claims what must be one delivery.
     pub(super) async fn claim_one(&self, holder: HolderId) -> Claim {
         let claims = self.claim(holder).await;

@@ -63,21 +63,26 @@ fn take(model: &mut Model, request: &ClaimRequest, claim: &Claim) -> Verdict {
     Ok(())
 }
 
-/// When each lane's last claimed delivery was due, as far as that is known.
-fn latest(model: &Model, claims: &[Claim]) -> BTreeMap<LaneKey, Timestamp> {
+/// When the last claimed first attempt and the last claimed retry of each lane were due, as far as that is known.
+fn latest(model: &Model, claims: &[Claim]) -> BTreeMap<(LaneKey, bool), Timestamp> {
     let mut latest = BTreeMap::new();
     for row in claims.iter().filter_map(|claim| model.rows.get(&claim.id)) {
         if let State::Due(due) = row.state {
-            let known = latest.entry(row.lane.clone()).or_insert(due);
+            let known = latest.entry(kind(row)).or_insert(due);
             *known = due.max(*known);
         }
     }
     latest
 }
 
-/// Within a lane, nothing that waits is due before what was claimed.
-fn in_order(model: &Model, latest: &BTreeMap<LaneKey, Timestamp>) -> Verdict {
-    let is_before = |row: &&Row| match (row.state, latest.get(&row.lane)) {
+/// A row's lane, and whether it is a retry.
+fn kind(row: &Row) -> (LaneKey, bool) {
+    (row.lane.clone(), row.attempts > 0)
+}
+
+/// Within a lane, no first attempt that waits is due before one that was claimed, and no retry before one.
+fn in_order(model: &Model, latest: &BTreeMap<(LaneKey, bool), Timestamp>) -> Verdict {
+    let is_before = |row: &&Row| match (row.state, latest.get(&kind(row))) {
         (State::Due(due), Some(latest)) => due < *latest && model.is_claimable(row),
         _ => false,
     };

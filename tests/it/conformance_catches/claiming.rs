@@ -1,19 +1,22 @@
 //! Planted faults for the points of the contract about caps, turns, and that nothing is stranded.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hookwire::TenantId;
 use hookwire::delivery::{Next, Report};
+use hookwire::model::StampedEvent;
 use hookwire::registry::{Backlog, RegistryChange};
 use hookwire::store::{
     Claim, ClaimRequest, Claimed, HolderId, MemoryStore, Publication, Published, Settlement, Store, WakeMark,
 };
+use hookwire::testing::conformance::{self, StoreFixture};
 
 use super::kinds::{ClaimAs, CommitAs, GiveAs, SettleAs, given_back, lock, of_nobody};
-use super::{Answer, Fault, catches};
+use super::{Answer, Fault, NoFault, catches, expose};
+use crate::conformance::MemoryFixture;
 
 catches! { caps_hold:
     claiming_above_the_limit_is_found = ClaimAs(|it| ClaimRequest { limit: it.limit + 1, ..it })
@@ -97,13 +100,21 @@ catches! { lanes_take_turns:
         => "each has its share",
     the_oldest_of_all_first_is_found = Orders(|it| (0, it.id.get()))
         => "a quiet webhook is served within one round",
+    retries_before_first_attempts_are_found = Orders(|it| (-i64::from(it.attempts), 0))
+        => "first attempts come before retries",
+    retries_that_starve_are_found = Orders(|it| (i64::from(it.attempts), 0))
+        => "every fourth place is a retry's",
+    last_places_that_are_anybodys_are_found = ClaimAs(|it| {
+        let in_all = it.quota.in_all();
+        ClaimRequest { quota: it.quota.with_in_all(in_all + in_all / 15), ..it }
+    }) => "two places of thirty-two are kept for tenants that use little",
     asking_again_at_once_for_full_lanes_is_found = GiveAs(|it| Claimed {
         next_in: Some(Duration::ZERO),
         ..it
     }) => "is no reason to ask again at once",
 }
 
-/// Takes what is due in the order of a key.
+/// Takes what is due in the order of a key, and what has the same key in the right order.
 struct Orders(fn(&Claim) -> (i64, i64));
 
 #[async_trait]
@@ -115,6 +126,28 @@ impl Fault for Orders {
         give_back(inner, &claimed.deliveries.split_off(first)).await?;
         Ok(claimed)
     }
+}
+
+/// A store for which no time passes, so that nobody ever uses more than others.
+struct Timeless(MemoryFixture);
+
+#[async_trait]
+impl StoreFixture for Timeless {
+    fn store(&self) -> Arc<dyn Store> {
+        self.0.store()
+    }
+
+    async fn advance(&self, _: Duration) {}
+
+    async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
+        self.0.write_unrouted(tenant, event).await;
+    }
+}
+
+#[test]
+#[should_panic(expected = "the tenant that used least is next")]
+fn a_store_that_goes_by_turns_alone_is_found() {
+    expose(NoFault, async |fixture| conformance::lanes_take_turns(&Timeless(fixture)).await);
 }
 
 catches! { nothing_is_stranded:

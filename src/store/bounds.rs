@@ -1,0 +1,209 @@
+//! What the schedule promises under load, over random loads: it serves the least use, and so nobody gets much more than
+//! a fair share.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::lease::HolderId;
+use super::quota::{HeldCounts, Quota};
+use super::schedule::{Place, Schedule, Turn, Waiting};
+use super::usage::{PlaceTime, Usage};
+use crate::delivery::LaneClass;
+use crate::model::{HookId, TenantId, Timestamp};
+
+const ANA: HolderId = HolderId::new(1);
+/// The longest that an attempt takes.
+const LONGEST: u64 = 4_000;
+const MINUTE: usize = 60;
+
+/// A webhook that always has something due, and the time that each attempt takes.
+#[derive(Clone, Debug)]
+struct Hook {
+    tenant: TenantId,
+    hook: HookId,
+    class: LaneClass,
+    takes: u64,
+}
+
+/// A holder under load, with a second book of what it holds.
+struct World {
+    hooks: Vec<Hook>,
+    quota: Quota,
+    schedule: Schedule<usize>,
+    held: HeldCounts,
+    usage: Usage,
+    /// The places by the end of their attempts.
+    running: BTreeMap<(u64, u64), Place<usize>>,
+    taken: u64,
+    now: u64,
+    /// The place-milliseconds of each tenant in each second.
+    seconds: Vec<BTreeMap<TenantId, u64>>,
+}
+
+impl World {
+    fn new(hooks: Vec<Hook>, quota: Quota) -> Self {
+        let mut schedule = Schedule::default();
+        schedule.add_holder(ANA, quota, Timestamp::default());
+        let mut world = Self {
+            hooks,
+            quota,
+            schedule,
+            held: HeldCounts::default(),
+            usage: Usage::default(),
+            running: BTreeMap::new(),
+            taken: 0,
+            now: 0,
+            seconds: Vec::new(),
+        };
+        (0..world.hooks.len()).for_each(|lane| world.refill(lane));
+        world
+    }
+
+    fn time(&self) -> Timestamp {
+        Timestamp::default().plus(Duration::from_millis(self.now))
+    }
+
+    fn refill(&mut self, lane: usize) {
+        let Hook { tenant, hook, class, .. } = self.hooks[lane].clone();
+        let waiting = Waiting { tenant, hook, class, first_attempt: Some(self.time()), retry: None };
+        self.schedule.set(&lane, Some(waiting), self.time());
+    }
+
+    /// The webhooks that may be served next, found by looking at all: those of the least use among those of the
+    /// tenants of the least use.
+    fn least(&self) -> Vec<usize> {
+        let now = self.time();
+        let has_room = |it: &Hook| self.held.room(&self.quota, &it.tenant, it.hook, it.class) > 0;
+        let with_room = (0..self.hooks.len()).filter(|lane| has_room(&self.hooks[*lane]));
+        let of_tenant = |lane: &usize| self.usage.of_tenant(&self.hooks[*lane].tenant, now);
+        let tenants = all_least(with_room, of_tenant);
+        let of_webhook = |lane: &usize| {
+            let Hook { tenant, hook, .. } = &self.hooks[*lane];
+            self.usage.of_webhook(tenant, *hook, now)
+        };
+        let is_light = |lane: &usize| self.usage.is_light(&self.hooks[*lane].tenant, now);
+        let may = tenants.into_iter().filter(|lane| self.held.has_spare(&self.quota) || is_light(lane));
+        let mut by_tenant: BTreeMap<&TenantId, Vec<usize>> = BTreeMap::new();
+        may.for_each(|lane| by_tenant.entry(&self.hooks[lane].tenant).or_default().push(lane));
+        by_tenant.into_values().flat_map(|lanes| all_least(lanes.into_iter(), of_webhook)).collect()
+    }
+
+    /// Takes the next place, and tells of which webhook.
+    fn take(&mut self) -> Option<usize> {
+        let now = self.time();
+        let (lane, turn) = self.schedule.next(ANA, now)?;
+        assert_eq!(turn, Turn::FirstAttempt);
+        let Hook { tenant, hook, class, takes } = self.hooks[lane].clone();
+        assert!(self.held.room(&self.quota, &tenant, hook, class) > 0, "there is room");
+        let place = self.schedule.take(ANA, &lane, turn, now).expect("it waits");
+        self.held.take(&tenant, hook, class);
+        self.usage.take(&tenant, hook, now);
+        self.taken += 1;
+        self.running.insert((self.now + takes, self.taken), place);
+        self.refill(lane);
+        Some(lane)
+    }
+
+    /// Goes on to the end of the next attempt.
+    fn advance(&mut self) {
+        let ((end, _), place) = self.running.pop_first().expect("something runs");
+        while self.now < end {
+            let next = end.min((self.now / 1_000 + 1) * 1_000);
+            let second = usize::try_from(self.now / 1_000).expect("small");
+            self.seconds.resize_with(second + 1, BTreeMap::new);
+            for place in self.running.values().chain([&place]) {
+                *self.seconds[second].entry(place.tenant.clone()).or_default() += next - self.now;
+            }
+            self.now = next;
+        }
+        self.schedule.give_back(&place, self.time());
+        self.held.give_back(&place.tenant, place.hook, place.class);
+        self.usage.give_back(&place.tenant, place.hook, self.time());
+    }
+
+    /// The most that a tenant had of any minute, in place-milliseconds.
+    fn most_of_a_minute(&self, tenant: &TenantId) -> u64 {
+        let of = |minute: &[BTreeMap<TenantId, u64>]| -> u64 {
+            minute.iter().filter_map(|second| second.get(tenant)).sum()
+        };
+        self.seconds.windows(MINUTE).map(of).max().unwrap_or_default()
+    }
+}
+
+fn all_least(lanes: impl Iterator<Item = usize>, used: impl Fn(&usize) -> PlaceTime) -> Vec<usize> {
+    let lanes: Vec<usize> = lanes.collect();
+    let least = lanes.iter().map(&used).min();
+    lanes.into_iter().filter(|lane| Some(used(lane)) == least).collect()
+}
+
+fn hooks() -> impl Strategy<Value = Vec<Hook>> {
+    let class = prop_oneof![
+        4 => Just(LaneClass::Proven),
+        1 => Just(LaneClass::Unproven),
+        1 => Just(LaneClass::Hanging)
+    ];
+    let hook = (0_u8..7, class, 200..LONGEST);
+    proptest::collection::vec(hook, 1..20).prop_map(|hooks| {
+        let named = hooks.into_iter().zip(1..).map(|((tenant, class, takes), hook)| {
+            let tenant = TenantId::new(format!("t{tenant}")).expect("valid");
+            Hook { tenant, hook: HookId::new(hook), class, takes }
+        });
+        named.collect()
+    })
+}
+
+fn quota() -> impl Strategy<Value = Quota> {
+    (1_usize..24, 1_usize..12, 1_usize..6).prop_map(|(in_all, per_tenant, per_webhook)| {
+        Quota::default().with_in_all(in_all).with_per_tenant(per_tenant).with_per_webhook(per_webhook)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever others hold, the least use that has room is served next.
+    #[test]
+    fn the_least_use_is_served_next(hooks in hooks(), quota in quota()) {
+        let mut world = World::new(hooks, quota);
+        while world.now < 45_000 {
+            loop {
+                let least = world.least();
+                let taken = world.take();
+                prop_assert_eq!(taken.is_none(), least.is_empty());
+                let Some(lane) = taken else { break };
+                prop_assert!(least.contains(&lane), "{} instead of {:?}", lane, least);
+            }
+            world.advance();
+        }
+    }
+
+    /// In no minute in which all have something due does a tenant get more than its share and what two quotas of places
+    /// take until they are given back: one that it has when the minute begins, and one when it ends.
+    #[test]
+    fn nobody_gets_much_more_than_a_share(
+        takes in proptest::collection::vec(200..LONGEST, 2..8),
+        quota in quota(),
+    ) {
+        let tenants = u64::try_from(takes.len()).expect("small");
+        let hook = |(number, takes)| Hook {
+            tenant: TenantId::new(format!("t{number}")).expect("valid"),
+            hook: HookId::new(1),
+            class: LaneClass::Proven,
+            takes,
+        };
+        let quota = quota.with_per_webhook(quota.per_tenant());
+        let mut world = World::new((0..).zip(takes).map(hook).collect(), quota);
+        while world.now < 150_000 {
+            while world.take().is_some() {}
+            world.advance();
+        }
+        let minute = 60_000 * u64::try_from(quota.in_all()).expect("small");
+        let a_quota = LONGEST * u64::try_from(quota.per_tenant()).expect("small");
+        for Hook { tenant, .. } in &world.hooks {
+            let most = world.most_of_a_minute(tenant);
+            prop_assert!(most <= minute / tenants + 2 * a_quota, "{tenant} had {most} of {minute}");
+        }
+    }
+}
