@@ -35,6 +35,7 @@ pub struct Policy {
     expires: Duration,
     in_flight_bytes: usize,
     keep: Duration,
+    keep_payloads: Option<Duration>,
     lease: Duration,
     payload_bytes: usize,
     publish_timeout: Duration,
@@ -85,6 +86,16 @@ impl Policy {
     #[must_use]
     pub fn with_keep(self, keep: Duration) -> Self {
         Self { keep, ..self }
+    }
+
+    /// Sets the time that the log keeps the payload of an event after its last delivery ended, where that is less than
+    /// [`keep`](Self::keep). Default: as long as the event.
+    ///
+    /// Without its payload an event is still explained, but it cannot be delivered again. Publishing it again is a duplicate
+    /// only if the payload is the same byte for byte.
+    #[must_use]
+    pub fn with_keep_payloads(self, keep_payloads: Duration) -> Self {
+        Self { keep_payloads: Some(keep_payloads), ..self }
     }
 
     /// Sets the time that a claim holds. It must be at least the deadline plus
@@ -153,6 +164,11 @@ impl Policy {
         self.keep
     }
 
+    /// Returns the time that the log keeps the payload of an event after its last delivery ended.
+    pub fn keep_payloads(&self) -> Duration {
+        self.keep_payloads.map_or(self.keep, |payloads| payloads.min(self.keep))
+    }
+
     /// Returns the time that a claim holds.
     pub const fn lease(&self) -> Duration {
         self.lease
@@ -197,6 +213,7 @@ impl Default for Policy {
             expires: 30 * DAY,
             in_flight_bytes: 64 * 1024 * 1024,
             keep: 30 * DAY,
+            keep_payloads: None,
             lease: Duration::from_secs(35),
             payload_bytes: 256 * 1024,
             publish_timeout: Duration::from_secs(5),

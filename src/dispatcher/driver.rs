@@ -262,7 +262,9 @@ impl Driver {
         if Instant::now() < self.tend_at {
             return;
         }
-        let request = TendRequest { keep: self.core.policy().keep(), limit: TEND_STEP };
+        let policy = self.core.policy();
+        let (keep, keep_payloads) = (policy.keep(), policy.keep_payloads());
+        let request = TendRequest { keep, keep_payloads, limit: TEND_STEP };
         let more = match self.shared.calls.answer(self.core.store().tend(&request)).await {
             Ok(tended) => tended.more,
             Err(error) => {

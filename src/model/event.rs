@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::integer_id::{DeptId, EventId};
+use super::same_json::same_json;
 use super::text_id::{MessageId, SourceId, TenantId};
 use super::time::Timestamp;
 use super::violation::{Rule, Violation};
@@ -255,6 +256,37 @@ impl StampedEvent {
             hash.update(part.unwrap_or_default());
         }
         hash.finalize().into()
+    }
+
+    /// Returns whether two events have the same content, whatever their times and however their payloads are written: white
+    /// space, the order of an object's keys and the way in which strings are escaped do not matter.
+    ///
+    /// Equal [digests](Self::digest) tell the same sooner. Numbers are compared as they are written.
+    ///
+    /// ```
+    /// use hookwire::model::{MessageId, StampedEvent, Timestamp};
+    /// use hookwire::{Event, EventId};
+    ///
+    /// let stamped = |payload: &str| -> Result<StampedEvent, Box<dyn std::error::Error>> {
+    ///     let payload: Box<serde_json::value::RawValue> = serde_json::from_str(payload)?;
+    ///     let id = MessageId::new("order-1")?;
+    ///     Ok(Event::new(EventId::new(1), &payload)?.stamped(|| id, Timestamp::default()))
+    /// };
+    /// let event = stamped(r#"{"a": 1, "b": "\u00e9"}"#)?;
+    /// assert!(event.has_content_of(&stamped(r#"{"b":"é","a":1}"#)?));
+    /// assert!(!event.has_content_of(&stamped(r#"{"b":"é","a":1.0}"#)?));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        (self.event_id, self.department) == (other.event_id, other.department)
+            && (&self.source, &self.actor) == (&other.source, &other.actor)
+            && same_json(self.payload.get(), other.payload.get())
+    }
+
+    /// Returns the event as the log shows it once its payload was removed: with `null` in its place.
+    #[must_use]
+    pub fn without_payload(&self) -> Self {
+        Self { payload: RawValue::NULL.to_owned().into(), ..self.clone() }
     }
 }
 

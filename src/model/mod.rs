@@ -17,6 +17,7 @@ mod number;
 mod options;
 mod page;
 mod patch;
+mod same_json;
 mod scope;
 mod sealed_secrets;
 mod status;

@@ -1,6 +1,6 @@
 //! The delivery log: deliveries, attempts, explanations, redelivery and recovery.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::error::{Error, ErrorKind};
 use super::explanation::Explanation;
@@ -9,7 +9,7 @@ use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, HookId, MessageId, Page, PageRequest,
     Scope, Timestamp,
 };
-use crate::store::Redelivery;
+use crate::store::{Recovered, Recovery, Redelivery};
 
 impl Tenant {
     /// Returns the fate of an event at each webhook: delivered, pending, or the reason why not, with the outcome of the
@@ -79,7 +79,7 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such delivery or its webhook is gone,
+    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such delivery, or its webhook or payload is gone,
     /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
     ///
     /// # Cancellation
@@ -87,44 +87,59 @@ impl Tenant {
     /// The new delivery is made or not. List the deliveries to find out.
     pub async fn redeliver(&self, delivery: DeliveryId) -> Result<DeliveryId, Error> {
         self.require(Scope::Update)?;
-        let made = self.redeliver_all(&[delivery]).await?;
+        let again = Redelivery { origin: delivery, expires: self.core.policy().expires() };
+        let made = self.core.store().redeliver(&self.id, &[again]).await?;
+        self.core.new_work.notify();
         let new = made.first().copied().flatten();
-        new.ok_or_else(|| not_found(&format!("delivery {delivery} with its webhook")))
+        new.ok_or_else(|| not_found(&format!("delivery {delivery} with its webhook and its payload")))
     }
 
-    /// Redelivers the deliveries of a webhook that were given up or expired since `since`, and returns their number.
+    /// Redelivers some of the deliveries of a webhook that were given up or expired since `since`, newest first, and returns
+    /// their number and where to go on.
     ///
-    /// Deliveries that were redelivered already are left out, so calling it again after it has returned makes none
-    /// twice.
+    /// Follow [`Recovered::next`] to the end to redeliver all. Deliveries that were redelivered already are left out, so
+    /// nothing is made twice, however often it is called and wherever it begins. New events go first: what is recovered
+    /// stands behind their first attempts.
+    ///
+    /// ```
+    /// # async fn run(acme: hookwire::Tenant, hook_id: hookwire::HookId) -> Result<(), hookwire::Error> {
+    /// use std::time::{Duration, SystemTime};
+    /// use hookwire::model::PageRequest;
+    ///
+    /// let since = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
+    /// let (mut page, mut made) = (PageRequest::first(), 0);
+    /// loop {
+    ///     let recovered = acme.recover(hook_id, since, &page).await?;
+    ///     made += recovered.made;
+    ///     let Some(next) = recovered.next else { break };
+    ///     page = PageRequest::after(next); // keep it to go on from here after a restart
+    /// }
+    /// println!("{made} are delivered again");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound), [`MissingScope`](ErrorKind::MissingScope),
-    /// [`Store`](ErrorKind::Store).
+    /// [`NotFound`](ErrorKind::NotFound), [`Invalid`](ErrorKind::Invalid) when the page begins after a cursor that no
+    /// call gave, [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
     ///
     /// # Cancellation
     ///
-    /// Some of the new deliveries may be made. Call it again to make the others.
-    pub async fn recover(&self, hook_id: HookId, since: impl Into<Timestamp>) -> Result<usize, Error> {
+    /// The new deliveries are made or not. Call it again with the same page.
+    pub async fn recover(
+        &self,
+        hook_id: HookId,
+        since: impl Into<Timestamp>,
+        page: &PageRequest,
+    ) -> Result<Recovered, Error> {
         self.require(Scope::Update)?;
         self.get_registered(hook_id).await?;
-        let deliveries = self.all(DeliveryQuery::new().webhook(hook_id).since(since)).await?;
-        let repeated: HashSet<_> = deliveries.iter().filter_map(|delivery| delivery.origin).collect();
-        let missed = |it: &&Delivery| is_missed(it.state) && !repeated.contains(&it.id);
-        let missed: Vec<_> = deliveries.iter().filter(missed).map(|it| it.id).collect();
-        let mut made = 0;
-        for some in missed.chunks(PageRequest::MAX_LIMIT.into()) {
-            made += self.redeliver_all(some).await?.into_iter().flatten().count();
-        }
-        Ok(made)
-    }
-
-    async fn redeliver_all(&self, origins: &[DeliveryId]) -> Result<Vec<Option<DeliveryId>>, Error> {
-        let expires = self.core.policy().expires();
-        let items: Vec<_> = origins.iter().map(|origin| Redelivery { origin: *origin, expires }).collect();
-        let made = self.core.store().redeliver(&self.id, &items).await?;
+        let (since, expires) = (since.into(), self.core.policy().expires());
+        let recovery = Recovery { hook: hook_id, since, expires, page: page.clone() };
+        let recovered = self.core.store().recover(&self.id, &recovery).await?;
         self.core.new_work.notify();
-        Ok(made)
+        Ok(recovered)
     }
 
     /// Reads every page of a listing.
@@ -138,10 +153,6 @@ impl Tenant {
             query.page = PageRequest::after(next).with_limit(PageRequest::MAX_LIMIT);
         }
     }
-}
-
-const fn is_missed(state: DeliveryState) -> bool {
-    matches!(state, DeliveryState::Ended(End::Exhausted | End::Expired))
 }
 
 fn not_found(what: &str) -> Error {

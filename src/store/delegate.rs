@@ -20,7 +20,7 @@
 ///     }
 ///
 ///     delegate_store! { |self| self.0;
-///         registry, commit, tenants, publish, route, redeliver, settle, release, wake, poll_every,
+///         registry, commit, tenants, publish, route, redeliver, recover, settle, release, wake, poll_every,
 ///         event, deliveries, attempts, stats, tend, erase }
 /// }
 /// ```
@@ -51,7 +51,7 @@
 /// impl<S: Store> Store for Printed<S> {
 ///     delegate_store! { |self| self.0; wake, poll_every }
 ///     delegate_store! { |self| self.0, |method, call| self.print(method, call);
-///         registry, commit, tenants, publish, route, redeliver, claim, settle, release,
+///         registry, commit, tenants, publish, route, redeliver, recover, claim, settle, release,
 ///         event, deliveries, attempts, stats, tend, erase }
 /// }
 /// ```
@@ -131,6 +131,14 @@ macro_rules! delegate_store {
                 tenant: &'life1 $crate::model::TenantId,
                 redeliveries: &'life2 [$crate::store::Redelivery]
             ) -> ::std::vec::Vec<::std::option::Option<$crate::model::DeliveryId>>, $to
+        }
+    };
+    (@recover $to:tt) => {
+        $crate::delegate_store! {
+            @try recover 'life1 'life2, (
+                tenant: &'life1 $crate::model::TenantId,
+                recovery: &'life2 $crate::store::Recovery
+            ) -> $crate::store::Recovered, $to
         }
     };
     (@claim $to:tt) => {

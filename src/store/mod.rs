@@ -63,6 +63,8 @@ mod schedule;
 mod settlement;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[allow(dead_code, reason = "the stores take it up one after the other")]
+mod time;
 mod usage;
 
 use std::fmt::Debug;
@@ -80,7 +82,9 @@ pub use claim::{Claim, ClaimRequest, Claimed};
 pub use error::{StoreError, StoreErrorKind};
 pub use lease::{Fence, HolderId, WakeMark};
 pub use memory::MemoryStore;
-pub use publication::{Publication, PublishAnswer, Published, Receipt, Redelivery, Reservation};
+pub use publication::{
+    Publication, PublishAnswer, Published, Receipt, Recovered, Recovery, Redelivery, Reservation,
+};
 pub use quota::{HeldCounts, Quota};
 pub use records::{Erased, EventRecord, RoutingRecord, Stats, StatsScope, TendRequest, Tended};
 pub use routing::{RouteAnswer, Routed, Routing, Skipped, Unrouted};
@@ -100,8 +104,9 @@ pub use usage::{PlaceTime, Usage};
 ///    returns, it is as durable as the store ever makes it. One bad item fails alone: an item with a target that
 ///    the registry does not have is [`Failed`](PublishAnswer::Failed).
 /// 2. A message id is published once a tenant, for as long as the event is kept and whatever the registry has become.
-///    The same digest again is [`Duplicate`](PublishAnswer::Duplicate) with the first receipt; another digest is
-///    [`IdReused`](PublishAnswer::IdReused).
+///    The same content again, as [`Publication::judge`] finds, is [`Duplicate`](PublishAnswer::Duplicate) with the first
+///    receipt; other content is [`IdReused`](PublishAnswer::IdReused). The same holds for the events that a host's own
+///    transaction wrote.
 /// 3. A delivery has at most one live claim. Concurrent claims share the due deliveries, and none gets the same one.
 /// 4. After its lease has ended, a delivery may be claimed again, with another fence. A fence is never used twice.
 /// 5. A settlement with a stale fence changes nothing. A fence is stale once its delivery was claimed again, released,
@@ -145,6 +150,12 @@ pub use usage::{PlaceTime, Usage};
 ///     log, claimed deliveries included.
 /// 19. [`release`](Self::release) makes the deliveries of a stopped holder due at once, without counting an attempt.
 ///     A store with one owner does so for the previous owner when it is opened.
+/// 20. [`recover`](Self::recover) makes at most one new delivery of an origin: none if the origin has a later one already,
+///     its webhook is gone, or the event's payload is. A step makes no more than its page allows, and is bounded in what it
+///     looks at; following [`Recovered::next`] to the end comes upon every delivery that had ended at the first step. In
+///     their lane, the new ones stand behind first attempts.
+/// 21. [`tend`](Self::tend) removes the payload of an event once it is older than `keep_payloads`, by the same age as in
+///     point 18, and nothing else of it. What has not ended keeps its payload.
 ///
 /// # Errors
 ///
@@ -205,7 +216,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError>;
 
     /// Makes a new delivery of each of these, ended or pending, for the same webhook, due now and without attempts.
-    /// `None` for those that the tenant does not have, or whose webhook is gone.
+    /// `None` for those that the tenant does not have, or whose webhook or payload is gone.
     ///
     /// # Cancellation
     ///
@@ -215,6 +226,19 @@ pub trait Store: Debug + Send + Sync + 'static {
         tenant: &TenantId,
         redeliveries: &[Redelivery],
     ) -> Result<Vec<Option<DeliveryId>>, StoreError>;
+
+    /// Does one bounded step of delivering again what a webhook has missed: makes a new delivery, as
+    /// [`redeliver`](Self::redeliver) does, of each of its deliveries that ended `Exhausted` or `Expired` since a date and
+    /// of which none was made yet, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCursor`](StoreErrorKind::InvalidCursor) for a cursor that no step gave.
+    ///
+    /// # Cancellation
+    ///
+    /// The step is done or not. Doing it again makes no delivery twice.
+    async fn recover(&self, tenant: &TenantId, recovery: &Recovery) -> Result<Recovered, StoreError>;
 
     /// Claims due deliveries, for the time of a lease.
     ///
@@ -267,7 +291,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Counts the deliveries that have not ended.
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError>;
 
-    /// Does one bounded step of upkeep: ends expired and dropped deliveries, and removes events that ended long ago.
+    /// Does one bounded step of upkeep: ends expired and dropped deliveries, and removes events that ended long ago, or
+    /// their payloads.
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError>;
 
     /// Removes one bounded part of a tenant's data: its webhooks at the first step, and at most `limit` events at
@@ -279,6 +304,6 @@ pub trait Store: Debug + Send + Sync + 'static {
 #[async_trait]
 impl<S: Store + ?Sized> Store for Arc<S> {
     delegate_store! { |self| **self;
-    registry, commit, tenants, publish, route, redeliver, claim, settle, release, wake, poll_every,
+    registry, commit, tenants, publish, route, redeliver, recover, claim, settle, release, wake, poll_every,
     event, deliveries, attempts, stats, tend, erase }
 }

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::claim::Claim;
 use super::error::{StoreError, StoreErrorKind};
 use super::routing::Routing;
-use crate::model::{DeliveryId, MessageId, StampedEvent, TenantId, Timestamp};
+use crate::model::{DeliveryId, HookId, MessageId, PageRequest, StampedEvent, TenantId, Timestamp};
 use crate::registry::Revision;
 
 /// Why an event was not written that has the message id of another.
@@ -18,6 +18,17 @@ pub(super) const DUPLICATE_ID: &str = "it was published before with other conten
 /// Logs an event that was not written, where no caller waits for an answer.
 pub(super) fn warn_duplicate_id(tenant: &TenantId, message: &MessageId) {
     warn!(target: "hookwire", %tenant, %message, "not published: {DUPLICATE_ID}");
+}
+
+/// Returns whether an event, of this digest, is the one that has its message id already: that is `first`, of the digest
+/// `before`.
+pub(super) fn is_same(
+    event: &StampedEvent,
+    digest: &[u8; 32],
+    before: &[u8; 32],
+    first: Option<&StampedEvent>,
+) -> bool {
+    digest == before || first.is_some_and(|first| event.has_content_of(first))
 }
 
 /// An event to be written, with its routing.
@@ -67,6 +78,18 @@ impl Publication {
     ) -> Self {
         let digest = event.digest();
         Self { tenant, event, digest, routed_at, routing, expires, reservation: Reservation::default() }
+    }
+
+    /// Returns the answer to this publication when the tenant has its message id already, for stores to build on.
+    ///
+    /// `digest` and `receipt` are those of the event that has the id. `first` is that event; it is not looked at when the
+    /// digests are equal, so a store need not read it then. It is `None` once its payload was removed: then the digest
+    /// decides.
+    pub fn judge(&self, digest: &[u8; 32], first: Option<&StampedEvent>, receipt: Receipt) -> PublishAnswer {
+        match is_same(&self.event, &self.digest, digest, first) {
+            true => PublishAnswer::Duplicate(receipt),
+            false => PublishAnswer::IdReused,
+        }
     }
 }
 
@@ -133,4 +156,29 @@ pub struct Redelivery {
     pub origin: DeliveryId,
     /// How long the new delivery may wait before it ends as expired.
     pub expires: Duration,
+}
+
+/// A request for one step of delivering again what a webhook has missed.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
+pub struct Recovery {
+    /// The webhook.
+    pub hook: HookId,
+    /// The date since which its deliveries were given up or expired.
+    pub since: Timestamp,
+    /// How long the new deliveries may wait before they end as expired.
+    pub expires: Duration,
+    /// Where this step begins, and the most deliveries that it makes.
+    pub page: PageRequest,
+}
+
+/// The result of one step of recovering.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it")]
+pub struct Recovered {
+    /// The number of new deliveries.
+    pub made: usize,
+    /// The cursor of the next step, for [`PageRequest::after`]; `None` after the last. There may be a next step after one
+    /// that made none, because a step looks at a bounded number of deliveries.
+    pub next: Option<String>,
 }

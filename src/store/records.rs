@@ -11,8 +11,10 @@ use crate::model::{HookId, StampedEvent, TenantId};
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it")]
 pub struct EventRecord {
-    /// The event.
+    /// The event. In place of a payload that was removed it has `null`.
     pub event: Arc<StampedEvent>,
+    /// Whether the payload is still there. [`TendRequest::keep_payloads`] says how long it is.
+    pub has_payload: bool,
     /// The receipt of its publication.
     pub receipt: Receipt,
     /// The routing decision.
@@ -63,6 +65,8 @@ pub struct TendRequest {
     /// The time for which an event is kept after the last of its deliveries ended, or after it was routed to no
     /// webhook. Events that wait for routing stay.
     pub keep: Duration,
+    /// The time for which its payload is kept, counted in the same way.
+    pub keep_payloads: Duration,
     /// The most items of each kind of work in this step.
     pub limit: usize,
 }
@@ -77,6 +81,8 @@ pub struct Tended {
     pub swept: usize,
     /// Events that were removed with their deliveries and attempts.
     pub removed: usize,
+    /// Payloads that were removed from events that stay.
+    pub stripped: usize,
     /// Whether another step would find more to do.
     pub more: bool,
 }

@@ -54,6 +54,7 @@ pub enum Call {
     Erase,
     Event,
     Publish,
+    Recover,
     Redeliver,
     Registry,
     Release,
@@ -113,6 +114,7 @@ impl<S: Store> Store for FaultyStore<S> {
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Publish, call); publish }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Route, call); route }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Redeliver, call); redeliver }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Recover, call); recover }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Claim, call); claim }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Settle, call); settle }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Release, call); release }

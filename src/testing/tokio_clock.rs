@@ -51,4 +51,8 @@ impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_secs(1_767_225_600).plus(self.zero.elapsed() + self.ahead)
     }
+
+    fn monotonic(&self) -> Duration {
+        self.zero.elapsed()
+    }
 }

@@ -91,7 +91,7 @@ fn handles_can_be_shared_and_every_future_can_be_sent() {
     sent(|_, tenant| tenant.deliveries(query));
     sent(|_, tenant| tenant.attempts(delivery));
     sent(|_, tenant| tenant.redeliver(delivery));
-    sent(|_, tenant| tenant.recover(id, hookwire::model::Timestamp::default()));
+    sent(|_, tenant| tenant.recover(id, hookwire::model::Timestamp::default(), page));
     sent(|_, tenant| tenant.delete_everything());
     sent(|hooks, _| hooks.tenants(page));
     sent(|hooks, _| hooks.deliver_due());
@@ -101,9 +101,10 @@ fn handles_can_be_shared_and_every_future_can_be_sent() {
 #[tokio::test]
 async fn redelivering_and_recovering_repeat_what_was_missed_once() {
     use hookwire::clock::ManualClock;
-    use hookwire::model::Timestamp;
+    use hookwire::model::{PageRequest, Timestamp};
     use hookwire::policy::Policy;
     use hookwire::retry::RetryPolicy;
+    use hookwire::store::Recovered;
     use hookwire::testing::Answer;
 
     let transport = RecordingTransport::answering(|_, nth| Answer::status(if nth < 3 { 500 } else { 200 }));
@@ -124,12 +125,9 @@ async fn redelivering_and_recovering_repeat_what_was_missed_once() {
     assert_eq!(hooks.deliver_due().await.expect("delivered"), 3);
     let failed = acme.deliveries(&DeliveryQuery::new()).await.expect("listed").items;
     acme.redeliver(failed[0].id).await.expect("redelivered");
-    assert_eq!(
-        acme.recover(hook, Timestamp::default()).await.expect("recovered"),
-        2,
-        "one is repeated already"
-    );
-    assert_eq!(acme.recover(hook, Timestamp::default()).await.expect("recovered"), 0);
+    let recover = async || acme.recover(hook, Timestamp::default(), &PageRequest::first()).await;
+    assert_eq!(recover().await.expect("recovered").made, 2, "one is repeated already");
+    assert_eq!(recover().await.expect("recovered"), Recovered::default());
     assert_eq!(hooks.deliver_due().await.expect("delivered"), 3);
     let ids: Vec<_> = transport.requests().iter().map(|it| it.headers()["webhook-id"].clone()).collect();
     assert!(ids[3..].iter().all(|id| ids[..3].contains(id)), "under the ids they had");

@@ -36,6 +36,10 @@ impl StoreFixture for MemoryFixture {
         self.clock.advance(by);
     }
 
+    async fn step(&self, seconds: i64) {
+        self.clock.step(seconds);
+    }
+
     async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
         self.inner.publish_unrouted(tenant, event);
     }

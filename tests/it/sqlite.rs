@@ -74,6 +74,10 @@ impl StoreFixture for SqliteFixture {
         self.clock.advance(by);
     }
 
+    async fn step(&self, seconds: i64) {
+        self.clock.step(seconds);
+    }
+
     async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
         self.store.publish_unrouted(tenant, event).await.expect("written");
     }

@@ -22,7 +22,7 @@ use crate::route::{Route, TakeUnrouted};
 use crate::rows::{LaneId, fence_number};
 use crate::schedule::holders::Holders;
 use crate::settle::Settle;
-use crate::upkeep::{EndDropped, Expire, Remove, Repair};
+use crate::upkeep::{EndDropped, Expire, Remove, Repair, Strip};
 
 /// The time for which the items of a failed batch are tried one by one. Each may have to wait for a lock that somebody
 /// keeps.
@@ -194,11 +194,12 @@ impl Core {
         let expired = self.sessions.transact(&Expire(request.limit)).await?;
         let swept = self.sessions.transact(&EndDropped(request.limit)).await?;
         let (removed, looked_at) = self.sessions.transact(&Remove(request)).await?;
+        let stripped = self.sessions.transact(&Strip(request)).await?;
         let after = self.repaired.load(Ordering::Relaxed);
         let last = self.sessions.transact(&Repair { after, limit: request.limit }).await?;
         self.repaired.store(last.unwrap_or_default(), Ordering::Relaxed);
-        let more = [expired, swept, looked_at].contains(&request.limit);
-        Ok(Tended { expired, swept, removed, more })
+        let more = [expired, swept, looked_at, stripped].contains(&request.limit);
+        Ok(Tended { expired, swept, removed, stripped, more })
     }
 }
 

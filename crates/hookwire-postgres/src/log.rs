@@ -21,7 +21,12 @@ pub(crate) async fn read_event(
 ) -> Result<Option<EventRecord>, QueryError> {
     let rows = sessions.rows(EVENT, &[&tenant.as_str(), &id.as_str()]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    Ok(Some(EventRecord { event: event(row)?.into(), receipt: receipt(row)?, routing: routing(row)? }))
+    Ok(Some(EventRecord {
+        event: event(row)?.into(),
+        has_payload: !row.read::<&str>("payload")?.is_empty(),
+        receipt: receipt(row)?,
+        routing: routing(row)?,
+    }))
 }
 
 fn routing(row: &Row) -> Result<RoutingRecord, QueryError> {

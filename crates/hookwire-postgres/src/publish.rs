@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hookwire::model::{DeliveryId, DeptId, HookId, MessageId, SourceId, TenantId};
+use hookwire::model::{DeliveryId, DeptId, HookId, MessageId, SourceId, StampedEvent, TenantId};
 use hookwire::registry::Revision;
 use hookwire::retry::RetryState;
-use hookwire::store::{Claim, ClaimRequest, Publication, PublishAnswer, Receipt, Redelivery, StoreErrorKind};
+use hookwire::store::{
+    Claim, ClaimRequest, Publication, PublishAnswer, Receipt, Recovered, Recovery, Redelivery, StoreErrorKind,
+};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -16,7 +18,9 @@ use crate::connection::session::{Operation, Tx};
 use crate::error::{QueryError, ReadRow};
 use crate::insert::{self, NewDelivery, find_lanes};
 use crate::registry::ensure_tenant;
-use crate::rows::{DELETED, Lane, LaneId, as_i32, event, holder_bytes, message, receipt, receipt_columns};
+use crate::rows::{
+    DELETED, Lane, LaneId, as_i32, as_i64, event, holder_bytes, ids, message, receipt, receipt_columns,
+};
 use crate::schedule::holders::{Holders, Reservation};
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::schedule::select::{Head, LaneHeads};
@@ -37,8 +41,15 @@ pub(crate) struct Written {
     pub(crate) reservation: Option<Reservation>,
 }
 
-/// Events that are there already: the digest and the receipt of each.
-type Known = HashMap<MessageId, ([u8; 32], Receipt)>;
+/// Events that are there already.
+type Known = HashMap<MessageId, KnownEvent>;
+
+struct KnownEvent {
+    digest: [u8; 32],
+    receipt: Receipt,
+    /// The event, if it may be needed to judge another and its payload is still there.
+    event: Option<StampedEvent>,
+}
 
 /// An event that was inserted: its number among the items, and its row.
 struct NewEvent<'a> {
@@ -65,7 +76,11 @@ impl Operation for Publish {
         for it in &fresh {
             let receipt = receipt_of(it.item, now);
             answers[it.number] = Some(PublishAnswer::Stored(receipt));
-            known.insert(it.item.event.message_id.clone(), (it.item.digest, receipt));
+            let event = Some(it.item.event.clone());
+            known.insert(
+                it.item.event.message_id.clone(),
+                KnownEvent { digest: it.item.digest, receipt, event },
+            );
         }
         if answers.iter().any(Option::is_none) {
             // Their ids are those of other items here, or of events that were inserted just before.
@@ -96,7 +111,8 @@ impl Publish {
 
     async fn known(&self, tx: &Tx<'_>) -> Result<Known, QueryError> {
         let messages: Vec<&str> = self.items.iter().map(|item| item.event.message_id.as_str()).collect();
-        let rows = tx.rows(KNOWN, &[&self.tenant.as_str(), &messages]).await?;
+        let digests: Vec<&[u8]> = self.items.iter().map(|item| &item.digest[..]).collect();
+        let rows = tx.rows(KNOWN, &[&self.tenant.as_str(), &messages, &digests]).await?;
         rows.iter().map(read_known).collect()
     }
 
@@ -233,9 +249,8 @@ fn judge(
 }
 
 fn known_before(item: &Publication, known: &Known) -> Option<PublishAnswer> {
-    let (digest, receipt) = known.get(&item.event.message_id)?;
-    let is_same = *digest == item.digest;
-    Some(if is_same { PublishAnswer::Duplicate(*receipt) } else { PublishAnswer::IdReused })
+    let known = known.get(&item.event.message_id)?;
+    Some(item.judge(&known.digest, known.event.as_ref(), known.receipt))
 }
 
 fn receipt_of(item: &Publication, now: Millis) -> Receipt {
@@ -246,13 +261,16 @@ fn receipt_of(item: &Publication, now: Millis) -> Receipt {
     }
 }
 
-/// Reads an event that is there. One that the function `publish` wrote has no digest yet, so it is read whole.
-fn read_known(row: &Row) -> Result<(MessageId, ([u8; 32], Receipt)), QueryError> {
+/// Reads an event that is there: whole if its digest is that of no item. One that the function `publish` wrote has no
+/// digest yet.
+fn read_known(row: &Row) -> Result<(MessageId, KnownEvent), QueryError> {
+    let has_payload = row.read::<Option<&str>>("payload")?.is_some_and(|payload| !payload.is_empty());
+    let event = has_payload.then(|| event(row)).transpose()?;
     let digest = match row.read::<Option<&[u8]>>("digest")? {
         Some(digest) => digest.try_into().map_err(QueryError::corrupt)?,
-        None => event(row)?.digest(),
+        None => event.as_ref().ok_or_else(|| QueryError::corrupt("no payload and no digest"))?.digest(),
     };
-    Ok((message(row)?, (digest, receipt(row)?)))
+    Ok((message(row)?, KnownEvent { digest, receipt: receipt(row)?, event }))
 }
 
 /// Inserts events, and returns the rows of those that were not there before.
@@ -332,6 +350,35 @@ impl Operation for Redeliver {
     }
 }
 
+/// Repeats some of the deliveries that a webhook has missed, newest first.
+pub(crate) struct Recover {
+    pub(crate) tenant: TenantId,
+    pub(crate) recovery: Recovery,
+}
+
+#[async_trait]
+impl Operation for Recover {
+    type Output = Recovered;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Recovered, QueryError> {
+        let (tenant, it) = (&self.tenant, &self.recovery);
+        let before = it.page.cursor_as()?.unwrap_or(i64::MAX);
+        // Of two who recover the same webhook, the later sees what the other has made.
+        let lane = find_lanes(tx, tenant, std::iter::once(it.hook)).await?;
+        let Some(lane) = lane.get(&it.hook) else { return Ok(Recovered::default()) };
+        lanes::lock(tx, &[*lane]).await?;
+        let (since, limit) = (Millis::from(it.since), it.page.limit());
+        let mut missed = ids(&tx.rows(MISSED, &[lane, &since, &before, &as_i64(limit + 1)]).await?, "id")?;
+        let has_more = missed.len() > limit;
+        missed.truncate(limit);
+        let next = missed.last().filter(|_| has_more).map(i64::to_string);
+        let again = |id: i64| Redelivery { origin: DeliveryId::new(id), expires: it.expires };
+        let items = missed.into_iter().map(again).collect();
+        let made = Redeliver { tenant: tenant.clone(), items }.run(tx).await?;
+        Ok(Recovered { made: made.iter().flatten().count(), next })
+    }
+}
+
 impl Redeliver {
     async fn origins(&self, tx: &Tx<'_>) -> Result<HashMap<i64, Origin>, QueryError> {
         let ids: Vec<i64> = self.items.iter().map(|item| item.origin.get()).collect();
@@ -362,9 +409,9 @@ fn repeated(item: &Redelivery, origin: &Origin, lane: &Lane, (id, now): (i64, Mi
     }
 }
 
-/// Locks events that are still there until the transaction ends, and returns them.
+/// Locks events that are still there, with their payloads, until the transaction ends, and returns them.
 async fn keep_events(tx: &Tx<'_>, events: Vec<i64>) -> Result<HashSet<i64>, QueryError> {
-    const KEEP: &str = "SELECT seq FROM event WHERE seq = ANY ($1) ORDER BY seq FOR SHARE";
+    const KEEP: &str = "SELECT seq FROM event WHERE seq = ANY ($1) AND payload <> '' ORDER BY seq FOR SHARE";
     let rows = tx.rows(KEEP, &[&events]).await?;
     rows.iter().map(|row| row.read("seq")).collect()
 }
@@ -374,7 +421,7 @@ const KNOWN: &str = concat!(
     receipt_columns!(),
     ", event.event_id, event.time, ",
     "event.department, event.source, event.actor, ",
-    "CASE WHEN digest IS NULL THEN event.payload END AS payload ",
+    "CASE WHEN digest IS NULL OR digest <> ALL ($3) THEN event.payload END AS payload ",
     "FROM event WHERE tenant = $1 AND message = ANY ($2)"
 );
 
@@ -389,6 +436,12 @@ const INSERT: &str = "
     ORDER BY message COLLATE \"C\"
     ON CONFLICT (tenant, message) DO NOTHING
     RETURNING seq, message";
+
+const MISSED: &str = "SELECT id FROM delivery \
+    WHERE lane = $1 AND state IN (4, 5) AND ended_at >= $2 AND id < $3 \
+        AND NOT EXISTS (SELECT FROM delivery AS later \
+            WHERE later.event = delivery.event AND later.origin = delivery.id) \
+    ORDER BY id DESC LIMIT $4";
 
 const ORIGINS: &str = "SELECT delivery.id, delivery.lane, delivery.event, delivery.bytes FROM delivery \
     JOIN lane ON lane.id = delivery.lane WHERE delivery.id = ANY ($2) AND lane.tenant = $1 AND status < 2";

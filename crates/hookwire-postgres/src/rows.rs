@@ -189,9 +189,11 @@ macro_rules! event_columns {
 }
 pub(crate) use event_columns;
 
+/// Reads an event, with `null` for a payload that was removed: the column is empty then.
 pub(crate) fn event(row: &Row) -> Result<StampedEvent, QueryError> {
     let source: Option<&str> = row.read("source")?;
-    let payload = RawValue::from_string(row.read("payload")?)?;
+    let payload: Option<String> = row.read::<Option<String>>("payload")?.filter(|it| !it.is_empty());
+    let payload = payload.map_or_else(|| Ok(RawValue::NULL.to_owned()), RawValue::from_string)?;
     Ok(StampedEvent {
         message_id: message(row)?,
         event_id: event_id(row)?,

@@ -61,9 +61,9 @@ use async_trait::async_trait;
 use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, TenantId};
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, PublishAnswer, Published, Redelivery,
-    RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind,
-    TendRequest, Tended, WakeMark,
+    ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, PublishAnswer, Published, Recovered,
+    Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
+    StoreErrorKind, TendRequest, Tended, WakeMark,
 };
 use tokio::time::timeout;
 
@@ -77,7 +77,7 @@ use crate::core::{Core, unanswered};
 use crate::error::QueryError;
 use crate::log;
 use crate::notifier::Notifier;
-use crate::publish::Redeliver;
+use crate::publish::{Recover, Redeliver};
 use crate::registry::{self, Commit};
 use crate::rows::holder_bytes;
 use crate::settle::Release;
@@ -315,6 +315,11 @@ impl Store for PostgresStore {
     ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
         let redeliver = Redeliver { tenant: tenant.clone(), items: redeliveries.to_vec() };
         self.spawn_task(|core| async move { core.transact_and_notify(&redeliver).await }).await
+    }
+
+    async fn recover(&self, tenant: &TenantId, recovery: &Recovery) -> Result<Recovered, StoreError> {
+        let recover = Recover { tenant: tenant.clone(), recovery: recovery.clone() };
+        self.spawn_task(|core| async move { core.transact_and_notify(&recover).await }).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {

@@ -10,7 +10,7 @@ use crate::connection::session::{MUCH_WITHIN, Operation, Tx};
 use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_lease;
-use crate::rows::{LaneId, as_i64, ids};
+use crate::rows::{LaneId, as_i64, event, event_columns, ids};
 use crate::schedule::lanes::{self, EarliestDue};
 
 /// Ends waiting deliveries that have expired. Held ones are ended by their holders. No lane is locked: the next claim
@@ -22,6 +22,9 @@ pub(crate) struct EndDropped(pub(crate) usize);
 
 /// Removes events whose deliveries ended long ago. Returns the number of them, and of those that it looked at.
 pub(crate) struct Remove(pub(crate) TendRequest);
+
+/// Removes payloads of events whose deliveries ended long ago.
+pub(crate) struct Strip(pub(crate) TendRequest);
 
 /// Repairs lanes that do not say what waits in them. Returns the last lane that it looked at, if there are more.
 pub(crate) struct Repair {
@@ -93,6 +96,27 @@ impl Operation for Remove {
         let ended = ids(&tx.rows(ENDED, &[&old, &before]).await?, "seq")?;
         remove_events(tx, &ended).await?;
         Ok((ended.len(), old.len()))
+    }
+}
+
+#[async_trait]
+impl Operation for Strip {
+    type Output = usize;
+
+    fn within(&self) -> Duration {
+        MUCH_WITHIN
+    }
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<usize, QueryError> {
+        let now = tx.now().await?;
+        let before = now.minus(self.0.keep_payloads);
+        let old = ids(&tx.rows(OLD_PAYLOADS, &[&before, &as_i64(self.0.limit)]).await?, "seq")?;
+        tx.run(ALIVE, &[&old, &now]).await?;
+        for row in tx.rows(UNDIGESTED, &[&old]).await? {
+            let (seq, digest) = (row.read::<i64>("seq")?, event(&row)?.digest());
+            tx.run("UPDATE event SET digest = $2 WHERE seq = $1", &[&seq, &&digest[..]]).await?;
+        }
+        count(tx.run(STRIP, &[&old, &before]).await?)
     }
 }
 
@@ -191,6 +215,15 @@ const SWEPT: &str = "DELETE FROM dropped WHERE lane = $1 AND below = $2 \
 
 const OLD: &str = "SELECT seq FROM event WHERE routed_at IS NOT NULL AND alive_at < $1 \
     ORDER BY alive_at LIMIT $2 FOR UPDATE SKIP LOCKED";
+
+const OLD_PAYLOADS: &str = "SELECT seq FROM event WHERE routed_at IS NOT NULL AND alive_at < $1 \
+    AND payload <> '' ORDER BY alive_at LIMIT $2 FOR UPDATE SKIP LOCKED";
+
+/// Finds those that the function `publish` wrote: once the payload is gone, the digest tells what they were.
+const UNDIGESTED: &str =
+    concat!("SELECT seq, ", event_columns!(), " FROM event WHERE seq = ANY ($1) AND digest IS NULL");
+
+const STRIP: &str = "UPDATE event SET payload = '' WHERE seq = ANY ($1) AND alive_at < $2";
 
 const ALIVE: &str = "
     UPDATE event SET alive_at = greatest(event.alive_at, last.alive_at)

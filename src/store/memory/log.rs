@@ -12,8 +12,12 @@ use crate::store::records::{EventRecord, Stats, StatsScope};
 impl State {
     pub(super) fn event(&self, name: &TenantId, id: &MessageId) -> Option<EventRecord> {
         let row = self.tenants.get(name)?.events.get(id)?;
-        let (event, receipt, routing) = (Arc::clone(&row.event), row.receipt, row.routing.clone());
-        Some(EventRecord { event, receipt, routing })
+        Some(EventRecord {
+            event: Arc::clone(&row.event),
+            has_payload: row.has_payload,
+            receipt: row.receipt,
+            routing: row.routing.clone(),
+        })
     }
 
     pub(super) fn list_deliveries(

@@ -14,6 +14,7 @@ mod lanes;
 mod log;
 mod publish;
 mod queue;
+mod recover;
 mod registry;
 mod route;
 mod settle;
@@ -38,9 +39,10 @@ use crate::store::Store;
 use crate::store::claim::{Claim, ClaimRequest, Claimed};
 use crate::store::error::StoreError;
 use crate::store::lease::{HolderId, WakeMark};
-use crate::store::publication::{Publication, PublishAnswer, Published, Redelivery};
+use crate::store::publication::{Publication, PublishAnswer, Published, Recovered, Recovery, Redelivery};
 use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest, Tended};
 use crate::store::routing::{RouteAnswer, Routed};
+use crate::store::schedule::Turn;
 use crate::store::settlement::{Settled, Settlement};
 use state::State;
 
@@ -162,10 +164,16 @@ impl Store for MemoryStore {
     ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
         let made = {
             let (mut state, now) = (self.state(), self.clock.now());
-            redeliveries.iter().map(|item| state.redeliver(tenant, item, now)).collect()
+            redeliveries.iter().map(|item| state.redeliver(tenant, item, Turn::FirstAttempt, now)).collect()
         };
         self.new_work.notify();
         Ok(made)
+    }
+
+    async fn recover(&self, tenant: &TenantId, recovery: &Recovery) -> Result<Recovered, StoreError> {
+        let recovered = self.state().recover(tenant, recovery, self.clock.now())?;
+        self.new_work.notify();
+        Ok(recovered)
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {

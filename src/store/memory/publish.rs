@@ -6,7 +6,7 @@ use super::state::{EventRow, LaneKey, State};
 use crate::model::{DeliveryId, StampedEvent, TenantId, Timestamp};
 use crate::store::claim::{Claim, ClaimRequest};
 use crate::store::error::StoreErrorKind;
-use crate::store::publication::{Publication, PublishAnswer, Receipt, Redelivery};
+use crate::store::publication::{Publication, PublishAnswer, Receipt, Redelivery, is_same};
 use crate::store::records::RoutingRecord;
 use crate::store::routing::Routing;
 use crate::store::schedule::Turn;
@@ -21,8 +21,7 @@ impl State {
     ) -> PublishAnswer {
         let tenant = self.tenants.entry(item.tenant.clone()).or_default();
         if let Some(first) = tenant.events.get(&item.event.message_id) {
-            let same = first.digest == item.digest;
-            return if same { PublishAnswer::Duplicate(first.receipt) } else { PublishAnswer::IdReused };
+            return item.judge(&first.digest, first.whole(), first.receipt);
         }
         if tenant.revision != item.routed_at {
             return PublishAnswer::Stale(tenant.revision);
@@ -57,6 +56,7 @@ impl State {
         let row = EventRow {
             event: Arc::clone(event),
             digest,
+            has_payload: true,
             receipt,
             routing: RoutingRecord::Waiting,
             deliveries: Vec::new(),
@@ -91,7 +91,7 @@ impl State {
         ended_at: Option<Timestamp>,
     ) -> Option<&mut EventRow> {
         if let Some(at) = ended_at {
-            self.ended.insert((at, name.clone(), event.message_id.clone()));
+            self.note_ended((at, name.clone(), event.message_id.clone()));
         }
         let row = self.tenants.get_mut(name)?.events.get_mut(&event.message_id)?;
         row.routing = routing;
@@ -109,7 +109,7 @@ impl State {
     ) {
         let (now, _) = times;
         let idle = self.lanes.get(key).is_some_and(|lane| lane.queue.is_empty());
-        if self.insert_row(key, event, None, times).is_none() {
+        if self.insert_row(key, event, None, Turn::FirstAttempt, times).is_none() {
             return;
         }
         self.refresh(key, now);
@@ -125,7 +125,7 @@ impl State {
     pub(super) fn publish_unrouted(&mut self, name: &TenantId, event: StampedEvent, now: Timestamp) -> bool {
         let (tenant, digest) = (self.tenants.entry(name.clone()).or_default(), event.digest());
         if let Some(first) = tenant.events.get(&event.message_id) {
-            return first.digest == digest;
+            return is_same(&event, &digest, &first.digest, first.whole());
         }
         tenant.unrouted.push_back(event.message_id.clone());
         self.unrouted.insert(name.clone());
@@ -137,11 +137,14 @@ impl State {
         &mut self,
         tenant: &TenantId,
         item: &Redelivery,
+        turn: Turn,
         now: Timestamp,
     ) -> Option<DeliveryId> {
         let row = self.rows.get(&item.origin).filter(|row| row.lane.0 == *tenant)?;
         let (key, event) = (row.lane.clone(), Arc::clone(&row.event));
-        let id = self.insert_row(&key, &event, Some(item.origin), (now, now.plus(item.expires)))?;
+        let record = self.tenants.get(tenant)?.events.get(&event.message_id)?;
+        record.whole()?;
+        let id = self.insert_row(&key, &event, Some(item.origin), turn, (now, now.plus(item.expires)))?;
         self.refresh(&key, now);
         Some(id)
     }

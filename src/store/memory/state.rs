@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) dropped: VecDeque<Queue>,
     /// When the events of which nothing is pending ended.
     pub(super) ended: BTreeSet<(Timestamp, TenantId, MessageId)>,
+    /// Those of them that still have their payloads.
+    pub(super) full: BTreeSet<(Timestamp, TenantId, MessageId)>,
     pub(super) last_delivery: i64,
 }
 
@@ -71,12 +73,20 @@ impl Default for Tenant {
 pub(super) struct EventRow {
     pub(super) event: Arc<StampedEvent>,
     pub(super) digest: [u8; 32],
+    pub(super) has_payload: bool,
     pub(super) receipt: Receipt,
     pub(super) routing: RoutingRecord,
     pub(super) deliveries: Vec<DeliveryId>,
     /// How many of them have not ended.
     pub(super) open: usize,
     pub(super) ended_at: Option<Timestamp>,
+}
+
+impl EventRow {
+    /// The event, if its payload is still there.
+    pub(super) fn whole(&self) -> Option<&StampedEvent> {
+        self.has_payload.then_some(&*self.event)
+    }
 }
 
 pub(super) struct Lane {
@@ -121,6 +131,8 @@ pub(super) struct Row {
     pub(super) created_at: Timestamp,
     pub(super) expires: Timestamp,
     pub(super) origin: Option<DeliveryId>,
+    /// Whether there is a delivery with this one as its origin.
+    pub(super) is_repeated: bool,
 }
 
 impl Row {
@@ -160,6 +172,7 @@ impl State {
         lane_key: &LaneKey,
         event: &Arc<StampedEvent>,
         origin: Option<DeliveryId>,
+        turn: Turn,
         (now, expires): (Timestamp, Timestamp),
     ) -> Option<DeliveryId> {
         let id = self.next_delivery();
@@ -167,11 +180,13 @@ impl State {
         let tenant = self.tenants.get_mut(&lane_key.0)?;
         let record = tenant.events.get_mut(&event.message_id)?;
         lane.rows += 1;
-        lane.queue.insert(Turn::FirstAttempt, (now, id));
+        lane.queue.insert(turn, (now, id));
         record.deliveries.push(id);
         record.open += 1;
         if let Some(ended_at) = record.ended_at.take() {
-            self.ended.remove(&(ended_at, lane_key.0.clone(), event.message_id.clone()));
+            let key = (ended_at, lane_key.0.clone(), event.message_id.clone());
+            self.ended.remove(&key);
+            self.full.remove(&key);
         }
         tenant.deliveries.insert(id);
         self.expiries.insert((expires, id));
@@ -180,15 +195,19 @@ impl State {
             epoch: lane.epoch,
             event: Arc::clone(event),
             state: RowState::Due(now),
-            turn: Turn::FirstAttempt,
+            turn,
             retry: RetryState::default(),
             made: 0,
             attempts: Vec::new(),
             created_at: now,
             expires,
             origin,
+            is_repeated: false,
         };
         self.rows.insert(id, row);
+        if let Some(origin) = origin.and_then(|origin| self.rows.get_mut(&origin)) {
+            origin.is_repeated = true;
+        }
         Some(id)
     }
 
@@ -206,7 +225,13 @@ impl State {
             let ends = record.deliveries.iter().filter_map(|id| self.rows.get(id)?.ended_at());
             let last = ends.max().unwrap_or(at);
             record.ended_at = Some(last);
-            self.ended.insert((last, tenant, message));
+            self.note_ended((last, tenant, message));
         }
+    }
+
+    /// Indexes an event that has ended, with its payload.
+    pub(super) fn note_ended(&mut self, key: (Timestamp, TenantId, MessageId)) {
+        self.full.insert(key.clone());
+        self.ended.insert(key);
     }
 }

@@ -1,5 +1,7 @@
 //! Upkeep: expiring, sweeping, removing and erasing.
 
+use std::sync::Arc;
+
 use super::state::{LaneKey, RowState, State};
 use crate::model::{DeliveryId, End, MessageId, TenantId, Timestamp};
 use crate::store::records::{Erased, TendRequest, Tended};
@@ -9,9 +11,10 @@ impl State {
         let expired = self.expire(request.limit, now);
         let swept = self.sweep(request.limit);
         let removed = self.remove_ended(request, now);
+        let stripped = self.strip_ended(request, now);
         self.schedule.forget_idle_holders(now);
-        let more = [expired, swept, removed].contains(&request.limit);
-        Tended { expired, swept, removed, more }
+        let more = [expired, swept, removed, stripped].contains(&request.limit);
+        Tended { expired, swept, removed, stripped, more }
     }
 
     /// Ends waiting deliveries whose time is up. Held ones are ended by whoever holds them, and those of a
@@ -72,11 +75,34 @@ impl State {
             if at >= before {
                 break;
             }
-            self.ended.remove(&(at, tenant.clone(), message.clone()));
             self.remove_event(&tenant, &message, now);
             removed += 1;
         }
         removed
+    }
+
+    /// Removes payloads of events that have ended.
+    fn strip_ended(&mut self, request: &TendRequest, now: Timestamp) -> usize {
+        let before = now.minus(request.keep_payloads);
+        let mut stripped = 0;
+        while stripped < request.limit && self.full.first().is_some_and(|(at, ..)| *at < before) {
+            let Some((_, tenant, message)) = self.full.pop_first() else { break };
+            self.strip(&tenant, &message);
+            stripped += 1;
+        }
+        stripped
+    }
+
+    fn strip(&mut self, name: &TenantId, id: &MessageId) {
+        let events = self.tenants.get_mut(name).map(|tenant| &mut tenant.events);
+        let Some(event) = events.and_then(|events| events.get_mut(id)) else { return };
+        event.has_payload = false;
+        event.event = Arc::new(event.event.without_payload());
+        for delivery in &event.deliveries {
+            if let Some(row) = self.rows.get_mut(delivery) {
+                row.event = Arc::clone(&event.event);
+            }
+        }
     }
 
     /// Removes an event with its deliveries, held ones too.
@@ -84,7 +110,9 @@ impl State {
         let Some(tenant) = self.tenants.get_mut(name) else { return };
         let Some(row) = tenant.events.remove(id) else { return };
         if let Some(at) = row.ended_at {
-            self.ended.remove(&(at, name.clone(), id.clone()));
+            let key = (at, name.clone(), id.clone());
+            self.ended.remove(&key);
+            self.full.remove(&key);
         }
         row.deliveries.into_iter().for_each(|delivery| self.remove_row(delivery, now));
     }

@@ -211,7 +211,7 @@ async fn upkeep_makes_room_on_a_full_disk() {
     let claims = scene.claim().await;
     assert_eq!(claims.len(), confirmed, "claims write in place");
     scene.settle(&claims).await.expect("and so do settlements");
-    let request = TendRequest { keep: Duration::ZERO, limit: 500 };
+    let request = TendRequest { keep: Duration::ZERO, keep_payloads: Duration::ZERO, limit: 500 };
     let mut removed = 0;
     while removed < confirmed {
         removed += scene.store.tend(&request).await.expect("room is made").removed;

@@ -17,11 +17,12 @@ pub(super) fn read_event(
     id: &MessageId,
 ) -> Result<Option<EventRecord>, SqlError> {
     const SELECT: &str = "SELECT message, meta, json, published_at, targets, skipped, routing
-        FROM event JOIN payload ON payload.event = event.seq
+        FROM event LEFT JOIN payload ON payload.event = event.seq
         JOIN tenant ON tenant.id = event.tenant
         WHERE tenant.name = ? AND message = ?";
     connection.one(SELECT, [name.as_str(), id.as_str()], |row| {
-        Ok(EventRecord { event: event(row)?, receipt: receipt(row)?, routing: routing(row)? })
+        let has_payload = row.get::<_, Option<String>>("json")?.is_some();
+        Ok(EventRecord { event: event(row)?, has_payload, receipt: receipt(row)?, routing: routing(row)? })
     })
 }
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::{named_params, params};
 
-use super::file::rows::{HELD, Lane, WAITING, class_number, event_meta, fence_of, holder_bytes, skipped_doc};
-use super::file::sql::{Sql, SqlError, as_i64, count, time};
+use super::file::rows::{
+    self, HELD, Lane, WAITING, class_number, event_meta, fence_of, holder_bytes, skipped_doc,
+};
+use super::file::sql::{Sql, SqlError, as_i64, count, number, time};
 use super::state::WriterState;
 use super::threads::writer::{BYTES_A_ROW, MAX_ROWS};
 use crate::delivery::LaneClass;
@@ -14,7 +16,9 @@ use crate::retry::RetryState;
 use crate::store::claim::{Claim, ClaimRequest};
 use crate::store::error::StoreErrorKind;
 use crate::store::lease::HolderId;
-use crate::store::publication::{Publication, PublishAnswer, Published, Receipt, Redelivery};
+use crate::store::publication::{
+    Publication, PublishAnswer, Published, Receipt, Recovered, Recovery, Redelivery, is_same,
+};
 use crate::store::routing::Routing;
 
 /// Deliveries that are held at publish, within what the publisher asked for.
@@ -72,8 +76,9 @@ impl WriterState {
     ) -> Result<PublishAnswer, SqlError> {
         let tenant = self.enter(&item.tenant)?;
         if let Some((digest, receipt)) = self.published_before(tenant.id, &item.event)? {
-            let same = digest == item.digest;
-            return Ok(if same { PublishAnswer::Duplicate(receipt) } else { PublishAnswer::IdReused });
+            let is_equal = digest == item.digest;
+            let first = if is_equal { None } else { self.first_of(tenant.id, &item.event)? };
+            return Ok(item.judge(&digest, first.as_deref(), receipt));
         }
         if tenant.revision != item.routed_at {
             return Ok(PublishAnswer::Stale(tenant.revision));
@@ -100,6 +105,13 @@ impl WriterState {
             WHERE tenant = ? AND message = ?";
         let message = event.message_id.as_str();
         self.connection.one(SELECT, params![tenant, message], |row| Ok((row.get("digest")?, receipt(row)?)))
+    }
+
+    /// The event that has this one's message id, if its payload is still there.
+    fn first_of(&self, tenant: i64, event: &StampedEvent) -> Result<Option<Arc<StampedEvent>>, SqlError> {
+        const SELECT: &str = "SELECT message, meta, json FROM event JOIN payload ON payload.event = event.seq \
+            WHERE tenant = ? AND message = ?";
+        self.connection.one(SELECT, params![tenant, event.message_id.as_str()], rows::event)
     }
 
     /// The lanes of all these webhooks; `None` when one of them is not there.
@@ -242,7 +254,9 @@ impl WriterState {
             self.insert_event(tenant.id, event, digest, None, now)?;
             self.has_new_work = true;
         }
-        Ok(before.is_none_or(|(other, _)| other == digest))
+        let Some((first_digest, _)) = before else { return Ok(true) };
+        let first = if digest == first_digest { None } else { self.first_of(tenant.id, event)? };
+        Ok(is_same(event, &digest, &first_digest, first.as_deref()))
     }
 
     pub(super) fn redeliver(
@@ -255,8 +269,34 @@ impl WriterState {
         items.iter().map(|item| self.redeliver_one(tenant.id, item)).collect()
     }
 
+    /// Looks at some of what the webhook has missed, newest first.
+    pub(super) fn recover(&mut self, name: &TenantId, recovery: &Recovery) -> Result<Recovered, SqlError> {
+        let before = recovery.page.cursor_as()?.unwrap_or(i64::MAX);
+        let Some(tenant) = self.tenant(name)? else { return Ok(Recovered::default()) };
+        let limit = recovery.page.limit();
+        let values = named_params! {
+            ":tenant": tenant.id,
+            ":hook": recovery.hook.get(),
+            ":since": recovery.since.as_millis(),
+            ":before": before,
+            ":most": as_i64(limit + 1),
+        };
+        let mut missed = self.connection.all(MISSED, values, number)?;
+        let has_more = missed.len() > limit;
+        missed.truncate(limit);
+        let mut made = 0;
+        for origin in &missed {
+            let again = Redelivery { origin: DeliveryId::new(*origin), expires: recovery.expires };
+            made += usize::from(self.redeliver_one(tenant.id, &again)?.is_some());
+        }
+        self.has_new_work |= made > 0;
+        let next = missed.last().filter(|_| has_more).map(i64::to_string);
+        Ok(Recovered { made, next })
+    }
+
     fn redeliver_one(&mut self, tenant: i64, item: &Redelivery) -> Result<Option<DeliveryId>, SqlError> {
-        const ORIGIN: &str = "SELECT lane, event FROM delivery WHERE id = ? AND tenant = ?";
+        const ORIGIN: &str = "SELECT lane, event FROM delivery WHERE id = ? AND tenant = ? \
+            AND EXISTS (SELECT 1 FROM payload WHERE payload.event = delivery.event)";
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>("lane")?, row.get::<_, i64>("event")?));
         let origin = self.connection.one(ORIGIN, [item.origin.get(), tenant], read)?;
         let Some((lane, event)) = origin else { return Ok(None) };
@@ -268,6 +308,12 @@ impl WriterState {
         Ok(Some(DeliveryId::new(id)))
     }
 }
+
+const MISSED: &str = "SELECT delivery.id FROM delivery JOIN lane ON lane.id = delivery.lane \
+    WHERE lane.tenant = :tenant AND hook = :hook AND delivery.id < :before AND state IN (4, 5) \
+    AND delivery.ended_at >= :since AND NOT EXISTS \
+        (SELECT 1 FROM delivery AS later WHERE later.event = delivery.event AND later.origin = delivery.id) \
+    ORDER BY delivery.id DESC LIMIT :most";
 
 pub(super) fn receipt(row: &rusqlite::Row<'_>) -> Result<Receipt, SqlError> {
     let published_at = time(row, "published_at")?;

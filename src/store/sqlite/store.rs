@@ -31,7 +31,7 @@ use crate::store::claim::{ClaimRequest, Claimed};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::lease::{HolderId, WakeMark};
 use crate::store::publication::warn_duplicate_id;
-use crate::store::publication::{Publication, Published, Redelivery};
+use crate::store::publication::{Publication, Published, Recovered, Recovery, Redelivery};
 use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest, Tended};
 use crate::store::routing::{RouteAnswer, Routed};
 use crate::store::settlement::{Settled, Settlement};
@@ -358,6 +358,11 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
         let (tenant, items) = (tenant.clone(), redeliveries.to_vec());
         self.write(items.len(), move |state| state.redeliver(&tenant, &items)).await
+    }
+
+    async fn recover(&self, tenant: &TenantId, recovery: &Recovery) -> Result<Recovered, StoreError> {
+        let (tenant, recovery) = (tenant.clone(), recovery.clone());
+        self.write(recovery.page.limit(), move |state| state.recover(&tenant, &recovery)).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {

@@ -21,8 +21,9 @@ impl WriterState {
         let expired = self.expire(request.limit, now)?;
         let swept = self.sweep(request.limit)?;
         let removed = self.remove_ended(request, now)?;
-        let more = [expired, swept, removed].contains(&request.limit);
-        Ok(Tended { expired, swept, removed, more })
+        let stripped = self.strip_ended(request, now)?;
+        let more = [expired, swept, removed, stripped].contains(&request.limit);
+        Ok(Tended { expired, swept, removed, stripped, more })
     }
 
     /// Ends waiting deliveries whose time is up. ClaimedRow ones are ended by whoever holds them, and those of a
@@ -64,6 +65,16 @@ impl WriterState {
         let old = self.connection.all(OLD, [before, as_i64(request.limit)], number)?;
         for event in &old {
             self.remove_event(*event, now)?;
+        }
+        Ok(old.len())
+    }
+
+    /// Removes payloads of events that have ended.
+    fn strip_ended(&self, request: &TendRequest, now: Timestamp) -> Result<usize, SqlError> {
+        let before = now.minus(request.keep_payloads).as_millis();
+        let old = self.connection.all(FULL, [before, as_i64(request.limit)], number)?;
+        for event in &old {
+            self.connection.run("DELETE FROM payload WHERE event = ?", [event])?;
         }
         Ok(old.len())
     }
@@ -125,6 +136,9 @@ const DROPPED: &str = "SELECT delivery.id AS delivery, event, attempts, retry, e
 
 const OLD: &str = "SELECT seq FROM event WHERE ended_at < ? ORDER BY ended_at LIMIT ?";
 
+const FULL: &str = "SELECT seq FROM event WHERE ended_at < ? \
+    AND EXISTS (SELECT 1 FROM payload WHERE payload.event = seq) ORDER BY ended_at LIMIT ?";
+
 /// Others of an event may have ended after one that was dropped: the last end counts.
 const DATE_EVENT: &str = "UPDATE event SET ended_at = \
     (SELECT max(ended_at) FROM delivery WHERE delivery.event = event.seq) WHERE seq = ? AND ended_at IS NOT NULL";
@@ -144,7 +158,7 @@ mod tests {
     #[test]
     fn upkeep_scans_no_table_whatever_the_log() {
         let connection = new_file();
-        for sql in [EXPIRED, DROPPED, OLD, DATE_EVENT] {
+        for sql in [EXPIRED, DROPPED, OLD, FULL, DATE_EVENT] {
             let plan = query_plan(&connection, sql);
             let scans = |line: &&String| line.starts_with("SCAN") || line.contains("TEMP B-TREE");
             assert_eq!(plan.iter().find(scans), None, "{sql}: {plan:?}");

@@ -27,6 +27,10 @@
 //!         self.clock.advance(by);
 //!     }
 //!
+//!     async fn step(&self, seconds: i64) {
+//!         self.clock.step(seconds);
+//!     }
+//!
 //!     async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
 //!         self.store.publish_unrouted(tenant, event);
 //!     }
@@ -85,8 +89,17 @@ pub trait StoreFixture: Send + Sync {
     /// The store, empty.
     fn store(&self) -> Arc<dyn Store>;
 
-    /// Moves the store's clock on.
+    /// Lets time pass: the date and all that runs besides move on.
     async fn advance(&self, by: Duration);
+
+    /// Steps the date by so many seconds, back if they are negative, while no time passes.
+    async fn step(&self, seconds: i64);
+
+    /// Returns whether the store counts in a time of its own, so that a step of the date moves nothing. The clock of a
+    /// database is the only one that all its users have: with it, a step back delays what waits by as much.
+    fn has_own_time(&self) -> bool {
+        true
+    }
 
     /// Writes an event without routing it, as a host's own transaction would.
     async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent);

@@ -196,7 +196,9 @@ impl<'a> Scene<'a> {
 
     /// Keeps house until there is no more to do.
     pub(super) async fn tend(&self, keep: Duration) {
-        while self.store.tend(&TendRequest { keep, limit: 2 }).await.expect("tend").more {}
+        while self.store.tend(&TendRequest { keep, keep_payloads: keep, limit: 2 }).await.expect("tend").more
+        {
+        }
     }
 
     pub(super) async fn deliveries(&self, query: DeliveryQuery) -> Vec<Delivery> {

@@ -235,7 +235,7 @@ impl Play {
     }
 
     async fn tend(&mut self) -> Verdict {
-        let request = TendRequest { keep: DAY * 1000, limit: 1000 };
+        let request = TendRequest { keep: DAY * 1000, keep_payloads: DAY * 1000, limit: 1000 };
         let tended = sound(self.subject.store.tend(&request).await)?;
         ensure!(tended.removed == 0 && !tended.more, "{tended:?}, though all is kept");
         self.model.expire();

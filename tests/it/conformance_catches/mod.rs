@@ -19,9 +19,9 @@ use hookwire::TenantId;
 use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest};
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, Published, Redelivery,
-    RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, TendRequest, Tended,
-    WakeMark, delegate_store,
+    ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, Published, Recovered,
+    Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
+    TendRequest, Tended, WakeMark, delegate_store,
 };
 
 use crate::conformance::MemoryFixture;
@@ -107,6 +107,7 @@ faults! {
     publish(items: &[Publication], hold: Option<&ClaimRequest>) -> Published;
     route(items: &[Routed]) -> Vec<RouteAnswer>;
     redeliver(tenant: &TenantId, items: &[Redelivery]) -> Vec<Option<DeliveryId>>;
+    recover(tenant: &TenantId, recovery: &Recovery) -> Recovered;
     claim(request: &ClaimRequest) -> Claimed;
     settle(items: &[Settlement]) -> Vec<Settled>;
     release(holder: HolderId) -> ();

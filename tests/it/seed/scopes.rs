@@ -55,7 +55,11 @@ pub(crate) const TABLE: [Row; 23] = [
     ("disable", &[Scope::Update], call!(|acme, on| acme.disable(on.hook_id))),
     ("enable", &[Scope::Update], call!(|acme, on| acme.enable(on.hook_id, Backlog::Drop))),
     ("patch", &[Scope::Update], call!(|acme, on| acme.patch(on.hook_id, &WebhookPatch::new().name("b")))),
-    ("recover", &[Scope::Update], call!(|acme, on| acme.recover(on.hook_id, Timestamp::default()))),
+    (
+        "recover",
+        &[Scope::Update],
+        call!(|acme, on| acme.recover(on.hook_id, Timestamp::default(), &PageRequest::first())),
+    ),
     ("redeliver", &[Scope::Update], call!(|acme, on| acme.redeliver(on.delivery))),
     ("replace", &[Scope::Update], call!(|acme, on| acme.replace(on.hook_id, &draft()))),
     ("reveal_secret", &[Scope::Update], call!(|acme, on| acme.reveal_secret(on.hook_id))),

@@ -54,7 +54,8 @@ async fn turn_over(fixture: &SqliteFixture, from: usize, to: usize) {
             store.settle(&claims.iter().map(delivered).collect::<Vec<_>>()).await.expect("settled");
         }
         clock.advance(Duration::from_secs(1));
-        let request = TendRequest { keep: Duration::from_secs(3), limit: 500 };
+        let keep = Duration::from_secs(3);
+        let request = TendRequest { keep, keep_payloads: keep, limit: 500 };
         while store.tend(&request).await.expect("tended").more {}
     }
 }

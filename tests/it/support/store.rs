@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use hookwire::model::{Attempt, Delivery, DeliveryId, MessageId, Page, PageRequest, SealedSecrets};
 use hookwire::registry::{RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, Published, Redelivery,
-    RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError, StoreErrorKind,
-    TendRequest, Tended, delegate_store,
+    ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, Published, Recovered,
+    Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
+    StoreErrorKind, TendRequest, Tended, delegate_store,
 };
 use hookwire::{DeliveryQuery, TenantId};
 
@@ -124,6 +124,7 @@ watch! {
     publish(publications: &[Publication], hold: Option<&ClaimRequest>) -> Published;
     route(routed: &[Routed]) -> Vec<RouteAnswer>;
     redeliver(tenant: &TenantId, redeliveries: &[Redelivery]) -> Vec<Option<DeliveryId>>;
+    recover(tenant: &TenantId, recovery: &Recovery) -> Recovered;
     claim(request: &ClaimRequest) -> Claimed;
     settle(settlements: &[Settlement]) -> Vec<Settled>;
     release(holder: HolderId) -> ();

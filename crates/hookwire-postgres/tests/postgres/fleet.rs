@@ -153,7 +153,7 @@ async fn toggle(world: World) {
                 Err(error) => assert_eq!(error.kind(), StoreErrorKind::Conflict, "{error:?}"),
             }
         }
-        world.store.tend(&TendRequest { keep: DAY, limit: 50 }).await.expect("tended");
+        world.store.tend(&TendRequest { keep: DAY, keep_payloads: DAY, limit: 50 }).await.expect("tended");
     }
 }
 

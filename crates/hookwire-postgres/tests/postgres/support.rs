@@ -105,6 +105,17 @@ impl StoreFixture for Fixture {
         self.client.execute("UPDATE test_clock SET now = now + $1", &[&by]).await.expect("a clock");
     }
 
+    async fn step(&self, seconds: i64) {
+        self.client
+            .execute("UPDATE test_clock SET now = now + $1", &[&(seconds * 1000)])
+            .await
+            .expect("a clock");
+    }
+
+    fn has_own_time(&self) -> bool {
+        false
+    }
+
     async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
         let document = document(tenant, &event);
         self.client.execute("SELECT publish($1)", &[&document]).await.expect("published");

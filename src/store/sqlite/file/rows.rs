@@ -196,10 +196,11 @@ pub(crate) fn event_id(row: &Row<'_>) -> Result<EventId, SqlError> {
     Ok(meta.event_id)
 }
 
-/// Reads `message`, `meta` and `json`.
+/// Reads `message`, `meta` and `json`, which is null once the payload was removed.
 pub(crate) fn event(row: &Row<'_>) -> Result<Arc<StampedEvent>, SqlError> {
     let meta: Meta = serde_json::from_str(row.get_ref("meta")?.as_str().map_err(SqlError::corrupt)?)?;
-    let payload = RawValue::from_string(row.get("json")?)?;
+    let json: Option<String> = row.get("json")?;
+    let payload = json.map_or_else(|| Ok(RawValue::NULL.to_owned()), RawValue::from_string)?;
     Ok(Arc::new(StampedEvent {
         message_id: message(row)?,
         event_id: meta.event_id,

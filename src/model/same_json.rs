@@ -1,0 +1,297 @@
+//! Whether two JSON texts have the same content, however they are written.
+//!
+//! White space, the order of an object's keys and the way in which a string is escaped do not matter. Numbers are compared
+//! as they are written, and values of a repeated key in their order, because receivers differ in how they read them.
+//! Nothing here recurses: payloads may be nested as deep as they are long.
+
+/// Returns whether two texts, which are valid JSON, have the same content.
+pub(super) fn same_json(first: &str, second: &str) -> bool {
+    first == second || Tree::read(first).equals(&Tree::read(second))
+}
+
+/// A text's values. A value comes before those within it, so the first is the whole.
+struct Tree<'a>(Vec<Value<'a>>);
+
+enum Value<'a> {
+    /// Members by their keys, as they are written. Those of one key are in the order of the text.
+    Object(Vec<(&'a str, usize)>),
+    Array(Vec<usize>),
+    /// What is between the quotes.
+    Text(&'a str),
+    /// A number, a boolean, or null.
+    Plain(&'a str),
+}
+
+/// An object or array that is being read.
+struct Open<'a> {
+    value: usize,
+    /// The key whose value comes next.
+    key: Option<&'a str>,
+}
+
+impl<'a> Tree<'a> {
+    fn read(text: &'a str) -> Self {
+        let (mut tree, mut open) = (Self(Vec::new()), Vec::new());
+        let mut rest = text;
+        while let Some(first) = rest.bytes().next() {
+            rest = match first {
+                b'{' => tree.enter(Value::Object(Vec::new()), &mut open, rest),
+                b'[' => tree.enter(Value::Array(Vec::new()), &mut open, rest),
+                b'}' | b']' => {
+                    tree.leave(open.pop());
+                    &rest[1..]
+                }
+                b'"' => {
+                    let (string, after) = split_string(rest);
+                    tree.string(string, &mut open);
+                    after
+                }
+                b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => &rest[1..],
+                _ => {
+                    let ends = |it| matches!(it, ',' | ']' | '}' | ' ' | '\t' | '\n' | '\r');
+                    let (plain, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+                    tree.add(Value::Plain(plain), &mut open);
+                    after
+                }
+            }
+        }
+        tree
+    }
+
+    fn enter(&mut self, value: Value<'a>, open: &mut Vec<Open<'a>>, rest: &'a str) -> &'a str {
+        let value = self.add(value, open);
+        open.push(Open { value, key: None });
+        &rest[1..]
+    }
+
+    /// Sorts the members of an object that has ended. The sort is stable, so repeated keys stay in order.
+    fn leave(&mut self, open: Option<Open<'a>>) {
+        if let Some(Value::Object(members)) = open.and_then(|open| self.0.get_mut(open.value)) {
+            members.sort_by(|(one, _), (other, _)| units(one).cmp(units(other)));
+        }
+    }
+
+    fn string(&mut self, string: &'a str, open: &mut [Open<'a>]) {
+        let inner = open.last_mut();
+        match inner.filter(|it| it.key.is_none() && matches!(self.0.get(it.value), Some(Value::Object(_)))) {
+            Some(object) => object.key = Some(string),
+            None => {
+                self.add(Value::Text(string), open);
+            }
+        }
+    }
+
+    fn add(&mut self, value: Value<'a>, open: &mut [Open<'a>]) -> usize {
+        let number = self.0.len();
+        self.0.push(value);
+        if let Some(parent) = open.last_mut() {
+            match self.0.get_mut(parent.value) {
+                Some(Value::Object(members)) => members.push((parent.key.take().unwrap_or_default(), number)),
+                Some(Value::Array(items)) => items.push(number),
+                _ => {}
+            }
+        }
+        number
+    }
+
+    fn equals(&self, other: &Self) -> bool {
+        let mut pairs = vec![(0, 0)];
+        while let Some((one, another)) = pairs.pop() {
+            let is_same = match (self.0.get(one), other.0.get(another)) {
+                (Some(Value::Object(these)), Some(Value::Object(those))) => {
+                    pairs.extend(these.iter().zip(those).map(|((_, one), (_, another))| (*one, *another)));
+                    let keys = these.iter().zip(those).all(|((one, _), (other, _))| same_text(one, other));
+                    keys && these.len() == those.len()
+                }
+                (Some(Value::Array(these)), Some(Value::Array(those))) => {
+                    pairs.extend(these.iter().copied().zip(those.iter().copied()));
+                    these.len() == those.len()
+                }
+                (Some(Value::Text(one)), Some(Value::Text(other))) => same_text(one, other),
+                (Some(Value::Plain(one)), Some(Value::Plain(other))) => one == other,
+                _ => false,
+            };
+            if !is_same {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Splits a text that begins with a quote into what is between the quotes, and what comes after them.
+fn split_string(text: &str) -> (&str, &str) {
+    let mut is_escaped = false;
+    let end = text[1..].find(|it| {
+        let ends = it == '"' && !is_escaped;
+        is_escaped = it == '\\' && !is_escaped;
+        ends
+    });
+    let end = end.map_or(text.len(), |end| end + 1);
+    (&text[1..end], text.get(end + 1..).unwrap_or_default())
+}
+
+fn same_text(one: &str, other: &str) -> bool {
+    one == other || units(one).eq(units(other))
+}
+
+/// The UTF-16 units of a string: JSON can escape half a surrogate pair, which is no character.
+fn units(written: &str) -> impl Iterator<Item = u16> {
+    let mut rest = written.encode_utf16();
+    std::iter::from_fn(move || {
+        let unit = rest.next()?;
+        if unit != u16::from(b'\\') {
+            return Some(unit);
+        }
+        let escaped = rest.next()?;
+        Some(match u8::try_from(escaped).unwrap_or_default() {
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'n' => u16::from(b'\n'),
+            b'r' => u16::from(b'\r'),
+            b't' => u16::from(b'\t'),
+            b'u' => rest.by_ref().take(4).fold(0, |unit, digit| unit << 4 | hex_digit(digit)),
+            _ => escaped,
+        })
+    })
+}
+
+fn hex_digit(unit: u16) -> u16 {
+    let digit = char::from_u32(unit.into()).and_then(|it| it.to_digit(16)).unwrap_or_default();
+    u16::try_from(digit).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn same(one: &str, other: &str) -> bool {
+        for text in [one, other] {
+            assert!(RawValue::from_string(text.to_owned()).is_ok(), "{text}");
+        }
+        assert_eq!(same_json(one, other), same_json(other, one));
+        assert!(Tree::read(one).equals(&Tree::read(one)) && Tree::read(other).equals(&Tree::read(other)));
+        same_json(one, other)
+    }
+
+    #[test]
+    fn the_way_of_writing_does_not_matter() {
+        for (one, other) in [
+            (r#"{"a":1,"b":2}"#, r#"{"b":2,"a":1}"#),
+            (r#"{"a":1,"b":2}"#, "\n{ \"a\" : 1 ,\t\"b\":2 }\r "),
+            (
+                r#"{"b":{"d":[1,{"y":0,"x":0}],"c":null},"a":{}}"#,
+                r#"{"a":{},"b":{"c":null,"d":[1,{"x":0,"y":0}]}}"#,
+            ),
+            (r#""A\u00e9\/\ud83d\ude00""#, "\"\\u0041é/\u{1f600}\""),
+            (r#""\"\\\b\f\n\r\t""#, r#""\u0022\u005C\u0008\u000c\u000a\u000D\u0009""#),
+            (r#"{"\u0061":1,"b":2}"#, r#"{"b":2,"a":1}"#),
+            (r#"{"a":1,"b":0,"a":2}"#, r#"{"b":0,"a":1,"a":2}"#),
+            (r#""\ud800""#, r#""\uD800""#),
+            ("[ ]", "[]"),
+            ("{ }", "{}"),
+        ] {
+            assert!(same(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn the_content_does() {
+        for (one, other) in [
+            ("1", "1.0"),
+            ("1e2", "1E2"),
+            ("100", "1e2"),
+            ("-0", "0"),
+            ("true", "false"),
+            ("null", r#""null""#),
+            ("1", r#""1""#),
+            ("[1,2]", "[2,1]"),
+            ("[1,2]", "[1]"),
+            ("[[1],2]", "[[1,2]]"),
+            ("[]", "{}"),
+            (r#"["a"]"#, r#"{"a":"a"}"#),
+            (r#"{"a":1}"#, r#"{"a":1,"b":2}"#),
+            (r#"{"a":1}"#, r#"{"b":1}"#),
+            (r#"{"a":1,"b":2}"#, r#"{"a":2,"b":1}"#),
+            (r#"{"a":{"b":1}}"#, r#"{"b":{"a":1}}"#),
+            (r#"{"a":1,"a":2}"#, r#"{"a":2,"a":1}"#),
+            (r#"{"a":1,"a":1}"#, r#"{"a":1}"#),
+            (r#""\ud800""#, r#""\ud801""#),
+            (r#""\ud800""#, r#""\\ud800""#),
+            (r#""\ud83d""#, "\"\u{1f600}\""),
+            (r#""a\"""#, r#""a""#),
+            (r#""""#, r#"" ""#),
+        ] {
+            assert!(!same(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn neither_depth_nor_breadth_overflows_the_stack_or_takes_long() {
+        let depth = 200_000;
+        let nested = |inner: &str| format!("{}{inner}{}", r#"{"a":["#.repeat(depth), "]}".repeat(depth));
+        let spaced = nested("1").replace(':', " : ");
+        assert!(same_json(&nested("1"), &spaced) && !same_json(&nested("1"), &nested("2")));
+        let members = |numbers: &mut dyn Iterator<Item = usize>| {
+            let members: Vec<_> = numbers.map(|it| format!(r#""{}{it}":{it}"#, "k".repeat(20))).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert!(same_json(&members(&mut (0..depth)), &members(&mut (0..depth).rev())));
+    }
+
+    /// A value, written in two ways.
+    fn twice() -> impl Strategy<Value = (String, String)> {
+        let number = any::<i32>().prop_map(|it| (it.to_string(), format!(" {it}")));
+        let text = ".{0,4}".prop_map(|it| (quoted(&it), escaped(&it)));
+        let leaf = prop_oneof![number, text, Just(("null".to_owned(), "\tnull\n".to_owned()))];
+        leaf.prop_recursive(4, 64, 6, |inner| {
+            let keys = prop::collection::btree_map("[ab\u{e9}\"\\\\]{0,3}", inner.clone(), 0..6);
+            prop_oneof![
+                prop::collection::vec(inner, 0..6).prop_map(|items| {
+                    let (one, other): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+                    (format!("[{}]", one.join(",")), format!("[ {} ]", other.join(" , ")))
+                }),
+                keys.prop_map(|members| {
+                    let one: Vec<_> =
+                        members.iter().map(|(key, value)| format!("{}:{}", quoted(key), value.0)).collect();
+                    let other = members.iter().rev();
+                    let other: Vec<_> =
+                        other.map(|(key, value)| format!("{} : {}", escaped(key), value.1)).collect();
+                    (format!("{{{}}}", one.join(",")), format!("{{{}}}", other.join(",")))
+                }),
+            ]
+        })
+    }
+
+    fn quoted(text: &str) -> String {
+        serde_json::to_string(text).expect("a string")
+    }
+
+    fn escaped(text: &str) -> String {
+        let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+        format!("\"{units}\"")
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_is_the_same_however_it_is_written((one, other) in twice()) {
+            prop_assert!(same(&one, &other), "{one} {other}");
+        }
+
+        /// Without repeated keys and numbers of other forms, it agrees with values that are compared as such.
+        #[test]
+        fn it_agrees_with_parsed_values((one, _) in twice(), (_, other) in twice()) {
+            let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+            prop_assert_eq!(same(&one, &other), parsed(&one) == parsed(&other));
+        }
+
+        /// What a store kept may be damaged: it must not panic.
+        #[test]
+        fn what_is_no_json_does_not_panic(one in "[\\[\\]{}\",:\\\\u0-9a é]{0,40}", other in ".{0,20}") {
+            same_json(&one, &other);
+        }
+    }
+}
