@@ -37,7 +37,7 @@ pub enum LaneClass {
 /// The health of a lane's receiver, from the outcomes of its attempts.
 ///
 /// A store keeps it with the lane and changes it only by
-/// [`Settlement::lane_after`](crate::store::Settlement::lane_after) while it holds the lane's lock, so that no
+/// [`Settlement::health_after`](crate::store::Settlement::health_after) while it holds the lane's lock, so that no
 /// concurrent report is lost. Most attempts do not change it, and then nothing is written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(from = "Stored", into = "Stored")]

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::model::{HookId, TenantId, Timestamp};
+use crate::model::{HookId, TenantId};
 use crate::registry::{RegistryChange, Version};
 #[cfg(feature = "dispatcher")]
 use crate::store::Claim;
@@ -23,29 +23,30 @@ struct Maps {
 
 struct Change<T> {
     to: T,
-    until: Timestamp,
+    /// The clock's monotonic reading from which on no earlier claim lives.
+    until: Duration,
 }
 
 impl Changes {
-    /// Notes a committed change at `now`, for as long as an earlier claim may live. A new webhook has no earlier claims.
-    pub(super) fn note(&self, tenant: &TenantId, change: &RegistryChange, now: Timestamp, lease: Duration) {
+    /// Notes a committed change at the monotonic reading `now`, for as long as an earlier claim may live. A new webhook has no earlier claims.
+    pub(super) fn note(&self, tenant: &TenantId, change: &RegistryChange, now: Duration, lease: Duration) {
         let (hook_id, to) = match change {
             RegistryChange::Create(_) => return,
             RegistryChange::Delete(hook_id) => (*hook_id, Version::new(u64::MAX)),
             RegistryChange::Update(new, _) => (new.hook_id(), new.version),
         };
-        let until = now.plus(lease);
+        let until = now.saturating_add(lease);
         note(&mut self.present(now).webhooks, (tenant.clone(), hook_id), Change { to, until });
     }
 
     /// Notes at `now`, for as long, that the tenant's webhooks with ids smaller than `below` are gone.
-    pub(super) fn note_erased(&self, tenant: &TenantId, below: HookId, now: Timestamp, lease: Duration) {
-        let until = now.plus(lease);
+    pub(super) fn note_erased(&self, tenant: &TenantId, below: HookId, now: Duration, lease: Duration) {
+        let until = now.saturating_add(lease);
         note(&mut self.present(now).erased, tenant.clone(), Change { to: below, until });
     }
 
     /// Locks the changes, without those that no claim is older than any more.
-    fn present(&self, now: Timestamp) -> MutexGuard<'_, Maps> {
+    fn present(&self, now: Duration) -> MutexGuard<'_, Maps> {
         let mut maps = self.lock();
         maps.webhooks.retain(|_, change| change.until > now);
         maps.erased.retain(|_, change| change.until > now);

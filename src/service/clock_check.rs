@@ -42,36 +42,31 @@ impl fmt::Display for ClockOffset {
 /// What the dates of the last answers say of our own clock.
 #[derive(Debug, Default)]
 pub(super) struct ClockCheck {
-    /// The last date of each host, less our own time then, in milliseconds. The host that answered last comes last.
-    offsets: VecDeque<(String, i64)>,
-    found: Option<ClockOffset>,
+    /// By the last answer of each host, its date at zero of our monotonic reading: so a step of our own date, or of its
+    /// correction, is found at once. The host that answered last comes last.
+    dates: VecDeque<(String, Timestamp)>,
     is_reported: bool,
 }
 
 impl ClockCheck {
-    /// Notes the date of an answer that came at `now`. Returns the offset of our clock the first time that the hosts
-    /// agree that it is off by more than two minutes.
-    pub(super) fn note(&mut self, host: &str, now: Timestamp, date: Timestamp) -> Option<ClockOffset> {
-        self.offsets.retain(|(known, _)| known != host);
-        if self.offsets.len() == MOST_HOSTS {
-            self.offsets.pop_front();
+    /// Notes the date of a host. Both dates are those at zero of our monotonic reading. Returns the offset of our clock
+    /// the first time that the hosts agree that it is off by more than two minutes.
+    pub(super) fn note(&mut self, host: &str, ours: Timestamp, theirs: Timestamp) -> Option<ClockOffset> {
+        self.dates.retain(|(known, _)| known != host);
+        if self.dates.len() == MOST_HOSTS {
+            self.dates.pop_front();
         }
-        self.offsets.push_back((host.to_owned(), date.as_millis().saturating_sub(now.as_millis())));
-        self.found = self.judge();
-        let first = self.found.filter(|_| !self.is_reported);
+        self.dates.push_back((host.to_owned(), theirs));
+        let first = self.found(ours).filter(|_| !self.is_reported);
         self.is_reported |= first.is_some();
         first
     }
 
-    /// Returns the offset of our clock, while the hosts agree that it is off by more than two minutes.
-    #[cfg(feature = "dispatcher")]
-    pub(super) const fn found(&self) -> Option<ClockOffset> {
-        self.found
-    }
-
-    /// Takes the median, if enough hosts and most of them are close to it.
-    fn judge(&self) -> Option<ClockOffset> {
-        let mut offsets: Vec<_> = self.offsets.iter().map(|(_, offset)| *offset).collect();
+    /// Returns the offset of our clock, while the hosts agree that it is off by more than two minutes: the median, if
+    /// enough hosts and most of them are close to it.
+    pub(super) fn found(&self, ours: Timestamp) -> Option<ClockOffset> {
+        let offset = |(_, theirs): &(_, Timestamp)| theirs.as_millis().saturating_sub(ours.as_millis());
+        let mut offsets: Vec<_> = self.dates.iter().map(offset).collect();
         offsets.sort_unstable();
         let median = *offsets.get(offsets.len() / 2)?;
         let agreeing = offsets.iter().filter(|it| it.abs_diff(median) <= SPREAD_MILLIS).count();
@@ -138,15 +133,17 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "dispatcher")]
     #[test]
     fn a_clock_that_was_set_right_is_no_longer_found_and_not_reported_again() {
         let mut check = ClockCheck::default();
-        assert!(report(&mut check, &[-300; 5]).is_some() && check.found().is_some());
+        let now = Timestamp::from_secs(NOW);
+        assert!(report(&mut check, &[-300; 5]).is_some() && check.found(now).is_some());
+        let set_right = now.minus(Duration::from_secs(300));
+        assert_eq!(check.found(set_right), None, "at once, before any host has answered again");
         assert_eq!(report(&mut check, &[0; 5]), None);
-        assert_eq!(check.found(), None);
+        assert_eq!(check.found(now), None);
         assert_eq!(report(&mut check, &[-300; 5]), None);
-        assert!(check.found().is_some());
+        assert!(check.found(now).is_some());
     }
 
     proptest! {

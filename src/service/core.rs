@@ -1,6 +1,7 @@
 //! The state that the handles of a service and its dispatcher share: its parts, and what it keeps in memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::changes::Changes;
 use super::clock_check::{ClockCheck, ClockOffset};
@@ -101,9 +102,20 @@ impl Core {
         self.parts.clock.now()
     }
 
+    /// Returns the reading of the clock by which durations are measured.
+    pub(super) fn monotonic(&self) -> Duration {
+        self.parts.clock.monotonic()
+    }
+
+    /// Returns the date at zero of the monotonic reading, by our own clock as it is set now.
+    fn date_of_zero(&self) -> Timestamp {
+        self.now().minus(self.monotonic())
+    }
+
     /// Notes the date of a host's answer. Returns the offset of our clock the first time that it is found to be off.
     pub(super) fn check_clock(&self, host: &str, date: Timestamp) -> Option<ClockOffset> {
-        self.with_clock_check(|check| check.note(host, self.now(), date))
+        let (ours, theirs) = (self.date_of_zero(), date.minus(self.monotonic()));
+        self.with_clock_check(|check| check.note(host, ours, theirs))
     }
 
     /// The check is whole whenever the lock is free, so a poisoned lock is usable.
@@ -133,7 +145,7 @@ impl Core {
     /// Notes a committed change, so that no earlier claim starts an attempt in this process.
     pub(super) fn changed(&self, tenant: &TenantId, change: &RegistryChange) {
         self.registries.forget(tenant);
-        self.changes.note(tenant, change, self.now(), self.policy().lease());
+        self.changes.note(tenant, change, self.monotonic(), self.policy().lease());
         self.new_work.notify();
     }
 
@@ -141,7 +153,7 @@ impl Core {
     /// attempt in this process.
     pub(super) fn erased(&self, tenant: &TenantId, below: HookId) {
         self.registries.forget(tenant);
-        self.changes.note_erased(tenant, below, self.now(), self.policy().lease());
+        self.changes.note_erased(tenant, below, self.monotonic(), self.policy().lease());
         self.new_work.notify();
     }
 
@@ -172,7 +184,7 @@ impl Core {
 
     /// Returns the offset of our clock, while the dates of receivers' answers agree that it is off.
     pub(crate) fn clock_off(&self) -> Option<ClockOffset> {
-        self.with_clock_check(|check| check.found())
+        self.with_clock_check(|check| check.found(self.date_of_zero()))
     }
 
     /// Returns whether the webhook was changed in this process after the claim was made.

@@ -65,6 +65,9 @@ impl fmt::Display for Explanation {
             RoutingRecord::Unroutable(reason) => write!(f, "\n  not routed: {reason}")?,
             RoutingRecord::Waiting => f.write_str("\n  waits for routing")?,
         }
+        if !self.record.has_payload {
+            f.write_str("\n  its payload was removed, so it cannot be delivered again")?;
+        }
         self.fates().iter().try_for_each(|(hook_id, fate)| self.write_fate(f, *hook_id, fate))
     }
 }

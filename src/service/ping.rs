@@ -140,14 +140,14 @@ impl Tenant {
         request: Result<Request<Bytes>, Outcome>,
         kind: &'static str,
     ) -> PingReport {
-        let started = self.core.now();
+        let started = self.core.monotonic();
         let outcome = match self.check_address(url.as_str()).await {
             AddressFinding { violation: Some(violation), .. } => PingOutcome::Invalid(vec![violation]),
             // The request would fail in the same way, and cost deliveries a look-up.
             AddressFinding { failure: Some(error), .. } => self.pinged(failed_by(&error)),
             _ => self.pinged(self.send_ping(request, kind).await),
         };
-        PingReport { outcome, took: self.core.now().since(started) }
+        PingReport { outcome, took: self.core.monotonic().saturating_sub(started) }
     }
 
     fn pinged(&self, outcome: Outcome) -> PingOutcome {

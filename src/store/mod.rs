@@ -6,8 +6,8 @@
 //!    each number is a case of the conformance suite.
 //! 2. Run the suite: `hookwire::testing::store_conformance!` (feature `testing`) makes one test of each
 //!    point. There are no capability flags: every store passes every case.
-//! 3. Build on the pure parts: [`Settlement::lane_after`] and [`Disable::applied_to`] change a lane. [`HeldCounts`]
-//!    counts what a holder has and tells how much room a lane has left, and [`Usage`] for how long it had it. Of the
+//! 3. Build on the pure parts: [`Settlement::health_after`], [`Settlement::backoff_after`] and
+//!    [`Disable::applied_to`] change a lane. [`HeldCounts`] counts what a holder has and tells how much room a lane has left, and [`Usage`] for how long it had it. Of the
 //!    lanes with something due and with room, serve one of the tenant with the least [`Usage::of_tenant`], and of its
 //!    lanes one with the least [`Usage::of_webhook`]; but only a tenant that [is light](Usage::is_light) while the
 //!    holder [has no spare places](HeldCounts::has_spare).

@@ -56,18 +56,16 @@ impl Settlement {
         }
     }
 
-    /// Returns the lane's health and the end of its backoff after this settlement. For stores to build on.
-    pub fn lane_after(
-        &self,
-        health: Health,
-        backoff_until: Timestamp,
-        now: Timestamp,
-    ) -> (Health, Timestamp) {
-        let health = health.after(self.report, self.counting, now);
-        match self.backoff {
-            Some(backoff) => (health.after_backoff(self.backoffs_seen), backoff_until.max(now.plus(backoff))),
-            None => (health, backoff_until),
-        }
+    /// Returns the lane's health after this settlement, which comes at this date. For stores to build on.
+    pub fn health_after(&self, health: Health, date: Timestamp) -> Health {
+        let health = health.after(self.report, self.counting, date);
+        if self.backoff.is_some() { health.after_backoff(self.backoffs_seen) } else { health }
+    }
+
+    /// Returns the end of the lane's backoff after this settlement, if it has one. `now` and the ends are moments of the
+    /// store's own time. For stores to build on.
+    pub fn backoff_after(&self, until: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        until.max(self.backoff.map(|backoff| now.plus(backoff)))
     }
 }
 

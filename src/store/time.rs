@@ -20,8 +20,8 @@ pub(crate) struct StoreTime {
     reading: Duration,
 }
 
-/// What a store keeps of its time, to go on from at the next opening.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A moment by the store's own time and by the date. A store keeps one to go on from at the next opening.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct KeptTime {
     /// The store's own time.
     pub(crate) time: Timestamp,

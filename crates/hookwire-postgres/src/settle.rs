@@ -234,8 +234,9 @@ impl LaneChange {
     }
 
     fn learn(&mut self, item: &Settlement, now: Millis) -> Result<(), QueryError> {
-        let backoff_until = self.backoff_until.timestamp();
-        let (health, backoff_until) = item.lane_after(self.health, backoff_until, now.timestamp());
+        let (now, until) = (now.timestamp(), self.backoff_until.timestamp());
+        let (health, backoff_until) =
+            (item.health_after(self.health, now), item.backoff_after(Some(until), now).unwrap_or(until));
         self.health = health;
         self.backoff_until = backoff_until.into();
         if let Some(disable) = &item.disable {

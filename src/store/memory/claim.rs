@@ -39,7 +39,7 @@ impl State {
             return Some(id);
         }
         lane.queue.remove(turn, (due, id));
-        self.end_row(id, End::Expired, now);
+        self.end_row(id, End::Expired, self.present);
         self.refresh(key, now);
         None
     }

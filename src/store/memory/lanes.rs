@@ -19,7 +19,8 @@ impl State {
         if !is_enabled || lane.queue.is_empty() {
             return None;
         }
-        let gives = |turn| lane.queue.first(turn).map(|(due, _)| lane.backoff_until.max(due));
+        let gives =
+            |turn| lane.queue.first(turn).map(|(due, _)| lane.backoff_until.map_or(due, |it| it.max(due)));
         Some(Waiting {
             tenant: key.0.clone(),
             hook: key.1,
@@ -38,7 +39,7 @@ impl State {
     /// Gives up the claim on a delivery, whoever holds it, and lets it wait until `due`.
     pub(super) fn requeue(&mut self, id: DeliveryId, due: Timestamp, now: Timestamp) {
         if let Some(key) = self.end_lease(id, now) {
-            self.wait(id, due, now);
+            self.wait(id, due);
             self.refresh(&key, now);
         }
     }
@@ -51,14 +52,14 @@ impl State {
     }
 
     /// Lets a delivery that was held wait until `due`; one of an earlier epoch is cancelled instead.
-    fn wait(&mut self, id: DeliveryId, due: Timestamp, now: Timestamp) {
+    fn wait(&mut self, id: DeliveryId, due: Timestamp) {
         let Some(row) = self.rows.get_mut(&id) else { return };
         match self.lanes.get_mut(&row.lane) {
             Some(lane) if lane.epoch == row.epoch => {
                 row.state = RowState::Due(due);
                 lane.queue.insert(row.turn, (due, id));
             }
-            _ => self.end_row(id, End::Cancelled, now),
+            _ => self.end_row(id, End::Cancelled, self.present),
         }
     }
 }

@@ -54,13 +54,15 @@ impl State {
     fn standing(&self, id: DeliveryId, row: &Row) -> (DeliveryState, Option<Timestamp>, Option<Timestamp>) {
         let dropped = self.lanes.get(&row.lane).filter(|lane| lane.epoch != row.epoch);
         match (row.state, dropped) {
-            (RowState::Ended(end, at), _) => (DeliveryState::Ended(end), None, Some(at)),
-            (RowState::Held, _) => {
-                (DeliveryState::Pending, self.leases.get(id).map(|lease| lease.until), None)
-            }
-            (RowState::Due(due), None) => (DeliveryState::Pending, Some(due), None),
+            (RowState::Ended(end, at), _) => (DeliveryState::Ended(end), None, Some(at.date)),
+            (RowState::Held, _) => (
+                DeliveryState::Pending,
+                self.leases.get(id).map(|lease| self.present.shown(lease.until)),
+                None,
+            ),
+            (RowState::Due(due), None) => (DeliveryState::Pending, Some(self.present.shown(due)), None),
             (RowState::Due(_), Some(lane)) => {
-                (DeliveryState::Ended(End::Cancelled), None, Some(lane.epoch_at))
+                (DeliveryState::Ended(End::Cancelled), None, Some(lane.epoch_at.date))
             }
         }
     }

@@ -5,7 +5,8 @@
 //!                          schedule, leases, ended -- indexes, brought in line by every change
 //! ```
 //!
-//! All state is behind one lock, which a call holds from beginning to end. `refresh` alone tells the schedule what a lane
+//! Dues, leases, backoffs and ends are moments of the store's own time; what is shown is noted as the date besides. All
+//! state is behind one lock, which a call holds from beginning to end. `refresh` alone tells the schedule what a lane
 //! has to give. Times are indexed by ordered sets, so that a claim looks only at what has come due. Nothing is kept on
 //! disk.
 
@@ -32,6 +33,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::delivery::Next;
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, StampedEvent, TenantId,
+    Timestamp,
 };
 use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
@@ -44,13 +46,13 @@ use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest,
 use crate::store::routing::{RouteAnswer, Routed};
 use crate::store::schedule::Turn;
 use crate::store::settlement::{Settled, Settlement};
+use crate::store::time::StoreTime;
 use state::State;
 
 /// A store in memory: for tests, and for events that may be lost with the process.
 ///
 /// It keeps the whole contract of [`Store`] but for durability: it ends with the process. Several
-/// dispatchers of one process may share it behind an [`Arc`]. Leases run on its clock: when the system's
-/// is set forward by more than a lease, what is under way may be sent again.
+/// dispatchers of one process may share it behind an [`Arc`].
 ///
 /// ```
 /// use hookwire::store::{MemoryStore, Store};
@@ -66,6 +68,7 @@ use state::State;
 pub struct MemoryStore {
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
+    time: StoreTime,
     new_work: Notify,
 }
 
@@ -77,15 +80,16 @@ impl MemoryStore {
 
     /// An empty store on another clock.
     pub fn with_clock(clock: impl Clock) -> Self {
-        Self { state: Mutex::default(), clock: Arc::new(clock), new_work: Notify::default() }
+        let time = StoreTime::start(None, &clock);
+        Self { state: Mutex::default(), clock: Arc::new(clock), time, new_work: Notify::default() }
     }
 
     /// Writes an event without routing it, as SQL stores let a host's own transaction do. A dispatcher
     /// routes it. Nothing happens when the tenant has a message of that id already; if that has other content,
     /// the log tells of it as a warning.
     pub fn publish_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
-        let (now, id) = (self.clock.now(), event.message_id.clone());
-        if !self.state().publish_unrouted(tenant, event, now) {
+        let id = event.message_id.clone();
+        if !self.with(|state, _| state.publish_unrouted(tenant, event)) {
             warn_duplicate_id(tenant, &id);
         }
         self.new_work.notify();
@@ -95,6 +99,14 @@ impl MemoryStore {
     /// good.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something at the store's present time.
+    fn with<T>(&self, act: impl FnOnce(&mut State, Timestamp) -> T) -> T {
+        let mut state = self.state();
+        state.present = self.time.kept(&*self.clock);
+        let now = state.present.time;
+        act(&mut state, now)
     }
 }
 
@@ -122,7 +134,7 @@ impl Store for MemoryStore {
         expected: Revision,
         change: &RegistryChange,
     ) -> Result<Revision, StoreError> {
-        let revision = self.state().commit(tenant, expected, change, self.clock.now())?;
+        let revision = self.with(|state, now| state.commit(tenant, expected, change, now))?;
         self.new_work.notify();
         Ok(revision)
     }
@@ -137,10 +149,9 @@ impl Store for MemoryStore {
         hold: Option<&ClaimRequest>,
     ) -> Result<Published, StoreError> {
         let mut held: Vec<Claim> = Vec::new();
-        let answers: Vec<PublishAnswer> = {
-            let (mut state, now) = (self.state(), self.clock.now());
+        let answers = self.with(|state, now| -> Vec<PublishAnswer> {
             publications.iter().map(|item| state.publish(item, hold, &mut held, now)).collect()
-        };
+        });
         let published = Published { answers, held };
         if published.leaves_work() {
             self.new_work.notify();
@@ -149,10 +160,7 @@ impl Store for MemoryStore {
     }
 
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {
-        let answers = {
-            let (mut state, now) = (self.state(), self.clock.now());
-            routed.iter().map(|item| state.route(item, now)).collect()
-        };
+        let answers = self.with(|state, now| routed.iter().map(|item| state.route(item, now)).collect());
         self.new_work.notify();
         Ok(answers)
     }
@@ -162,31 +170,28 @@ impl Store for MemoryStore {
         tenant: &TenantId,
         redeliveries: &[Redelivery],
     ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
-        let made = {
-            let (mut state, now) = (self.state(), self.clock.now());
+        let made = self.with(|state, now| {
             redeliveries.iter().map(|item| state.redeliver(tenant, item, Turn::FirstAttempt, now)).collect()
-        };
+        });
         self.new_work.notify();
         Ok(made)
     }
 
     async fn recover(&self, tenant: &TenantId, recovery: &Recovery) -> Result<Recovered, StoreError> {
-        let recovered = self.state().recover(tenant, recovery, self.clock.now())?;
+        let recovered = self.with(|state, now| state.recover(tenant, recovery, now))?;
         self.new_work.notify();
         Ok(recovered)
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         let mark = WakeMark::new(self.new_work.mark());
-        let claimed = self.state().claim(request, self.clock.now());
+        let claimed = self.with(|state, now| state.claim(request, now));
         Ok(Claimed { mark, ..claimed })
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        let answers = {
-            let (mut state, now) = (self.state(), self.clock.now());
-            settlements.iter().map(|item| state.settle(item, now)).collect()
-        };
+        let answers =
+            self.with(|state, now| settlements.iter().map(|item| state.settle(item, now)).collect());
         if settlements.iter().any(|item| matches!(item.next, Next::Again(_) | Next::Release)) {
             self.new_work.notify();
         }
@@ -194,7 +199,7 @@ impl Store for MemoryStore {
     }
 
     async fn release(&self, holder: HolderId) -> Result<(), StoreError> {
-        self.state().release(holder, self.clock.now());
+        self.with(|state, now| state.release(holder, now));
         self.new_work.notify();
         Ok(())
     }
@@ -216,7 +221,7 @@ impl Store for MemoryStore {
         tenant: &TenantId,
         query: &DeliveryQuery,
     ) -> Result<Page<Delivery>, StoreError> {
-        Ok(self.state().list_deliveries(tenant, query)?)
+        Ok(self.with(|state, _| state.list_deliveries(tenant, query))?)
     }
 
     async fn attempts(
@@ -228,14 +233,14 @@ impl Store for MemoryStore {
     }
 
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
-        Ok(self.state().stats(scope, self.clock.now()))
+        Ok(self.with(|state, now| state.stats(scope, now)))
     }
 
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {
-        Ok(self.state().tend(request, self.clock.now()))
+        Ok(self.with(|state, now| state.tend(request, now)))
     }
 
     async fn erase(&self, tenant: &TenantId, limit: usize) -> Result<Erased, StoreError> {
-        Ok(self.state().erase(tenant, limit, self.clock.now()))
+        Ok(self.with(|state, now| state.erase(tenant, limit, now)))
     }
 }

@@ -30,7 +30,7 @@ impl State {
             return StoreErrorKind::Corrupt.into();
         }
         let event = Arc::new(item.event.clone());
-        let receipt = self.insert_event(&item.tenant, &event, item.digest, now);
+        let receipt = self.insert_event(&item.tenant, &event, item.digest);
         self.set_routing(&item.tenant, &event, &item.routing, now);
         let times = (now, now.plus(item.expires));
         for hook in &item.routing.targets {
@@ -45,14 +45,8 @@ impl State {
         routing.targets.iter().all(|hook| live((tenant.clone(), *hook)))
     }
 
-    fn insert_event(
-        &mut self,
-        tenant: &TenantId,
-        event: &Arc<StampedEvent>,
-        digest: [u8; 32],
-        now: Timestamp,
-    ) -> Receipt {
-        let receipt = Receipt { published_at: now, targets: 0, skipped: 0 };
+    fn insert_event(&mut self, tenant: &TenantId, event: &Arc<StampedEvent>, digest: [u8; 32]) -> Receipt {
+        let receipt = Receipt { published_at: self.present.date, targets: 0, skipped: 0 };
         let row = EventRow {
             event: Arc::clone(event),
             digest,
@@ -122,14 +116,14 @@ impl State {
     }
 
     /// Tells whether what the tenant has under this message id is this event.
-    pub(super) fn publish_unrouted(&mut self, name: &TenantId, event: StampedEvent, now: Timestamp) -> bool {
+    pub(super) fn publish_unrouted(&mut self, name: &TenantId, event: StampedEvent) -> bool {
         let (tenant, digest) = (self.tenants.entry(name.clone()).or_default(), event.digest());
         if let Some(first) = tenant.events.get(&event.message_id) {
             return is_same(&event, &digest, &first.digest, first.whole());
         }
         tenant.unrouted.push_back(event.message_id.clone());
         self.unrouted.insert(name.clone());
-        self.insert_event(name, &Arc::new(event), digest, now);
+        self.insert_event(name, &Arc::new(event), digest);
         true
     }
 

@@ -42,7 +42,7 @@ impl Row {
     /// Returns whether the webhook has missed it, and it was not redelivered yet.
     fn is_missed(&self, recovery: &Recovery) -> bool {
         let is_missed = match self.state {
-            RowState::Ended(End::Exhausted | End::Expired, at) => at >= recovery.since,
+            RowState::Ended(End::Exhausted | End::Expired, at) => at.date >= recovery.since,
             RowState::Due(_) | RowState::Ended(..) | RowState::Held => false,
         };
         is_missed && !self.is_repeated && self.lane.1 == recovery.hook

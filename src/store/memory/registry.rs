@@ -32,7 +32,7 @@ impl State {
         let key = |hook| (name.clone(), hook);
         let applied = revision == expected
             && match change {
-                RegistryChange::Create(new) => self.create(name, next_hook_id, new, now),
+                RegistryChange::Create(new) => self.create(name, next_hook_id, new),
                 RegistryChange::Delete(hook) => self.delete(&key(*hook), now),
                 RegistryChange::Update(new, backlog) => self.update(&key(new.hook_id()), new, *backlog, now),
             };
@@ -44,12 +44,12 @@ impl State {
         Ok(tenant.revision)
     }
 
-    fn create(&mut self, name: &TenantId, next: HookId, new: &RegisteredWebhook, now: Timestamp) -> bool {
+    fn create(&mut self, name: &TenantId, next: HookId, new: &RegisteredWebhook) -> bool {
         let hook = new.hook_id();
         let Some(tenant) = self.tenants.get_mut(name).filter(|_| hook == next) else { return false };
         tenant.next_hook_id = HookId::new(next.get() + 1);
         tenant.hooks.insert(hook);
-        self.lanes.insert((name.clone(), hook), Lane::new(Arc::new(new.clone()), now));
+        self.lanes.insert((name.clone(), hook), Lane::new(Arc::new(new.clone()), self.present));
         true
     }
 
@@ -59,9 +59,9 @@ impl State {
             lane.health = Health::default();
         }
         lane.hook = Arc::new(new.clone());
-        lane.backoff_until = now;
+        lane.backoff_until = None;
         if backlog == Backlog::Drop {
-            self.drop_backlog(key, now);
+            self.drop_backlog(key);
         }
         self.refresh(key, now);
         true
@@ -79,16 +79,16 @@ impl State {
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.deleted = true;
         }
-        self.drop_backlog(key, now);
+        self.drop_backlog(key);
         self.refresh(key, now);
         self.forget_lane(key);
     }
 
     /// Costs the same whatever the backlog: the queue is set aside whole, to be ended step by step.
-    fn drop_backlog(&mut self, key: &LaneKey, now: Timestamp) {
+    fn drop_backlog(&mut self, key: &LaneKey) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.epoch += 1;
-        lane.epoch_at = now;
+        lane.epoch_at = self.present;
         let queue = std::mem::take(&mut lane.queue);
         if !queue.is_empty() {
             self.dropped.push_back(queue);

@@ -28,7 +28,7 @@ impl State {
             Next::Again(after) => self.requeue(id, now.plus(after), now),
             Next::End(end) => {
                 self.end_lease(id, now);
-                self.end_row(id, end, now);
+                self.end_row(id, end, self.present);
             }
             Next::Extend(by) => self.leases.extend(id, now.plus(by)),
             Next::Release => self.requeue(id, now, now),
@@ -37,7 +37,8 @@ impl State {
 
     fn settle_lane(&mut self, key: &LaneKey, item: &Settlement, now: Timestamp) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        (lane.health, lane.backoff_until) = item.lane_after(lane.health, lane.backoff_until, now);
+        lane.health = item.health_after(lane.health, self.present.date);
+        lane.backoff_until = item.backoff_after(lane.backoff_until, now);
         if let Some(disable) = item.disable.filter(|_| !lane.deleted) {
             self.disable(key, disable);
         }

@@ -13,10 +13,13 @@ use crate::store::leases::Leases;
 use crate::store::publication::Receipt;
 use crate::store::records::RoutingRecord;
 use crate::store::schedule::{Schedule, Turn};
+use crate::store::time::KeptTime;
 
 /// Everything that the store keeps, and the indexes over it.
 #[derive(Default)]
 pub(super) struct State {
+    /// The time and the date of the present call.
+    pub(super) present: KeptTime,
     pub(super) tenants: BTreeMap<TenantId, Tenant>,
     pub(super) lanes: HashMap<LaneKey, Lane>,
     pub(super) rows: BTreeMap<DeliveryId, Row>,
@@ -94,23 +97,23 @@ pub(super) struct Lane {
     pub(super) deleted: bool,
     pub(super) epoch: u64,
     /// When the present epoch began.
-    pub(super) epoch_at: Timestamp,
+    pub(super) epoch_at: KeptTime,
     pub(super) queue: Queue,
-    pub(super) backoff_until: Timestamp,
+    pub(super) backoff_until: Option<Timestamp>,
     pub(super) health: Health,
     /// How many rows the log has of it.
     pub(super) rows: usize,
 }
 
 impl Lane {
-    pub(super) fn new(hook: Arc<RegisteredWebhook>, now: Timestamp) -> Self {
+    pub(super) fn new(hook: Arc<RegisteredWebhook>, now: KeptTime) -> Self {
         Self {
             hook,
             deleted: false,
             epoch: 0,
             epoch_at: now,
             queue: Queue::default(),
-            backoff_until: Timestamp::from_millis(i64::MIN),
+            backoff_until: None,
             health: Health::default(),
             rows: 0,
         }
@@ -128,6 +131,7 @@ pub(super) struct Row {
     /// How many attempts were made. The log may keep fewer.
     pub(super) made: u32,
     pub(super) attempts: Vec<Attempt>,
+    /// The date on which it was made.
     pub(super) created_at: Timestamp,
     pub(super) expires: Timestamp,
     pub(super) origin: Option<DeliveryId>,
@@ -147,7 +151,7 @@ impl Row {
 
     const fn ended_at(&self) -> Option<Timestamp> {
         match self.state {
-            RowState::Ended(_, at) => Some(at),
+            RowState::Ended(_, at) => Some(at.time),
             RowState::Due(_) | RowState::Held => None,
         }
     }
@@ -156,7 +160,7 @@ impl Row {
 #[derive(Clone, Copy)]
 pub(super) enum RowState {
     Due(Timestamp),
-    Ended(End, Timestamp),
+    Ended(End, KeptTime),
     Held,
 }
 
@@ -199,7 +203,7 @@ impl State {
             retry: RetryState::default(),
             made: 0,
             attempts: Vec::new(),
-            created_at: now,
+            created_at: self.present.date,
             expires,
             origin,
             is_repeated: false,
@@ -212,7 +216,7 @@ impl State {
     }
 
     /// Ends a row that neither waits in its lane nor is held any more.
-    pub(super) fn end_row(&mut self, id: DeliveryId, end: End, at: Timestamp) {
+    pub(super) fn end_row(&mut self, id: DeliveryId, end: End, at: KeptTime) {
         let Some(row) = self.rows.get_mut(&id) else { return };
         row.state = RowState::Ended(end, at);
         self.expiries.remove(&(row.expires, id));
@@ -223,7 +227,7 @@ impl State {
         if record.open == 0 {
             // What was dropped ended before it is ended here: others may have ended since.
             let ends = record.deliveries.iter().filter_map(|id| self.rows.get(id)?.ended_at());
-            let last = ends.max().unwrap_or(at);
+            let last = ends.max().unwrap_or(at.time);
             record.ended_at = Some(last);
             self.note_ended((last, tenant, message));
         }

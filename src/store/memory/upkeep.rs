@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::state::{LaneKey, RowState, State};
 use crate::model::{DeliveryId, End, MessageId, TenantId, Timestamp};
 use crate::store::records::{Erased, TendRequest, Tended};
+use crate::store::time::KeptTime;
 
 impl State {
     pub(super) fn tend(&mut self, request: &TendRequest, now: Timestamp) -> Tended {
@@ -41,7 +42,7 @@ impl State {
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.queue.remove(turn, (due, id));
         }
-        self.end_row(id, end, now);
+        self.end_row(id, end, self.present);
         self.refresh(&key, now);
     }
 
@@ -62,7 +63,7 @@ impl State {
     }
 
     /// When the backlog was dropped in which this delivery still waits.
-    fn dropped_at(&self, id: DeliveryId) -> Option<Timestamp> {
+    fn dropped_at(&self, id: DeliveryId) -> Option<KeptTime> {
         let row = self.rows.get(&id).filter(|row| matches!(row.state, RowState::Due(_)))?;
         self.lanes.get(&row.lane).map(|lane| lane.epoch_at)
     }

@@ -63,7 +63,8 @@ impl WriterState {
     /// something changed.
     fn settle_lane(&mut self, lane: &mut Lane, item: &Settlement, now: Timestamp) -> Result<bool, SqlError> {
         let before = (lane.health, lane.backoff_until);
-        (lane.health, lane.backoff_until) = item.lane_after(lane.health, lane.backoff_until, now);
+        lane.health = item.health_after(lane.health, now);
+        lane.backoff_until = item.backoff_after(Some(lane.backoff_until), now).unwrap_or(now);
         let learns = before != (lane.health, lane.backoff_until);
         if learns {
             let write = "UPDATE lane SET health = ?, paused_until = ? WHERE id = ?";

@@ -74,7 +74,7 @@ impl Play {
         let key = (tenant, registry.next_hook_id);
         ensure!(!self.model.lanes.contains_key(&key), "{key:?} is given again");
         self.commit(&key.0, &RegistryChange::Create(hook.clone())).await?;
-        self.model.lanes.insert(key.clone(), Lane::new(hook, self.model.now));
+        self.model.lanes.insert(key.clone(), Lane::new(hook));
         self.model.committed(&key.0);
         Ok(())
     }

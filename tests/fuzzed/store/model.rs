@@ -34,7 +34,7 @@ pub(super) struct Lane {
     pub(super) hook: RegisteredWebhook,
     pub(super) deleted: bool,
     pub(super) epoch: u32,
-    pub(super) backoff_until: Timestamp,
+    pub(super) backoff_until: Option<Timestamp>,
     pub(super) health: Health,
 }
 
@@ -100,8 +100,8 @@ impl Row {
 }
 
 impl Lane {
-    pub(super) fn new(hook: RegisteredWebhook, now: Timestamp) -> Self {
-        Self { hook, deleted: false, epoch: 0, backoff_until: now, health: Health::default() }
+    pub(super) fn new(hook: RegisteredWebhook) -> Self {
+        Self { hook, deleted: false, epoch: 0, backoff_until: None, health: Health::default() }
     }
 
     pub(super) fn gives(&self) -> bool {
@@ -132,7 +132,7 @@ impl Model {
             State::Held(lease) => lease.until,
             State::Ended(..) => return None,
         };
-        let at = due.max(lane.backoff_until);
+        let at = lane.backoff_until.map_or(due, |until| until.max(due));
         (at.max(self.now) < row.expires).then_some(at)
     }
 
@@ -186,7 +186,8 @@ impl Model {
     fn learn(&mut self, key: &LaneKey, item: &Settlement) {
         let now = self.now;
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        (lane.health, lane.backoff_until) = item.lane_after(lane.health, lane.backoff_until, now);
+        lane.health = item.health_after(lane.health, now);
+        lane.backoff_until = item.backoff_after(lane.backoff_until, now);
         let disabled = item.disable.filter(|_| !lane.deleted);
         if let Some(disabled) = disabled.and_then(|it| it.applied_to(&lane.hook, &lane.health)) {
             lane.hook = disabled;
@@ -216,7 +217,7 @@ impl Model {
             lane.health = Health::default();
         }
         lane.hook = new;
-        lane.backoff_until = self.now;
+        lane.backoff_until = None;
         if backlog == Backlog::Drop {
             self.drop_backlog(key);
         }
