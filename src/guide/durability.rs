@@ -63,7 +63,7 @@
 //!   one attempt. Each attempt also takes the body of the answer, up to
 //!   [16 KiB](crate::policy::Policy::with_response_bytes).
 //! - **Retention.** An event is kept for [30 days](crate::policy::Policy::with_keep) after the last delivery of an event ended. A
-//!   message id is remembered as long. Space that is freed is used again; the SQLite file does not shrink.
+//!   message id is remembered as long, its payload for [less](crate::policy::Policy::with_keep_payloads) if you say so. Space that is freed is used again; the SQLite file does not shrink.
 //!   The file `-wal` beside it takes about 10 MB, and 32 MB while many read. While one reader holds a snapshot for long,
 //!   it grows by what is written meanwhile.
 //! - **Expiry.** A delivery is pending for at most [30 days](crate::policy::Policy::with_expires), also at a disabled

@@ -25,7 +25,9 @@
 //! [`Tenant::details`](crate::Tenant::details) gives the reason.
 //!
 //! [`Tenant::redeliver`](crate::Tenant::redeliver) sends one event again, and
-//! [`Tenant::recover`](crate::Tenant::recover) all that a webhook has missed since a time.
+//! [`Tenant::recover`](crate::Tenant::recover), page by page, all that a webhook has missed since a time. Neither can once
+//! [`Policy::with_keep_payloads`](crate::policy::Policy::with_keep_payloads) has passed: the log shows `null` then, and
+//! `explain` says that the payload was removed.
 //!
 //! ## By SQL
 //!

@@ -63,7 +63,6 @@ mod schedule;
 mod settlement;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-#[allow(dead_code, reason = "the stores take it up one after the other")]
 mod time;
 mod usage;
 
@@ -156,6 +155,9 @@ pub use usage::{PlaceTime, Usage};
 ///     their lane, the new ones stand behind first attempts.
 /// 21. [`tend`](Self::tend) removes the payload of an event once it is older than `keep_payloads`, by the same age as in
 ///     point 18, and nothing else of it. What has not ended keeps its payload.
+/// 22. Dues, leases, backoffs, expiry and ages count in the store's own time, which no step of the date moves; what is shown
+///     is the date. A store that all share by the clock of a database has that clock alone: a step back delays what waits
+///     by the step, or by the longest delay if that is less, and strands nothing.
 ///
 /// # Errors
 ///

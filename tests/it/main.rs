@@ -19,6 +19,7 @@ mod handshake;
 mod hostile;
 mod http_transport;
 mod judging;
+mod keeping;
 mod layers;
 mod load;
 mod outbox;

@@ -49,6 +49,7 @@
 mod claiming;
 mod claims;
 mod history;
+mod keeping;
 mod publishing;
 mod registering;
 mod scene;
@@ -70,6 +71,10 @@ pub use claims::{
     stale_fences_do_nothing,
 };
 pub use history::{everything_ends, paging_is_stable, upkeep_removes_what_ended};
+pub use keeping::{
+    payloads_go_before_their_events, recovered_ones_stand_behind, steps_of_the_date_move_nothing,
+    what_was_missed_is_recovered_once,
+};
 pub use publishing::{
     absence_is_none_and_bytes_stay, message_ids_are_published_once, publications_are_whole,
     unrouted_events_are_routed_once,
@@ -146,6 +151,8 @@ macro_rules! store_conformance {
             point_17_unrouted_events_are_routed_once = unrouted_events_are_routed_once,
             point_18_upkeep_removes_what_ended = upkeep_removes_what_ended,
             point_19_released_claims_are_due = released_claims_are_due,
+            point_20_what_was_missed_is_recovered_once = what_was_missed_is_recovered_once,
+            point_21_payloads_go_before_their_events = payloads_go_before_their_events,
         }
     };
     (@cases $module:ident, $fixture:expr, $($test:ident = $case:ident,)*) => {

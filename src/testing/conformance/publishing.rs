@@ -119,9 +119,7 @@ pub async fn message_ids_are_published_once(fixture: &dyn StoreFixture) {
     scene.fixture.advance(LEASE).await;
     scene.create().await; // A repeated publish is known whatever changed since.
     assert_eq!(repeated(&scene, &item).await, first, "the first outcome is answered, later too");
-    let other = Publication { digest: [0; 32], ..item.clone() };
-    let reused = scene.write(&[other]).await;
-    assert!(matches!(reused[..], [PublishAnswer::IdReused]), "other content: {reused:?}");
+    same_content_is_the_same_message(&scene, &item, first).await;
     assert_eq!(scene.deliveries(DeliveryQuery::new()).await.len(), 1, "written once");
     let claim = scene.claim_one(ANA).await;
     scene.deliver(&claim).await;
@@ -130,6 +128,31 @@ pub async fn message_ids_are_published_once(fixture: &dyn StoreFixture) {
     let theirs = elsewhere.publication("once", &[]).await;
     let answers = elsewhere.write(&[theirs]).await;
     assert!(matches!(answers[..], [PublishAnswer::Stored(_)]), "each tenant has its own ids: {answers:?}");
+}
+
+/// However a payload is written, its content tells whether it is the same.
+async fn same_content_is_the_same_message(scene: &Scene<'_>, item: &Publication, first: Receipt) {
+    let written = |payload: &str| {
+        let mut other = item.clone();
+        other.event.payload = serde_json::from_str(payload).expect("JSON");
+        other.digest = other.event.digest();
+        other
+    };
+    for same in ["{ \"id\": \"once\" }", r#"{"\u0069d":"o\u006ece"}"#] {
+        assert_eq!(repeated(scene, &written(same)).await, first, "the same content: {same}");
+    }
+    for other in [r#"{"id":"once","id":"once"}"#, r#"{"id":"twice"}"#, r#"["id","once"]"#] {
+        let reused = scene.write(&[written(other)]).await;
+        assert!(matches!(reused[..], [PublishAnswer::IdReused]), "other content: {reused:?}");
+    }
+    // So it is with an event that a host's own transaction wrote.
+    let unrouted = event_json("unrouted", &json!({"a": 1, "b": [2]}));
+    scene.fixture.write_unrouted(&scene.tenant, unrouted).await;
+    let mut again = scene.publication("unrouted", &[]).await;
+    again.event.payload = serde_json::from_str(r#"{"b":[2],"a":1}"#).expect("JSON");
+    again.digest = again.event.digest();
+    let answers = scene.write(&[again]).await;
+    assert!(matches!(answers[..], [PublishAnswer::Duplicate(_)]), "of whichever way it came: {answers:?}");
 }
 
 async fn repeated(scene: &Scene<'_>, item: &Publication) -> Receipt {

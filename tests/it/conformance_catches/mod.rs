@@ -7,6 +7,7 @@
 mod claiming;
 mod claims;
 mod history;
+mod keeping;
 mod kinds;
 mod publishing;
 mod registering;

@@ -169,8 +169,32 @@ catches! { message_ids_are_published_once:
         other => other,
     }) => "the second of one call is known",
     a_duplicate_taken_for_stale_is_found = StaleFirst => "known: [Stale",
+    a_duplicate_of_other_bytes_taken_for_reuse_is_found = BytesDecide::default() => "known: [IdReused",
     reuse_taken_for_a_duplicate_is_found = DigestIgnored => "other content: [Duplicate",
     ids_shared_by_all_tenants_are_found = OneSetOfIds::default() => "each tenant has its own ids",
+}
+
+/// Knows a message only by the bytes of its content.
+#[derive(Default)]
+struct BytesDecide(Mutex<HashMap<MessageId, [u8; 32]>>);
+
+#[async_trait]
+impl Fault for BytesDecide {
+    async fn publish(
+        &self,
+        inner: &MemoryStore,
+        items: &[Publication],
+        hold: Option<&ClaimRequest>,
+    ) -> Answer<Published> {
+        let mut published = inner.publish(items, hold).await?;
+        for (item, answer) in items.iter().zip(&mut published.answers) {
+            let first = *lock(&self.0).entry(item.event.message_id.clone()).or_insert(item.digest);
+            if first != item.digest {
+                *answer = PublishAnswer::IdReused;
+            }
+        }
+        Ok(published)
+    }
 }
 
 /// The same under another message id, as if the first were not known.
