@@ -20,7 +20,7 @@ catches! { what_was_missed_is_recovered_once:
         => "each that was missed since",
     recovering_more_than_asked_for_is_found = RecoverAs(|it| Recovery { page: wide(&it.page), ..it })
         => "a step makes no more than asked for",
-    recovering_without_an_end_is_found = Recovers(|it| Recovered { next: it.next.or(Some("1".into())), ..it })
+    recovering_without_an_end_is_found = Recovers(|it| Recovered { next: it.next.or_else(|| Some("1".into())), ..it })
         => "recovering comes to an end",
     recovering_what_was_recovered_is_found = RecoversAgain
         => "what has a later one is not recovered again",
