@@ -78,19 +78,19 @@ pub enum ConnectError {
         /// The schema.
         schema: String,
     },
-    /// The schema was made by an earlier version of hookwire.
+    /// The schema was made by an earlier version of hookwire, and this one cannot use it.
     #[error(
-        "schema {schema:?} has version {found}, and this hookwire needs {known}; run `PostgresStore::migrate`"
+        "schema {schema:?} has version {found}, and this hookwire needs {known} at least; run `PostgresStore::migrate`"
     )]
     Older {
         /// The schema.
         schema: String,
         /// Its version.
         found: i32,
-        /// The version that this code works with.
+        /// The oldest version that this code works with.
         known: i32,
     },
-    /// The schema was made by a later version of hookwire.
+    /// The schema was made by a later version of hookwire, and is for code that knows more than this one.
     #[error(
         "schema {schema:?} has version {found}, and this hookwire knows {known} at most; update hookwire"
     )]
@@ -99,7 +99,7 @@ pub enum ConnectError {
         schema: String,
         /// Its version.
         found: i32,
-        /// The version that this code works with.
+        /// The latest version that this code knows.
         known: i32,
     },
     /// The database takes no writes of this user.

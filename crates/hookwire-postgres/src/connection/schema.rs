@@ -6,14 +6,21 @@ use tokio_postgres::types::Type;
 use crate::connection::error::ConnectError;
 use crate::transaction::{BEGIN, BEGIN_UNLIMITED};
 
-/// The version of the schema that this code reads and writes.
+/// The version of the schema that this code creates.
 pub(crate) const VERSION: i32 = MIGRATIONS.len() as i32;
+/// The oldest version of the schema that this code can use.
+const OLDEST_SCHEMA: i32 = 5;
+/// The version that code has to know at least to use the schema that this code creates. A migration that only adds
+/// leaves it as it is, so that the code of before runs beside the new one, and after it.
+const OLDEST_CODE: i32 = 5;
 
 /// The migrations. Each leads from the version that is its index to the next one. A released one never changes.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/001.sql"),
     include_str!("../../migrations/002.sql"),
     include_str!("../../migrations/003.sql"),
+    include_str!("../../migrations/004.sql"),
+    include_str!("../../migrations/005.sql"),
 ];
 
 /// The name of a schema. It is an identifier that needs no quotes, so it reads the same everywhere.
@@ -72,7 +79,7 @@ fn prelude(schema: &SchemaName) -> String {
 /// The migrations from version `found` to the present one.
 fn steps(found: usize) -> String {
     let mut sql = MIGRATIONS.iter().skip(found).copied().collect::<String>();
-    sql.push_str(&format!("UPDATE settings SET version = {VERSION};\n"));
+    sql.push_str(&format!("UPDATE settings SET version = {VERSION}, oldest_code = {OLDEST_CODE};\n"));
     sql
 }
 
@@ -113,31 +120,52 @@ async fn apply(client: &Client, schema: &SchemaName) -> Result<(), ConnectError>
     let failed = |error| ConnectError::of(error, name);
     client.query_typed(LOCK, &[(&name, Type::TEXT)]).await.map_err(failed)?;
     let found = version(client, schema).await?.unwrap_or_default();
-    if found > VERSION {
-        return Err(ConnectError::Newer { schema: name.to_owned(), found, known: VERSION });
-    }
-    if found == VERSION {
+    found.check_code(name)?;
+    if found.version >= VERSION {
         return Ok(());
     }
-    let sql = format!("{}{}", prelude(schema), steps(usize::try_from(found).unwrap_or_default()));
+    let sql = format!("{}{}", prelude(schema), steps(usize::try_from(found.version).unwrap_or_default()));
     client.batch_execute(&sql).await.map_err(failed)
 }
 
-/// Checks that the schema is there, and has the version that this code works with.
-pub(crate) async fn check(client: &Client, schema: &SchemaName) -> Result<(), ConnectError> {
-    let name = schema.as_str().to_owned();
-    begin(client, schema).await?;
-    let found = version(client, schema).await;
-    match end(client, schema, found).await? {
-        None => Err(ConnectError::NotMigrated { schema: name }),
-        Some(found) if found > VERSION => Err(ConnectError::Newer { schema: name, found, known: VERSION }),
-        Some(found) if found < VERSION => Err(ConnectError::Older { schema: name, found, known: VERSION }),
-        Some(_) => Ok(()),
+/// The version of a schema.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    version: i32,
+    /// The version that code has to know at least.
+    oldest_code: i32,
+}
+
+impl Found {
+    /// Checks that this code is not too old for the schema.
+    fn check_code(self, schema: &str) -> Result<(), ConnectError> {
+        let Self { version, oldest_code } = self;
+        if oldest_code <= VERSION {
+            return Ok(());
+        }
+        Err(ConnectError::Newer { schema: schema.to_owned(), found: version, known: VERSION })
     }
 }
 
-/// Reads the version of the schema. `None` if the schema is not there.
-async fn version(client: &Client, schema: &SchemaName) -> Result<Option<i32>, ConnectError> {
+/// Checks that the schema is there, and that this code can use it.
+pub(crate) async fn check(client: &Client, schema: &SchemaName) -> Result<(), ConnectError> {
+    let name = schema.as_str();
+    begin(client, schema).await?;
+    let found = version(client, schema).await;
+    let Some(found) = end(client, schema, found).await? else {
+        return Err(ConnectError::NotMigrated { schema: name.to_owned() });
+    };
+    found.check_code(name)?;
+    if found.version < OLDEST_SCHEMA {
+        let (schema, found) = (name.to_owned(), found.version);
+        return Err(ConnectError::Older { schema, found, known: OLDEST_SCHEMA });
+    }
+    Ok(())
+}
+
+/// Reads the version of the schema. `None` if the schema is not there. Before version 5 there was no `oldest_code`, and
+/// each version was for its own code alone.
+async fn version(client: &Client, schema: &SchemaName) -> Result<Option<Found>, ConnectError> {
     let name = schema.as_str();
     let failed = |error| ConnectError::of(error, name);
     let known = "SELECT to_regclass($1) IS NOT NULL";
@@ -147,6 +175,9 @@ async fn version(client: &Client, schema: &SchemaName) -> Result<Option<i32>, Co
     if !rows.first().is_some_and(|row| row.get(0)) {
         return Ok(None);
     }
-    let rows = client.query_typed(&format!("SELECT version FROM {table}"), &[]).await.map_err(failed)?;
-    Ok(rows.first().map(|row| row.get(0)))
+    let versions = format!(
+        "SELECT version, coalesce((to_json(it) ->> 'oldest_code')::integer, version) FROM {table} AS it"
+    );
+    let rows = client.query_typed(&versions, &[]).await.map_err(failed)?;
+    Ok(rows.first().map(|row| Found { version: row.get(0), oldest_code: row.get(1) }))
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use hookwire::TenantId;
 use hookwire::store::Store;
@@ -9,6 +10,7 @@ use hookwire_postgres::{ConnectError, PostgresStore, migration_sql};
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+use crate::fleet::{World, publication};
 use crate::support::{Schema, client, fresh_name, url};
 
 const PASSWORD: &str = "an-unguessable-password";
@@ -68,10 +70,30 @@ async fn other_versions_are_told_apart() {
     let client = schema.client().await;
     client.batch_execute("UPDATE settings SET version = 0").await.expect("updated");
     assert!(matches!(refusal(&schema, &url()).await, ConnectError::Older { found: 0, .. }));
-    client.batch_execute("UPDATE settings SET version = 99").await.expect("updated");
+    client.batch_execute("UPDATE settings SET version = 99, oldest_code = 98").await.expect("updated");
     assert!(matches!(refusal(&schema, &url()).await, ConnectError::Newer { found: 99, .. }));
     let error = schema.options().migrate(&url()).await.expect_err("a later version is left alone");
     assert!(matches!(error, ConnectError::Newer { found: 99, .. }), "{error:?}");
+}
+
+/// The next version of the schema, which only adds: this code goes on, before and after.
+#[tokio::test]
+async fn a_later_version_that_only_adds_is_used() {
+    let schema = Schema::migrated().await;
+    let client = schema.client().await;
+    let before = World::new(Arc::new(schema.store().await), "acme", 1).await;
+    let next = "ALTER TABLE lane ADD COLUMN more text; ALTER TABLE delivery ADD COLUMN more bigint DEFAULT 1;
+        UPDATE settings SET version = version + 1";
+    client.batch_execute(next).await.expect("migrated");
+    schema.options().migrate(&url()).await.expect("there is nothing to do");
+    let after = World { store: Arc::new(schema.store().await), ..before.clone() };
+    for (n, world) in [&before, &after].into_iter().enumerate() {
+        let item = publication(world, &format!("m{n}"), &world.hooks);
+        world.store.publish(&[item], None).await.expect("published");
+    }
+    assert_eq!(before.deliver_all().await, 2);
+    let version = client.query_one("SELECT version, oldest_code FROM settings", &[]).await.expect("a row");
+    assert_eq!(version.get::<_, i32>(0), version.get::<_, i32>(1) + 1, "it was left as it is");
 }
 
 #[tokio::test]
