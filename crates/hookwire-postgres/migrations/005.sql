@@ -5,6 +5,12 @@ ALTER TABLE settings ADD COLUMN oldest_code integer NOT NULL DEFAULT 0;
 COMMENT ON COLUMN settings.version IS 'The number of the last migration.';
 COMMENT ON COLUMN settings.oldest_code IS 'The last migration that code has to know at least to use this schema.';
 
+ALTER TABLE settings ADD COLUMN longest_delay bigint NOT NULL DEFAULT 172800000;
+COMMENT ON COLUMN settings.longest_delay IS 'The longest time that anybody let something wait: two days, or what was asked for.';
+
+ALTER TABLE lane ALTER COLUMN paused_until DROP NOT NULL;
+COMMENT ON COLUMN lane.paused_until IS 'When its backoff ends; null if it was asked for none.';
+
 ALTER TABLE tenant ADD COLUMN suspended_at bigint;
 COMMENT ON COLUMN tenant.suspended_at IS 'To come: since when nothing of it is delivered; null if it is.';
 

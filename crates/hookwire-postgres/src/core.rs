@@ -12,6 +12,7 @@ use hookwire::store::{
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::ahead::{BringBack, LongestDelay};
 use crate::batch::{self, Call, MAX_BATCH, PublishBatcher, WriterPermit, by_tenant};
 use crate::claim::{Take, Taken};
 use crate::connection::session::{Operation, Sessions};
@@ -39,6 +40,7 @@ pub(crate) struct Core {
     pub(crate) holders: Arc<Holders>,
     pub(crate) batcher: Arc<PublishBatcher>,
     pub(crate) notifier: Notifier,
+    pub(crate) longest_delay: LongestDelay,
     /// The last lane that upkeep has looked at.
     pub(crate) repaired: AtomicI64,
 }
@@ -161,6 +163,7 @@ impl Core {
     }
 
     pub(crate) async fn settle(&self, items: Vec<Arc<Settlement>>) -> Result<Vec<Settled>, QueryError> {
+        self.longest_delay.note(&self.sessions, &items).await?;
         let mut settled = Vec::with_capacity(items.len());
         for part in items.chunks(MAX_SETTLED) {
             let recorded = self.sessions.transact(&Settle(part.to_vec())).await?;
@@ -198,7 +201,10 @@ impl Core {
         let after = self.repaired.load(Ordering::Relaxed);
         let last = self.sessions.transact(&Repair { after, limit: request.limit }).await?;
         self.repaired.store(last.unwrap_or_default(), Ordering::Relaxed);
+        let back = self.sessions.transact(&BringBack(request.limit)).await?;
+        back.warn();
         let more = [expired, swept, looked_at, stripped].contains(&request.limit);
+        let more = more || back.may_have_more(request.limit);
         Ok(Tended { expired, swept, removed, stripped, more })
     }
 }

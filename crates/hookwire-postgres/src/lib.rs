@@ -113,6 +113,7 @@
 //! A transaction that stays open anywhere in the database, even one that only reads, keeps PostgreSQL from removing dead
 //! rows of the queue. Claims get slower while it is open.
 
+mod ahead;
 mod batch;
 mod claim;
 mod connection;

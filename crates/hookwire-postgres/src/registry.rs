@@ -103,7 +103,7 @@ impl Commit {
         }
         write_hook(tx, lane.id, new).await?;
         let now = tx.now().await?;
-        tx.run("UPDATE lane SET paused_until = $2 WHERE id = $1", &[&lane.id, &now]).await?;
+        tx.run("UPDATE lane SET paused_until = NULL WHERE id = $1", &[&lane.id]).await?;
         if backlog == Backlog::Drop {
             drop_backlog(tx, lane.id, now).await?;
         }
@@ -186,8 +186,8 @@ const READ: &str = "SELECT revision, next_hook, lane.hook, lane.version, lane.we
 
 const TENANT: &str = "SELECT revision, next_hook FROM tenant WHERE name = $1";
 
-const INSERT: &str = "INSERT INTO lane (tenant, hook, status, class, health, version, epoch_at, paused_until) \
-    SELECT $1, $2, 0, $3, $4::text::json, 0, now, now FROM clock_ms() AS now RETURNING id";
+const INSERT: &str = "INSERT INTO lane (tenant, hook, status, class, health, version, epoch_at) \
+    VALUES ($1, $2, 0, $3, $4::text::json, 0, clock_ms()) RETURNING id";
 
 const WRITE: &str = "UPDATE lane SET status = $2, version = $3, webhook = $4::text::json, \
     options = $5::text::json, disabled = $6::text::json, secrets = $7 WHERE id = $1";

@@ -112,7 +112,7 @@ pub(crate) struct Lane {
     pub(crate) ready: bool,
     pub(crate) wake_at: Option<Millis>,
     pub(crate) floor: Option<Millis>,
-    pub(crate) backoff_until: Millis,
+    pub(crate) backoff_until: Option<Millis>,
     pub(crate) epoch: i64,
     pub(crate) health: Health,
     row: Row,
@@ -157,7 +157,9 @@ impl Lane {
 
     /// Whether none of its deliveries is due.
     pub(crate) fn is_idle(&self, now: Millis) -> bool {
-        !self.ready && self.wake_at.is_none_or(|at| at > now) && self.backoff_until <= now
+        !self.ready
+            && self.wake_at.is_none_or(|at| at > now)
+            && self.backoff_until.is_none_or(|until| until <= now)
     }
 }
 

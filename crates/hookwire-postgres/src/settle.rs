@@ -53,7 +53,7 @@ struct SettledRow {
 struct LaneChange {
     lane: Lane,
     health: Health,
-    backoff_until: Millis,
+    backoff_until: Option<Millis>,
     disabled: Option<RegisteredWebhook>,
 }
 
@@ -234,11 +234,9 @@ impl LaneChange {
     }
 
     fn learn(&mut self, item: &Settlement, now: Millis) -> Result<(), QueryError> {
-        let (now, until) = (now.timestamp(), self.backoff_until.timestamp());
-        let (health, backoff_until) =
-            (item.health_after(self.health, now), item.backoff_after(Some(until), now).unwrap_or(until));
-        self.health = health;
-        self.backoff_until = backoff_until.into();
+        let (now, until) = (now.timestamp(), self.backoff_until.map(Millis::timestamp));
+        self.health = item.health_after(self.health, now);
+        self.backoff_until = item.backoff_after(until, now).map(Millis::from);
         if let Some(disable) = &item.disable {
             self.disable(disable)?;
         }

@@ -50,6 +50,9 @@
 //! - **Nothing is left to the defaults of a database or a role** (`transaction`): every transaction says its isolation,
 //!   and every connection sets what the statements rely on. Functions that run in a session of the host's set it too.
 //! - **The only clock is `clock_ms()`** in the schema. Tests replace it by one that stands still.
+//! - **The clock may step.** What waits then waits for the step longer, or shorter. `settings.longest_delay` has the longest
+//!   delay that anybody asked for; upkeep brings back what lies further ahead (`ahead`). Absence of a backoff is null, not
+//!   a time that has passed.
 
 use std::fmt;
 use std::future::Future;
@@ -67,6 +70,7 @@ use hookwire::store::{
 };
 use tokio::time::timeout;
 
+use crate::ahead::LongestDelay;
 use crate::batch::{Call, split};
 use crate::connection::error::ConnectError;
 use crate::connection::options::PostgresOptions;
@@ -111,6 +115,13 @@ use crate::upkeep::Erase;
 /// A standby that is not synchronous may take over without the latest commits. After such a failover acknowledged
 /// events may be missing, and an outdated claim may pass for the current one. Use synchronous standbys where that
 /// matters.
+///
+/// # The clock
+///
+/// All times are those of the database's clock. If it steps back, what was written before is due later by the step, or by
+/// the longest delay that any delivery was to wait for (two days at least), whichever is less. Upkeep logs a warning where
+/// it brings something back. If it steps ahead, leases, backoffs and delays end sooner, and so does the time after which
+/// a delivery expires: what a dispatcher is sending just then may be claimed and sent by another too.
 ///
 /// # The connection
 ///
@@ -181,6 +192,7 @@ impl PostgresStore {
             holders: Arc::default(),
             batcher: Arc::default(),
             notifier,
+            longest_delay: LongestDelay::default(),
             repaired: AtomicI64::default(),
         };
         Ok(Self {

@@ -227,7 +227,7 @@ const STRIP: &str = "UPDATE event SET payload = '' WHERE seq = ANY ($1) AND aliv
 
 const ALIVE: &str = "
     UPDATE event SET alive_at = greatest(event.alive_at, last.alive_at)
-    FROM (SELECT event, CASE WHEN min(state) = 0 THEN $2 ELSE max(ended_at) END AS alive_at
+    FROM (SELECT event, CASE WHEN min(state) = 0 THEN $2 ELSE least(max(ended_at), $2) END AS alive_at
         FROM delivery WHERE event = ANY ($1) GROUP BY event) AS last
     WHERE seq = ANY ($1) AND seq = last.event";
 
@@ -236,8 +236,8 @@ const ENDED: &str = "SELECT seq FROM event WHERE seq = ANY ($1) AND alive_at < $
 /// Finds lanes whose `wake_at` is missing or later than their first due delivery. Ready lanes are not read: claims look
 /// at them anyway.
 const LOOK: &str = "
-    SELECT lane.id, coalesce(head.due < coalesce(wake_at, 9223372036854775807)
-        AND paused_until < coalesce(wake_at, 9223372036854775807), false) AS is_wrong
+    SELECT lane.id, head.due IS NOT NULL
+        AND greatest(head.due, paused_until) < coalesce(wake_at, 9223372036854775807) AS is_wrong
     FROM lane LEFT JOIN LATERAL (
         SELECT due FROM delivery
         WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0

@@ -1,5 +1,6 @@
 //! The store on a real server. `scripts/with-postgres` starts one.
 
+mod clock_steps;
 mod conformance;
 mod connecting;
 mod cut;
@@ -11,6 +12,8 @@ mod gathering;
 mod host;
 mod in_transaction;
 mod leases;
+#[path = "../../../../tests/it/support/log.rs"]
+mod log;
 mod outage;
 mod partly;
 mod plans;
