@@ -36,6 +36,8 @@ COMMENT ON COLUMN event.ordering_key IS 'To come: what is delivered in order wit
 COMMENT ON COLUMN event.trace IS 'To come: the trace context that it was published in.';
 COMMENT ON COLUMN event.test IS 'To come: whether it is a test; null if it is none.';
 
+CREATE INDEX event_newest ON event (tenant, seq);
+
 CREATE TABLE operation (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant text COLLATE "C" NOT NULL,

@@ -139,6 +139,8 @@ pub use claim::claim_statements;
 pub use connection::error::ConnectError;
 pub use connection::options::PostgresOptions;
 pub use connection::schema::migration_sql;
+#[doc(hidden)]
+pub use log::log_statements;
 pub use publish_in::PublishError;
 pub use store::PostgresStore;
 pub use tokio_postgres;

@@ -14,6 +14,9 @@ use crate::rows::{
 };
 use crate::time::Millis;
 
+/// The most deliveries that one listing looks at.
+const MAX_LOOKED_AT: usize = 10_000;
+
 pub(crate) async fn read_event(
     sessions: &Sessions,
     tenant: &TenantId,
@@ -40,24 +43,60 @@ fn routing(row: &Row) -> Result<RoutingRecord, QueryError> {
     Ok(RoutingRecord::Routed(skipped.map(serde_json::from_str).transpose()?.unwrap_or_default()))
 }
 
+/// Lists deliveries. A listing goes along the deliveries of the tenant's webhooks, the newest first, and looks at a bounded
+/// number of them: where few pass the filter, the page has fewer than it may have, and a next one.
 pub(crate) async fn deliveries(
     sessions: &Sessions,
     tenant: &TenantId,
     query: &DeliveryQuery,
 ) -> Result<Page<Delivery>, QueryError> {
-    let limit = query.page.limit();
-    let cursor: Option<i64> = query.page.cursor_as()?;
-    let hook = query.webhook.map(HookId::get);
-    let message = query.message.as_ref().map(MessageId::as_str);
-    let state = query.state.map(state_number).transpose()?;
-    let since = query.since.map_or(Millis::MIN, Millis::from);
-    let before = cursor.unwrap_or(i64::MAX);
-    let sql = if message.is_some() { OF_EVENT } else { OF_LANES };
-    let rows = sessions
-        .rows_of_many(sql, &[&tenant.as_str(), &hook, &message, &state, &since, &before, &as_i64(limit + 1)])
-        .await?;
-    let items = rows.iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
-    Ok(Page::from_surplus(items, limit, |last| last.id.to_string()))
+    let wanted = query.page.limit() + 1;
+    let mut before = query.page.cursor_as()?.unwrap_or(i64::MAX);
+    let (mut items, mut looked_at, mut window) = (Vec::new(), 0, wanted);
+    loop {
+        let read = Window::read(sessions, tenant, query, before, window).await?;
+        items.extend(read.items);
+        looked_at += window;
+        let Some(lowest) = read.lowest.filter(|_| items.len() < wanted) else { break };
+        if looked_at >= MAX_LOOKED_AT {
+            return Ok(Page::new(items, Some(lowest.to_string())));
+        }
+        (before, window) = (lowest, window * 4);
+    }
+    Ok(Page::from_surplus(items, query.page.limit(), |last| last.id.to_string()))
+}
+
+/// Some deliveries in a row, the newest first.
+struct Window {
+    /// Those that pass the filter.
+    items: Vec<Delivery>,
+    /// The last of them, filtered or not. `None` if there are no more.
+    lowest: Option<i64>,
+}
+
+impl Window {
+    async fn read(
+        sessions: &Sessions,
+        tenant: &TenantId,
+        query: &DeliveryQuery,
+        before: i64,
+        window: usize,
+    ) -> Result<Self, QueryError> {
+        let (tenant, size) = (tenant.as_str(), as_i64(window));
+        let hook = query.webhook.map(HookId::get);
+        let message = query.message.as_ref().map(MessageId::as_str);
+        let state = query.state.map(state_number).transpose()?;
+        let since = query.since.map_or(Millis::MIN, Millis::from);
+        let sql = if message.is_some() { OF_EVENT } else { OF_LANES };
+        let rows =
+            sessions.rows_of_many(sql, &[&tenant, &hook, &message, &state, &since, &before, &size]).await?;
+        let Some(first) = rows.first() else { return Ok(Self { items: Vec::new(), lowest: None }) };
+        let is_full = first.read::<i64>("looked_at")? >= size;
+        let lowest = if is_full { first.read("lowest")? } else { None };
+        // Where none passes, there is one row without a delivery.
+        let there = rows.iter().filter(|row| row.read::<Option<i64>>("id").is_ok_and(|id| id.is_some()));
+        Ok(Self { items: there.map(delivery).collect::<Result<_, _>>()?, lowest })
+    }
 }
 
 /// The number of a state, as listings filter by it.
@@ -103,12 +142,13 @@ pub(crate) async fn attempts(
 
 /// Counts pending deliveries, along their index. Ended ones are not read.
 pub(crate) async fn stats(sessions: &Sessions, scope: &StatsScope) -> Result<Stats, QueryError> {
-    let (tenant, hook) = match scope {
-        StatsScope::All => (None, None),
-        StatsScope::Tenant(tenant) => (Some(tenant.as_str()), None),
-        StatsScope::Webhook(tenant, hook) => (Some(tenant.as_str()), Some(hook.get())),
+    let rows = match scope {
+        StatsScope::All => sessions.rows_of_many(STATS, &[]).await?,
+        StatsScope::Tenant(tenant) => sessions.rows_of_many(STATS_OF_TENANT, &[&tenant.as_str()]).await?,
+        StatsScope::Webhook(tenant, hook) => {
+            sessions.rows_of_many(STATS_OF_WEBHOOK, &[&tenant.as_str(), &hook.get()]).await?
+        }
     };
-    let rows = sessions.rows_of_many(STATS, &[&tenant, &hook]).await?;
     let row = rows.first().ok_or_else(|| QueryError::corrupt("no answer"))?;
     let now = time(row, "now")?;
     Ok(Stats {
@@ -126,45 +166,77 @@ const EVENT: &str = concat!(
     ", routed_at, unroutable, skipped::text AS skipped_doc FROM event WHERE tenant = $1 AND message = $2"
 );
 
-/// Lists deliveries with their state, also those of dropped backlogs that upkeep has not ended yet.
+/// Lists a window of deliveries with their state, also those of dropped backlogs that upkeep has not ended yet. `$window`
+/// selects their ids. Each row tells of the window too.
 macro_rules! standing {
-    ($from:literal) => {
+    ($window:literal) => {
         concat!(
-            "SELECT * FROM (SELECT delivery.id, event.message, event.event_id, lane.hook, attempts, created_at, ",
+            "WITH newest AS MATERIALIZED (",
+            $window,
+            " ORDER BY id DESC LIMIT $7), ",
+            "listed AS (SELECT delivery.id, event.message, event.event_id, lane.hook, attempts, created_at, ",
             "origin, due, CASE WHEN is_dropped THEN 2 ELSE state END::smallint AS standing, ",
-            "CASE WHEN is_dropped THEN epoch_at ELSE ended_at END AS over_at FROM ",
-            $from,
-            " CROSS JOIN LATERAL (SELECT state = 0 AND delivery.epoch <> lane.epoch AND ",
-            "(holder IS NULL OR due <= (SELECT clock_ms())) AS is_dropped) AS it) AS listed ",
-            "WHERE created_at >= $5 AND ($2::bigint IS NULL OR hook = $2) ",
+            "CASE WHEN is_dropped THEN epoch_at ELSE ended_at END AS over_at ",
+            "FROM newest JOIN delivery ON delivery.id = newest.id JOIN lane ON lane.id = delivery.lane ",
+            "JOIN event ON event.seq = delivery.event ",
+            "CROSS JOIN LATERAL (SELECT state = 0 AND delivery.epoch <> lane.epoch AND ",
+            "(holder IS NULL OR due <= (SELECT clock_ms())) AS is_dropped) AS it) ",
+            "SELECT looked_at, lowest, listed.* ",
+            "FROM (SELECT count(*) AS looked_at, min(id) AS lowest FROM newest) AS looked ",
+            "LEFT JOIN listed ON created_at >= $5 AND ($2::bigint IS NULL OR hook = $2) ",
             "AND ($3::text IS NULL OR message = $3) AND ($4::smallint IS NULL OR standing = $4) ",
-            "ORDER BY id DESC LIMIT $7"
+            "ORDER BY id DESC"
         )
     };
 }
 
 const OF_EVENT: &str = standing!(
-    "event JOIN delivery ON delivery.event = event.seq JOIN lane ON lane.id = delivery.lane \
-     AND event.tenant = $1 AND event.message = $3 AND delivery.id < $6"
+    "SELECT delivery.id FROM event JOIN delivery ON delivery.event = event.seq \
+     WHERE event.tenant = $1 AND event.message = $3 AND delivery.id < $6"
 );
 
-/// Goes along the index of each lane of the tenant.
+/// Reads the newest of each webhook, from an index alone, and of these the newest of all.
 const OF_LANES: &str = standing!(
-    "lane JOIN delivery ON delivery.lane = lane.id AND lane.tenant = $1 \
-     AND ($2::bigint IS NULL OR lane.hook = $2) AND delivery.id < $6 \
-     JOIN event ON event.seq = delivery.event"
+    "SELECT newest.id FROM lane CROSS JOIN LATERAL (SELECT id FROM delivery \
+     WHERE delivery.lane = lane.id AND delivery.id < $6 ORDER BY id DESC LIMIT $7) AS newest \
+     WHERE lane.tenant = $1 AND ($2::bigint IS NULL OR lane.hook = $2)"
 );
 
 const ATTEMPTS: &str = "SELECT doc::text AS doc FROM delivery JOIN lane ON lane.id = delivery.lane \
     LEFT JOIN attempt ON attempt.delivery = delivery.id \
     WHERE delivery.id = $1 AND lane.tenant = $2 ORDER BY number";
 
-const STATS: &str = "
-    SELECT max(now) AS now, count(*) FILTER (WHERE is_held OR is_present) AS pending,
-        count(*) FILTER (WHERE is_held) AS held,
-        min(due) FILTER (WHERE is_present AND NOT is_held AND status = 1 AND due <= now) AS oldest
-    FROM (SELECT clock_ms() AS now) AS clock LEFT JOIN (lane JOIN delivery ON delivery.lane = lane.id
-            AND state = 0 AND ($1::text IS NULL OR tenant = $1) AND ($2::bigint IS NULL OR hook = $2)
-        ) ON true
-    CROSS JOIN LATERAL (SELECT holder IS NOT NULL AND due > now AS is_held,
-        delivery.epoch = lane.epoch AS is_present) AS it";
+/// Counts the pending deliveries of the lanes that `$lanes` says.
+macro_rules! counted {
+    ($lanes:literal) => {
+        concat!(
+            "SELECT max(now) AS now, count(*) FILTER (WHERE is_held OR is_present) AS pending, ",
+            "count(*) FILTER (WHERE is_held) AS held, ",
+            "min(due) FILTER (WHERE is_present AND NOT is_held AND status = 1 AND due <= now) AS oldest ",
+            "FROM (SELECT clock_ms() AS now) AS clock LEFT JOIN (lane JOIN delivery ON delivery.lane = lane.id ",
+            "AND state = 0 AND ",
+            $lanes,
+            ") ON true CROSS JOIN LATERAL (SELECT holder IS NOT NULL AND due > now AS is_held, ",
+            "delivery.epoch = lane.epoch AS is_present) AS it"
+        )
+    };
+}
+
+const STATS: &str = counted!("true");
+const STATS_OF_TENANT: &str = counted!("tenant = $1");
+const STATS_OF_WEBHOOK: &str = counted!("tenant = $1 AND hook = $2");
+
+/// Returns the statements of the log, for a test that counts what they read.
+#[doc(hidden)]
+pub fn log_statements() -> Vec<(&'static str, String)> {
+    [
+        ("event", EVENT),
+        ("of_event", OF_EVENT),
+        ("of_lanes", OF_LANES),
+        ("attempts", ATTEMPTS),
+        ("stats_of_tenant", STATS_OF_TENANT),
+        ("stats_of_webhook", STATS_OF_WEBHOOK),
+    ]
+    .map(|(name, sql)| (name, sql.to_owned()))
+    .to_vec()
+}

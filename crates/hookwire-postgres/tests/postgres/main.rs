@@ -1,5 +1,6 @@
 //! The store on a real server. `scripts/with-postgres` starts one.
 
+mod bounded_reads;
 mod clock_steps;
 mod conformance;
 mod connecting;
