@@ -84,7 +84,9 @@ pub struct InvalidCursor {}
 
 /// One page of a listing.
 ///
-/// A client that follows `next` to the end sees each item that existed at the first page once, even during writes.
+/// A client that follows `next` to the end sees each item that existed at the first page once, even during writes. A page
+/// may have fewer items than it might, or none, and a next one all the same: where few pass a filter, a store looks at a
+/// bounded number for each page.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Page<T> {

@@ -15,12 +15,14 @@ ALTER TABLE tenant ADD COLUMN suspended_at bigint;
 COMMENT ON COLUMN tenant.suspended_at IS 'To come: since when nothing of it is delivered; null if it is.';
 
 ALTER TABLE lane
+    ADD COLUMN unreadable_at bigint,
     ADD COLUMN user_paused_at bigint,
     ADD COLUMN rate json,
     ADD COLUMN cap integer,
     ADD COLUMN disabled_at bigint,
     ADD COLUMN succeeded_at bigint,
     ADD COLUMN creation_key bytea;
+COMMENT ON COLUMN lane.unreadable_at IS 'Since when its row cannot be read; null if it can.';
 COMMENT ON COLUMN lane.user_paused_at IS 'To come: since when its user lets its deliveries wait; null while it does not.';
 COMMENT ON COLUMN lane.rate IS 'To come: the most requests in a time; null if there is no limit.';
 COMMENT ON COLUMN lane.cap IS 'To come: the most deliveries that all dispatchers hold of it; null if there is no limit.';
@@ -35,6 +37,10 @@ ALTER TABLE event
 COMMENT ON COLUMN event.ordering_key IS 'To come: what is delivered in order with others of the same key.';
 COMMENT ON COLUMN event.trace IS 'To come: the trace context that it was published in.';
 COMMENT ON COLUMN event.test IS 'To come: whether it is a test; null if it is none.';
+
+COMMENT ON COLUMN delivery.state IS '0 pending, 1 pending but set aside because it cannot be read, 2 cancelled, 3 delivered, 4 exhausted, 5 expired.';
+CREATE INDEX delivery_unreadable ON delivery (lane, expires) WHERE state = 1;
+CREATE INDEX lane_unreadable ON lane (id) WHERE unreadable_at IS NOT NULL;
 
 CREATE INDEX event_newest ON event (tenant, seq);
 

@@ -87,9 +87,10 @@ impl Operation for BringBack {
         let (now, bound): (Millis, Millis) = (row.read("now")?, row.read("bound")?);
         let limit = as_i64(self.0);
         tx.run(ROUTERS, &[&bound]).await?;
-        let events = usize::try_from(tx.run(EVENTS, &[&bound, &now, &limit]).await?)?;
+        let stripped = tx.run(STRIPPED_EVENTS, &[&bound, &now, &limit]).await?;
+        let events = usize::try_from(stripped + tx.run(EVENTS, &[&bound, &now, &limit]).await?)?;
         let lanes = ids(&tx.rows(LANES, &[&bound, &limit]).await?, "id")?;
-        let lanes: Vec<LaneId> = lanes::lock(tx, &lanes).await?.iter().map(|lane| lane.id).collect();
+        let lanes = lanes::lock_ids(tx, &lanes).await?;
         let due = self.deliveries(tx, &lanes, bound, now).await?;
         let expiring = usize::try_from(tx.run(EXPIRING, &[&bound, &now, &limit]).await?)?;
         Ok(BroughtBack { lanes: lanes.len(), deliveries: due + expiring, events })
@@ -144,7 +145,11 @@ const BOUND: &str = "SELECT now, now + longest_delay AS bound FROM settings, clo
 const ROUTERS: &str = "UPDATE tenant SET router = NULL, router_until = NULL WHERE router_until > $1";
 
 const EVENTS: &str = "UPDATE event SET alive_at = $2 WHERE seq IN (
-    SELECT seq FROM event WHERE routed_at IS NOT NULL AND alive_at > $1
+    SELECT seq FROM event WHERE routed_at IS NOT NULL AND payload <> '' AND alive_at > $1
+    ORDER BY alive_at LIMIT $3 FOR UPDATE SKIP LOCKED)";
+
+const STRIPPED_EVENTS: &str = "UPDATE event SET alive_at = $2 WHERE seq IN (
+    SELECT seq FROM event WHERE routed_at IS NOT NULL AND payload = '' AND alive_at > $1
     ORDER BY alive_at LIMIT $3 FOR UPDATE SKIP LOCKED)";
 
 /// A lane in which something is due before is looked at when its turn has come.

@@ -17,9 +17,10 @@ use crate::rows::{Lane, LaneId, as_i64, event, event_columns, fence_of, holder_b
 use crate::schedule::cursor::serving_order;
 use crate::schedule::holders::{ClaimKey, CountedClaim, Holders, Reservation};
 use crate::schedule::lanes::{self, EarliestDue};
-use crate::schedule::ready::{LOCK_AVAILABLE, READY, ReadyScan, lock_available, read_ready};
+use crate::schedule::ready::{LOCK_AVAILABLE, Locked, READY, ReadyScan, lock_available, read_ready};
 use crate::schedule::select::{Head, LaneHeads, Selection, select};
 use crate::time::Millis;
+use crate::unreadable::Unreadable;
 
 /// The most lanes that one claim locks.
 const MAX_LANES: usize = 64;
@@ -46,13 +47,12 @@ pub(crate) struct Taken {
     /// The first lane that others had locked.
     pub(crate) busy: Option<LaneId>,
     pub(crate) has_unrouted: bool,
+    pub(crate) unreadable: Unreadable,
 }
 
 /// The lanes that a claim has locked.
 struct Found {
-    lanes: Vec<Lane>,
-    /// Wanted lanes that others had locked.
-    busy: Vec<LaneId>,
+    locked: Locked,
     /// The scan that found them. `None` where one lane was waited for.
     scan: Option<ReadyScan>,
     /// Whether more lanes may have to be made ready.
@@ -73,16 +73,20 @@ impl Operation for Take {
         };
         // Waiting for a lane takes time.
         let now = if self.only.is_some() { tx.now().await? } else { begun };
-        let (candidates, expired) = self.candidates(tx, &found.lanes, now).await?;
+        let Locked { lanes, busy, unreadable } = &found.locked;
+        let mut unreadable = Unreadable { lanes: unreadable.clone(), ..Unreadable::default() };
+        let (candidates, expired) = self.candidates(tx, lanes, &mut unreadable, now).await?;
         expire(tx, &expired, now).await?;
         let (selection, reservation) = reserve(&self.holders, &self.request, &candidates, now);
         let is_cut = selection.is_cut || found.is_part || !expired.is_empty();
         let is_cut = self.finish_scan(&found, &candidates, &selection) || is_cut;
-        let claims = self.write(tx, &found.lanes, selection, now).await?;
-        let touched: Vec<LaneId> = found.lanes.iter().map(|lane| lane.id).collect();
+        let claims = self.write(tx, lanes, selection, &mut unreadable, now).await?;
+        let touched: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
         lanes::refresh(tx, &touched, now, EarliestDue::Nothing).await?;
+        let is_cut = is_cut || !unreadable.is_empty();
         let next_in = if is_cut { Some(Duration::ZERO) } else { self.next_in(tx, now).await? };
-        Ok(Taken { claims, reservation, next_in, busy: found.busy.first().copied(), has_unrouted })
+        let busy = busy.first().copied();
+        Ok(Taken { claims, reservation, next_in, busy, has_unrouted, unreadable })
     }
 }
 
@@ -100,14 +104,14 @@ impl Take {
                 wanted.push(id);
             }
         }
-        let (lanes, busy) = lock_available(tx, &wanted).await?;
-        Ok(Found { lanes, busy, scan: Some(ReadyScan { plan, ready, with_room, wanted, oldest }), is_part })
+        let locked = lock_available(tx, &wanted).await?;
+        Ok(Found { locked, scan: Some(ReadyScan { plan, ready, with_room, wanted, oldest }), is_part })
     }
 
     /// Moves the cursors on, and returns whether there may be more to take at once.
     fn finish_scan(&self, found: &Found, candidates: &[LaneHeads], selection: &Selection) -> bool {
         let Some(scan) = &found.scan else { return true };
-        let outcome = |id| scan.outcome(id, &found.busy, candidates, selection);
+        let outcome = |id| scan.outcome(id, &found.locked.busy, candidates, selection);
         let mut has_more = false;
         let mut cursors = scan.plan.cursors;
         for ((cursor, seen), has_room) in cursors.iter_mut().zip(&scan.ready).zip(scan.plan.has_room) {
@@ -124,9 +128,8 @@ impl Take {
 
     /// Waits for one lane. No lock is held meanwhile, so nobody waits for this transaction.
     async fn wait_for(&self, tx: &Tx<'_>, lane: LaneId) -> Result<Found, QueryError> {
-        let mut lanes = lanes::lock(tx, &[lane]).await?;
-        lanes.retain(|lane| lane.ready && lane.is_enabled());
-        Ok(Found { lanes, busy: Vec::new(), scan: None, is_part: true })
+        let lane = lanes::lock_ids(tx, &[lane]).await?;
+        Ok(Found { locked: lock_available(tx, &lane).await?, scan: None, is_part: true })
     }
 
     /// Reads the first deliveries of each lane, and those among them that have expired.
@@ -134,6 +137,7 @@ impl Take {
         &self,
         tx: &Tx<'_>,
         lanes: &[Lane],
+        unreadable: &mut Unreadable,
         now: Millis,
     ) -> Result<(Vec<LaneHeads>, Vec<i64>), QueryError> {
         let mut candidates: Vec<LaneHeads> = lanes.iter().map(LaneHeads::of).collect();
@@ -152,8 +156,10 @@ impl Take {
             looked_at[*number] += 1;
             if row.read::<Millis>("expires")? <= now {
                 expired.push(row.read("id")?);
+            } else if let Ok(head) = Head::read(&row) {
+                candidates[*number].heads.push(head);
             } else {
-                candidates[*number].heads.push(Head::read(&row)?);
+                unreadable.deliveries.push(row.read("id")?);
             }
         }
         candidates
@@ -170,6 +176,7 @@ impl Take {
         tx: &Tx<'_>,
         lanes: &[Lane],
         selection: Selection,
+        unreadable: &mut Unreadable,
         now: Millis,
     ) -> Result<Vec<Claim>, QueryError> {
         if selection.taken.is_empty() {
@@ -181,11 +188,12 @@ impl Take {
         let holder = holder_bytes(self.request.holder);
         let written = tx.rows(TAKE, &[&taken, &fences, &holder, &until, &now]).await?;
         let written = ids(&written, "id")?;
-        let lost = selection.taken.iter().filter(|(_, head)| !written.contains(&head.id));
-        self.holders.end(lost.map(|(_, head)| head.key()));
         let mut taken = selection.taken;
-        taken.retain(|(_, head)| written.contains(&head.id));
+        let lost: Vec<_> = taken.extract_if(.., |(_, head)| !written.contains(&head.id)).collect();
         let events = events(tx, &taken).await?;
+        let without: Vec<_> = taken.extract_if(.., |(_, head)| !events.contains_key(&head.event)).collect();
+        unreadable.deliveries.extend(without.iter().map(|(_, head)| head.id));
+        self.holders.end(lost.iter().chain(&without).map(|(_, head)| head.key()));
         claims(lanes, &taken, &events)
     }
 
@@ -263,13 +271,14 @@ async fn expire(tx: &Tx<'_>, expired: &[i64], now: Millis) -> Result<(), QueryEr
     Ok(())
 }
 
-/// Reads the events of the deliveries that were taken, each once.
+/// Reads the events of the deliveries that were taken, each once, as far as they can be read.
 async fn events(tx: &Tx<'_>, taken: &[(usize, Head)]) -> Result<HashMap<i64, Arc<StampedEvent>>, QueryError> {
     let mut wanted: Vec<i64> = taken.iter().map(|(_, head)| head.event).collect();
     wanted.sort_unstable();
     wanted.dedup();
     let rows = tx.rows(EVENTS, &[&wanted]).await?;
-    rows.iter().map(|row| Ok((row.read("seq")?, Arc::new(event(row)?)))).collect()
+    let readable = rows.iter().filter_map(|row| Some((row, event(row).ok()?)));
+    readable.map(|(row, event)| Ok((row.read("seq")?, Arc::new(event)))).collect()
 }
 
 impl LaneHeads {

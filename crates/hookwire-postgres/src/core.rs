@@ -1,7 +1,7 @@
 //! `Core`: what the calls of a store share, and those calls that take several transactions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use hookwire::model::TenantId;
@@ -9,6 +9,7 @@ use hookwire::store::{
     ClaimRequest, Claimed, Publication, PublishAnswer, Published, RouteAnswer, Routed, Settled, Settlement,
     StoreError, StoreErrorKind, TendRequest, Tended,
 };
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -23,6 +24,8 @@ use crate::route::{Route, TakeUnrouted};
 use crate::rows::{LaneId, fence_number};
 use crate::schedule::holders::Holders;
 use crate::settle::Settle;
+use crate::time::Millis;
+use crate::unreadable::{SetAside, TryAgain, Unreadable};
 use crate::upkeep::{EndDropped, Expire, Remove, Repair, Strip};
 
 /// The time for which the items of a failed batch are tried one by one. Each may have to wait for a lock that somebody
@@ -41,6 +44,10 @@ pub(crate) struct Core {
     pub(crate) batcher: Arc<PublishBatcher>,
     pub(crate) notifier: Notifier,
     pub(crate) longest_delay: LongestDelay,
+    /// The time of the first claim or upkeep.
+    pub(crate) began: OnceCell<Millis>,
+    /// Whether all has been tried again that was set aside before then.
+    pub(crate) has_tried: AtomicBool,
     /// The last lane that upkeep has looked at.
     pub(crate) repaired: AtomicI64,
 }
@@ -138,6 +145,7 @@ impl Core {
     /// Claims due deliveries from lanes that nobody else has locked. If it finds only busy lanes, it waits for one of
     /// them: otherwise a lane that is always busy would never be served.
     pub(crate) async fn claim(&self, request: ClaimRequest) -> Result<Claimed, QueryError> {
+        self.began().await?;
         let mut taken = self.take(request, None).await?;
         for _ in 0..MAX_WAITS {
             let Some(busy) = taken.busy.filter(|_| taken.claims.is_empty()) else { break };
@@ -146,6 +154,10 @@ impl Core {
         }
         taken.reservation.keep();
         let (deliveries, next_in) = (taken.claims, taken.next_in);
+        let set_aside = self.set_aside(taken.unreadable).await;
+        if deliveries.is_empty() {
+            set_aside?;
+        }
         let unrouted = match taken.has_unrouted {
             true => self.sessions.transact(&TakeUnrouted(request)).await,
             false => Ok(Vec::new()),
@@ -156,6 +168,30 @@ impl Core {
             unrouted => unrouted?,
         };
         Ok(Claimed { deliveries, unrouted, next_in, ..Claimed::default() })
+    }
+
+    /// Sets aside what could not be read, so that the next claim does not meet it.
+    async fn set_aside(&self, unreadable: Unreadable) -> Result<(), QueryError> {
+        if !unreadable.is_empty() {
+            let set_aside = SetAside(unreadable);
+            set_aside.warn(&self.sessions.transact(&set_aside).await?);
+        }
+        Ok(())
+    }
+
+    /// Returns the time since which this store may have set something aside.
+    async fn began(&self) -> Result<Millis, QueryError> {
+        self.began.get_or_try_init(|| self.sessions.now()).await.copied()
+    }
+
+    /// Once for each store that connects, tries again what was set aside before. Returns whether there may be more.
+    async fn try_again(&self, limit: usize) -> Result<bool, QueryError> {
+        if self.has_tried.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let tried = self.sessions.transact(&TryAgain { before: self.began().await?, limit }).await?;
+        self.has_tried.store(tried < limit, Ordering::Relaxed);
+        Ok(tried >= limit)
     }
 
     async fn take(&self, request: ClaimRequest, only: Option<LaneId>) -> Result<Taken, QueryError> {
@@ -197,14 +233,14 @@ impl Core {
         let expired = self.sessions.transact(&Expire(request.limit)).await?;
         let swept = self.sessions.transact(&EndDropped(request.limit)).await?;
         let (removed, looked_at) = self.sessions.transact(&Remove(request)).await?;
-        let stripped = self.sessions.transact(&Strip(request)).await?;
+        let (stripped, also_looked_at) = self.sessions.transact(&Strip(request)).await?;
         let after = self.repaired.load(Ordering::Relaxed);
         let last = self.sessions.transact(&Repair { after, limit: request.limit }).await?;
         self.repaired.store(last.unwrap_or_default(), Ordering::Relaxed);
         let back = self.sessions.transact(&BringBack(request.limit)).await?;
         back.warn();
-        let more = [expired, swept, looked_at, stripped].contains(&request.limit);
-        let more = more || back.may_have_more(request.limit);
+        let more = [expired, swept, looked_at, also_looked_at].contains(&request.limit);
+        let more = more || back.may_have_more(request.limit) || self.try_again(request.limit).await?;
         Ok(Tended { expired, swept, removed, stripped, more })
     }
 }

@@ -84,7 +84,7 @@
 //! | column | values |
 //! |---|---|
 //! | `delivery.retry` | the position in the schedule, as JSON; null while every attempt used a step of it |
-//! | `delivery.state` | 0 pending, 2 cancelled, 3 delivered, 4 exhausted, 5 expired |
+//! | `delivery.state` | 0 pending, 1 set aside because it cannot be read, 2 cancelled, 3 delivered, 4 exhausted, 5 expired |
 //! | `lane.status` | 0 disabled, 1 enabled, 2 deleted |
 //! | `lane.disabled` | why hookwire disabled the webhook, as JSON; null if it did not |
 //! | `lane.health` | what recent attempts showed of the receiver, as JSON |
@@ -132,6 +132,7 @@ mod settle;
 mod store;
 mod time;
 mod transaction;
+mod unreadable;
 mod upkeep;
 
 #[doc(hidden)]

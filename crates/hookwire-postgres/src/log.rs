@@ -61,7 +61,7 @@ pub(crate) async fn deliveries(
         if looked_at >= MAX_LOOKED_AT {
             return Ok(Page::new(items, Some(lowest.to_string())));
         }
-        (before, window) = (lowest, window * 4);
+        (before, window) = (lowest, (window * 4).min(MAX_LOOKED_AT - looked_at));
     }
     Ok(Page::from_surplus(items, query.page.limit(), |last| last.id.to_string()))
 }
@@ -175,11 +175,11 @@ macro_rules! standing {
             $window,
             " ORDER BY id DESC LIMIT $7), ",
             "listed AS (SELECT delivery.id, event.message, event.event_id, lane.hook, attempts, created_at, ",
-            "origin, due, CASE WHEN is_dropped THEN 2 ELSE state END::smallint AS standing, ",
+            "origin, due, CASE WHEN is_dropped THEN 2 WHEN state = 1 THEN 0 ELSE state END::smallint AS standing, ",
             "CASE WHEN is_dropped THEN epoch_at ELSE ended_at END AS over_at ",
             "FROM newest JOIN delivery ON delivery.id = newest.id JOIN lane ON lane.id = delivery.lane ",
             "JOIN event ON event.seq = delivery.event ",
-            "CROSS JOIN LATERAL (SELECT state = 0 AND delivery.epoch <> lane.epoch AND ",
+            "CROSS JOIN LATERAL (SELECT state < 2 AND delivery.epoch <> lane.epoch AND ",
             "(holder IS NULL OR due <= (SELECT clock_ms())) AS is_dropped) AS it) ",
             "SELECT looked_at, lowest, listed.* ",
             "FROM (SELECT count(*) AS looked_at, min(id) AS lowest FROM newest) AS looked ",
@@ -213,11 +213,13 @@ macro_rules! counted {
             "SELECT max(now) AS now, count(*) FILTER (WHERE is_held OR is_present) AS pending, ",
             "count(*) FILTER (WHERE is_held) AS held, ",
             "min(due) FILTER (WHERE is_present AND NOT is_held AND status = 1 AND due <= now) AS oldest ",
-            "FROM (SELECT clock_ms() AS now) AS clock LEFT JOIN (lane JOIN delivery ON delivery.lane = lane.id ",
-            "AND state = 0 AND ",
+            "FROM (SELECT clock_ms() AS now) AS clock LEFT JOIN (lane CROSS JOIN LATERAL (",
+            "SELECT epoch, holder, due FROM delivery WHERE delivery.lane = lane.id AND state = 0 UNION ALL ",
+            "SELECT epoch, holder, due FROM delivery WHERE delivery.lane = lane.id AND state = 1",
+            ") AS waiting) ON ",
             $lanes,
-            ") ON true CROSS JOIN LATERAL (SELECT holder IS NOT NULL AND due > now AS is_held, ",
-            "delivery.epoch = lane.epoch AS is_present) AS it"
+            " CROSS JOIN LATERAL (SELECT holder IS NOT NULL AND due > now AS is_held, ",
+            "waiting.epoch = lane.epoch AS is_present) AS it"
         )
     };
 }

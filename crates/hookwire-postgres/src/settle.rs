@@ -15,9 +15,7 @@ use crate::connection::session::{Operation, Tx};
 use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_leases_of;
-use crate::rows::{
-    Lane, LaneId, PENDING, class_number, end_number, fence_number, ids, retry_doc, retry_state,
-};
+use crate::rows::{Lane, LaneId, PENDING, class_number, end_number, fence_number, ids, retry_doc};
 use crate::schedule::holders::ClaimKey;
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::time::Millis;
@@ -96,9 +94,10 @@ impl Settle {
     /// settlement that changes nothing by it counts as one that came a moment earlier.
     async fn lanes_to_lock(&self, tx: &Tx<'_>) -> Result<Vec<LaneId>, QueryError> {
         let rows = tx.rows(LANES, &[&self.ids(|_| true)]).await?;
-        let lanes = rows.iter().map(|row| {
-            let health: Health = serde_json::from_str(row.read("health")?)?;
-            Ok((row.read("id")?, (row.read("lane")?, health)))
+        // A lane that cannot be read learns nothing, and stops no others.
+        let lanes = rows.iter().filter_map(|row| {
+            let health: Health = serde_json::from_str(row.read("health").ok()?).ok()?;
+            Some(row.read("id").and_then(|id| Ok((id, (row.read("lane")?, health)))))
         });
         let lanes = lanes.collect::<Result<HashMap<i64, (LaneId, Health)>, QueryError>>()?;
         let touched = self.0.iter().filter_map(|item| {
@@ -200,7 +199,8 @@ impl SettledRow {
             fence: row.read("fence")?,
             is_dropped: row.read("is_dropped")?,
             attempts: row.read("attempts")?,
-            retry: retry_state(row)?,
+            // The settlement has the next one.
+            retry: RetryState::default(),
             state: PENDING,
             due: row.read("due")?,
             is_held: true,
@@ -281,7 +281,7 @@ impl Operation for Release {
         let claimed: Vec<i64> = self.keys.iter().map(|(id, _)| *id).collect();
         let rows = tx.rows(LANES, &[&claimed]).await?;
         let wanted = ids(&rows, "lane")?;
-        let touched: Vec<LaneId> = lanes::lock(tx, &wanted).await?.iter().map(|lane| lane.id).collect();
+        let touched = lanes::lock_ids(tx, &wanted).await?;
         let now = tx.now().await?;
         tx.run(RELEASE, &[&claimed, &self.holder, &now]).await?;
         lanes::refresh(tx, &touched, now, EarliestDue::At(now)).await
@@ -292,7 +292,7 @@ const LANES: &str = "SELECT delivery.id, lane.id AS lane, lane.health::text AS h
     JOIN lane ON lane.id = delivery.lane WHERE delivery.id = ANY ($1)";
 
 const CLAIMED: &str = "
-    SELECT delivery.id, delivery.lane, delivery.fence, delivery.attempts, delivery.retry::text AS retry, delivery.due,
+    SELECT delivery.id, delivery.lane, delivery.fence, delivery.attempts, delivery.due,
         delivery.epoch <> (SELECT epoch FROM lane WHERE lane.id = delivery.lane) AS is_dropped
     FROM delivery JOIN unnest($1::bigint[], $2::bigint[]) AS claimed (id, fence)
         ON delivery.id = claimed.id AND delivery.fence = claimed.fence

@@ -38,6 +38,10 @@
 //! - **Dropping a backlog begins a new epoch.** Rows of earlier epochs read as cancelled until upkeep ends them.
 //! - **`alive_at` is a time at which an event had not ended yet.** Settlements do not write it, because they would queue
 //!   for the event's row. Upkeep moves it on, and removes the events that are old enough.
+//! - **The log goes along the lanes of a tenant**, newest first, by an index whose columns never change (`log`), and looks
+//!   at a bounded number of deliveries whatever the filter.
+//! - **A row that cannot be read is set aside** (`unreadable`): a delivery in a state of its own, a lane by a rest. Each
+//!   store that connects tries them again.
 //! - **`publish(text)` reads and locks nothing that others write**, so transactions of a host wait for each other only
 //!   where they publish the same message id. It sends no notification: that would serialize the commits of the database.
 //!   One holder a tenant has the routing lease, in the tenant's row.
@@ -57,7 +61,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -68,6 +72,7 @@ use hookwire::store::{
     Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
     StoreErrorKind, TendRequest, Tended, WakeMark,
 };
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::ahead::LongestDelay;
@@ -193,6 +198,8 @@ impl PostgresStore {
             batcher: Arc::default(),
             notifier,
             longest_delay: LongestDelay::default(),
+            began: OnceCell::new(),
+            has_tried: AtomicBool::default(),
             repaired: AtomicI64::default(),
         };
         Ok(Self {

@@ -23,7 +23,8 @@ pub(crate) struct EndDropped(pub(crate) usize);
 /// Removes events whose deliveries ended long ago. Returns the number of them, and of those that it looked at.
 pub(crate) struct Remove(pub(crate) TendRequest);
 
-/// Removes payloads of events whose deliveries ended long ago.
+/// Removes payloads of events whose deliveries ended long ago. Returns the number of them, and of the events that it looked
+/// at.
 pub(crate) struct Strip(pub(crate) TendRequest);
 
 /// Repairs lanes that do not say what waits in them. Returns the last lane that it looked at, if there are more.
@@ -47,7 +48,9 @@ impl Operation for Expire {
     }
 
     async fn run(&self, tx: &Tx<'_>) -> Result<usize, QueryError> {
-        count(tx.run(EXPIRE, &[&tx.now().await?, &as_i64(self.0)]).await?)
+        let (now, limit) = (tx.now().await?, as_i64(self.0));
+        let aside = count(tx.run(EXPIRE_ASIDE, &[&now, &limit]).await?)?;
+        Ok(aside.max(count(tx.run(EXPIRE, &[&now, &limit]).await?)?))
     }
 }
 
@@ -83,40 +86,59 @@ impl Operation for Remove {
         MUCH_WITHIN
     }
 
-    /// An event with a pending delivery has not ended before now. It is looked at again when it would be old enough if it
-    /// ended now.
     async fn run(&self, tx: &Tx<'_>) -> Result<(usize, usize), QueryError> {
-        let now = tx.now().await?;
-        let before = now.minus(self.0.keep);
-        let old = ids(&tx.rows(OLD, &[&before, &as_i64(self.0.limit)]).await?, "seq")?;
-        if old.is_empty() {
-            return Ok((0, 0));
-        }
-        tx.run(ALIVE, &[&old, &now]).await?;
-        let ended = ids(&tx.rows(ENDED, &[&old, &before]).await?, "seq")?;
-        remove_events(tx, &ended).await?;
-        Ok((ended.len(), old.len()))
+        let (removed, looked_at) = self.remove(tx, OLD).await?;
+        let (stripped, also) = self.remove(tx, OLD_STRIPPED).await?;
+        Ok((removed + stripped, looked_at.max(also)))
     }
+}
+
+impl Remove {
+    async fn remove(&self, tx: &Tx<'_>, old: &str) -> Result<(usize, usize), QueryError> {
+        let (ended, looked_at) = ended(tx, old, self.0.keep, self.0.limit).await?;
+        remove_events(tx, &ended).await?;
+        Ok((ended.len(), looked_at))
+    }
+}
+
+/// Returns those of the events that ended longer ago than `keep`, and the number of events that it looked at.
+///
+/// An event with a pending delivery has not ended before now. It is looked at again when it would be old enough if it ended
+/// now.
+async fn ended(
+    tx: &Tx<'_>,
+    old: &str,
+    keep: Duration,
+    limit: usize,
+) -> Result<(Vec<i64>, usize), QueryError> {
+    let now = tx.now().await?;
+    let before = now.minus(keep);
+    let old = ids(&tx.rows(old, &[&before, &as_i64(limit)]).await?, "seq")?;
+    if old.is_empty() {
+        return Ok((old, 0));
+    }
+    tx.run(ALIVE, &[&old, &now]).await?;
+    let ended = ids(&tx.rows(ENDED, &[&old, &before]).await?, "seq")?;
+    Ok((ended, old.len()))
 }
 
 #[async_trait]
 impl Operation for Strip {
-    type Output = usize;
+    type Output = (usize, usize);
 
     fn within(&self) -> Duration {
         MUCH_WITHIN
     }
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<usize, QueryError> {
-        let now = tx.now().await?;
-        let before = now.minus(self.0.keep_payloads);
-        let old = ids(&tx.rows(OLD_PAYLOADS, &[&before, &as_i64(self.0.limit)]).await?, "seq")?;
-        tx.run(ALIVE, &[&old, &now]).await?;
-        for row in tx.rows(UNDIGESTED, &[&old]).await? {
-            let (seq, digest) = (row.read::<i64>("seq")?, event(&row)?.digest());
-            tx.run("UPDATE event SET digest = $2 WHERE seq = $1", &[&seq, &&digest[..]]).await?;
+    async fn run(&self, tx: &Tx<'_>) -> Result<(usize, usize), QueryError> {
+        let (ended, looked_at) = ended(tx, OLD, self.0.keep_payloads, self.0.limit).await?;
+        for row in tx.rows(UNDIGESTED, &[&ended]).await? {
+            // The digest of no event, if it cannot be read: whatever comes under its id is another one.
+            let digest = event(&row).map_or([0; 32], |event| event.digest());
+            tx.run(DIGEST, &[&row.read::<i64>("seq")?, &&digest[..]]).await?;
         }
-        count(tx.run(STRIP, &[&old, &before]).await?)
+        let stripped = count(tx.run(STRIP, &[&ended]).await?)?;
+        Ok((stripped, looked_at))
     }
 }
 
@@ -136,7 +158,7 @@ impl Operation for Repair {
                 wrong.push(row.read("id")?);
             }
         }
-        let locked: Vec<LaneId> = lanes::lock(tx, &wrong).await?.iter().map(|lane| lane.id).collect();
+        let locked = lanes::lock_ids(tx, &wrong).await?;
         lanes::refresh(tx, &locked, tx.now().await?, EarliestDue::Unknown).await?;
         let last = looked_at.last().filter(|_| looked_at.len() >= self.limit);
         last.map(|row| row.read("id")).transpose()
@@ -159,10 +181,10 @@ impl Operation for Erase {
         if !live.is_empty() {
             registry::revise(tx, &self.tenant).await?;
         }
-        let locked = lanes::lock(tx, &live).await?;
+        let locked = lanes::lock_ids(tx, &live).await?;
         let now = tx.now().await?;
         for lane in locked {
-            registry::delete_lane(tx, lane.id, now).await?;
+            registry::delete_lane(tx, lane, now).await?;
         }
         // One event more than the limit shows whether there is more.
         let mut events =
@@ -199,6 +221,13 @@ const EXPIRE: &str = "
         WHERE state = 0 AND expires <= $1 AND (holder IS NULL OR due <= $1)
         ORDER BY expires LIMIT $2 FOR UPDATE OF delivery SKIP LOCKED)";
 
+/// One of a dropped backlog ended when the new epoch began.
+const EXPIRE_ASIDE: &str = "
+    UPDATE delivery SET state = CASE WHEN lane.epoch = delivery.epoch THEN 5 ELSE 2 END,
+        ended_at = CASE WHEN lane.epoch = delivery.epoch THEN $1 ELSE epoch_at END
+    FROM lane WHERE lane.id = delivery.lane AND delivery.id IN (
+        SELECT id FROM delivery WHERE state = 1 AND expires <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
+
 const DROPPED: &str = "SELECT lane, below FROM dropped ORDER BY lane LIMIT $1 FOR UPDATE SKIP LOCKED";
 
 /// They ended when the new epoch began, as the log said before.
@@ -213,23 +242,27 @@ const SWEEP: &str = "
 const SWEPT: &str = "DELETE FROM dropped WHERE lane = $1 AND below = $2 \
     AND NOT EXISTS (SELECT FROM delivery WHERE delivery.lane = $1 AND epoch < $2 AND state = 0)";
 
-const OLD: &str = "SELECT seq FROM event WHERE routed_at IS NOT NULL AND alive_at < $1 \
+/// Finds events that have their payloads.
+const OLD: &str = "SELECT seq FROM event WHERE routed_at IS NOT NULL AND payload <> '' AND alive_at < $1 \
     ORDER BY alive_at LIMIT $2 FOR UPDATE SKIP LOCKED";
 
-const OLD_PAYLOADS: &str = "SELECT seq FROM event WHERE routed_at IS NOT NULL AND alive_at < $1 \
-    AND payload <> '' ORDER BY alive_at LIMIT $2 FOR UPDATE SKIP LOCKED";
+/// Finds events whose payloads were removed.
+const OLD_STRIPPED: &str = "SELECT seq FROM event WHERE routed_at IS NOT NULL AND payload = '' AND alive_at < $1 \
+    ORDER BY alive_at LIMIT $2 FOR UPDATE SKIP LOCKED";
 
 /// Finds those that the function `publish` wrote: once the payload is gone, the digest tells what they were.
 const UNDIGESTED: &str =
     concat!("SELECT seq, ", event_columns!(), " FROM event WHERE seq = ANY ($1) AND digest IS NULL");
 
-const STRIP: &str = "UPDATE event SET payload = '' WHERE seq = ANY ($1) AND alive_at < $2";
+const DIGEST: &str = "UPDATE event SET digest = $2 WHERE seq = $1";
+
+const STRIP: &str = "UPDATE event SET payload = '' WHERE seq = ANY ($1)";
 
 const ALIVE: &str = "
-    UPDATE event SET alive_at = greatest(event.alive_at, last.alive_at)
-    FROM (SELECT event, CASE WHEN min(state) = 0 THEN $2 ELSE least(max(ended_at), $2) END AS alive_at
+    UPDATE event SET alive_at = last.alive_at
+    FROM (SELECT event, CASE WHEN min(state) < 2 THEN $2 ELSE least(max(ended_at), $2) END AS alive_at
         FROM delivery WHERE event = ANY ($1) GROUP BY event) AS last
-    WHERE seq = ANY ($1) AND seq = last.event";
+    WHERE seq = ANY ($1) AND seq = last.event AND event.alive_at < last.alive_at";
 
 const ENDED: &str = "SELECT seq FROM event WHERE seq = ANY ($1) AND alive_at < $2";
 

@@ -5,7 +5,7 @@ use hookwire::model::TenantId;
 
 use crate::connection::session::Tx;
 use crate::error::{QueryError, ReadRow};
-use crate::rows::{Lane, LaneId, lane_columns};
+use crate::rows::{Lane, LaneId, ids, lane_columns};
 use crate::time::Millis;
 
 /// The namespace of this crate's advisory locks. A lock is named by a hash of the tenant; tenants that share a hash wait
@@ -50,6 +50,15 @@ pub(crate) async fn lock(tx: &Tx<'_>, lanes: &[LaneId]) -> Result<Vec<Lane>, Que
         return Ok(Vec::new());
     }
     tx.rows(LOCK, &[&lanes]).await?.into_iter().map(Lane::read).collect()
+}
+
+/// Locks lanes like [`lock`], and returns the ids of those that are there. Their rows are not read.
+pub(crate) async fn lock_ids(tx: &Tx<'_>, lanes: &[LaneId]) -> Result<Vec<LaneId>, QueryError> {
+    const LOCK: &str = "SELECT id FROM lane WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
+    if lanes.is_empty() {
+        return Ok(Vec::new());
+    }
+    ids(&tx.rows(LOCK, &[&lanes]).await?, "id")
 }
 
 /// Decides anew whether locked lanes are ready, and when they have to be looked at again.

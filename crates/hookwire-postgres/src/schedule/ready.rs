@@ -3,17 +3,15 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use hookwire::model::{HookId, TenantId};
-use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
-use tracing::warn;
-
 use crate::connection::session::Tx;
 use crate::error::{QueryError, ReadRow};
 use crate::rows::{CLASSES, Lane, LaneId, as_i64, lane_columns};
 use crate::schedule::cursor::{LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
 use crate::schedule::holders::Plan;
 use crate::schedule::select::{LaneHeads, Selection};
+use hookwire::model::{HookId, TenantId};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 /// The ready lanes that a claim has read, and those that it chose to lock.
 pub(crate) struct ReadyScan {
@@ -85,35 +83,36 @@ pub(crate) async fn read_ready(tx: &Tx<'_>, plan: &Plan) -> Result<[ReadyLanes; 
     Ok([(); 3].map(|()| classes.next().unwrap_or_default()))
 }
 
-/// Locks those of the lanes that are ready and not locked by others. Returns them, and those that others have locked.
-pub(crate) async fn lock_available(
-    tx: &Tx<'_>,
-    wanted: &[LaneId],
-) -> Result<(Vec<Lane>, Vec<LaneId>), QueryError> {
-    let (mut lanes, mut busy) = (Vec::new(), Vec::new());
-    if wanted.is_empty() {
-        return Ok((lanes, busy));
-    }
-    for row in tx.rows(LOCK_AVAILABLE, &[&wanted]).await? {
-        if row.read::<Option<LaneId>>("id")?.is_some() {
-            lanes.extend(read_with_webhook(row));
-        } else {
-            busy.push(row.read("picked")?);
-        }
-    }
-    lanes.sort_by_key(|lane: &Lane| wanted.iter().position(|id| *id == lane.id));
-    Ok((lanes, busy))
+/// The lanes that a claim wanted to lock.
+#[derive(Default)]
+pub(crate) struct Locked {
+    pub(crate) lanes: Vec<Lane>,
+    /// Those that others have locked.
+    pub(crate) busy: Vec<LaneId>,
+    /// Those whose rows cannot be read. They are left out, so that they stop no others.
+    pub(crate) unreadable: Vec<LaneId>,
 }
 
-/// Reads a lane with its webhook. One that cannot be read is left out, so that it stops no other lane.
-fn read_with_webhook(row: Row) -> Option<Lane> {
-    let id: Option<LaneId> = row.read("id").ok();
-    let lane = Lane::read(row).and_then(|lane| lane.registered().map(|_| lane));
-    if lane.is_err() {
-        // Without the cause, which might quote what does not belong into logs.
-        warn!(lane = id, "the row of a lane cannot be read: nothing of it is delivered");
+/// Locks those of the lanes that are ready and not locked by others.
+pub(crate) async fn lock_available(tx: &Tx<'_>, wanted: &[LaneId]) -> Result<Locked, QueryError> {
+    let mut locked = Locked::default();
+    if wanted.is_empty() {
+        return Ok(locked);
     }
-    lane.ok()
+    for row in tx.rows(LOCK_AVAILABLE, &[&wanted]).await? {
+        let picked = row.read("picked")?;
+        if row.read::<Option<LaneId>>("id")?.is_none() {
+            locked.busy.push(picked);
+            continue;
+        }
+        // The webhook is read here, so that it can be read later.
+        match Lane::read(row).and_then(|lane| lane.registered().map(|_| lane)) {
+            Ok(lane) => locked.lanes.push(lane),
+            Err(_) => locked.unreadable.push(picked),
+        }
+    }
+    locked.lanes.sort_by_key(|lane| wanted.iter().position(|id| *id == lane.id));
+    Ok(locked)
 }
 
 impl ReadyLane {

@@ -22,7 +22,8 @@ async fn fill(client: &Client) {
         INSERT INTO event (tenant, message, event_id, time, payload, published_at, alive_at, routed_at)
             SELECT 'large' || n % 10, 'm' || n, 1, 0, '1', 0, 0, 0 FROM generate_series(1, 200000) AS n;
         INSERT INTO delivery (lane, epoch, event, bytes, state, due, created_at, expires)
-            SELECT (SELECT min(id) FROM lane) + n % 1000, 0, (SELECT min(seq) FROM event) + n % 200000, 1,
+            SELECT (SELECT min(id) FROM lane WHERE tenant <> 'small') + n % 1000, 0,
+                (SELECT min(seq) FROM event WHERE tenant <> 'small') + n % 200000, 1,
                 CASE WHEN n % 10 = 0 THEN 0 ELSE 3 END, n, 0, 4102444800000
             FROM generate_series(1, 1000000) AS n;
         ANALYZE event, lane, delivery, attempt, tenant";

@@ -138,7 +138,10 @@ async fn a_duplicate_is_kept_silently_and_known_to_both_ways_of_publishing() {
     assert_eq!(given[0].event.payload.get(), r#"{"n":1}"#, "the first stays");
     let event = given[0].event.clone();
     let item = Publication::new(acme(), event, Revision::default(), Routing::default(), DAY);
-    let reused = Publication { digest: [0; 32], ..item.clone() };
+    let other = Event::new(EventId::new(1), &2)
+        .expect("JSON")
+        .stamped(|| item.event.message_id.clone(), item.event.time);
+    let reused = Publication::new(acme(), other, Revision::default(), Routing::default(), DAY);
     let answers = store.publish(&[item, reused], None).await.expect("answers").answers;
     assert!(matches!(answers[..], [PublishAnswer::Duplicate(_), PublishAnswer::IdReused]), "{answers:?}");
 }
