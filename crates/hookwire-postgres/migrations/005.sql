@@ -42,6 +42,15 @@ COMMENT ON COLUMN delivery.state IS '0 pending, 1 pending but set aside because 
 CREATE INDEX delivery_unreadable ON delivery (lane, expires) WHERE state = 1;
 CREATE INDEX lane_unreadable ON lane (id) WHERE unreadable_at IS NOT NULL;
 
+ALTER TABLE delivery ADD COLUMN behind boolean;
+COMMENT ON COLUMN delivery.behind IS 'Whether it stands behind first attempts, as one that recover() made does; null if not.';
+
+-- An event is in one of the two.
+DROP INDEX event_alive;
+CREATE INDEX event_alive ON event (alive_at) WHERE routed_at IS NOT NULL AND payload <> '';
+CREATE INDEX event_stripped ON event (alive_at) WHERE routed_at IS NOT NULL AND payload = '';
+COMMENT ON COLUMN event.payload IS 'JSON, byte for byte as it was published; empty once it was removed.';
+
 CREATE INDEX event_newest ON event (tenant, seq);
 
 CREATE TABLE operation (

@@ -124,6 +124,7 @@ mod log;
 mod notifier;
 mod publish;
 mod publish_in;
+mod recover;
 mod registry;
 mod route;
 mod rows;
@@ -143,6 +144,8 @@ pub use connection::schema::migration_sql;
 #[doc(hidden)]
 pub use log::log_statements;
 pub use publish_in::PublishError;
+#[doc(hidden)]
+pub use recover::missed_statement;
 pub use store::PostgresStore;
 pub use tokio_postgres;
 #[doc(hidden)]

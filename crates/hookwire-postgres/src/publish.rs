@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use hookwire::model::{DeliveryId, DeptId, HookId, MessageId, SourceId, StampedEvent, TenantId};
 use hookwire::registry::Revision;
 use hookwire::retry::RetryState;
-use hookwire::store::{
-    Claim, ClaimRequest, Publication, PublishAnswer, Receipt, Recovered, Recovery, Redelivery, StoreErrorKind,
-};
+use hookwire::store::{Claim, ClaimRequest, Publication, PublishAnswer, Receipt, Redelivery, StoreErrorKind};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -18,9 +16,7 @@ use crate::connection::session::{Operation, Tx};
 use crate::error::{QueryError, ReadRow};
 use crate::insert::{self, NewDelivery, find_lanes};
 use crate::registry::ensure_tenant;
-use crate::rows::{
-    DELETED, Lane, LaneId, as_i32, as_i64, event, holder_bytes, ids, message, receipt, receipt_columns,
-};
+use crate::rows::{DELETED, Lane, LaneId, as_i32, event, holder_bytes, message, receipt, receipt_columns};
 use crate::schedule::holders::{Holders, Reservation};
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::schedule::select::{Head, LaneHeads};
@@ -350,35 +346,6 @@ impl Operation for Redeliver {
     }
 }
 
-/// Repeats some of the deliveries that a webhook has missed, newest first.
-pub(crate) struct Recover {
-    pub(crate) tenant: TenantId,
-    pub(crate) recovery: Recovery,
-}
-
-#[async_trait]
-impl Operation for Recover {
-    type Output = Recovered;
-
-    async fn run(&self, tx: &Tx<'_>) -> Result<Recovered, QueryError> {
-        let (tenant, it) = (&self.tenant, &self.recovery);
-        let before = it.page.cursor_as()?.unwrap_or(i64::MAX);
-        // Of two who recover the same webhook, the later sees what the other has made.
-        let lane = find_lanes(tx, tenant, std::iter::once(it.hook)).await?;
-        let Some(lane) = lane.get(&it.hook) else { return Ok(Recovered::default()) };
-        lanes::lock(tx, &[*lane]).await?;
-        let (since, limit) = (Millis::from(it.since), it.page.limit());
-        let mut missed = ids(&tx.rows(MISSED, &[lane, &since, &before, &as_i64(limit + 1)]).await?, "id")?;
-        let has_more = missed.len() > limit;
-        missed.truncate(limit);
-        let next = missed.last().filter(|_| has_more).map(i64::to_string);
-        let again = |id: i64| Redelivery { origin: DeliveryId::new(id), expires: it.expires };
-        let items = missed.into_iter().map(again).collect();
-        let made = Redeliver { tenant: tenant.clone(), items }.run(tx).await?;
-        Ok(Recovered { made: made.iter().flatten().count(), next })
-    }
-}
-
 impl Redeliver {
     async fn origins(&self, tx: &Tx<'_>) -> Result<HashMap<i64, Origin>, QueryError> {
         let ids: Vec<i64> = self.items.iter().map(|item| item.origin.get()).collect();
@@ -436,12 +403,6 @@ const INSERT: &str = "
     ORDER BY message COLLATE \"C\"
     ON CONFLICT (tenant, message) DO NOTHING
     RETURNING seq, message";
-
-const MISSED: &str = "SELECT id FROM delivery \
-    WHERE lane = $1 AND state IN (4, 5) AND ended_at >= $2 AND id < $3 \
-        AND NOT EXISTS (SELECT FROM delivery AS later \
-            WHERE later.event = delivery.event AND later.origin = delivery.id) \
-    ORDER BY id DESC LIMIT $4";
 
 const ORIGINS: &str = "SELECT delivery.id, delivery.lane, delivery.event, delivery.bytes FROM delivery \
     JOIN lane ON lane.id = delivery.lane WHERE delivery.id = ANY ($2) AND lane.tenant = $1 AND status < 2";

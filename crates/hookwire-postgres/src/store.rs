@@ -39,7 +39,7 @@
 //! - **`alive_at` is a time at which an event had not ended yet.** Settlements do not write it, because they would queue
 //!   for the event's row. Upkeep moves it on, and removes the events that are old enough.
 //! - **The log goes along the lanes of a tenant**, newest first, by an index whose columns never change (`log`), and looks
-//!   at a bounded number of deliveries whatever the filter.
+//!   at a bounded number of deliveries whatever the filter. So do the steps of recovering (`recover`).
 //! - **A row that cannot be read is set aside** (`unreadable`): a delivery in a state of its own, a lane by a rest. Each
 //!   store that connects tries them again.
 //! - **`publish(text)` reads and locks nothing that others write**, so transactions of a host wait for each other only
@@ -86,7 +86,8 @@ use crate::core::{Core, unanswered};
 use crate::error::QueryError;
 use crate::log;
 use crate::notifier::Notifier;
-use crate::publish::{Recover, Redeliver};
+use crate::publish::Redeliver;
+use crate::recover::Recover;
 use crate::registry::{self, Commit};
 use crate::rows::holder_bytes;
 use crate::settle::Release;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hookwire::model::{DeliveryState, End, PageRequest};
 use hookwire::{DeliveryQuery, HookId};
-use hookwire_postgres::log_statements;
+use hookwire_postgres::{log_statements, missed_statement};
 use tokio_postgres::Client;
 
 use crate::fleet::{World, publication};
@@ -84,6 +84,10 @@ async fn the_log_of_a_small_tenant_reads_none_of_a_million_rows_of_others() {
         let read = rows_read(&client, name, &arguments).await;
         assert!(read <= 60.0, "{name} reads {read} rows");
     }
+    client.batch_execute(&format!("PREPARE missed AS {}", missed_statement())).await.expect("a statement");
+    let lane: i64 = client.query_one("SELECT max(id) FROM lane", &[]).await.expect("an id").get(0);
+    let read = rows_read(&client, "missed", &format!("{lane}, 0, {}, 11, 100", i64::MAX)).await;
+    assert!(read <= 300.0, "recovering reads {read} rows");
 }
 
 #[tokio::test]

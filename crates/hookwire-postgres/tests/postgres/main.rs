@@ -19,6 +19,7 @@ mod outage;
 mod partly;
 mod plans;
 mod pooled;
+mod recovering;
 mod retention;
 mod server;
 mod stand_still;
