@@ -108,7 +108,8 @@
 //! | `delivery` | event and webhook |
 //! | `attempt` | request of a delivery |
 //! | `dropped` | dropped backlog whose deliveries upkeep has yet to end |
-//! | `settings` | schema (one row) |
+//! | `operation`, `statistic` | nothing yet: they are to come |
+//! | `settings` | schema (one row), and which code may use it |
 //!
 //! A transaction that stays open anywhere in the database, even one that only reads, keeps PostgreSQL from removing dead
 //! rows of the queue. Claims get slower while it is open.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hookwire::delivery::LaneClass;
 use hookwire::model::{HookId, TenantId};
@@ -10,6 +11,9 @@ use hookwire::store::{HeldCounts, HolderId, Quota};
 use crate::rows::{CLASSES, LaneId};
 use crate::schedule::cursor::{LaneCursor, ReadyLane, ReadyLanes};
 use crate::time::Millis;
+
+/// Longer than any lease.
+const LONGEST_LEASE: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// The key of a claim: the id of the delivery, and the fence.
 pub(crate) type ClaimKey = (i64, i64);
@@ -185,9 +189,16 @@ impl State {
 
     fn end_leases(&mut self, id: HolderId, now: Millis) {
         let Some(holder) = self.holders.get(&id) else { return };
-        let ended = holder.claimed.iter().filter(|(_, claim)| claim.until <= now).map(|(key, _)| *key);
+        let ended = holder.claimed.iter().filter(|(_, claim)| claim.is_over(now)).map(|(key, _)| *key);
         let ended: Vec<_> = ended.collect();
         ended.into_iter().for_each(|key| self.end(key));
+    }
+}
+
+impl CountedClaim {
+    /// Whether its lease is over. One that ends much later was made while the database's clock was ahead.
+    fn is_over(&self, now: Millis) -> bool {
+        self.until <= now || self.until > now.plus(LONGEST_LEASE)
     }
 }
 
@@ -256,6 +267,15 @@ mod tests {
         holders.forget_idle(at(100));
         let state = holders.state();
         assert!(state.holders.is_empty() && state.owners.is_empty(), "{state:?}");
+    }
+
+    #[test]
+    fn what_was_lost_while_the_clock_was_ahead_takes_no_room_for_ever() {
+        let holders = Arc::default();
+        reserve(&holders, 1).keep();
+        let years = Duration::from_secs(70 * 365 * 24 * 60 * 60);
+        holders.forget_idle(at(0).minus(years));
+        assert!(holders.keys(HolderId::new(1)).is_empty() && has_room(&holders, 1));
     }
 
     #[test]
