@@ -75,7 +75,11 @@ impl World {
     /// tenants of the least use.
     fn least(&self) -> Vec<usize> {
         let now = self.time();
-        let has_room = |it: &Hook| self.held.room(&self.quota, &it.tenant, it.hook, it.class) > 0;
+        let has_spare = self.held.has_spare(&self.quota);
+        let has_room = |it: &Hook| {
+            let may = has_spare || it.class == LaneClass::Proven;
+            may && self.held.room(&self.quota, &it.tenant, it.hook, it.class) > 0
+        };
         let with_room = (0..self.hooks.len()).filter(|lane| has_room(&self.hooks[*lane]));
         let of_tenant = |lane: &usize| self.usage.of_tenant(&self.hooks[*lane].tenant, now);
         let tenants = all_least(with_room, of_tenant);
@@ -84,7 +88,7 @@ impl World {
             self.usage.of_webhook(tenant, *hook, now)
         };
         let is_light = |lane: &usize| self.usage.is_light(&self.hooks[*lane].tenant, now);
-        let may = tenants.into_iter().filter(|lane| self.held.has_spare(&self.quota) || is_light(lane));
+        let may = tenants.into_iter().filter(|lane| has_spare || is_light(lane));
         let mut by_tenant: BTreeMap<&TenantId, Vec<usize>> = BTreeMap::new();
         may.for_each(|lane| by_tenant.entry(&self.hooks[lane].tenant).or_default().push(lane));
         by_tenant.into_values().flat_map(|lanes| all_least(lanes.into_iter(), of_webhook)).collect()

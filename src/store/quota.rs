@@ -166,8 +166,8 @@ impl HeldCounts {
         self.all.room(quota.in_all, class)
     }
 
-    /// Returns whether more than a sixteenth of the places in all are free. If not, the rest is kept for tenants that
-    /// [use little](super::Usage::is_light).
+    /// Returns whether more than a sixteenth of the places in all are free. If not, the rest is kept for lanes that
+    /// are `Proven`, of tenants that [use little](super::Usage::is_light).
     pub const fn has_spare(&self, quota: &Quota) -> bool {
         quota.in_all.saturating_sub(self.total()) > quota.in_all / 16
     }

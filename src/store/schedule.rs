@@ -175,7 +175,9 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
         };
         let Waiting { tenant, hook, class, .. } = &entry.waiting;
         let has_room = holder.held.room(&holder.quota, tenant, *hook, *class) > 0;
-        entry.timer.is_none() && has_room && holder.has_place_for(tenant, now)
+        let has_place = holder.held.has_spare(&holder.quota)
+            || *class == LaneClass::Proven && holder.usage.is_light(tenant, now);
+        entry.timer.is_none() && has_room && has_place
     }
 
     /// Takes a place for a delivery of a lane, whose turn and whose tenant's turn end. The entry of the lane has to be
@@ -261,11 +263,14 @@ impl<L: Clone + Eq + Hash + Ord> Holder<L> {
     fn next(&mut self, lanes: &HashMap<L, Lane>, now: Timestamp) -> Option<L> {
         self.advance(now);
         let (held, quota) = (&self.held, &self.quota);
-        let has_room = |class: &LaneClass| held.room_in_class(quota, *class) > 0;
+        let has_spare = held.has_spare(quota);
+        let has_room = |class: &LaneClass| {
+            (has_spare || *class == LaneClass::Proven) && held.room_in_class(quota, *class) > 0
+        };
         loop {
             let classes = CLASSES.into_iter().filter(has_room);
             let tenant = self.ready.first_tenant(classes, |it| self.usage.of_tenant(it, now))?;
-            if !self.has_place_for(&tenant, now) {
+            if !has_spare && !self.usage.is_light(&tenant, now) {
                 // The others have used more still.
                 return None;
             }
@@ -288,11 +293,6 @@ impl<L: Clone + Eq + Hash + Ord> Holder<L> {
             }
             self.ready.remove(&lane);
         }
-    }
-
-    /// Whether the last places are not kept from a tenant.
-    fn has_place_for(&self, tenant: &TenantId, now: Timestamp) -> bool {
-        self.held.has_spare(&self.quota) || self.usage.is_light(tenant, now)
     }
 
     fn advance(&mut self, now: Timestamp) {

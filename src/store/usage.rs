@@ -100,7 +100,7 @@ impl Usage {
         PlaceTime(of_hook.map_or(0, |it| it.used(self.reading(now))))
     }
 
-    /// Returns whether a tenant has used at most half of what the other tenants that have places used on average.
+    /// Returns whether a tenant has used at most a tenth of what the other tenants that have places used on average.
     ///
     /// While [`HeldCounts::has_spare`](super::HeldCounts::has_spare) says that few places are left, they are for such
     /// tenants alone. So a tenant that needs little does not wait until those that take all they can give something
@@ -111,7 +111,7 @@ impl Usage {
         let others = self.holding - u128::from(own.taken > 0);
         let used = own.used(reading);
         let used_by_others = self.all.used(reading).saturating_sub(used);
-        used.saturating_mul(2 * others) <= used_by_others
+        used.saturating_mul(10 * others) <= used_by_others
     }
 
     /// Counts one more place of this webhook.
@@ -236,11 +236,11 @@ mod tests {
     fn who_uses_much_less_than_the_others_is_light() {
         let mut usage = Usage::default();
         assert!(usage.is_light(&tenant(1), at(0)), "alone");
-        for number in [1, 1, 1, 2, 2, 2, 3, 3, 4] {
-            usage.take(&tenant(number), HOOK, at(0));
+        for (number, places) in [(1, 20), (2, 20), (3, 2), (4, 1)] {
+            (0..places).for_each(|_| usage.take(&tenant(number), HOOK, at(0)));
         }
         let light: Vec<_> = (1..=5).filter(|number| usage.is_light(&tenant(*number), at(10))).collect();
-        assert_eq!(light, [4, 5], "one of eight, and none");
+        assert_eq!(light, [4, 5], "one, where the others have 14 on average, and none");
     }
 
     proptest! {

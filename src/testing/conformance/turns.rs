@@ -109,8 +109,8 @@ async fn first_attempts_come_first(scene: &Scene<'_>) {
 async fn the_last_places_are_for_those_who_use_little(scene: &Scene<'_>) {
     let quota = Quota::default().with_in_all(32);
     let few = |limit| ClaimRequest { quota, limit, ..greedy(CAL) };
-    for heavy in [scene.of("heavy"), scene.of("large")] {
-        prove(&heavy, heavy.create().await).await;
+    for tenant in [scene.of("heavy"), scene.of("large"), scene.of("light")] {
+        prove(&tenant, tenant.create().await).await;
     }
     for heavy in [scene.of("heavy"), scene.of("large")] {
         heavy.publish_many("m", 20, &[HookId::new(1)]).await;
@@ -120,9 +120,10 @@ async fn the_last_places_are_for_those_who_use_little(scene: &Scene<'_>) {
     scene.fixture.advance(SECOND).await;
     let more = scene.claim_with(&few(99)).await.deliveries;
     assert_eq!(more.len(), 28, "two places of thirty-two are kept for tenants that use little");
-    let light = scene.of("light");
-    let hook = light.create().await;
-    light.publish_many("m", 5, &[hook]).await;
+    let (light, untried) = (scene.of("light"), scene.of("untried"));
+    let hook = untried.create().await;
+    untried.publish_many("m", 5, &[hook]).await;
+    light.publish_many("m", 5, &[HookId::new(1)]).await;
     let rest = scene.claim_with(&few(99)).await.deliveries;
     assert!(rest.iter().all(|claim| claim.tenant == light.tenant));
     assert_eq!(rest.len(), 2, "they are for such a tenant");
