@@ -56,8 +56,6 @@ mod publication;
 mod quota;
 mod ready;
 mod records;
-#[cfg(feature = "sqlite")]
-mod ring;
 mod routing;
 mod schedule;
 mod settlement;

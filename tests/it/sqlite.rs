@@ -1,6 +1,7 @@
 //! The embedded store: the whole contract, and what only a store with a file can do wrong.
 
 mod bounded;
+mod form;
 mod opening;
 
 use std::fs;
@@ -262,6 +263,7 @@ async fn databases_of_others_and_of_later_versions_are_refused() {
     drop(open(&file).await.expect("a new file"));
     let sqlite = rusqlite::Connection::open(&file).expect("a database");
     sqlite.pragma_update(None, "user_version", 99).expect("a later version");
+    sqlite.execute_batch("UPDATE meta SET reader = 98").expect("that this code may not use");
     drop(sqlite);
     let newer = open(&file).await.expect_err("from the future");
     assert!(matches!(newer, OpenError::Newer { found: 99, .. }), "{newer:?}");

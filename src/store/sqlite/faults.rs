@@ -13,15 +13,20 @@ use super::super::{
     RouteAnswer, Routed, Routing, Settlement, SqliteOptions, SqliteStore, Stats, StatsScope, Store,
     StoreError, StoreErrorKind, TendRequest, Unrouted,
 };
+use super::file::rows::{LaneId, Position};
 use super::file::sql::{Sql, SqlError, number};
+use super::memory::LANES_WITH_WORK;
+use super::queue::Queue;
 use super::state::WriterState;
 use super::threads::worker::{Spawn, spawn};
+use super::transaction::Transaction;
 use crate::delivery::Next;
 use crate::error_chain::chain;
 use crate::model::{
     DeliveryQuery, End, Event, EventId, HookId, MessageId, PageRequest, SealedSecrets, TenantId, Timestamp,
 };
 use crate::registry::{RegisteredWebhook, RegistryChange};
+use crate::store::schedule::Turn;
 
 /// A store with one webhook, in a directory that goes with it.
 struct Scene {
@@ -76,7 +81,7 @@ impl Scene {
             let present = state.connection.one("PRAGMA page_count", [], number)?.unwrap_or_default();
             state.connection.one(&format!("PRAGMA max_page_count = {}", present + pages), [], number)
         };
-        self.store.write(1, limit).await.expect("limited");
+        self.store.between(limit).await.expect("limited");
     }
 
     async fn claim(&self) -> Vec<Claim> {
@@ -100,29 +105,21 @@ impl Scene {
     /// Keeps the writer until nobody can send any more, so that what comes meanwhile is one group.
     async fn wait_for(&self, begun: Receiver<()>) {
         let begun = Mutex::new(begun);
-        let wait = move |_: &mut WriterState| Ok(begun.lock().expect("whole").recv().is_err());
+        let wait = move |_: &mut Transaction<'_>| Ok(begun.lock().expect("whole").recv().is_err());
         assert!(self.store.write(1, wait).await.expect("waited"));
     }
 
     /// Has the writer fail after this work.
-    async fn fail_with(&self, work: impl Fn(&mut WriterState) + Send + 'static) {
-        let fails = move |state: &mut WriterState| {
-            work(state);
+    async fn fail_with(&self, work: impl Fn(&mut Transaction<'_>) + Send + 'static) {
+        let fails = move |transaction: &mut Transaction<'_>| {
+            work(transaction);
             Err::<(), _>(SqlError::corrupt("planted"))
         };
         self.store.write(1, fails).await.expect_err("planted");
     }
 
-    /// What a claim finds unrouted, whether it can be kept or not.
-    async fn claim_unrouted(&self, holder: u128, fate: Fate) -> Vec<Unrouted> {
-        let request = request(HolderId::new(holder));
-        let (found, seen) = channel();
-        let claim = move |state: &mut WriterState| {
-            let _ = found.send(state.claim(&request)?.unrouted);
-            matches!(fate, Fate::Holds).then_some(()).ok_or_else(|| SqlError::corrupt("planted"))
-        };
-        assert_eq!(self.store.write(1, claim).await.is_ok(), matches!(fate, Fate::Holds));
-        seen.recv().expect("it was run")
+    async fn claim_unrouted(&self, holder: u128) -> Vec<Unrouted> {
+        self.store.claim(&request(HolderId::new(holder))).await.expect("claimed").unrouted
     }
 
     async fn routed(&self, unrouted: &[Unrouted]) -> Vec<Routed> {
@@ -137,29 +134,45 @@ impl Scene {
     }
 
     /// Compares what the writer keeps in memory with what the file tells.
-    async fn memory_equals_the_file(&self) {
-        let compare = |state: &mut WriterState| {
-            let in_memory = state.schedule.summary();
-            state.invalidate(state.routing_leases.mark());
-            Ok(in_memory)
-        };
-        let in_memory = self.store.write(1, compare).await.expect("told");
-        let in_file = self.store.write(1, |state| Ok(state.schedule.summary())).await.expect("told");
-        assert_eq!(in_memory, in_file);
+    async fn memory_is_as_the_file(&self) -> bool {
+        self.store.between(memory_is_as_the_file).await.expect("compared")
     }
+
+    /// Opens the store again, as a process does that was killed.
+    async fn reopen(&mut self) {
+        let file = self.directory.join("hooks.db");
+        let options = SqliteStore::options().durability(Durability::ProcessCrash);
+        let elsewhere = self.directory.join("other.db");
+        self.store = SqliteStore::open(elsewhere).await.expect("the first gives its file up");
+        self.store = options.open(file).await.expect("it was left whole");
+    }
+}
+
+/// In each lane, the first of each kind is the one that a fresh look at the file finds, and what is held waits there.
+fn memory_is_as_the_file(state: &mut WriterState) -> Result<bool, SqlError> {
+    let mut memory = state.shared().memory_mut();
+    let file = &state.connection;
+    let mut lanes: Vec<LaneId> = file.all(LANES_WITH_WORK, [], number)?;
+    lanes.extend(memory.queues.keys());
+    let mut is_same = true;
+    for lane in lanes {
+        let epoch = file.one("SELECT epoch FROM lane WHERE id = ?", [lane], number)?.unwrap_or_default();
+        for turn in [Turn::FirstAttempt, Turn::Retry] {
+            let told = Queue::unread(epoch).read_first(file, lane, turn, |id| memory.held(id).is_some())?;
+            is_same &= memory.read_first(file, lane, turn)? == told;
+        }
+    }
+    for id in memory.all_held().keys() {
+        let waits = file.one("SELECT state = 0 FROM delivery WHERE id = ?", [id], number)?;
+        is_same &= waits == Some(1);
+    }
+    Ok(is_same)
 }
 
 impl Drop for Scene {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.directory);
     }
-}
-
-/// Whether work that is done is kept.
-#[derive(Clone, Copy)]
-enum Fate {
-    Fails,
-    Holds,
 }
 
 fn request(holder: HolderId) -> ClaimRequest {
@@ -192,7 +205,7 @@ async fn a_full_disk_loses_nothing_and_the_store_goes_on_when_there_is_room() {
     assert!(told.contains("make room on its disk, and the store goes on by itself"), "{told}");
     assert!(confirmed > 10, "{confirmed} found room");
     assert_eq!(scene.logged().await, confirmed, "what was confirmed is there, and nothing else");
-    scene.memory_equals_the_file().await;
+    assert!(scene.memory_is_as_the_file().await);
 
     scene.leave_room(50).await;
     let claims = scene.claim().await;
@@ -200,7 +213,7 @@ async fn a_full_disk_loses_nothing_and_the_store_goes_on_when_there_is_room() {
     assert!(is_stored(&scene.publish("later", 8_000).await.expect("there is room again")));
     scene.settle(&claims).await.expect("settled");
     assert_eq!(scene.stats().await.pending, 1);
-    scene.memory_equals_the_file().await;
+    assert!(scene.memory_is_as_the_file().await);
 }
 
 #[tokio::test]
@@ -209,7 +222,7 @@ async fn upkeep_makes_room_on_a_full_disk() {
     scene.leave_room(100).await;
     let confirmed = scene.fill().await.0;
     let claims = scene.claim().await;
-    assert_eq!(claims.len(), confirmed, "claims write in place");
+    assert_eq!(claims.len(), confirmed, "claims write nothing");
     scene.settle(&claims).await.expect("and so do settlements");
     let request = TendRequest { keep: Duration::ZERO, keep_payloads: Duration::ZERO, limit: 500 };
     let mut removed = 0;
@@ -242,11 +255,11 @@ async fn what_does_not_fit_harms_nobody_else_of_its_group() {
     assert_eq!(huge.expect_err("it does not fit").kind(), StoreErrorKind::Full);
     assert!(is_stored(&small.expect("it fits")));
     assert_eq!((scene.stats().await.pending, scene.stats().await.held), (2, 1));
-    scene.memory_equals_the_file().await;
+    assert!(scene.memory_is_as_the_file().await);
     assert_eq!(scene.claim().await.len(), 1, "the small one");
 }
 
-/// A routing lease outlives the rollback of other work, and goes with the rollback of its own.
+/// A routing lease outlives the rollback of other work, and is as it was when its own is rolled back.
 #[tokio::test]
 async fn a_tenants_router_stays_whatever_is_rolled_back() {
     let scene = Scene::new("lease").await;
@@ -254,47 +267,121 @@ async fn a_tenants_router_stays_whatever_is_rolled_back() {
         let event = scene.publication(id, 100).await.event;
         scene.store.publish_unrouted(&acme(), event).await.expect("written");
     }
-    let none = scene.claim_unrouted(1, Fate::Fails).await;
-    assert_eq!(none.len(), 2, "given and taken back");
-    let unrouted = scene.claim_unrouted(2, Fate::Holds).await;
-    assert_eq!(unrouted.len(), 2, "so another may have them at once");
+    let unrouted = scene.claim_unrouted(2).await;
+    assert_eq!(unrouted.len(), 2);
     scene.fail_with(|_| ()).await;
-    assert_eq!(scene.claim_unrouted(3, Fate::Holds).await.len(), 0, "and keeps them, whoever fails");
+    assert_eq!(scene.claim_unrouted(3).await.len(), 0, "one keeps them, whoever fails");
     let first = scene.routed(&unrouted[..1]).await;
-    scene
-        .fail_with(move |state| assert_eq!(state.route(&first).expect("routed"), [RouteAnswer::Routed]))
-        .await;
-    scene.fail_with(|state| state.release(HolderId::new(2)).expect("released")).await;
+    scene.fail_with(move |it| assert_eq!(it.route(&first).expect("routed"), [RouteAnswer::Routed])).await;
     let both = scene.routed(&unrouted).await;
     let answers = scene.store.route(&both).await.expect("routed");
     assert_eq!(answers, [RouteAnswer::Routed, RouteAnswer::Routed]);
     assert_eq!(scene.claim().await.len(), 2);
 }
 
-#[tokio::test]
-async fn what_fails_in_the_middle_of_a_group_is_undone_alone() {
-    let scene = Scene::new("middle").await;
-    for id in ["a", "b"] {
-        scene.publish(id, 100).await.expect("published");
-    }
-    let claims = scene.claim().await;
-    let items = [scene.publication("undone", 100).await];
-    let fails = move |state: &mut WriterState| {
-        assert!(is_stored(&state.publish(&items, None)?));
+/// How a group is done: as the writer does it, or as it must not.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Way {
+    Sound,
+    /// One transaction for all, whatever becomes of one.
+    OneForAll,
+    /// What a transaction has changed is taken over, although it is rolled back.
+    AheadOfCommit,
+}
+
+/// Publishes "good", and in the same group "bad", which fails when it is written. Tells whether the good one alone is
+/// there, in the file and in memory.
+async fn a_bad_job_harms_no_other(name: &str, way: Way) -> bool {
+    let scene = Scene::new(name).await;
+    let [good, bad] = [[scene.publication("good", 100).await], [scene.publication("bad", 100).await]];
+    let wait = |it: &mut Transaction<'_>, items: &[Publication]| {
+        let written = it.publish(items)?;
+        it.changes.waiting.extend(written.fresh.iter().map(|fresh| fresh.position));
+        Ok::<_, SqlError>(())
+    };
+    let fails = move |it: &mut Transaction<'_>| {
+        wait(it, &bad)?;
         Err::<(), _>(SqlError::corrupt("planted"))
     };
-    let (begin, begun) = channel();
-    let (_, first, failed, second, ()) = tokio::join!(
-        scene.wait_for(begun),
-        scene.settle(&claims[..1]),
-        scene.store.write(1, fails),
-        scene.settle(&claims[1..]),
-        async { drop(begin) },
+    if way == Way::Sound {
+        let (begin, begun) = channel();
+        let (_, written, failed, ()) = tokio::join!(
+            scene.wait_for(begun),
+            scene.store.publish(&good, None),
+            scene.store.write(1, fails),
+            async { drop(begin) },
+        );
+        assert!(is_stored(&written.expect("the other is not harmed")));
+        assert_eq!(failed.expect_err("planted").kind(), StoreErrorKind::Corrupt);
+    } else {
+        let both = move |it: &mut Transaction<'_>| wait(it, &good).and_then(|()| fails(it));
+        let planted = move |state: &mut WriterState| match way {
+            Way::AheadOfCommit => state.transact_ahead(both),
+            Way::OneForAll | Way::Sound => state.transact(both),
+        };
+        scene.store.between(planted).await.expect_err("planted");
+    }
+    scene.logged().await == 1 && scene.stats().await.pending == 1 && scene.memory_is_as_the_file().await
+}
+
+#[tokio::test]
+async fn what_fails_in_the_middle_of_a_group_is_undone_alone() {
+    assert!(a_bad_job_harms_no_other("middle", Way::Sound).await);
+    assert!(
+        !a_bad_job_harms_no_other("middle-all", Way::OneForAll).await,
+        "it is told from a group undone whole"
     );
-    first.and(second).expect("the others are not harmed");
-    assert_eq!(failed.expect_err("planted").kind(), StoreErrorKind::Corrupt);
-    scene.memory_equals_the_file().await;
-    assert_eq!((scene.logged().await, scene.stats().await.pending), (2, 0));
+}
+
+/// A commit that fails changes nothing in memory: the disk is full when the transaction is.
+#[tokio::test]
+async fn memory_does_not_run_ahead_of_the_file() {
+    let scene = Scene::new("ahead").await;
+    scene.publish("small", 100).await.expect("published");
+    scene.settle(&scene.claim().await).await.expect("settled");
+    scene.leave_room(20).await;
+    let huge = [scene.publication("huge", 1_000_000).await];
+    scene.store.publish(&huge, None).await.expect_err("it does not fit");
+    assert!(scene.memory_is_as_the_file().await);
+    assert!(scene.claim().await.is_empty());
+    let ahead = move |it: &mut Transaction<'_>| {
+        it.changes.waiting.push(Position { lane: 1, id: 7, ..Position::START });
+        Err::<(), _>(SqlError::corrupt("planted"))
+    };
+    let planted = move |state: &mut WriterState| state.transact_ahead(ahead);
+    scene.store.between(planted).await.expect_err("planted");
+    assert!(!scene.memory_is_as_the_file().await, "it is told when it does");
+    assert!(!a_bad_job_harms_no_other("ahead-all", Way::AheadOfCommit).await);
+}
+
+/// Returns whether the fences of this opening and the next are all different.
+async fn fences_are_given_once(name: &str, between: &str) -> bool {
+    let mut scene = Scene::new(name).await;
+    let mut fences = Vec::new();
+    for opening in 0..2 {
+        for number in 0..3 {
+            scene.publish(&format!("m{opening}-{number}"), 10).await.expect("published");
+        }
+        fences.extend(scene.claim().await.iter().map(|claim| claim.fence.get()));
+        scene.reopen().await;
+        let sql = between.to_owned();
+        scene.store.between(move |state| state.connection.run(&sql, [])).await.expect("done");
+        scene.reopen().await;
+    }
+    let count = fences.len();
+    fences.sort_unstable();
+    fences.dedup();
+    count > 6 && fences.len() == count
+}
+
+#[tokio::test]
+async fn a_fence_is_never_given_again_after_an_opening() {
+    assert!(fences_are_given_once("boots", "UPDATE meta SET boots = boots").await);
+    let twice = "UPDATE meta SET boots = boots - 2";
+    assert!(
+        !fences_are_given_once("boots-twice", twice).await,
+        "it is told when a boot number is used twice"
+    );
 }
 
 /// Starts a thread, unless it has the name that is refused.

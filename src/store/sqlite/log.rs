@@ -1,28 +1,43 @@
 //! Reading: events, deliveries, attempts and counts. Runs on the reading threads.
 
-use rusqlite::{Connection, Row, named_params};
+use std::collections::HashMap;
 
-use super::file::rows::{end_of, event, event_id, message, routing};
-use super::file::sql::{Sql, SqlError, as_i64, optional_time, time};
-use super::publish::receipt;
-use super::state;
+use rusqlite::{Connection, named_params};
+
+use super::file::rows::{end_number, end_of, event, event_id, message, receipt, routing};
+use super::file::sql::{Cells, Sql, SqlError, as_i64, number};
+use super::memory::tenant;
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, HookId, MessageId, Page, TenantId, Timestamp,
 };
 use crate::store::records::{EventRecord, Stats, StatsScope};
+use crate::store::time::KeptTime;
+
+/// What the file does not tell: the present time, and which deliveries are held until when.
+pub(super) struct Present {
+    pub(super) now: KeptTime,
+    pub(super) held: HashMap<i64, Timestamp>,
+}
+
+impl Present {
+    /// The held deliveries, for a statement.
+    fn ids(&self) -> String {
+        let ids: Vec<_> = self.held.keys().collect();
+        serde_json::to_string(&ids).unwrap_or_default()
+    }
+}
 
 pub(super) fn read_event(
     connection: &Connection,
     name: &TenantId,
     id: &MessageId,
 ) -> Result<Option<EventRecord>, SqlError> {
-    const SELECT: &str = "SELECT message, meta, json, published_at, targets, skipped, routing
-        FROM event LEFT JOIN payload ON payload.event = event.seq
-        JOIN tenant ON tenant.id = event.tenant
-        WHERE tenant.name = ? AND message = ?";
-    connection.one(SELECT, [name.as_str(), id.as_str()], |row| {
-        let has_payload = row.get::<_, Option<String>>("json")?.is_some();
-        Ok(EventRecord { event: event(row)?, has_payload, receipt: receipt(row)?, routing: routing(row)? })
+    const SELECT: &str = "SELECT payload IS NOT NULL, message, meta, payload, published_at, targets, skipped, routed IS NULL, routing
+        FROM event JOIN tenant ON tenant.id = event.tenant WHERE tenant.name = ? AND message = ?";
+    connection.one(SELECT, [name.as_str(), id.as_str()], |cells| {
+        let has_payload = cells.get()?;
+        let (event, receipt) = (event(cells)?.into(), receipt(cells)?);
+        Ok(EventRecord { event, has_payload, receipt, routing: routing(cells)? })
     })
 }
 
@@ -30,75 +45,118 @@ pub(super) fn deliveries(
     connection: &Connection,
     name: &TenantId,
     query: &DeliveryQuery,
+    present: &Present,
 ) -> Result<Page<Delivery>, SqlError> {
     let cursor: Option<i64> = query.page.cursor_as()?;
-    let Some(tenant) = state::tenant(connection, name)? else { return Ok(Page::new(Vec::new(), None)) };
-    let limit = query.page.limit();
-    let values = named_params! {
-        ":tenant": tenant.id,
-        ":hook": query.webhook.map(HookId::get),
-        ":message": query.message.as_ref().map(MessageId::as_str),
-        ":state": query.state.map(state_number),
-        ":since": query.since.map_or(i64::MIN, Timestamp::as_millis),
-        ":before": cursor.unwrap_or(i64::MAX),
-        ":most": as_i64(limit + 1),
-    };
-    let items = connection.all(&select_deliveries(query), values, delivery)?;
-    Ok(Page::from_surplus(items, limit, |last| last.id.to_string()))
+    let Some(tenant) = tenant(connection, name)? else { return Ok(Page::new(Vec::new(), None)) };
+    let listing = Listing { connection, tenant: tenant.id, query, present, held: present.ids() };
+    let items = listing.before(cursor.unwrap_or(i64::MAX))?;
+    Ok(Page::from_surplus(items, query.page.limit(), |last| last.id.to_string()))
 }
 
-/// The listing by the index that leaves least to look at. The plus signs keep SQLite from choosing
-/// otherwise.
-fn select_deliveries(query: &DeliveryQuery) -> String {
-    const BY_EVENT: &str = "delivery.event = (SELECT seq FROM event AS it \
-        WHERE it.tenant = :tenant AND it.message = :message) AND +delivery.tenant = :tenant";
-    const BY_LANE: &str = "delivery.lane = (SELECT id FROM lane AS it \
-        WHERE it.tenant = :tenant AND it.hook = :hook) AND +delivery.tenant = :tenant";
-    let by = match (&query.message, query.webhook) {
-        (Some(_), _) => BY_EVENT,
-        (None, Some(_)) => BY_LANE,
-        (None, None) => "delivery.tenant = :tenant",
-    };
+/// A listing of a tenant's deliveries. Each statement of it goes along an index: by event, or by lane.
+struct Listing<'a> {
+    connection: &'a Connection,
+    tenant: i64,
+    query: &'a DeliveryQuery,
+    present: &'a Present,
+    held: String,
+}
+
+impl Listing<'_> {
+    fn before(&self, before: i64) -> Result<Vec<Delivery>, SqlError> {
+        if let Some(message) = &self.query.message {
+            let event = "SELECT id FROM event WHERE tenant = ? AND message = ?";
+            let event = self.connection.one(event, (self.tenant, message.as_str()), number)?;
+            return self.select(BY_EVENT, event, (i64::MIN, before));
+        }
+        let lanes = "SELECT id FROM lane WHERE tenant = ?1 AND (?2 IS NULL OR hook = ?2)";
+        let lanes = self.connection.all(lanes, (self.tenant, self.query.webhook.map(HookId::get)), number)?;
+        self.newest_of(&lanes, before)
+    }
+
+    /// Merges lanes: what is older than enough from those before is not looked at in the next.
+    fn newest_of(&self, lanes: &[i64], before: i64) -> Result<Vec<Delivery>, SqlError> {
+        let enough = self.query.page.limit() + 1;
+        let mut newest: Vec<Delivery> = Vec::new();
+        for lane in lanes {
+            let after = newest.get(enough - 1).map_or(i64::MIN, |last| last.id.get());
+            newest.extend(self.select(BY_LANE, Some(*lane), (after, before))?);
+            newest.sort_unstable_by_key(|delivery| std::cmp::Reverse(delivery.id));
+            newest.truncate(enough);
+        }
+        Ok(newest)
+    }
+
+    fn select(
+        &self,
+        by: &str,
+        of: Option<i64>,
+        (after, before): (i64, i64),
+    ) -> Result<Vec<Delivery>, SqlError> {
+        let query = self.query;
+        let values = named_params! {
+            ":of": of,
+            ":hook": query.webhook.map(HookId::get),
+            ":state": query.state.map(state_number),
+            ":since": query.since.map_or(i64::MIN, Timestamp::as_millis),
+            ":after": after,
+            ":before": before,
+            ":held": self.held,
+            ":most": as_i64(query.page.limit() + 1),
+        };
+        self.connection.all(&select_deliveries(by), values, |cells| delivery(cells, self.present))
+    }
+}
+
+const BY_LANE: &str = "delivery.lane = :of";
+
+const BY_EVENT: &str = "delivery.id IN (SELECT own.id FROM event AS it
+        JOIN delivery AS own ON own.id >= it.first AND own.id < it.first + it.made WHERE it.id = :of
+    UNION ALL SELECT again.id FROM delivery AS again WHERE again.event = :of AND again.origin IS NOT NULL)";
+
+/// What waits in an earlier epoch and is not held has been dropped.
+fn select_deliveries(by: &str) -> String {
     format!(
-        "SELECT * FROM (SELECT delivery.id, message, meta, hook, attempts, created_at, origin, due, lease_until,
-            CASE WHEN state = 0 AND delivery.epoch <> lane.epoch THEN 2 ELSE state END AS standing,
-            CASE WHEN state = 0 AND delivery.epoch <> lane.epoch THEN epoch_at
-                ELSE delivery.ended_at END AS over_at
-        FROM delivery CROSS JOIN event ON event.seq = delivery.event
-        CROSS JOIN lane ON lane.id = delivery.lane
-        WHERE {by} AND delivery.id < :before)
-        WHERE created_at >= :since
-            AND (:hook IS NULL OR hook = :hook) AND (:message IS NULL OR message = :message)
-            AND (:state IS NULL OR max(standing, 1) = :state)
+        "SELECT id, message, meta, hook, standing, attempts, created_at, due,
+            CASE WHEN standing = 2 AND state = 0 THEN epoch_at ELSE ended_at END, origin
+        FROM (SELECT delivery.*, message, meta, hook, epoch_at, CASE WHEN state > 0 THEN state
+                WHEN delivery.epoch <> lane.epoch AND delivery.id NOT IN (SELECT value FROM json_each(:held)) THEN 2
+                ELSE 1 END AS standing
+            FROM delivery CROSS JOIN event ON event.id = delivery.event
+            CROSS JOIN lane ON lane.id = delivery.lane
+            WHERE {by} AND delivery.id > :after AND delivery.id < :before)
+        WHERE created_at >= :since AND (:hook IS NULL OR hook = :hook) AND (:state IS NULL OR standing = :state)
         ORDER BY id DESC LIMIT :most"
     )
 }
 
-/// States as a listing tells them apart: what waits and what is held are both pending.
+/// States as a listing tells them apart.
 fn state_number(state: DeliveryState) -> i64 {
     match state {
-        DeliveryState::Ended(end) => super::file::rows::end_number(end),
+        DeliveryState::Ended(end) => end_number(end),
         DeliveryState::Pending => 1,
     }
 }
 
-fn delivery(row: &Row<'_>) -> Result<Delivery, SqlError> {
-    let (state, due_at) = match row.get("standing")? {
-        0 => (DeliveryState::Pending, Some(time(row, "due")?)),
-        1 => (DeliveryState::Pending, optional_time(row, "lease_until")?),
-        ended => (DeliveryState::Ended(end_of(ended)?), None),
-    };
+fn delivery(cells: &mut Cells<'_>, present: &Present) -> Result<Delivery, SqlError> {
+    let id: i64 = cells.get()?;
+    let (message_id, event_id, hook_id) = (message(cells)?, event_id(cells)?, HookId::new(cells.get()?));
+    let standing = cells.get()?;
+    let state = if standing == 1 { DeliveryState::Pending } else { DeliveryState::Ended(end_of(standing)?) };
+    let (attempts, created_at, due) = (cells.get()?, cells.time()?, cells.time()?);
+    let due = present.held.get(&id).copied().unwrap_or(due);
     Ok(Delivery {
-        id: DeliveryId::new(row.get("id")?),
-        message_id: message(row)?,
-        event_id: event_id(row)?,
-        hook_id: HookId::new(row.get("hook")?),
+        id: DeliveryId::new(id),
+        message_id,
+        event_id,
+        hook_id,
         state,
-        attempts: row.get("attempts")?,
-        created_at: time(row, "created_at")?,
-        due_at,
-        ended_at: optional_time(row, "over_at")?,
-        origin: row.get::<_, Option<i64>>("origin")?.map(DeliveryId::new),
+        attempts,
+        created_at,
+        due_at: (state == DeliveryState::Pending).then(|| present.now.shown(due)),
+        ended_at: cells.optional_time()?,
+        origin: cells.get::<Option<i64>>()?.map(DeliveryId::new),
     })
 }
 
@@ -107,44 +165,73 @@ pub(super) fn attempts(
     name: &TenantId,
     id: DeliveryId,
 ) -> Result<Option<Vec<Attempt>>, SqlError> {
-    let Some(tenant) = state::tenant(connection, name)? else { return Ok(None) };
-    let known = "SELECT 1 FROM delivery WHERE id = ? AND tenant = ?";
-    if connection.one(known, [id.get(), tenant.id], |_| Ok(()))?.is_none() {
-        return Ok(None);
-    }
-    let select = "SELECT doc FROM attempt WHERE delivery = ? ORDER BY number";
-    let read = |row: &Row<'_>| Ok(serde_json::from_str(&row.get::<_, String>("doc")?)?);
-    connection.all(select, [id.get()], read).map(Some)
+    const FIRST: &str = "SELECT first_attempt FROM delivery JOIN lane ON lane.id = delivery.lane
+        WHERE delivery.id = ? AND lane.tenant = ?";
+    const LATER: &str = "SELECT doc FROM attempt WHERE delivery = ? ORDER BY number";
+    let Some(tenant) = tenant(connection, name)? else { return Ok(None) };
+    let first = connection.one(FIRST, [id.get(), tenant.id], |cells| cells.optional_json())?;
+    let Some(first) = first else { return Ok(None) };
+    let later = connection.all(LATER, [id.get()], |cells| cells.json())?;
+    Ok(Some(first.into_iter().chain(later).collect()))
 }
 
-/// Counts along the indexes of what waits and what is held; what has ended is not looked at.
-pub(super) fn stats(connection: &Connection, scope: &StatsScope, now: Timestamp) -> Result<Stats, SqlError> {
+/// Counts along the index of what waits; what has ended is not looked at.
+pub(super) fn stats(
+    connection: &Connection,
+    scope: &StatsScope,
+    present: &Present,
+) -> Result<Stats, SqlError> {
     let (name, hook) = match scope {
         StatsScope::All => (None, None),
         StatsScope::Tenant(tenant) => (Some(tenant), None),
         StatsScope::Webhook(tenant, hook) => (Some(tenant), Some(hook.get())),
     };
     let tenant = match name {
-        Some(name) => match state::tenant(connection, name)? {
+        Some(name) => match tenant(connection, name)? {
             Some(tenant) => Some(tenant.id),
             None => return Ok(Stats::default()),
         },
         None => None,
     };
-    let scope = named_params! {":tenant": tenant, ":hook": hook};
-    let waiting = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, optional_time(row, "oldest")?));
+    let scope = named_params! {":tenant": tenant, ":hook": hook, ":held": present.ids()};
+    let waiting = |cells: &mut Cells<'_>| Ok((cells.get::<i64>()?, cells.optional_time()?));
     let (waits, oldest) = connection.one(COUNT_WAITING, scope, waiting)?.unwrap_or_default();
-    let held = connection.one(COUNT_HELD, scope, super::file::sql::number)?.unwrap_or_default();
+    let held = connection.one(COUNT_HELD, scope, number)?.unwrap_or_default().unsigned_abs();
+    let now = present.now.time;
     Ok(Stats {
-        pending: waits.unsigned_abs() + held.unsigned_abs(),
-        held: held.unsigned_abs(),
+        pending: waits.unsigned_abs() + held,
+        held,
         oldest_due: oldest.filter(|due| *due <= now).map(|due| now.since(due)),
     })
 }
 
-const COUNT_WAITING: &str = "SELECT count(*), min(CASE WHEN status = 1 THEN due END) AS oldest
+const COUNT_WAITING: &str = "SELECT count(*), min(CASE WHEN status = 1 THEN due END)
     FROM lane CROSS JOIN delivery ON delivery.lane = lane.id AND delivery.epoch = lane.epoch
+    WHERE state = 0 AND (:tenant IS NULL OR lane.tenant = :tenant) AND (:hook IS NULL OR hook = :hook)
+        AND delivery.id NOT IN (SELECT value FROM json_each(:held))";
+
+/// A held delivery waits, as the file tells it, until it is settled.
+const COUNT_HELD: &str = "SELECT count(*) FROM json_each(:held)
+    CROSS JOIN delivery ON delivery.id = value CROSS JOIN lane ON lane.id = delivery.lane
     WHERE state = 0 AND (:tenant IS NULL OR lane.tenant = :tenant) AND (:hook IS NULL OR hook = :hook)";
 
-const COUNT_HELD: &str = "SELECT count(*) FROM delivery CROSS JOIN lane ON lane.id = delivery.lane
-    WHERE state = 1 AND (:tenant IS NULL OR lane.tenant = :tenant) AND (:hook IS NULL OR hook = :hook)";
+#[cfg(test)]
+mod tests {
+    use super::super::file::sql::{new_file, query_plan};
+    use super::*;
+
+    #[test]
+    fn the_log_scans_no_table_whatever_it_holds() {
+        let connection = new_file();
+        for by in [BY_EVENT, BY_LANE] {
+            let plan = query_plan(&connection, &select_deliveries(by)).join("; ");
+            assert!(!plan.contains("SCAN delivery") && !plan.contains("SCAN event"), "{plan}");
+        }
+        let lane = query_plan(&connection, &select_deliveries(BY_LANE)).join("; ");
+        assert!(!lane.contains("TEMP B-TREE"), "{lane}");
+        for count in [COUNT_WAITING, COUNT_HELD] {
+            let plan = query_plan(&connection, count).join("; ");
+            assert!(!plan.contains("SCAN delivery"), "{plan}");
+        }
+    }
+}

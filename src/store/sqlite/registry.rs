@@ -1,19 +1,24 @@
 //! The registry: webhooks, their lanes, and tenants.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, named_params, params};
 
-use super::file::rows::{DISABLED, ENABLED, Lane, LaneId, hook_doc, registered, version_number};
-use super::file::sql::{Sql, SqlError};
-use super::state::{self, WriterState};
+use super::changes::TenantRow;
+use super::file::rows::{
+    DELETED, DISABLED, ENABLED, Lane, LaneId, SELECT_HOOK, hook_doc, registered, version_number,
+};
+use super::file::sql::{Cells, Sql, SqlError, as_i64};
+use super::memory;
+use super::transaction::Transaction;
 use crate::delivery::Health;
-use crate::model::{HookId, Page, PageRequest, TenantId, Timestamp};
+use crate::model::{HookId, Page, PageRequest, TenantId};
 use crate::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 
 pub(super) fn read(connection: &Connection, name: &TenantId) -> Result<Registry, SqlError> {
-    let Some(tenant) = state::tenant(connection, name)? else { return Ok(Registry::default()) };
-    const SELECT: &str =
-        "SELECT doc, secrets, version FROM lane WHERE tenant = ? AND status < 2 ORDER BY hook";
-    let webhooks = connection.all(SELECT, [tenant.id], registered)?;
+    let Some(tenant) = memory::tenant(connection, name)? else { return Ok(Registry::default()) };
+    let select = format!("{SELECT_HOOK} tenant = ? AND status < 2 ORDER BY hook");
+    let webhooks = connection.all(&select, [tenant.id], registered)?;
     Ok(Registry { revision: tenant.revision, next_hook_id: tenant.next_hook, webhooks })
 }
 
@@ -22,14 +27,14 @@ pub(super) fn tenants(connection: &Connection, page: &PageRequest) -> Result<Pag
         AND (EXISTS (SELECT 1 FROM lane WHERE lane.tenant = tenant.id)
             OR EXISTS (SELECT 1 FROM event WHERE event.tenant = tenant.id))
         ORDER BY name LIMIT ?";
-    let (after, most) = (page.cursor_as::<TenantId>()?, super::file::sql::as_i64(page.limit() + 1));
+    let (after, most) = (page.cursor_as::<TenantId>()?, as_i64(page.limit() + 1));
     let after = after.as_ref().map_or("", TenantId::as_str);
-    let read = |row: &rusqlite::Row<'_>| Ok(TenantId::new(row.get::<_, String>("name")?)?);
+    let read = |cells: &mut Cells<'_>| Ok(TenantId::new(cells.text()?)?);
     let items = connection.all(SELECT, params![after, most], read)?;
     Ok(Page::from_surplus(items, page.limit(), ToString::to_string))
 }
 
-impl WriterState {
+impl Transaction<'_> {
     /// Applies a change; `None` when the registry is not as the change expects it.
     pub(super) fn commit(
         &mut self,
@@ -37,117 +42,146 @@ impl WriterState {
         expected: Revision,
         change: &RegistryChange,
     ) -> Result<Option<Revision>, SqlError> {
-        let (tenant, now) = (self.enter(name)?, self.now());
-        if tenant.revision != expected {
+        let tenant = self.tenant(name)?;
+        if tenant.map(|row| row.revision).unwrap_or_default() != expected {
             return Ok(None);
         }
         let applied = match change {
-            RegistryChange::Create(new) if new.hook_id() != tenant.next_hook => false,
-            RegistryChange::Create(new) => self.create(tenant.id, new, now)?,
-            RegistryChange::Delete(hook) => self.delete(tenant.id, *hook, now)?,
-            RegistryChange::Update(new, backlog) => self.update(tenant.id, new, *backlog, now)?,
+            RegistryChange::Create(new) => self.create(name, tenant, new)?,
+            RegistryChange::Delete(hook) => self.delete(tenant, *hook)?,
+            RegistryChange::Update(new, backlog) => self.update(tenant, new, *backlog)?,
         };
         if !applied {
             return Ok(None);
         }
-        self.has_new_work = true;
-        self.revise(tenant.id)?;
+        self.changes.has_new_work = true;
+        self.revise(name)?;
         Ok(Some(expected.next()))
     }
 
     /// Makes a new revision of a tenant's registry.
-    pub(super) fn revise(&self, tenant: i64) -> Result<(), SqlError> {
-        self.connection.run("UPDATE tenant SET revision = revision + 1 WHERE id = ?", [tenant])?;
+    pub(super) fn revise(&mut self, name: &TenantId) -> Result<(), SqlError> {
+        let row = self.enter(name)?;
+        self.connection.run("UPDATE tenant SET revision = revision + 1 WHERE id = ?", [row.id])?;
+        let revised = TenantRow { revision: row.revision.next(), ..row };
+        self.changes.tenants.insert(name.clone(), revised);
         Ok(())
     }
 
-    fn create(&self, tenant: i64, new: &RegisteredWebhook, now: Timestamp) -> Result<bool, SqlError> {
-        self.connection.run("UPDATE tenant SET next_hook = next_hook + 1 WHERE id = ?", [tenant])?;
+    fn create(
+        &mut self,
+        name: &TenantId,
+        tenant: Option<TenantRow>,
+        new: &RegisteredWebhook,
+    ) -> Result<bool, SqlError> {
+        if new.hook_id() != tenant.map_or(HookId::new(1), |row| row.next_hook) {
+            return Ok(false);
+        }
+        let row = self.enter(name)?;
+        let next_hook = HookId::new(row.next_hook.get() + 1);
+        self.connection.run("UPDATE tenant SET next_hook = ? WHERE id = ?", [next_hook.get(), row.id])?;
+        self.changes.tenants.insert(name.clone(), TenantRow { next_hook, ..row });
+        self.insert_lane(row.id, new)?;
+        Ok(true)
+    }
+
+    fn insert_lane(&self, tenant: i64, new: &RegisteredWebhook) -> Result<(), SqlError> {
         const INSERT: &str = "
-            INSERT INTO lane (tenant, hook, status, epoch_at, paused_until, version, health, doc, secrets)
-            VALUES (:tenant, :hook, :status, :now, :now, :version, :health, :doc, :secrets)";
+            INSERT INTO lane (tenant, hook, status, epoch_at, version, health, doc, secrets)
+            VALUES (:tenant, :hook, :status, :now, :version, :health, :doc, :secrets)";
         let values = named_params! {
             ":tenant": tenant,
             ":hook": new.hook_id().get(),
             ":status": status(new),
-            ":now": now.as_millis(),
+            ":now": self.now.date.as_millis(),
             ":version": version_number(new.version),
             ":health": serde_json::to_string(&Health::default())?,
             ":doc": hook_doc(new)?,
             ":secrets": &new.secrets.expose()[..],
         };
         self.connection.run(INSERT, values)?;
-        Ok(true)
+        Ok(())
     }
 
     fn update(
         &mut self,
-        tenant: i64,
+        tenant: Option<TenantRow>,
         new: &RegisteredWebhook,
         backlog: Backlog,
-        now: Timestamp,
     ) -> Result<bool, SqlError> {
-        let Some(lane) = self.lane_of(tenant, new.hook_id())? else { return Ok(false) };
-        if self.hook(lane.id)?.starts_afresh_as(new) {
-            let health = serde_json::to_string(&Health::default())?;
-            self.connection.run("UPDATE lane SET health = ? WHERE id = ?", params![health, lane.id])?;
-        }
-        self.write_hook(lane.id, new)?;
-        let end_backoff = "UPDATE lane SET paused_until = ? WHERE id = ?";
-        self.connection.run(end_backoff, [now.as_millis(), lane.id])?;
+        let Some(lane) = self.lane_in(tenant, new.hook_id())? else { return Ok(false) };
+        let afresh = self.hook(lane.id)?.starts_afresh_as(new);
+        let health = if afresh { Health::default() } else { lane.health };
+        let changed = Lane { health, backoff_until: None, ..Lane::clone(&lane) };
+        self.write_state(&changed)?;
+        let changed = self.write_hook(changed, new)?;
         if backlog == Backlog::Drop {
-            self.drop_backlog(&lane, now)?;
+            self.drop_backlog(&changed)?;
         }
-        self.refresh(lane.id, now)?;
         Ok(true)
     }
 
+    /// Writes down what a lane learns of its receiver.
+    pub(super) fn write_state(&self, lane: &Lane) -> Result<(), SqlError> {
+        let write = "UPDATE lane SET health = ?, backoff_until = ? WHERE id = ?";
+        let (health, until) = (serde_json::to_string(&lane.health)?, lane.backoff_until);
+        self.connection.run(write, params![health, until.map(|it| it.as_millis()), lane.id])?;
+        Ok(())
+    }
+
     /// Writes a webhook down as it is now.
-    pub(super) fn write_hook(&mut self, lane: LaneId, hook: &RegisteredWebhook) -> Result<(), SqlError> {
+    pub(super) fn write_hook(&mut self, lane: Lane, hook: &RegisteredWebhook) -> Result<Arc<Lane>, SqlError> {
         const UPDATE: &str = "UPDATE lane SET status = :status, version = :version, doc = :doc, \
             secrets = :secrets WHERE id = :lane";
         let values = named_params! {
-            ":lane": lane,
+            ":lane": lane.id,
             ":status": status(hook),
             ":version": version_number(hook.version),
             ":doc": hook_doc(hook)?,
             ":secrets": &hook.secrets.expose()[..],
         };
         self.connection.run(UPDATE, values)?;
-        self.forget_hook(lane);
-        Ok(())
+        self.changes.hooks.push(lane.id);
+        Ok(self.set_lane(Lane { status: status(hook), ..lane }))
     }
 
-    fn delete(&mut self, tenant: i64, hook: HookId, now: Timestamp) -> Result<bool, SqlError> {
-        let Some(lane) = self.lane_of(tenant, hook)? else { return Ok(false) };
-        self.delete_lane(&lane, now)?;
+    fn lane_in(&mut self, tenant: Option<TenantRow>, hook: HookId) -> Result<Option<Arc<Lane>>, SqlError> {
+        tenant.map_or(Ok(None), |row| self.lane_of(row.id, hook))
+    }
+
+    fn delete(&mut self, tenant: Option<TenantRow>, hook: HookId) -> Result<bool, SqlError> {
+        let Some(lane) = self.lane_in(tenant, hook)? else { return Ok(false) };
+        self.delete_lane(&lane)?;
         Ok(true)
     }
 
     /// Deletes a webhook with its secrets. The lane stays while the log tells of it.
-    pub(super) fn delete_lane(&mut self, lane: &Lane, now: Timestamp) -> Result<(), SqlError> {
+    pub(super) fn delete_lane(&mut self, lane: &Lane) -> Result<(), SqlError> {
         let delete = "UPDATE lane SET status = 2, doc = '', secrets = x'' WHERE id = ?";
         self.connection.run(delete, [lane.id])?;
-        self.forget_hook(lane.id);
-        self.drop_backlog(lane, now)?;
-        self.refresh(lane.id, now)?;
+        self.changes.hooks.push(lane.id);
+        self.drop_backlog(&Lane { status: DELETED, ..lane.clone() })?;
         self.forget_lane(lane.id)
     }
 
     /// Costs the same whatever the backlog: a new epoch begins, and upkeep ends what is left of the old.
-    fn drop_backlog(&self, lane: &Lane, now: Timestamp) -> Result<(), SqlError> {
+    fn drop_backlog(&mut self, lane: &Lane) -> Result<(), SqlError> {
+        let (epoch, now) = (lane.epoch + 1, self.now);
         let begin = "UPDATE lane SET epoch = ?, epoch_at = ? WHERE id = ?";
-        self.connection.run(begin, [lane.epoch + 1, now.as_millis(), lane.id])?;
-        let leave = "INSERT OR REPLACE INTO dropped (lane, below) VALUES (?, ?)";
-        self.connection.run(leave, [lane.id, lane.epoch + 1])?;
+        self.connection.run(begin, [epoch, now.date.as_millis(), lane.id])?;
+        let leave = "INSERT OR REPLACE INTO dropped (lane, below, since) VALUES (?, ?, ?)";
+        self.connection.run(leave, [lane.id, epoch, now.time.as_millis()])?;
+        self.set_lane(Lane { epoch, ..lane.clone() });
         Ok(())
     }
 
     /// Forgets a deleted lane once the log tells nothing of it.
-    pub(super) fn forget_lane(&self, lane: LaneId) -> Result<(), SqlError> {
+    pub(super) fn forget_lane(&mut self, lane: LaneId) -> Result<(), SqlError> {
         const FORGET: &str = "DELETE FROM lane WHERE id = ?1 AND status = 2 \
             AND NOT EXISTS (SELECT 1 FROM delivery WHERE lane = ?1)";
-        self.connection.run(FORGET, [lane])?;
+        if self.connection.run(FORGET, [lane])? > 0 {
+            self.changes.forgotten.push(lane);
+        }
         Ok(())
     }
 }

@@ -1,101 +1,119 @@
 //! Settling and releasing claims.
 
+use std::sync::Arc;
+
 use rusqlite::params;
 
-use super::claim::{ClaimedRow, HELD_BY, HELD_UNDER};
-use super::file::rows::{DISABLED, Lane, OpenDelivery, fence_number, holder_bytes};
+use super::changes::Held;
+use super::file::rows::{Lane, Position, end_number};
 use super::file::sql::{Sql, SqlError};
-use super::state::WriterState;
+use super::transaction::Transaction;
 use crate::delivery::Next;
-use crate::model::{Attempt, Timestamp};
-use crate::store::lease::HolderId;
+use crate::model::{Attempt, End};
 use crate::store::settlement::{Disable, Settled, Settlement};
 
-impl WriterState {
+impl Transaction<'_> {
     pub(super) fn settle(&mut self, items: &[Settlement]) -> Result<Vec<Settled>, SqlError> {
         items.iter().map(|item| self.settle_one(item)).collect()
     }
 
     fn settle_one(&mut self, item: &Settlement) -> Result<Settled, SqlError> {
-        let (id, now) = (item.id.get(), self.now());
-        let held = self.connection.one(HELD_UNDER, [id, fence_number(item.fence)], ClaimedRow::read)?;
-        let Some(mut held) = held else { return Ok(Settled::Fenced) };
-        held.open.retry = item.retry;
-        if let Some(attempt) = &item.attempt {
-            held.open.attempts += 1;
-            self.write_attempt(&held.open, attempt)?;
-        }
-        let is_changed = self.settle_lane(&mut held.lane, item, now)?;
-        match item.next {
-            Next::Again(after) => self.requeue(&held, now.plus(after), now)?,
-            Next::End(end) => {
-                self.end(&held.open, end, now)?;
-                self.give_back(&held);
+        let id = item.id.get();
+        let Some(held) = self.held(id).filter(|held| held.fence == item.fence) else {
+            return Ok(Settled::Fenced);
+        };
+        let lane =
+            self.lane(held.position.lane)?.ok_or_else(|| SqlError::corrupt("a claim without its lane"))?;
+        let attempts = held.attempts + u32::from(item.attempt.is_some());
+        let after = Held { attempts, retry: item.retry, ..held };
+        let first = match &item.attempt {
+            Some(attempt) => self.write_attempt(&after, attempt)?,
+            None => None,
+        };
+        let is_dropped = held.position.epoch != lane.epoch;
+        let (next, end) = match item.next {
+            Next::Again(_) | Next::Release if is_dropped => (None, Some(End::Cancelled)),
+            Next::Again(by) => {
+                (Some(Position { behind: true, due: self.now.time.plus(by), ..held.position }), None)
             }
-            Next::Extend(by) => self.extend(&held.open, now.plus(by))?,
-            Next::Release => self.requeue(&held, now, now)?,
-        }
-        if is_changed {
-            self.refresh_lane(&held.lane, now)?;
-        }
+            Next::End(end) => (None, Some(end)),
+            Next::Extend(_) | Next::Release => (Some(held.position), None),
+        };
+        self.write_delivery(&held, &after, (next, end), first)?;
+        let claim = match item.next {
+            Next::Extend(by) => Some(Held { until: self.now.time.plus(by), ..after }),
+            _ => None,
+        };
+        self.changes.waiting.extend(next.filter(|_| claim.is_none()));
+        self.changes.held.insert(id, claim);
+        self.settle_lane(&lane, item)?;
+        self.changes.has_new_work |= matches!(item.next, Next::Again(_) | Next::Release);
         Ok(Settled::Applied)
     }
 
-    /// Writes an attempt down; the delivery's own row counts it when it is next written.
-    fn write_attempt(&self, open: &OpenDelivery, attempt: &Attempt) -> Result<(), SqlError> {
+    /// Writes a later attempt down, and gives the text of the first one, which stands in the delivery's own row.
+    fn write_attempt(&self, after: &Held, attempt: &Attempt) -> Result<Option<String>, SqlError> {
         const REMOVE: &str = "DELETE FROM attempt WHERE delivery = ? AND number = ?";
         const INSERT: &str = "INSERT INTO attempt (delivery, number, doc) VALUES (?, ?, ?)";
+        let (id, number, doc) = (after.position.id, after.attempts, serde_json::to_string(attempt)?);
+        if number == 1 {
+            return Ok(Some(doc));
+        }
         if attempt.replaces_previous() {
-            self.connection.run(REMOVE, params![open.id, open.attempts - 1])?;
+            self.connection.run(REMOVE, params![id, number - 1])?;
         }
-        self.connection.run(INSERT, params![open.id, open.attempts, serde_json::to_string(attempt)?])?;
+        self.connection.run(INSERT, params![id, number, doc])?;
+        Ok(None)
+    }
+
+    /// Writes a delivery down as it is now, if that is not how its row has it.
+    fn write_delivery(
+        &self,
+        before: &Held,
+        after: &Held,
+        (next, end): (Option<Position>, Option<End>),
+        first: Option<String>,
+    ) -> Result<(), SqlError> {
+        const END: &str = "UPDATE delivery SET state = ?, due = ?, ended_at = ?, attempts = ?, retry = ?, \
+            first_attempt = coalesce(?, first_attempt) WHERE id = ?";
+        const AGAIN: &str = "UPDATE delivery SET behind = ?, due = ?, attempts = ?, retry = ?, \
+            first_attempt = coalesce(?, first_attempt) WHERE id = ?";
+        let (id, attempts, retry) = (after.position.id, after.attempts, after.retry.to_doc()?);
+        if let Some(end) = end {
+            let (time, date) = (self.now.time.as_millis(), self.now.date.as_millis());
+            let values = params![end_number(end), time, date, attempts, retry, first, id];
+            self.connection.run(END, values)?;
+        }
+        let is_as_it_was = (before.attempts, before.retry) == (after.attempts, after.retry);
+        if let Some(position) = next.filter(|position| *position != before.position || !is_as_it_was) {
+            let values = params![position.behind, position.due.as_millis(), attempts, retry, first, id];
+            self.connection.run(AGAIN, values)?;
+        }
         Ok(())
     }
 
-    fn extend(&self, open: &OpenDelivery, until: Timestamp) -> Result<(), SqlError> {
-        let extend = "UPDATE delivery SET lease_until = ?, attempts = ?, retry = ? WHERE id = ?";
-        let retry = open.retry_doc()?;
-        self.connection.run(extend, params![until.as_millis(), open.attempts, retry, open.id])?;
-        Ok(())
-    }
-
-    /// Writes what the lane learns; most settlements teach it nothing, and write nothing. Tells whether
-    /// something changed.
-    fn settle_lane(&mut self, lane: &mut Lane, item: &Settlement, now: Timestamp) -> Result<bool, SqlError> {
-        let before = (lane.health, lane.backoff_until);
-        lane.health = item.health_after(lane.health, now);
-        lane.backoff_until = item.backoff_after(Some(lane.backoff_until), now).unwrap_or(now);
-        let learns = before != (lane.health, lane.backoff_until);
-        if learns {
-            let write = "UPDATE lane SET health = ?, paused_until = ? WHERE id = ?";
-            let health = serde_json::to_string(&lane.health)?;
-            self.connection.run(write, params![health, lane.backoff_until.as_millis(), lane.id])?;
+    /// Writes what the lane learns; most settlements teach it nothing, and write nothing. Its health counts by dates,
+    /// which are shown, and its backoff in the store's own time.
+    fn settle_lane(&mut self, lane: &Arc<Lane>, item: &Settlement) -> Result<(), SqlError> {
+        let health = item.health_after(lane.health, self.now.date);
+        let backoff_until = item.backoff_after(lane.backoff_until, self.now.time);
+        let mut after = Lane { health, backoff_until, ..Lane::clone(lane) };
+        if (lane.health, lane.backoff_until) != (after.health, after.backoff_until) {
+            self.write_state(&after)?;
+            after = Lane::clone(&self.set_lane(after));
         }
-        let is_disabled = match item.disable.filter(|_| lane.is_enabled()) {
-            Some(disable) => self.disable(lane, disable)?,
-            None => false,
-        };
-        Ok(learns || is_disabled)
+        match item.disable.filter(|_| lane.is_enabled()) {
+            Some(disable) => self.disable(after, disable),
+            None => Ok(()),
+        }
     }
 
     /// Disables a webhook by hookwire's own decision, if it is still the one that was judged.
-    fn disable(&mut self, lane: &mut Lane, disable: Disable) -> Result<bool, SqlError> {
+    fn disable(&mut self, lane: Lane, disable: Disable) -> Result<(), SqlError> {
         let hook = self.hook(lane.id)?;
-        let Some(disabled) = disable.applied_to(&hook, &lane.health) else { return Ok(false) };
-        self.write_hook(lane.id, &disabled)?;
-        self.revise(lane.tenant)?;
-        lane.status = DISABLED;
-        Ok(true)
-    }
-
-    pub(super) fn release(&mut self, holder: HolderId) -> Result<(), SqlError> {
-        let now = self.now();
-        for held in self.connection.all(HELD_BY, [holder_bytes(holder)], ClaimedRow::read)? {
-            self.requeue(&held, now, now)?;
-        }
-        self.routing_leases.remove_holder(holder);
-        self.schedule.remove_holder(holder);
-        self.has_new_work = true;
+        let Some(disabled) = disable.applied_to(&hook, &lane.health) else { return Ok(()) };
+        self.revise(&lane.name)?;
+        self.write_hook(lane, &disabled)?;
         Ok(())
     }
 }

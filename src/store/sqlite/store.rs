@@ -12,17 +12,16 @@ use super::error::OpenError;
 use super::file::open;
 use super::file::sql::SqlError;
 use super::options::SqliteOptions;
-use super::publish::{parts, size_of};
-use super::state::WriterState;
+use super::parts::{parts, size_of};
+use super::state::{Shared, WriterState};
 use super::threads::owner::lock_within;
 use super::threads::reader::{self, Query};
 use super::threads::worker::{Spawn, Worker, spawn_thread};
 use super::threads::writer::{Job, Writer};
+use super::transaction::Transaction;
 use super::{log, registry};
-use crate::clock::Clock;
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, StampedEvent, TenantId,
-    Timestamp,
 };
 use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
@@ -31,7 +30,7 @@ use crate::store::claim::{ClaimRequest, Claimed};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::lease::{HolderId, WakeMark};
 use crate::store::publication::warn_duplicate_id;
-use crate::store::publication::{Publication, Published, Recovered, Recovery, Redelivery};
+use crate::store::publication::{Publication, PublishAnswer, Published, Recovered, Recovery, Redelivery};
 use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest, Tended};
 use crate::store::routing::{RouteAnswer, Routed};
 use crate::store::settlement::{Settled, Settlement};
@@ -41,9 +40,6 @@ use crate::timer::{self, Timer};
 const QUEUE: usize = 1024;
 
 const READERS: usize = 2;
-
-/// The most rows that a claim counts for in a group: it asks for far more than it mostly finds.
-const CLAIM_ROWS: usize = 64;
 
 /// A store in one file, on the SQLite that is built in: the default for one process.
 ///
@@ -76,7 +72,8 @@ const CLAIM_ROWS: usize = 64;
 /// power cut, if the disk keeps what it has reported as synced. [`Durability`](crate::store::Durability) has the
 /// other choice.
 ///
-/// After a crash the store opens in the state of the last commit. Claimed deliveries are due at once. A request that
+/// After a crash the store opens in the state of the last commit. Who had claimed what is not in the file: all that had
+/// not ended is free, and due at once if it was due. A request that
 /// was sent but not recorded is sent again, under the same message id.
 ///
 /// On a full disk, a write that does not fit fails as [`Full`](crate::store::StoreErrorKind::Full). Confirmed writes
@@ -102,13 +99,13 @@ const CLAIM_ROWS: usize = 64;
 /// the log is reused from its start, and a longer one is cut to 64 MiB.
 ///
 /// ```sql
-/// -- The waiting deliveries of each webhook; times are milliseconds since 1970.
-/// SELECT tenant.name, hook, count(*) AS waiting, datetime(min(due) / 1000, 'unixepoch') AS first
+/// -- The deliveries of each webhook that have not ended; times are milliseconds since 1970.
+/// SELECT tenant.name, hook, count(*) AS pending, datetime(min(due) / 1000, 'unixepoch') AS first
 /// FROM delivery JOIN lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch
 ///     JOIN tenant ON tenant.id = lane.tenant
 /// WHERE state = 0 GROUP BY lane.id;
-/// -- The last answers of receivers.
-/// SELECT delivery, number, json_extract(doc, '$.outcome') FROM attempt ORDER BY delivery DESC LIMIT 20;
+/// -- The first answers of receivers; the table `attempt` has the later ones.
+/// SELECT id, json_extract(first_attempt, '$.outcome') FROM delivery ORDER BY id DESC LIMIT 20;
 /// ```
 ///
 /// # Size
@@ -121,7 +118,7 @@ pub struct SqliteStore {
     reader: Worker<Query>,
     writer: Worker<Job>,
     new_work: Arc<Notify>,
-    clock: Arc<dyn Clock>,
+    shared: Arc<Shared>,
     path: PathBuf,
     pub(super) publish_timeout: Duration,
     pub(super) spawn: Spawn,
@@ -169,12 +166,13 @@ impl SqliteStore {
         let new_work = Arc::new(Notify::default());
         let (writer, jobs) = Worker::new(QUEUE, Arc::clone(&timer), publish_timeout);
         let (reader, queries) = Worker::new(QUEUE, timer, publish_timeout);
-        let state = WriterState::new(connection, Arc::clone(&clock));
+        let opened = WriterState::open(connection, clock).map_err(StoreError::from);
+        let state =
+            opened.map_err(|error| OpenError::Other { path: path.clone(), source: Box::new(error) })?;
+        let shared = Arc::clone(state.shared());
         let group_writer = Writer::new(state, jobs, Arc::clone(&new_work), publish_timeout);
-        let mut store = Self { reader, writer, new_work, clock, path, publish_timeout, spawn };
-        let other = |path: &Path, source: Box<_>| OpenError::Other { path: path.to_path_buf(), source };
+        let mut store = Self { reader, writer, new_work, shared, path, publish_timeout, spawn };
         store.start(group_writer, lock, queries)?;
-        store.end_previous().map_err(|source| other(&store.path, Box::new(source)))?;
         Ok(store)
     }
 
@@ -197,14 +195,6 @@ impl SqliteStore {
             self.reader.start(self.spawn, "hookwire-reader", read).map_err(failed)?;
         }
         Ok(())
-    }
-
-    /// Makes due at once what the previous owner of the file had claimed.
-    fn end_previous(&self) -> Result<(), StoreError> {
-        let (last, now) = (Timestamp::from_millis(i64::MAX), self.clock.now());
-        let (job, ended) = Job::new(1, 0, move |state| state.end_leases(last, now));
-        self.writer.send_now(job)?;
-        ended.blocking_recv().unwrap_or_else(|_| Err(StoreErrorKind::Unavailable.into()))
     }
 
     /// Writes an event without routing it; a dispatcher routes it. Nothing happens when the tenant has a
@@ -234,19 +224,48 @@ impl SqliteStore {
         bytes: usize,
     ) -> Result<Vec<bool>, StoreError> {
         let rows = events.len();
-        let write = move |state: &mut WriterState| {
-            events.iter().map(|(tenant, event)| state.publish_unrouted(tenant, event)).collect()
+        let write = move |it: &mut Transaction<'_>| {
+            events.iter().map(|(tenant, event)| it.publish_unrouted(tenant, event)).collect()
         };
-        self.write_weighty(rows, bytes, write).await
+        let (job, answer) = Job::write((rows, bytes), write, |_, written| written);
+        self.writer.ask(job, answer).await
     }
 
+    /// Publishes one group. One bad item fails alone, so what fails with others is published by itself.
     async fn publish_part(
+        &self,
+        items: &[Publication],
+        hold: Option<ClaimRequest>,
+    ) -> Result<Published, StoreError> {
+        let written = self.publish_group(items.to_vec(), hold).await;
+        match written {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt && items.len() > 1 => {}
+            written => return written,
+        }
+        let mut published = Published { answers: Vec::with_capacity(items.len()), held: Vec::new() };
+        for item in items {
+            let hold = hold.and_then(|it| it.without(&published.held));
+            match self.publish_group(vec![item.clone()], hold).await {
+                Ok(done) => {
+                    published.answers.extend(done.answers);
+                    published.held.extend(done.held);
+                }
+                Err(error) => published.answers.push(PublishAnswer::Failed(error)),
+            }
+        }
+        Ok(published)
+    }
+
+    async fn publish_group(
         &self,
         items: Vec<Publication>,
         hold: Option<ClaimRequest>,
     ) -> Result<Published, StoreError> {
-        let (rows, bytes) = size_of(&items);
-        self.write_weighty(rows, bytes, move |state| state.publish(&items, hold.as_ref())).await
+        let size = size_of(&items);
+        let publish = move |it: &mut Transaction<'_>| it.publish(&items);
+        let hand_out = move |state: &mut WriterState, written| state.hand_out(written, hold.as_ref());
+        let (job, answer) = Job::write(size, publish, hand_out);
+        self.writer.ask(job, answer).await
     }
 
     async fn read<T: Send + 'static>(
@@ -260,18 +279,17 @@ impl SqliteStore {
     pub(super) async fn write<T: Send + 'static>(
         &self,
         rows: usize,
-        work: impl Fn(&mut WriterState) -> Result<T, SqlError> + Send + 'static,
+        work: impl Fn(&mut Transaction<'_>) -> Result<T, SqlError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.write_weighty(rows, 0, work).await
+        let (job, answer) = Job::write((rows, 0), work, |_, done| done);
+        self.writer.ask(job, answer).await
     }
 
-    async fn write_weighty<T: Send + 'static>(
+    pub(super) async fn between<T: Send + 'static>(
         &self,
-        rows: usize,
-        bytes: usize,
-        work: impl Fn(&mut WriterState) -> Result<T, SqlError> + Send + 'static,
+        work: impl FnOnce(&mut WriterState) -> Result<T, SqlError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (job, answer) = Job::new(rows, bytes, work);
+        let (job, answer) = Job::between(work);
         self.writer.ask(job, answer).await
     }
 }
@@ -330,7 +348,7 @@ impl Store for SqliteStore {
         let mut hold = hold.copied();
         let mut published = Published { answers: Vec::with_capacity(publications.len()), held: Vec::new() };
         for part in parts(publications) {
-            let done = match self.publish_part(part.to_vec(), hold).await {
+            let done = match self.publish_part(part, hold).await {
                 // What is done is done, and what is held is held: the rest is to be published again.
                 Err(error) if !published.answers.is_empty() => {
                     let left = publications.len() - published.answers.len();
@@ -362,14 +380,14 @@ impl Store for SqliteStore {
 
     async fn recover(&self, tenant: &TenantId, recovery: &Recovery) -> Result<Recovered, StoreError> {
         let (tenant, recovery) = (tenant.clone(), recovery.clone());
-        self.write(recovery.page.limit(), move |state| state.recover(&tenant, &recovery)).await
+        self.write(recovery.page.limit(), move |it| it.recover(&tenant, &recovery)).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         // What comes from now on notifies after this mark, so that nobody waits for what the claim missed.
         let mark = WakeMark::new(self.new_work.mark());
         let request = *request;
-        let claimed = self.write(request.limit.min(CLAIM_ROWS), move |state| state.claim(&request)).await?;
+        let claimed = self.between(move |state| state.claim(&request)).await?;
         Ok(Claimed { mark, ..claimed })
     }
 
@@ -379,7 +397,7 @@ impl Store for SqliteStore {
     }
 
     async fn release(&self, holder: HolderId) -> Result<(), StoreError> {
-        self.write(1, move |state| state.release(holder)).await
+        self.between(move |state| state.release(holder)).await
     }
 
     async fn wake(&self, since: WakeMark) {
@@ -400,8 +418,9 @@ impl Store for SqliteStore {
         tenant: &TenantId,
         query: &DeliveryQuery,
     ) -> Result<Page<Delivery>, StoreError> {
-        let (tenant, query) = (tenant.clone(), query.clone());
-        self.read(move |file| log::deliveries(file, &tenant, &query)).await
+        let (tenant, query, shared) = (tenant.clone(), query.clone(), Arc::clone(&self.shared));
+        // What is held is asked on the thread that reads, before its snapshot begins with the first statement.
+        self.read(move |file| log::deliveries(file, &tenant, &query, &shared.present())).await
     }
 
     async fn attempts(
@@ -414,8 +433,8 @@ impl Store for SqliteStore {
     }
 
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
-        let (scope, now) = (scope.clone(), self.clock.now());
-        self.read(move |file| log::stats(file, &scope, now)).await
+        let (scope, shared) = (scope.clone(), Arc::clone(&self.shared));
+        self.read(move |file| log::stats(file, &scope, &shared.present())).await
     }
 
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {

@@ -1,154 +1,236 @@
 //! Upkeep: expiring, sweeping, removing and erasing.
 
-use rusqlite::Row;
+use rusqlite::params;
 
-use super::claim::{ClaimedRow, HELD_OF_EVENT};
-use super::file::rows::{Lane, LaneId, OpenDelivery, SELECT_LANE};
-use super::file::sql::{Sql, SqlError, as_i64, number, time};
-use super::state::WriterState;
+use super::changes::Walk;
+use super::file::rows::{CANCELLED, DELETED, Lane, LaneId, Position, SELECT_LANE};
+use super::file::sql::{Cells, Sql, SqlError, as_i64, number};
+use super::transaction::Transaction;
 use crate::model::{End, TenantId, Timestamp};
 use crate::store::records::{Erased, TendRequest, Tended};
 
-/// A waiting delivery that is to end.
-struct Ending {
-    open: OpenDelivery,
+/// The most rows that one step looks at in each of its walks, for all that it finds nothing to do.
+const MAX_LOOKS: usize = 4096;
+
+/// A backlog that was dropped.
+struct Dropped {
     lane: LaneId,
+    below: i64,
+    since: i64,
+    ended_at: i64,
 }
 
-impl WriterState {
+/// An event as a walk sees it.
+struct Seen {
+    id: i64,
+    /// Whether it is older than events are kept, and whether all of it has ended as long ago.
+    is_old: bool,
+    is_over: bool,
+}
+
+impl Transaction<'_> {
     pub(super) fn tend(&mut self, request: &TendRequest) -> Result<Tended, SqlError> {
-        let now = self.now();
-        let expired = self.expire(request.limit, now)?;
+        let expired = self.expire(request.limit)?;
         let swept = self.sweep(request.limit)?;
-        let removed = self.remove_ended(request, now)?;
-        let stripped = self.strip_ended(request, now)?;
-        let more = [expired, swept, removed, stripped].contains(&request.limit);
+        let (removed, all_removed) = self.remove_ended(request)?;
+        let (stripped, all_stripped) = self.strip_ended(request)?;
+        let more = !all_removed || !all_stripped || [expired, swept].contains(&request.limit);
         Ok(Tended { expired, swept, removed, stripped, more })
     }
 
-    /// Ends waiting deliveries whose time is up. ClaimedRow ones are ended by whoever holds them, and those of a
-    /// dropped backlog are swept: they read as cancelled before, and stay so.
-    fn expire(&mut self, limit: usize, now: Timestamp) -> Result<usize, SqlError> {
-        let over = self.connection.all(EXPIRED, [now.as_millis(), as_i64(limit)], Ending::read)?;
-        for over in &over {
-            self.end(&over.open, End::Expired, now)?;
-            self.refresh(over.lane, now)?;
+    /// Ends waiting deliveries whose time is up, on a walk that goes on where the last step left it: most of them are
+    /// found by a claim. Held ones are ended by whoever holds them, and those of a dropped backlog are swept.
+    fn expire(&mut self, limit: usize) -> Result<usize, SqlError> {
+        let from = self.cursors().waiting;
+        let position =
+            params![from.lane, from.epoch, from.behind, from.due.as_millis(), from.id, as_i64(MAX_LOOKS)];
+        let read = |cells: &mut Cells<'_>| Ok((Position::read(cells)?, cells.time()?));
+        let seen: Vec<(Position, Timestamp)> = self.connection.all(WAITING_FROM, position, read)?;
+        let (mut expired, mut last) = (0, Position::START);
+        for (position, expires) in &seen {
+            if expired == limit {
+                break;
+            }
+            last = *position;
+            expired += usize::from(*expires <= self.now.time && self.expire_one(*position)?);
         }
-        Ok(over.len())
+        let is_at_end = seen.len() < MAX_LOOKS && expired < limit;
+        self.set_cursors(|it| it.waiting = if is_at_end { Position::START } else { last });
+        Ok(expired)
+    }
+
+    /// Ends a delivery as expired, unless it is held or has been dropped.
+    pub(super) fn expire_one(&mut self, position: Position) -> Result<bool, SqlError> {
+        let is_dropped = self.lane(position.lane)?.is_none_or(|lane| lane.epoch != position.epoch);
+        if is_dropped || self.held(position.id).is_some() {
+            return Ok(false);
+        }
+        self.end(position.id, End::Expired)?;
+        self.changes.gone.push(position);
+        Ok(true)
     }
 
     /// Ends what waits in backlogs that were dropped: they ended when the new epoch began, as they read before.
     fn sweep(&self, limit: usize) -> Result<usize, SqlError> {
-        let read = |row: &Row<'_>| Ok((OpenDelivery::read(row)?, time(row, "epoch_at")?));
-        let mut swept = 0;
-        while let Some((lane, below)) = self.next_dropped()?.filter(|_| swept < limit) {
-            let over = self.connection.all(DROPPED, [lane, below, as_i64(limit - swept)], read)?;
-            for (open, dropped_at) in &over {
-                self.end(open, End::Cancelled, *dropped_at)?;
-                self.connection.run(DATE_EVENT, [open.event])?;
+        let (mut swept, mut after) = (0, 0);
+        while let Some(dropped) = self.next_dropped(after)?.filter(|_| swept < limit) {
+            after = dropped.lane;
+            let of = [dropped.lane, dropped.below, as_i64(limit - swept + self.held_count())];
+            let waiting = self.connection.all(WAITING_BELOW, of, number)?;
+            let free: Vec<_> = waiting.iter().filter(|id| self.held(**id).is_none()).collect();
+            for id in free.iter().take(limit - swept) {
+                let values = params![CANCELLED, dropped.since, dropped.ended_at, id];
+                self.connection
+                    .run("UPDATE delivery SET state = ?, due = ?, ended_at = ? WHERE id = ?", values)?;
             }
-            swept += over.len();
-            if over.is_empty() {
-                self.connection.run("DELETE FROM dropped WHERE lane = ?", [lane])?;
+            swept += free.len().min(limit - swept);
+            if waiting.is_empty() {
+                self.connection.run("DELETE FROM dropped WHERE lane = ?", [dropped.lane])?;
             }
         }
         Ok(swept)
     }
 
-    fn next_dropped(&self) -> Result<Option<(LaneId, i64)>, SqlError> {
-        let next = "SELECT lane, below FROM dropped ORDER BY lane LIMIT 1";
-        self.connection.one(next, [], |row| Ok((row.get("lane")?, row.get("below")?)))
+    fn next_dropped(&self, after: LaneId) -> Result<Option<Dropped>, SqlError> {
+        const NEXT: &str = "SELECT lane, below, since, coalesce(epoch_at, since) FROM dropped \
+            LEFT JOIN lane ON lane.id = dropped.lane WHERE lane > ? ORDER BY lane LIMIT 1";
+        let read = |cells: &mut Cells<'_>| {
+            Ok(Dropped {
+                lane: cells.get()?,
+                below: cells.get()?,
+                since: cells.get()?,
+                ended_at: cells.get()?,
+            })
+        };
+        self.connection.one(NEXT, [after], read)
     }
 
-    fn remove_ended(&mut self, request: &TendRequest, now: Timestamp) -> Result<usize, SqlError> {
-        let before = now.minus(request.keep).as_millis();
-        let old = self.connection.all(OLD, [before, as_i64(request.limit)], number)?;
-        for event in &old {
-            self.remove_event(*event, now)?;
-        }
-        Ok(old.len())
+    /// Removes events that ended long ago, and tells how many, and whether another step would find no more now.
+    fn remove_ended(&mut self, request: &TendRequest) -> Result<(usize, bool), SqlError> {
+        let (before, walk) = (self.now.time.minus(request.keep), self.cursors().removing);
+        let (over, walk, is_done) = self.ended(before, walk, request.limit, false)?;
+        self.remove_events(&over)?;
+        self.set_cursors(|it| it.removing = walk);
+        Ok((over.len(), is_done))
     }
 
-    /// Removes payloads of events that have ended.
-    fn strip_ended(&self, request: &TendRequest, now: Timestamp) -> Result<usize, SqlError> {
-        let before = now.minus(request.keep_payloads).as_millis();
-        let old = self.connection.all(FULL, [before, as_i64(request.limit)], number)?;
-        for event in &old {
-            self.connection.run("DELETE FROM payload WHERE event = ?", [event])?;
+    /// Removes payloads of events that have ended, and tells the same.
+    fn strip_ended(&mut self, request: &TendRequest) -> Result<(usize, bool), SqlError> {
+        if request.keep_payloads >= request.keep {
+            return Ok((0, true));
         }
-        Ok(old.len())
+        let (before, walk) = (self.now.time.minus(request.keep_payloads), self.cursors().stripping);
+        let (over, walk, is_done) = self.ended(before, walk, request.limit, true)?;
+        for event in &over {
+            self.connection.run("UPDATE event SET payload = NULL WHERE id = ?", [event])?;
+        }
+        self.set_cursors(|it| it.stripping = walk);
+        Ok((over.len(), is_done))
     }
 
-    /// Removes an event with its deliveries, held ones too.
-    fn remove_event(&mut self, event: i64, now: Timestamp) -> Result<(), SqlError> {
-        for held in self.connection.all(HELD_OF_EVENT, [event], ClaimedRow::read)? {
-            self.give_back(&held);
+    /// Finds events that ended before a time, and where the walk stands then, and whether it finds no more now. Events
+    /// come of age in the order of their numbers; those that had not ended by then are looked at again slowly.
+    fn ended(
+        &self,
+        before: Timestamp,
+        walk: Walk,
+        limit: usize,
+        with_payload: bool,
+    ) -> Result<(Vec<i64>, Walk, bool), SqlError> {
+        let again = self.events((walk.revisit, walk.frontier), before, with_payload)?;
+        let fresh = self.events((walk.frontier, i64::MAX), before, with_payload)?;
+        let over = again.iter().chain(&fresh).filter(|event| event.is_over);
+        let over: Vec<i64> = over.map(|event| event.id).take(limit).collect();
+        if over.len() == limit {
+            return Ok((over, walk, false));
         }
-        let lanes = "SELECT DISTINCT lane FROM delivery WHERE event = ?";
-        let lanes = self.connection.all(lanes, [event], number)?;
-        for remove in REMOVE_EVENT {
-            self.connection.run(remove, [event])?;
+        let frontier = fresh.iter().rfind(|event| event.is_old).map_or(walk.frontier, |event| event.id);
+        let revisit = again.last().filter(|_| again.len() == MAX_LOOKS).map_or(0, |event| event.id);
+        let is_done = fresh.len() < MAX_LOOKS || fresh.last().is_none_or(|last| last.id != frontier);
+        Ok((over, Walk { frontier, revisit }, is_done))
+    }
+
+    fn events(
+        &self,
+        (after, up_to): (i64, i64),
+        before: Timestamp,
+        with_payload: bool,
+    ) -> Result<Vec<Seen>, SqlError> {
+        let values = params![before.as_millis(), after, up_to, as_i64(MAX_LOOKS), with_payload];
+        self.connection.all(EVENTS, values, |cells| {
+            Ok(Seen { id: cells.get()?, is_old: cells.get()?, is_over: cells.get()? })
+        })
+    }
+
+    /// Removes events with their deliveries, held ones too.
+    fn remove_events(&mut self, events: &[i64]) -> Result<(), SqlError> {
+        for event in events {
+            self.remove_event(*event)?;
         }
-        for lane in lanes {
-            self.refresh(lane, now)?;
-            self.forget_lane(lane)?;
+        if !events.is_empty() {
+            let numbers = *self.numbers();
+            let note = "UPDATE meta SET last_event = ?, last_delivery = ?";
+            self.connection.run(note, [numbers.event, numbers.delivery])?;
         }
+        Ok(())
+    }
+
+    fn remove_event(&mut self, event: i64) -> Result<(), SqlError> {
+        for position in self.connection.all(DELIVERIES, [event], Position::read)? {
+            for remove in ["DELETE FROM attempt WHERE delivery = ?", "DELETE FROM delivery WHERE id = ?"] {
+                self.connection.run(remove, [position.id])?;
+            }
+            if self.held(position.id).is_some() {
+                self.changes.held.insert(position.id, None);
+            }
+            self.changes.gone.push(position);
+            if self.lane(position.lane)?.is_some_and(|lane| lane.status == DELETED) {
+                self.forget_lane(position.lane)?;
+            }
+        }
+        self.connection.run("DELETE FROM event WHERE id = ?", [event])?;
         Ok(())
     }
 
     pub(super) fn erase(&mut self, name: &TenantId, limit: usize) -> Result<Erased, SqlError> {
         let Some(tenant) = self.tenant(name)? else { return Ok(Erased { more: false }) };
-        let now = self.now();
-        self.delete_webhooks(tenant.id, now)?;
-        self.routing_leases.remove(name);
-        const SOME: &str = "SELECT seq FROM event WHERE tenant = ? LIMIT ?";
+        self.delete_webhooks(name, tenant.id)?;
+        self.changes.routing.insert(name.clone(), None);
+        const SOME: &str = "SELECT id FROM event WHERE tenant = ? LIMIT ?";
         // One more than asked for tells whether there is more.
         let events = self.connection.all(SOME, [tenant.id, as_i64(limit.saturating_add(1))], number)?;
-        for event in events.iter().take(limit) {
-            self.remove_event(*event, now)?;
-        }
+        self.remove_events(&events[..events.len().min(limit)])?;
         Ok(Erased { more: events.len() > limit })
     }
 
-    fn delete_webhooks(&mut self, tenant: i64, now: Timestamp) -> Result<(), SqlError> {
+    fn delete_webhooks(&mut self, name: &TenantId, tenant: i64) -> Result<(), SqlError> {
         let live = format!("{SELECT_LANE} lane.tenant = ? AND status < 2");
         let live = self.connection.all(&live, [tenant], Lane::read)?;
         if !live.is_empty() {
-            self.revise(tenant)?;
+            self.revise(name)?;
         }
-        live.iter().try_for_each(|lane| self.delete_lane(lane, now))
+        live.iter().try_for_each(|lane| self.delete_lane(lane))
     }
 }
 
-impl Ending {
-    fn read(row: &Row<'_>) -> Result<Self, SqlError> {
-        Ok(Self { open: OpenDelivery::read(row)?, lane: row.get("lane")? })
-    }
-}
+pub(super) const WAITING_FROM: &str = "SELECT lane, epoch, behind, due, id, expires FROM delivery \
+    WHERE state = 0 AND (lane, epoch, behind, due, id) > (?, ?, ?, ?, ?) \
+    ORDER BY lane, epoch, behind, due, id LIMIT ?";
 
-const EXPIRED: &str = "SELECT delivery.id AS delivery, event, attempts, retry, lane \
-    FROM delivery JOIN lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch \
-    WHERE state < 2 AND state = 0 AND expires <= ? ORDER BY expires LIMIT ?";
+const WAITING_BELOW: &str = "SELECT id FROM delivery WHERE state = 0 AND lane = ? AND epoch < ? LIMIT ?";
 
-const DROPPED: &str = "SELECT delivery.id AS delivery, event, attempts, retry, epoch_at \
-    FROM delivery JOIN lane ON lane.id = delivery.lane \
-    WHERE state = 0 AND lane = ? AND delivery.epoch < ? LIMIT ?";
+/// An event's own deliveries follow each other; `delivery_again` has those that were made again.
+const EVENTS: &str = "SELECT id, coalesce(routed < ?1, 0), coalesce(routed < ?1, 0)
+        AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.id >= first AND delivery.id < first + made
+            AND (state = 0 OR due >= ?1))
+        AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.event = event.id AND origin IS NOT NULL
+            AND (state = 0 OR due >= ?1))
+        AND (NOT ?5 OR payload IS NOT NULL)
+    FROM event WHERE id > ?2 AND id <= ?3 ORDER BY id LIMIT ?4";
 
-const OLD: &str = "SELECT seq FROM event WHERE ended_at < ? ORDER BY ended_at LIMIT ?";
-
-const FULL: &str = "SELECT seq FROM event WHERE ended_at < ? \
-    AND EXISTS (SELECT 1 FROM payload WHERE payload.event = seq) ORDER BY ended_at LIMIT ?";
-
-/// Others of an event may have ended after one that was dropped: the last end counts.
-const DATE_EVENT: &str = "UPDATE event SET ended_at = \
-    (SELECT max(ended_at) FROM delivery WHERE delivery.event = event.seq) WHERE seq = ? AND ended_at IS NOT NULL";
-
-const REMOVE_EVENT: [&str; 4] = [
-    "DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery WHERE event = ?)",
-    "DELETE FROM delivery WHERE event = ?",
-    "DELETE FROM payload WHERE event = ?",
-    "DELETE FROM event WHERE seq = ?",
-];
+const DELIVERIES: &str = "SELECT lane, epoch, behind, due, id FROM delivery WHERE id IN (
+    SELECT own.id FROM event JOIN delivery AS own ON own.id >= first AND own.id < first + made WHERE event.id = ?1
+    UNION ALL SELECT id FROM delivery WHERE event = ?1 AND origin IS NOT NULL)";
 
 #[cfg(test)]
 mod tests {
@@ -158,10 +240,12 @@ mod tests {
     #[test]
     fn upkeep_scans_no_table_whatever_the_log() {
         let connection = new_file();
-        for sql in [EXPIRED, DROPPED, OLD, FULL, DATE_EVENT] {
+        for sql in [WAITING_FROM, WAITING_BELOW, EVENTS, DELIVERIES] {
             let plan = query_plan(&connection, sql);
             let scans = |line: &&String| line.starts_with("SCAN") || line.contains("TEMP B-TREE");
             assert_eq!(plan.iter().find(scans), None, "{sql}: {plan:?}");
         }
+        let walk = query_plan(&connection, WAITING_FROM).join("; ");
+        assert!(walk.contains("COVERING INDEX delivery_due"), "{walk}");
     }
 }

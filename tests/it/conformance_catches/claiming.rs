@@ -139,6 +139,10 @@ impl StoreFixture for Timeless {
 
     async fn advance(&self, _: Duration) {}
 
+    async fn step(&self, seconds: i64) {
+        self.0.step(seconds).await;
+    }
+
     async fn write_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
         self.0.write_unrouted(tenant, event).await;
     }

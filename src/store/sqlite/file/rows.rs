@@ -1,33 +1,31 @@
-//! Values as rows keep them.
+//! Values as rows keep them. Each list of columns stands beside the reader that takes them in this order.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::sql::{SqlError, time};
-use crate::delivery::{Health, LaneClass};
+use super::sql::{Cells, SqlError};
+use crate::delivery::Health;
 use crate::model::{
     DeliveryOptions, DeptId, DisableReason, End, EventId, HookId, MessageId, SealedSecrets, SourceId,
     StampedEvent, TenantId, Timestamp, Webhook,
 };
 use crate::registry::{RegisteredWebhook, Version};
 use crate::retry::RetryState;
-use crate::store::lease::{Fence, HolderId};
+use crate::store::publication::Receipt;
 use crate::store::records::RoutingRecord;
 use crate::store::routing::Skipped;
 
 /// `lane.id`.
 pub(crate) type LaneId = i64;
 
-pub(crate) const WAITING: i64 = 0;
-pub(crate) const HELD: i64 = 1;
 pub(crate) const CANCELLED: i64 = 2;
 
 pub(crate) const DISABLED: i64 = 0;
 pub(crate) const ENABLED: i64 = 1;
+pub(crate) const DELETED: i64 = 2;
 
 pub(crate) fn end_number(end: End) -> i64 {
     match end {
@@ -44,60 +42,31 @@ pub(crate) fn end_of(number: i64) -> Result<End, SqlError> {
     known.ok_or_else(|| SqlError::corrupt(format!("{number} is no state of a delivery")))
 }
 
-pub(crate) const fn class_number(class: LaneClass) -> i64 {
-    match class {
-        LaneClass::Proven => 0,
-        LaneClass::Hanging => 1,
-        LaneClass::Unproven => 2,
-    }
-}
-
-pub(crate) fn class_of(number: i64) -> LaneClass {
-    let classes = [LaneClass::Proven, LaneClass::Hanging];
-    classes.into_iter().find(|class| class_number(*class) == number).unwrap_or(LaneClass::Unproven)
-}
-
-/// Fences are counted up from zero and never come near the half that SQLite's integers do not have.
-pub(crate) fn fence_number(fence: Fence) -> i64 {
-    i64::try_from(fence.get()).unwrap_or(i64::MAX)
-}
-
-pub(crate) fn fence_of(number: i64) -> Fence {
-    Fence::new(number.unsigned_abs())
-}
-
-pub(crate) const fn holder_bytes(holder: HolderId) -> [u8; 16] {
-    holder.get().to_be_bytes()
-}
-
-pub(crate) fn holder_of(bytes: [u8; 16]) -> HolderId {
-    HolderId::new(u128::from_be_bytes(bytes))
-}
-
-/// A delivery that has not ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct OpenDelivery {
+/// Where a delivery waits: its position in its lane is told by the order of the fields.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Position {
+    pub(crate) lane: LaneId,
+    pub(crate) epoch: i64,
+    /// Whether it goes behind first attempts.
+    pub(crate) behind: bool,
+    pub(crate) due: Timestamp,
     pub(crate) id: i64,
-    pub(crate) event: i64,
-    pub(crate) attempts: u32,
-    pub(crate) retry: RetryState,
 }
 
-impl OpenDelivery {
-    /// Reads `delivery`, `event`, `attempts` and `retry`.
-    pub(crate) fn read(row: &Row<'_>) -> Result<Self, SqlError> {
-        let retry = row.get_ref("retry")?.as_str_or_null().map_err(SqlError::corrupt)?;
-        Ok(Self {
-            id: row.get("delivery")?,
-            event: row.get("event")?,
-            attempts: row.get("attempts")?,
-            retry: RetryState::from_doc(retry)?,
-        })
-    }
+impl Position {
+    /// Before every position.
+    pub(crate) const START: Self =
+        Self { lane: i64::MIN, epoch: 0, behind: false, due: Timestamp::from_millis(i64::MIN), id: 0 };
 
-    /// Returns the value of `retry`.
-    pub(crate) fn retry_doc(&self) -> Result<Option<String>, SqlError> {
-        Ok(self.retry.to_doc()?)
+    /// Reads `lane`, `epoch`, `behind`, `due` and `id`.
+    pub(crate) fn read(cells: &mut Cells<'_>) -> Result<Self, SqlError> {
+        Ok(Self {
+            lane: cells.get()?,
+            epoch: cells.get()?,
+            behind: cells.get()?,
+            due: cells.time()?,
+            id: cells.get()?,
+        })
     }
 }
 
@@ -110,35 +79,36 @@ pub(crate) struct Lane {
     pub(crate) hook: HookId,
     pub(crate) status: i64,
     pub(crate) epoch: i64,
-    pub(crate) backoff_until: Timestamp,
+    pub(crate) backoff_until: Option<Timestamp>,
     pub(crate) health: Health,
 }
 
 /// The statement for [`Lane::read`], to be followed by a condition on `lane`.
-pub(crate) const SELECT_LANE: &str = "SELECT lane.id, lane.tenant, name, hook, status, epoch, paused_until, \
+pub(crate) const SELECT_LANE: &str = "SELECT lane.id, lane.tenant, name, hook, status, epoch, backoff_until, \
     health FROM lane JOIN tenant ON tenant.id = lane.tenant WHERE ";
 
 impl Lane {
-    pub(crate) fn read(row: &Row<'_>) -> Result<Self, SqlError> {
+    pub(crate) fn read(cells: &mut Cells<'_>) -> Result<Self, SqlError> {
         Ok(Self {
-            id: row.get("id")?,
-            tenant: row.get("tenant")?,
-            name: TenantId::new(row.get_ref("name")?.as_str().map_err(SqlError::corrupt)?)?,
-            hook: HookId::new(row.get("hook")?),
-            status: row.get("status")?,
-            epoch: row.get("epoch")?,
-            backoff_until: time(row, "paused_until")?,
-            health: serde_json::from_str(row.get_ref("health")?.as_str().map_err(SqlError::corrupt)?)?,
+            id: cells.get()?,
+            tenant: cells.get()?,
+            name: TenantId::new(cells.text()?)?,
+            hook: HookId::new(cells.get()?),
+            status: cells.get()?,
+            epoch: cells.get()?,
+            backoff_until: cells.optional_time()?,
+            health: cells.json()?,
         })
     }
 
     pub(crate) const fn is_enabled(&self) -> bool {
         self.status == ENABLED
     }
-}
 
-fn version(row: &Row<'_>) -> Result<Version, SqlError> {
-    Ok(Version::new(row.get::<_, i64>("version")?.unsigned_abs()))
+    /// Where a new delivery waits.
+    pub(crate) const fn position(&self, id: i64, due: Timestamp) -> Position {
+        Position { lane: self.id, epoch: self.epoch, behind: false, due, id }
+    }
 }
 
 pub(crate) fn version_number(version: Version) -> i64 {
@@ -160,14 +130,16 @@ pub(crate) fn hook_doc(hook: &RegisteredWebhook) -> Result<String, SqlError> {
     Ok(serde_json::to_string(&HookDoc { webhook, options, disabled: hook.disabled })?)
 }
 
-/// Reads `doc`, `secrets` and `version`.
-pub(crate) fn registered(row: &Row<'_>) -> Result<RegisteredWebhook, SqlError> {
-    let doc: HookDoc<'_> = serde_json::from_str(row.get_ref("doc")?.as_str().map_err(SqlError::corrupt)?)?;
+/// The statement for [`registered`], to be followed by a condition on `lane`.
+pub(crate) const SELECT_HOOK: &str = "SELECT doc, secrets, version FROM lane WHERE ";
+
+pub(crate) fn registered(cells: &mut Cells<'_>) -> Result<RegisteredWebhook, SqlError> {
+    let doc: HookDoc<'_> = cells.json()?;
     Ok(RegisteredWebhook {
         webhook: doc.webhook.into_owned(),
         options: doc.options.into_owned(),
-        secrets: SealedSecrets::new(row.get::<_, Vec<u8>>("secrets")?),
-        version: version(row)?,
+        secrets: SealedSecrets::new(cells.get::<Vec<u8>>()?),
+        version: Version::new(cells.get::<i64>()?.unsigned_abs()),
         disabled: doc.disabled,
     })
 }
@@ -191,32 +163,39 @@ pub(crate) fn event_meta(event: &StampedEvent) -> Result<String, SqlError> {
     Ok(serde_json::to_string(&Meta { event_id, time, department, source, actor })?)
 }
 
-pub(crate) fn event_id(row: &Row<'_>) -> Result<EventId, SqlError> {
-    let meta: Meta = serde_json::from_str(row.get_ref("meta")?.as_str().map_err(SqlError::corrupt)?)?;
-    Ok(meta.event_id)
+/// Reads `meta` for the kind of event alone.
+pub(crate) fn event_id(cells: &mut Cells<'_>) -> Result<EventId, SqlError> {
+    Ok(cells.json::<Meta>()?.event_id)
 }
 
-/// Reads `message`, `meta` and `json`, which is null once the payload was removed.
-pub(crate) fn event(row: &Row<'_>) -> Result<Arc<StampedEvent>, SqlError> {
-    let meta: Meta = serde_json::from_str(row.get_ref("meta")?.as_str().map_err(SqlError::corrupt)?)?;
-    let json: Option<String> = row.get("json")?;
-    let payload = json.map_or_else(|| Ok(RawValue::NULL.to_owned()), RawValue::from_string)?;
-    Ok(Arc::new(StampedEvent {
-        message_id: message(row)?,
+/// Reads `message`, `meta` and `payload`, which is `null` once it was removed.
+pub(crate) fn event(cells: &mut Cells<'_>) -> Result<StampedEvent, SqlError> {
+    let message_id = message(cells)?;
+    let meta: Meta = cells.json()?;
+    Ok(StampedEvent {
+        message_id,
         event_id: meta.event_id,
         time: meta.time,
         department: meta.department,
         source: meta.source,
         actor: meta.actor,
-        payload: payload.into(),
-    }))
+        payload: match cells.get::<Option<String>>()? {
+            Some(json) => RawValue::from_string(json)?.into(),
+            None => RawValue::NULL.to_owned().into(),
+        },
+    })
 }
 
-pub(crate) fn message(row: &Row<'_>) -> Result<MessageId, SqlError> {
-    Ok(MessageId::new(row.get_ref("message")?.as_str().map_err(SqlError::corrupt)?)?)
+pub(crate) fn message(cells: &mut Cells<'_>) -> Result<MessageId, SqlError> {
+    Ok(MessageId::new(cells.text()?)?)
 }
 
-/// `event.routing`, which is null while the event waits for it.
+/// Reads `published_at`, `targets` and `skipped`.
+pub(crate) fn receipt(cells: &mut Cells<'_>) -> Result<Receipt, SqlError> {
+    Ok(Receipt { published_at: cells.time()?, targets: cells.count()?, skipped: cells.count()? })
+}
+
+/// `event.routing`, which is null where nothing was skipped.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum RoutingDoc {
@@ -224,18 +203,45 @@ enum RoutingDoc {
     Unroutable(String),
 }
 
-pub(crate) fn skipped_doc(skipped: &[Skipped]) -> Result<String, SqlError> {
-    Ok(serde_json::to_string(&RoutingDoc::Skipped(skipped.to_vec()))?)
+pub(crate) fn skipped_doc(skipped: &[Skipped]) -> Result<Option<String>, SqlError> {
+    let doc = || serde_json::to_string(&RoutingDoc::Skipped(skipped.to_vec()));
+    Ok(if skipped.is_empty() { None } else { Some(doc()?) })
 }
 
 pub(crate) fn unroutable_doc(reason: &str) -> Result<String, SqlError> {
     Ok(serde_json::to_string(&RoutingDoc::Unroutable(reason.to_owned()))?)
 }
 
-pub(crate) fn routing(row: &Row<'_>) -> Result<RoutingRecord, SqlError> {
-    let Some(doc) = row.get::<_, Option<String>>("routing")? else { return Ok(RoutingRecord::Waiting) };
-    Ok(match serde_json::from_str(&doc)? {
-        RoutingDoc::Skipped(skipped) => RoutingRecord::Routed(skipped),
-        RoutingDoc::Unroutable(reason) => RoutingRecord::Unroutable(reason),
+/// Reads `routed IS NULL` and `routing`.
+pub(crate) fn routing(cells: &mut Cells<'_>) -> Result<RoutingRecord, SqlError> {
+    let is_waiting: bool = cells.get()?;
+    Ok(match cells.optional_json()? {
+        _ if is_waiting => RoutingRecord::Waiting,
+        None => RoutingRecord::Routed(Vec::new()),
+        Some(RoutingDoc::Skipped(skipped)) => RoutingRecord::Routed(skipped),
+        Some(RoutingDoc::Unroutable(reason)) => RoutingRecord::Unroutable(reason),
     })
+}
+
+/// What a claim reads of a delivery and its event.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) attempts: u32,
+    pub(crate) retry: RetryState,
+    pub(crate) expires: Timestamp,
+    pub(crate) event: Arc<StampedEvent>,
+}
+
+pub(crate) const SELECT_HEAD: &str = "SELECT attempts, retry, expires, message, meta, payload \
+    FROM delivery JOIN event ON event.id = delivery.event WHERE delivery.id = ? AND state = 0";
+
+impl Head {
+    pub(crate) fn read(cells: &mut Cells<'_>) -> Result<Self, SqlError> {
+        Ok(Self {
+            attempts: cells.get()?,
+            retry: RetryState::from_doc(cells.optional_text()?)?,
+            expires: cells.time()?,
+            event: Arc::new(event(cells)?),
+        })
+    }
 }

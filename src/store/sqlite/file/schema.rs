@@ -2,21 +2,20 @@
 
 use rusqlite::Connection;
 
+use crate::model::Timestamp;
+
 /// The mark of a file of hookwire's: "hook" in ASCII.
 pub(crate) const APPLICATION_ID: i64 = 0x686f_6f6b;
 
 /// Each step leads from the version of its index to the next; what has been released never changes.
-const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
+const MIGRATIONS: [&str; 3] = [FIRST, SECOND, THIRD];
 
 /// The version of a file that this code reads and writes.
 pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Times are milliseconds since 1970. `delivery.state`: 0 waits, 1 is held, 2 cancelled, 3 delivered,
-/// 4 exhausted, 5 expired. `lane.status`: 0 disabled, 1 enabled, 2 deleted. A row of a lane's earlier
+/// The first released form. Times are milliseconds since 1970. `delivery.state`: 0 waits, 1 is held, 2 cancelled,
+/// 3 delivered, 4 exhausted, 5 expired. `lane.status`: 0 disabled, 1 enabled, 2 deleted. A row of a lane's earlier
 /// epoch that still waits counts as cancelled.
-///
-/// Payloads stand apart from events, so that no change of state writes them again. What waits in which
-/// lane is told by `delivery_due` alone: there is no second place that could disagree with it.
 const FIRST: &str = "
 CREATE TABLE tenant (
     id INTEGER PRIMARY KEY,
@@ -93,11 +92,125 @@ CREATE TABLE dropped (lane INTEGER PRIMARY KEY, below INTEGER NOT NULL);
 /// `delivery.retry` is the position in the schedule as JSON; null while all attempts used a step.
 const SECOND: &str = "ALTER TABLE delivery ADD COLUMN retry TEXT;";
 
-/// Brings a file of version `found` to the present one, whole or not at all.
-pub(crate) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+/// The present form: an event is one row, a delivery is one row that is written when it is made and settled in place.
+///
+/// - `delivery.state` is never 1: who holds what is not in the file. `due` counts in the store's own time, like
+///   `expires`, `event.routed` and `lane.backoff_until`; it is when the delivery ended once it has. Names that end in
+///   `_at` are dates as they are shown.
+/// - `delivery.behind` orders a lane before `due` does: 0 for first attempts, 1 for retries and recovered deliveries.
+/// - An event's own deliveries are the `made` rows from `first` on; only redeliveries need an index by event.
+/// - `delivery_due` alone tells what waits in which lane; no second place could disagree with it.
+/// - `meta.reader` is the oldest form whose code may open this file, `meta.boots` how often it was opened,
+///   `meta.last_event` and `meta.last_delivery` the last numbers of rows that were removed.
+///
+/// For what is to come, null or empty until then: `event.ordering_key`, `trace`, `is_test`; `lane.pause_until`,
+/// `suspended_at`, `rate`, `cap`, `disabled_at`, `succeeded_at`, `creation_key` (hashed); the tables `operation`, and
+/// `statistic` by webhook and hour.
+const THIRD: &str = "
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 0),
+    reader INTEGER NOT NULL,
+    boots INTEGER NOT NULL DEFAULT 0,
+    last_event INTEGER NOT NULL DEFAULT 0,
+    last_delivery INTEGER NOT NULL DEFAULT 0,
+    store_time INTEGER,
+    wall_time INTEGER
+);
+INSERT INTO meta (id, reader, last_event, last_delivery) VALUES (0, 3,
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0),
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'delivery'), 0));
+ALTER TABLE tenant DROP COLUMN fence;
+ALTER TABLE lane ADD COLUMN backoff_until INTEGER;
+UPDATE lane SET backoff_until = paused_until WHERE paused_until > :now;
+ALTER TABLE lane DROP COLUMN paused_until;
+ALTER TABLE lane ADD COLUMN pause_until INTEGER;
+ALTER TABLE lane ADD COLUMN suspended_at INTEGER;
+ALTER TABLE lane ADD COLUMN rate INTEGER;
+ALTER TABLE lane ADD COLUMN cap INTEGER;
+ALTER TABLE lane ADD COLUMN disabled_at INTEGER;
+ALTER TABLE lane ADD COLUMN succeeded_at INTEGER;
+ALTER TABLE lane ADD COLUMN creation_key BLOB;
+ALTER TABLE dropped ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+UPDATE dropped SET since = (SELECT epoch_at FROM lane WHERE id = dropped.lane);
+ALTER TABLE event RENAME TO old_event;
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    message TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    published_at INTEGER NOT NULL,
+    routed INTEGER,
+    first INTEGER NOT NULL DEFAULT 0,
+    made INTEGER NOT NULL DEFAULT 0,
+    targets INTEGER NOT NULL DEFAULT 0,
+    skipped INTEGER NOT NULL DEFAULT 0,
+    ordering_key TEXT,
+    is_test INTEGER,
+    trace TEXT,
+    meta TEXT NOT NULL,
+    routing TEXT,
+    payload TEXT
+);
+INSERT INTO event (id, tenant, message, digest, published_at, routed, first, made, targets, skipped, meta,
+        routing, payload)
+    SELECT seq, tenant, message, digest, published_at,
+        CASE WHEN routing IS NOT NULL THEN coalesce(ended_at, published_at) END,
+        coalesce((SELECT min(id) FROM delivery WHERE delivery.event = seq AND origin IS NULL), 0),
+        (SELECT count(*) FROM delivery WHERE delivery.event = seq AND origin IS NULL),
+        targets, skipped, meta, routing, json
+    FROM old_event LEFT JOIN payload ON payload.event = seq;
+ALTER TABLE delivery RENAME TO old_delivery;
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY,
+    event INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    behind INTEGER NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,
+    due INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    ended_at INTEGER,
+    origin INTEGER,
+    retry TEXT,
+    first_attempt TEXT
+);
+INSERT INTO delivery SELECT id, event, lane, epoch, attempts > 0, CASE WHEN state = 1 THEN 0 ELSE state END,
+        CASE WHEN state = 1 THEN :now ELSE coalesce(ended_at, due) END, expires, created_at, attempts, ended_at, origin, retry,
+        (SELECT doc FROM attempt WHERE attempt.delivery = old_delivery.id AND number = 1)
+    FROM old_delivery;
+DELETE FROM attempt WHERE number = 1;
+DROP TABLE old_event;
+DROP TABLE payload;
+DROP TABLE old_delivery;
+CREATE UNIQUE INDEX event_message ON event (tenant, message);
+CREATE INDEX event_tenant ON event (tenant);
+CREATE INDEX event_unrouted ON event (tenant) WHERE routed IS NULL;
+CREATE INDEX delivery_due ON delivery (lane, epoch, behind, due, id, expires) WHERE state = 0;
+CREATE INDEX delivery_lane ON delivery (lane);
+CREATE INDEX delivery_again ON delivery (event, origin) WHERE origin IS NOT NULL;
+CREATE TABLE operation (
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    doc TEXT NOT NULL
+);
+CREATE TABLE statistic (
+    lane INTEGER NOT NULL,
+    hour INTEGER NOT NULL,
+    doc TEXT NOT NULL,
+    PRIMARY KEY (lane, hour)
+) WITHOUT ROWID;
+";
+
+/// Brings a file of version `found` to the present one, whole or not at all. What was held is due now.
+pub(crate) fn migrate(connection: &mut Connection, found: i64, now: Timestamp) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
-        transaction.execute_batch(step)?;
+        transaction.execute_batch(&step.replace(":now", &now.as_millis().to_string()))?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, Params, Row};
+use serde::Deserialize;
 use thiserror::Error;
 
 use crate::model::{InvalidCursor, InvalidMessageId, InvalidTenantId, Timestamp};
@@ -18,6 +20,14 @@ impl SqlError {
     /// Creates the error of stored data that breaks the store's own rules.
     pub(crate) fn corrupt(what: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(StoreError::new(StoreErrorKind::Corrupt, what))
+    }
+
+    pub(crate) const fn kind(&self) -> StoreErrorKind {
+        self.0.kind()
+    }
+
+    pub(crate) fn detail(&self) -> String {
+        self.0.detail()
     }
 
     /// Creates an error after which another try may succeed.
@@ -109,7 +119,7 @@ pub(crate) trait Sql {
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> Result<T, SqlError>,
+        read: impl FnOnce(&mut Cells<'_>) -> Result<T, SqlError>,
     ) -> Result<Option<T>, SqlError>;
 
     /// Reads all its rows.
@@ -117,8 +127,56 @@ pub(crate) trait Sql {
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnMut(&Row<'_>) -> Result<T, SqlError>,
+        read: impl FnMut(&mut Cells<'_>) -> Result<T, SqlError>,
     ) -> Result<Vec<T>, SqlError>;
+}
+
+/// A row, read cell by cell in the order of its statement's columns: a reader stands beside the list that it reads.
+pub(crate) struct Cells<'a> {
+    row: &'a Row<'a>,
+    next: usize,
+}
+
+impl<'a> Cells<'a> {
+    const fn of(row: &'a Row<'a>) -> Self {
+        Self { row, next: 0 }
+    }
+
+    pub(crate) fn get<T: FromSql>(&mut self) -> Result<T, SqlError> {
+        self.next += 1;
+        Ok(self.row.get(self.next - 1)?)
+    }
+
+    /// Reads text in place.
+    pub(crate) fn text(&mut self) -> Result<&'a str, SqlError> {
+        self.optional_text()?.ok_or_else(|| SqlError::corrupt("a text is missing"))
+    }
+
+    pub(crate) fn optional_text(&mut self) -> Result<Option<&'a str>, SqlError> {
+        self.next += 1;
+        self.row.get_ref(self.next - 1)?.as_str_or_null().map_err(SqlError::corrupt)
+    }
+
+    pub(crate) fn json<T: Deserialize<'a>>(&mut self) -> Result<T, SqlError> {
+        Ok(serde_json::from_str(self.text()?)?)
+    }
+
+    pub(crate) fn optional_json<T: Deserialize<'a>>(&mut self) -> Result<Option<T>, SqlError> {
+        Ok(self.optional_text()?.map(serde_json::from_str).transpose()?)
+    }
+
+    pub(crate) fn time(&mut self) -> Result<Timestamp, SqlError> {
+        Ok(Timestamp::from_millis(self.get()?))
+    }
+
+    pub(crate) fn optional_time(&mut self) -> Result<Option<Timestamp>, SqlError> {
+        Ok(self.get::<Option<i64>>()?.map(Timestamp::from_millis))
+    }
+
+    /// Reads a count as it was written by [`as_i64`].
+    pub(crate) fn count(&mut self) -> Result<usize, SqlError> {
+        usize::try_from(self.get::<i64>()?).map_err(SqlError::corrupt)
+    }
 }
 
 impl Sql for Connection {
@@ -131,42 +189,34 @@ impl Sql for Connection {
         &self,
         sql: &str,
         params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> Result<T, SqlError>,
+        read: impl FnOnce(&mut Cells<'_>) -> Result<T, SqlError>,
     ) -> Result<Option<T>, SqlError> {
         let told = |error| SqlError::of(self, error);
         let mut statement = self.prepare_cached(sql).map_err(told)?;
         let mut rows = statement.query(params).map_err(told)?;
-        rows.next().map_err(told)?.map(read).transpose()
+        rows.next().map_err(told)?.map(|row| read(&mut Cells::of(row))).transpose()
     }
 
     fn all<T>(
         &self,
         sql: &str,
         params: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> Result<T, SqlError>,
+        mut read: impl FnMut(&mut Cells<'_>) -> Result<T, SqlError>,
     ) -> Result<Vec<T>, SqlError> {
         let told = |error| SqlError::of(self, error);
         let mut statement = self.prepare_cached(sql).map_err(told)?;
         let mut rows = statement.query(params).map_err(told)?;
         let mut all = Vec::new();
         while let Some(row) = rows.next().map_err(told)? {
-            all.push(read(row)?);
+            all.push(read(&mut Cells::of(row))?);
         }
         Ok(all)
     }
 }
 
-/// Reads the first column of a row: what most queries ask for.
-pub(crate) fn number(row: &Row<'_>) -> Result<i64, SqlError> {
-    Ok(row.get(0)?)
-}
-
-pub(crate) fn time(row: &Row<'_>, column: &str) -> Result<Timestamp, SqlError> {
-    Ok(Timestamp::from_millis(row.get(column)?))
-}
-
-pub(crate) fn optional_time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, SqlError> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+/// Reads a row of one number: what most queries ask for.
+pub(crate) fn number(cells: &mut Cells<'_>) -> Result<i64, SqlError> {
+    cells.get()
 }
 
 /// A count as SQLite keeps it; one that does not fit is nothing that a store could count.
@@ -174,16 +224,11 @@ pub(crate) fn as_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A count as it was written by [`as_i64`].
-pub(crate) fn count(row: &Row<'_>, column: &str) -> Result<usize, SqlError> {
-    usize::try_from(row.get::<_, i64>(column)?).map_err(SqlError::corrupt)
-}
-
 /// A file in memory with the schema.
 #[cfg(test)]
 pub(crate) fn new_file() -> Connection {
     let mut connection = Connection::open_in_memory().expect("memory");
-    super::schema::migrate(&mut connection, 0).expect("schema");
+    super::schema::migrate(&mut connection, 0, Timestamp::default()).expect("schema");
     connection
 }
 

@@ -61,12 +61,6 @@ impl<J: Send + 'static> Worker<J> {
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Queues work without waiting. An error means that there is no room or no thread.
-    pub(crate) fn send_now(&self, job: J) -> Result<(), StoreError> {
-        let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.try_send(job).map_err(|_| gone())
-    }
-
     /// Queues work, and waits for room up to the timeout.
     async fn push(&self, job: J) -> Result<(), StoreError> {
         let queue = self.queue.as_ref().ok_or_else(gone)?;

@@ -2,13 +2,15 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
-use super::super::file::sql::{Sql, SqlError};
+use super::super::file::sql::SqlError;
 use super::super::state::WriterState;
+use super::super::transaction::Transaction;
 use super::checkpoints::Checkpoints;
 use crate::error_chain::chain;
 use crate::notify::Notify;
@@ -33,24 +35,33 @@ struct Checkpoint {
     copied: usize,
 }
 
-/// A job of the writer, with the approximate number of rows that it writes.
-pub(crate) struct Job {
-    rows: usize,
-    work: Box<dyn Execute>,
+/// A job of the writer.
+pub(crate) struct Job(Kind);
+
+enum Kind {
+    /// Work that changes the file, with the approximate number of rows that it writes.
+    Write(usize, Box<dyn Write>),
+    /// Work that changes the memory alone: it comes between two transactions.
+    Between(Between),
 }
 
-/// Work that can be repeated after the transaction in which it was done has failed.
-trait Execute: Send {
-    fn run(&mut self, state: &mut WriterState);
+type Between = Box<dyn FnOnce(&mut WriterState) + Send>;
+
+/// Work that is repeated when the transaction is undone in which it was done.
+trait Write: Send {
+    /// Does it, and returns whether it succeeded.
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool;
 
     /// Sends the result to the caller, once it is known whether it was committed.
-    fn answer(self: Box<Self>, committed: Result<(), CommitError>);
+    fn answer(self: Box<Self>, committed: Result<&mut WriterState, CommitError>);
 }
 
-struct Task<T, W> {
+struct Task<T, U, W, F> {
     work: W,
     done: Option<Result<T, StoreError>>,
-    answer: oneshot::Sender<Result<T, StoreError>>,
+    /// What follows in memory once it is committed.
+    follow: F,
+    answer: oneshot::Sender<Result<U, StoreError>>,
 }
 
 /// The reason why a transaction was not committed, for each job of it.
@@ -60,36 +71,56 @@ struct CommitError {
     why: String,
 }
 
+/// The receiver of a job's result.
+pub(crate) type Answer<T> = oneshot::Receiver<Result<T, StoreError>>;
+
 impl Job {
-    /// Creates a job that writes about so many rows and bytes, and the receiver of its result.
-    pub(crate) fn new<T: Send + 'static>(
-        rows: usize,
-        bytes: usize,
-        work: impl Fn(&mut WriterState) -> Result<T, SqlError> + Send + 'static,
-    ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+    /// Creates a job that writes about so many rows and bytes, and what follows in memory once they are committed.
+    pub(crate) fn write<T: Send + 'static, U: Send + 'static>(
+        (rows, bytes): (usize, usize),
+        work: impl Fn(&mut Transaction<'_>) -> Result<T, SqlError> + Send + 'static,
+        follow: impl FnOnce(&mut WriterState, T) -> U + Send + 'static,
+    ) -> (Self, Answer<U>) {
         let (answer, answered) = oneshot::channel();
-        let work = Box::new(Task { work, done: None, answer });
-        (Self { rows: rows.max(1) + bytes / BYTES_A_ROW, work }, answered)
+        let task = Box::new(Task { work, done: None, follow, answer });
+        (Self(Kind::Write(rows.max(1) + bytes / BYTES_A_ROW, task)), answered)
+    }
+
+    /// Creates a job that runs between two transactions.
+    pub(crate) fn between<T: Send + 'static>(
+        work: impl FnOnce(&mut WriterState) -> Result<T, SqlError> + Send + 'static,
+    ) -> (Self, Answer<T>) {
+        let (answer, answered) = oneshot::channel();
+        let run = |state: &mut WriterState| {
+            // Whoever asked may have gone.
+            let _ = answer.send(work(state).map_err(StoreError::from));
+        };
+        (Self(Kind::Between(Box::new(run))), answered)
     }
 }
 
-impl<T: Send, W: Fn(&mut WriterState) -> Result<T, SqlError> + Send> Execute for Task<T, W> {
-    fn run(&mut self, state: &mut WriterState) {
-        self.done = Some(state.in_savepoint(&self.work).map_err(StoreError::from));
+impl<T, U, W, F> Write for Task<T, U, W, F>
+where
+    T: Send,
+    U: Send,
+    W: Fn(&mut Transaction<'_>) -> Result<T, SqlError> + Send,
+    F: FnOnce(&mut WriterState, T) -> U + Send,
+{
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool {
+        let done = (self.work)(transaction).map_err(StoreError::from);
+        self.done.insert(done).is_ok()
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), CommitError>) {
-        let done = match self.done {
-            Some(Err(error)) => Err(error),
-            done => committed.map_err(StoreError::from).and_then(|()| done.unwrap_or_else(|| Err(unrun()))),
+    fn answer(self: Box<Self>, committed: Result<&mut WriterState, CommitError>) {
+        let done = match (self.done, committed) {
+            (Some(Ok(done)), Ok(state)) => Ok((self.follow)(state, done)),
+            (Some(Err(error)), _) => Err(error),
+            (_, Err(refusal)) => Err(refusal.into()),
+            (None, Ok(_)) => Err(StoreErrorKind::Unavailable.into()),
         };
         // Whoever asked may have gone; what was done stays done.
         let _ = self.answer.send(done);
     }
-}
-
-fn unrun() -> StoreError {
-    StoreErrorKind::Unavailable.into()
 }
 
 impl From<CommitError> for StoreError {
@@ -98,10 +129,17 @@ impl From<CommitError> for StoreError {
     }
 }
 
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        Self { kind: error.kind(), why: error.source().map_or_else(|| error.to_string(), chain) }
+    }
+}
+
 /// The loop of the thread that writes. Each group of jobs is one transaction.
 ///
 /// The writer takes the jobs that are in the queue, and commits them. The jobs that arrive while the disk syncs are
-/// the next group. So many callers share a sync, and a single caller waits for nobody.
+/// the next group. So many callers share a sync, and a single caller waits for nobody. Claims write nothing, and run
+/// between two groups.
 pub(crate) struct Writer {
     state: WriterState,
     jobs: Receiver<Job>,
@@ -109,6 +147,46 @@ pub(crate) struct Writer {
     checkpoints: Checkpoints,
     /// The time for which it waits for another connection that has the file's lock.
     busy_timeout: Duration,
+}
+
+/// What the writer took from the queue at once.
+#[derive(Default)]
+struct Group {
+    writes: Vec<(usize, Box<dyn Write>)>,
+    between: Vec<Between>,
+}
+
+impl Group {
+    fn add(&mut self, Job(kind): Job) {
+        match kind {
+            Kind::Write(rows, work) => self.writes.push((rows, work)),
+            Kind::Between(work) => self.between.push(work),
+        }
+    }
+
+    /// Does the jobs, and more from the queue until there are so many rows. Returns whether all succeeded.
+    fn run(&mut self, transaction: &mut Transaction<'_>, jobs: &mut Receiver<Job>, max_rows: usize) -> bool {
+        let (mut next, mut all_rows) = (0, 0);
+        while let Some((rows, work)) = self.writes.get_mut(next) {
+            if !work.run(transaction) {
+                return false;
+            }
+            (next, all_rows) = (next + 1, all_rows + *rows);
+            while all_rows < max_rows && next == self.writes.len() {
+                let Some(job) = next_job(jobs) else { break };
+                self.add(job);
+            }
+        }
+        true
+    }
+}
+
+/// Takes the next job. When there is none, those who were just answered get a moment to send theirs.
+fn next_job(jobs: &mut Receiver<Job>) -> Option<Job> {
+    jobs.try_recv().ok().or_else(|| {
+        thread::yield_now();
+        jobs.try_recv().ok()
+    })
 }
 
 impl Writer {
@@ -124,46 +202,61 @@ impl Writer {
     /// Writes until the queue is closed.
     pub(crate) fn run(mut self) {
         while let Some(first) = self.jobs.blocking_recv() {
-            let mut group = vec![first];
-            let committed = self.write(&mut group, MAX_ROWS);
-            if committed.is_ok() || group.len() == 1 {
-                self.answer(group, &committed);
-                continue;
+            let mut group = Group::default();
+            group.add(first);
+            let rows = self.write(&mut group);
+            for work in group.between {
+                work(&mut self.state);
+                self.tell();
             }
-            // One of them may have spoilt it for all: a disk that is too full for it, say.
-            for job in group {
-                let mut alone = vec![job];
-                let committed = self.write(&mut alone, 0);
-                self.answer(alone, &committed);
+            if rows > 0 && self.checkpoints.wrote(rows) {
+                self.copy_log();
             }
         }
     }
 
-    /// Does the group's jobs in one transaction, and more from the queue until it has so many rows.
-    fn write(&mut self, group: &mut Vec<Job>, max_rows: usize) -> Result<(), CommitError> {
-        self.command("BEGIN IMMEDIATE")?;
-        let (mut next, mut rows) = (0, 0);
-        while let Some(job) = group.get_mut(next) {
-            job.work.run(&mut self.state);
-            (next, rows) = (next + 1, rows + job.rows);
-            // An error like a full disk may have ended the transaction.
-            if rows < max_rows && !self.state.connection.is_autocommit() {
-                group.extend(self.jobs.try_recv().ok());
-            }
+    /// Writes a group, and gives the number of its rows. If one of its jobs fails, all are undone, and each is done
+    /// by itself: one may have spoilt it for all, as a disk that is too full for it does.
+    fn write(&mut self, group: &mut Group) -> usize {
+        if group.writes.is_empty() {
+            return 0;
         }
-        self.command("COMMIT").inspect_err(|_| self.undo())?;
-        self.state.routing_leases.commit();
-        Ok(())
+        let committed = self.commit(group, MAX_ROWS);
+        let writes = std::mem::take(&mut group.writes);
+        let rows = writes.iter().map(|(rows, _)| rows).sum();
+        if committed.is_ok() || writes.len() == 1 {
+            self.answer(writes, &committed);
+            return rows;
+        }
+        for write in writes {
+            let mut alone = Group { writes: vec![write], between: Vec::new() };
+            let committed = self.commit(&mut alone, 0);
+            self.answer(alone.writes, &committed);
+        }
+        rows
     }
 
-    fn answer(&mut self, group: Vec<Job>, committed: &Result<(), CommitError>) {
+    /// Does a group's jobs in one transaction.
+    fn commit(&mut self, group: &mut Group, max_rows: usize) -> Result<(), CommitError> {
+        let jobs = &mut self.jobs;
+        let done = self.state.transact(|transaction| {
+            let all_succeed = group.run(transaction, jobs, max_rows);
+            all_succeed.then_some(()).ok_or_else(|| SqlError::lost("a job of the group failed"))
+        });
+        done.map_err(|error| StoreError::from(error).into())
+    }
+
+    fn answer(&mut self, writes: Vec<(usize, Box<dyn Write>)>, committed: &Result<(), CommitError>) {
+        for (_, write) in writes {
+            write.answer(committed.clone().map(|()| &mut self.state));
+        }
+        self.tell();
+    }
+
+    /// Tells dispatchers of work that has come.
+    fn tell(&mut self) {
         if std::mem::take(&mut self.state.has_new_work) {
             self.new_work.notify();
-        }
-        let rows = group.iter().map(|job| job.rows).sum();
-        group.into_iter().for_each(|job| job.work.answer(committed.clone()));
-        if self.checkpoints.wrote(rows) {
-            self.copy_log();
         }
     }
 
@@ -191,23 +284,6 @@ impl Writer {
             // It tells -1 of what it could not look at.
             let pages = |column| row.get::<_, i64>(column).map(|it| usize::try_from(it).unwrap_or_default());
             Ok(Checkpoint { is_busy: row.get(0)?, pages: pages(1)?, copied: pages(2)? })
-        })
-    }
-
-    /// Rolls the transaction back, and drops what is kept in memory of it.
-    fn undo(&mut self) {
-        if !self.state.connection.is_autocommit() {
-            // It is reported by the next group, which cannot begin.
-            let _ = self.command("ROLLBACK");
-        }
-        self.state.invalidate(0);
-    }
-
-    fn command(&self, sql: &str) -> Result<(), CommitError> {
-        let done = self.state.connection.run(sql, []).map_err(StoreError::from);
-        done.map(|_| ()).map_err(|error| CommitError {
-            kind: error.kind(),
-            why: error.source().map_or_else(|| error.to_string(), chain),
         })
     }
 }
