@@ -11,6 +11,7 @@ use super::file::rows::{Head, Lane, LaneId, Position, SELECT_HEAD, event};
 use super::file::sql::{Cells, Sql, SqlError, as_i64};
 use super::memory::Memory;
 use super::publish::Fresh;
+use super::suspects::Verdict;
 use crate::model::{DeliveryId, StampedEvent, TenantId, Timestamp};
 use crate::registry::RegisteredWebhook;
 use crate::retry::RetryState;
@@ -21,6 +22,11 @@ use crate::store::schedule::Turn;
 
 /// The most expired deliveries that one claim comes upon; upkeep ends the others.
 const MAX_EXPIRED: usize = 256;
+/// When a claim looks again that found a delivery which runs alone.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// What the operator is told of a delivery that is not tried any more.
+const SET_ASIDE: &str = "a delivery is set aside until it expires: the process was killed five times in a row while it \
+    was under way; find out why, and redeliver it";
 
 /// A claim under way, with what it has taken so far.
 pub(super) struct Taking<'a> {
@@ -49,20 +55,36 @@ impl<'a> Taking<'a> {
     pub(super) fn claim(mut self) -> Result<(Claimed, Vec<Position>), SqlError> {
         self.end_leases();
         let mut is_cut = false;
-        while let Some((lane, turn)) = self.memory.schedule.next(self.request.holder, self.now) {
+        while !is_cut
+            && !self.memory.waits_for_one()
+            && let Some((lane, turn)) = self.next()?
+        {
             is_cut = match self.take_first(lane, turn) {
                 Ok(goes_on) => !goes_on,
                 Err(error) if self.claims.is_empty() => return Err(error),
                 // What is taken is sent; the next claim meets the error again.
                 Err(_) => true,
             };
-            if is_cut {
-                break;
-            }
         }
         let unrouted = if self.memory.has_unrouted { self.claim_unrouted()? } else { Vec::new() };
-        let next_in = if is_cut { Some(Duration::ZERO) } else { self.next_in() };
+        let next_in = match is_cut {
+            true => Some(Duration::ZERO),
+            false if self.memory.waits_for_one() => Some(LOOK_AGAIN),
+            false => self.next_in(),
+        };
         Ok((Claimed { deliveries: self.claims, unrouted, next_in, ..Claimed::default() }, self.expired))
+    }
+
+    /// Returns the lane that is served next: that of the delivery which is to run alone, if it still waits.
+    fn next(&mut self) -> Result<Option<(LaneId, Turn)>, SqlError> {
+        let holder = self.request.holder;
+        if let Some((position, turn)) = self.memory.suspects.alone.take()
+            && self.memory.schedule.may_take(holder, &position.lane, self.now)
+            && self.memory.read_first(self.file, position.lane, turn)? == Some(position)
+        {
+            return Ok(Some((position.lane, turn)));
+        }
+        Ok(self.memory.schedule.next(holder, self.now))
     }
 
     /// Makes due again what was claimed under leases that have ended.
@@ -78,6 +100,20 @@ impl<'a> Taking<'a> {
             self.memory.refresh(id, self.now);
             return Ok(true);
         };
+        match self.memory.suspects.verdict(first.id) {
+            Verdict::Aside => {
+                warn!(target: "hookwire", delivery = first.id, "{SET_ASIDE}");
+                self.memory.remove(first, self.now);
+                return Ok(true);
+            }
+            Verdict::Alone => {
+                self.memory.suspects.alone = Some((first, turn));
+                if self.memory.waits_for_one() {
+                    return Ok(true);
+                }
+            }
+            Verdict::Free => {}
+        }
         match self.file.one(SELECT_HEAD, [first.id], Head::read) {
             Ok(Some(head)) if head.expires <= self.now => {
                 self.expired.push(first);

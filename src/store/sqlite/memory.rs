@@ -9,6 +9,7 @@ use super::changes::{Changes, Cursors, Held, Numbers, RoutingLease, TenantRow, W
 use super::file::rows::{DELETED, Lane, LaneId, Position, SELECT_HOOK, SELECT_LANE, registered};
 use super::file::sql::{Cells, Sql, SqlError, number};
 use super::queue::Queue;
+use super::suspects::Suspects;
 use crate::model::{DeliveryId, HookId, TenantId, Timestamp};
 use crate::registry::{RegisteredWebhook, Revision};
 use crate::retry::RetryState;
@@ -27,6 +28,7 @@ pub(super) struct Memory {
     pub(super) leases: Leases<LaneId>,
     pub(super) routing: HashMap<TenantId, RoutingLease>,
     pub(super) queues: HashMap<LaneId, Queue>,
+    pub(super) suspects: Suspects,
     lanes: HashMap<LaneId, Arc<Lane>>,
     lanes_by_hook: HashMap<(i64, HookId), LaneId>,
     tenants: HashMap<TenantId, TenantRow>,
@@ -41,7 +43,12 @@ pub(super) struct Memory {
 impl Memory {
     /// Reads what there is to know of a file that was opened for the `boot`th time: one look at each lane in which
     /// deliveries wait, whatever their number. All of them are free.
-    pub(super) fn read(file: &Connection, boot: u64, now: Timestamp) -> Result<Self, SqlError> {
+    pub(super) fn read(
+        file: &Connection,
+        boot: u64,
+        suspects: Suspects,
+        now: Timestamp,
+    ) -> Result<Self, SqlError> {
         let numbers = |cells: &mut Cells<'_>| Ok(Numbers { event: cells.get()?, delivery: cells.get()? });
         let numbers =
             file.one(LAST_NUMBERS, [], numbers)?.ok_or_else(|| SqlError::corrupt("meta is empty"))?;
@@ -50,6 +57,7 @@ impl Memory {
             leases: Leases::of_boot(boot),
             routing: HashMap::new(),
             queues: HashMap::new(),
+            suspects,
             lanes: HashMap::new(),
             lanes_by_hook: HashMap::new(),
             tenants: HashMap::new(),
@@ -121,6 +129,11 @@ impl Memory {
         queue.read_first(file, lane, turn, |id| self.held.contains_key(&id))
     }
 
+    /// Returns whether nothing may be claimed, because one delivery is to run alone: it runs, or others still do.
+    pub(super) fn waits_for_one(&self) -> bool {
+        self.suspects.alone.is_some() && !self.held.is_empty()
+    }
+
     /// Returns the webhook of a lane.
     pub(super) fn hook(
         &mut self,
@@ -147,7 +160,10 @@ impl Memory {
         for (id, held) in changes.held {
             match held {
                 Some(held) => self.change(held),
-                None => drop(self.give_back(id, now)),
+                None => {
+                    self.give_back(id, now);
+                    self.suspects.settled(id);
+                }
             }
         }
         changes.waiting.into_iter().for_each(|position| self.wait(position, now));
@@ -268,6 +284,7 @@ impl Memory {
     pub(super) fn end_claims(&mut self, ids: &[DeliveryId], now: Timestamp) {
         for id in ids {
             if let Some(held) = self.give_back(id.get(), now) {
+                self.suspects.given_back(id.get());
                 self.wait(held.position, now);
             }
         }

@@ -44,7 +44,10 @@ impl Transaction<'_> {
             Next::Extend(by) => Some(Held { until: self.now.time.plus(by), ..after }),
             _ => None,
         };
-        self.changes.waiting.extend(next.filter(|_| claim.is_none()));
+        if claim.is_none() {
+            self.suspects().settle(self.connection, id)?;
+            self.changes.waiting.extend(next);
+        }
         self.changes.held.insert(id, claim);
         self.settle_lane(&lane, item)?;
         self.changes.has_new_work |= matches!(item.next, Next::Again(_) | Next::Release);

@@ -12,10 +12,11 @@ use super::file::sql::{Cells, Sql, SqlError};
 use super::log::Present;
 use super::memory::Memory;
 use super::publish::Written;
+use super::suspects::Suspects;
 use super::transaction::Transaction;
 use crate::clock::Clock;
 use crate::model::Timestamp;
-use crate::store::claim::{ClaimRequest, Claimed};
+use crate::store::claim::{Claim, ClaimRequest, Claimed};
 use crate::store::lease::HolderId;
 use crate::store::publication::Published;
 use crate::store::time::{KeptTime, StoreTime};
@@ -73,10 +74,11 @@ impl WriterState {
         let now = time.kept(&*clock);
         connection.run("BEGIN IMMEDIATE", [])?;
         connection.run("UPDATE meta SET boots = boots + 1", [])?;
+        let suspects = Suspects::open(&connection, now.time)?;
         keep_time(&connection, now)?;
         connection.run("COMMIT", [])?;
         let boots = connection.one("SELECT boots FROM meta", [], |cells| cells.get::<i64>())?;
-        let memory = Memory::read(&connection, boots.unwrap_or_default().unsigned_abs(), now.time)?;
+        let memory = Memory::read(&connection, boots.unwrap_or_default().unsigned_abs(), suspects, now.time)?;
         let shared = Arc::new(Shared { memory: RwLock::new(memory), clock, time });
         Ok(Self { connection, shared, has_new_work: false, kept: now.time })
     }
@@ -169,13 +171,44 @@ impl WriterState {
                 expired.into_iter().for_each(|position| memory.wait(position, now));
             }
         }
+        self.note(&claimed.deliveries, now)?;
         Ok(claimed)
+    }
+
+    /// Notes what was claimed in the file, while that is watched. What cannot be noted is not sent.
+    fn note(&mut self, claims: &[Claim], now: Timestamp) -> Result<(), SqlError> {
+        let (is_watching, has_ended) = {
+            let memory = self.shared.memory();
+            (memory.suspects.is_watching(now), memory.suspects.has_ended(now))
+        };
+        if has_ended {
+            self.transact(|it| Suspects::end_watch(it.connection))?;
+            self.shared.memory_mut().suspects.watch_ended();
+        }
+        if !is_watching || claims.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = claims.iter().map(|claim| claim.id.get()).collect();
+        let noted = self.transact(|it| it.suspects().note(it.connection, &ids));
+        let mut memory = self.shared.memory_mut();
+        match noted {
+            Ok(()) => memory.suspects.noted(&ids),
+            Err(_) => memory.end_claims(&claims.iter().map(|claim| claim.id).collect::<Vec<_>>(), now),
+        }
+        noted
+    }
+
+    /// Notes that the file is closed in good order. If that fails, the next opening takes it for a kill.
+    pub(super) fn close(&mut self) -> Result<(), SqlError> {
+        self.transact(|it| Suspects::close(it.connection))
     }
 
     /// Lets what a publish wrote be claimed, at once if the publisher asked for it.
     pub(super) fn hand_out(&mut self, written: Written, hold: Option<&ClaimRequest>) -> Published {
         let now = self.shared.now().time;
         let mut memory = self.shared.memory.write().unwrap_or_else(PoisonError::into_inner);
+        // While claims are noted, none is made here: it would have to be noted, too.
+        let hold = hold.filter(|_| !memory.suspects.is_watching(now) && memory.suspects.alone.is_none());
         let held = match hold {
             Some(request) => {
                 let mut taking = Taking::new(&self.connection, &mut memory, request, now);

@@ -8,6 +8,7 @@ use super::changes::{Changes, Cursors, Held, Numbers, RoutingLease, TenantRow};
 use super::file::rows::{DELETED, Lane, LaneId, SELECT_HOOK, SELECT_LANE, end_number, registered};
 use super::file::sql::{Sql, SqlError};
 use super::memory::{Memory, tenant};
+use super::suspects::Suspects;
 use crate::model::{End, HookId, TenantId};
 use crate::registry::RegisteredWebhook;
 use crate::store::time::KeptTime;
@@ -87,6 +88,10 @@ impl<'a> Transaction<'a> {
             Some(changed) => *changed,
             None => self.memory.held(id).copied(),
         }
+    }
+
+    pub(super) fn suspects(&self) -> &Suspects {
+        &self.memory.suspects
     }
 
     pub(super) fn held_count(&self) -> usize {

@@ -100,6 +100,7 @@ const SECOND: &str = "ALTER TABLE delivery ADD COLUMN retry TEXT;";
 /// - `delivery.behind` orders a lane before `due` does: 0 for first attempts, 1 for retries and recovered deliveries.
 /// - An event's own deliveries are the `made` rows from `first` on; only redeliveries need an index by event.
 /// - `delivery_due` alone tells what waits in which lane; no second place could disagree with it.
+/// - `suspect` has what was claimed when the process was killed, and how often in a row; `meta.is_open` tells of a kill.
 /// - `meta.reader` is the oldest form whose code may open this file, `meta.boots` how often it was opened,
 ///   `meta.last_event` and `meta.last_delivery` the last numbers of rows that were removed.
 ///
@@ -111,6 +112,7 @@ CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 0),
     reader INTEGER NOT NULL,
     boots INTEGER NOT NULL DEFAULT 0,
+    is_open INTEGER NOT NULL DEFAULT 0,
     last_event INTEGER NOT NULL DEFAULT 0,
     last_delivery INTEGER NOT NULL DEFAULT 0,
     store_time INTEGER,
@@ -190,6 +192,7 @@ CREATE INDEX event_unrouted ON event (tenant) WHERE routed IS NULL;
 CREATE INDEX delivery_due ON delivery (lane, epoch, behind, due, id, expires) WHERE state = 0;
 CREATE INDEX delivery_lane ON delivery (lane);
 CREATE INDEX delivery_again ON delivery (event, origin) WHERE origin IS NOT NULL;
+CREATE TABLE suspect (delivery INTEGER PRIMARY KEY, kills INTEGER NOT NULL);
 CREATE TABLE operation (
     id INTEGER PRIMARY KEY,
     tenant INTEGER NOT NULL,

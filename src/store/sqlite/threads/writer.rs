@@ -213,6 +213,8 @@ impl Writer {
                 self.copy_log();
             }
         }
+        // It is closed all the same.
+        let _ = self.state.close();
     }
 
     /// Writes a group, and gives the number of its rows. If one of its jobs fails, all are undone, and each is done
