@@ -79,16 +79,6 @@ impl Waiting {
         let first = [self.first_attempt, self.retry].into_iter().flatten().min();
         first.unwrap_or(Timestamp::from_millis(i64::MAX))
     }
-
-    /// Returns the earlier time of each kind.
-    fn or(self, present: &Self) -> Self {
-        let earlier = |new: Option<Timestamp>, old: Option<Timestamp>| new.into_iter().chain(old).min();
-        Self {
-            first_attempt: earlier(self.first_attempt, present.first_attempt),
-            retry: earlier(self.retry, present.retry),
-            ..self
-        }
-    }
 }
 
 impl Lane {
@@ -118,16 +108,6 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
         }
         self.timers.extend(timer.map(|when| (when, lane.clone())));
         self.lanes.insert(lane.clone(), Lane { waiting, timer, firsts });
-    }
-
-    /// Adds a delivery to a lane, whose present entry may be for later times.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the SQLite store moves here next"))]
-    pub(super) fn add(&mut self, lane: &L, waiting: Waiting, now: Timestamp) {
-        let waiting = match self.lanes.get(lane) {
-            Some(present) => waiting.or(&present.waiting),
-            None => waiting,
-        };
-        self.set(lane, Some(waiting), now);
     }
 
     fn forget(&mut self, lane: &L) {
@@ -420,8 +400,8 @@ mod tests {
         let at = |first_attempt, retry| Waiting { first_attempt, retry, ..waiting(7) };
         schedule.set(&7, Some(at(None, Some(after(5)))), NOW);
         assert_eq!((schedule.next(ANA, NOW), schedule.next_timer()), (None, Some(after(5))));
-        schedule.add(&7, at(Some(after(9)), None), NOW);
-        assert_eq!(schedule.next_timer(), Some(after(5)), "the earlier one stays");
+        schedule.set(&7, Some(at(Some(after(9)), Some(after(5)))), NOW);
+        assert_eq!(schedule.next_timer(), Some(after(5)), "the earlier of both");
         assert_eq!(schedule.next(ANA, after(5)), Some((7, Turn::Retry)));
         assert_eq!(schedule.next_timer(), None);
         schedule.set(&7, None, after(5));
