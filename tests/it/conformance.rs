@@ -72,3 +72,9 @@ fn recovered_ones_stand_behind_in_memory() {
     use hookwire::testing::conformance;
     conformance::run(bare(), async |fixture| conformance::recovered_ones_stand_behind(&fixture).await);
 }
+
+#[test]
+fn least_use_is_next_in_memory() {
+    use hookwire::testing::conformance;
+    conformance::run(bare(), async |fixture| conformance::least_use_is_next(&fixture).await);
+}

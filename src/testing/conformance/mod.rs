@@ -86,7 +86,7 @@ pub use registering::{
 pub use transport::{
     BodyEnd, TransportFixture, transport_answers, transport_keeps_heads, transport_keeps_its_deadline,
 };
-pub use turns::lanes_take_turns;
+pub use turns::{lanes_take_turns, least_use_is_next};
 
 /// A fresh store for one case, and power over its time.
 #[async_trait]

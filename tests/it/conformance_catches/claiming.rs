@@ -100,6 +100,13 @@ catches! { lanes_take_turns:
         => "each has its share",
     the_oldest_of_all_first_is_found = Orders(|it| (0, it.id.get()))
         => "a quiet webhook is served within one round",
+    asking_again_at_once_for_full_lanes_is_found = GiveAs(|it| Claimed {
+        next_in: Some(Duration::ZERO),
+        ..it
+    }) => "is no reason to ask again at once",
+}
+
+catches! { least_use_is_next:
     retries_before_first_attempts_are_found = Orders(|it| (-i64::from(it.attempts), 0))
         => "first attempts come before retries",
     retries_that_starve_are_found = Orders(|it| (i64::from(it.attempts), 0))
@@ -108,10 +115,6 @@ catches! { lanes_take_turns:
         let in_all = it.quota.in_all();
         ClaimRequest { quota: it.quota.with_in_all(in_all + in_all / 15), ..it }
     }) => "two places of thirty-two are kept for tenants that use little",
-    asking_again_at_once_for_full_lanes_is_found = GiveAs(|it| Claimed {
-        next_in: Some(Duration::ZERO),
-        ..it
-    }) => "is no reason to ask again at once",
 }
 
 /// Takes what is due in the order of a key, and what has the same key in the right order.
@@ -151,7 +154,7 @@ impl StoreFixture for Timeless {
 #[test]
 #[should_panic(expected = "the tenant that used least is next")]
 fn a_store_that_goes_by_turns_alone_is_found() {
-    expose(NoFault, async |fixture| conformance::lanes_take_turns(&Timeless(fixture)).await);
+    expose(NoFault, async |fixture| conformance::least_use_is_next(&Timeless(fixture)).await);
 }
 
 catches! { nothing_is_stranded:

@@ -20,6 +20,11 @@ fn steps_of_the_date_move_nothing_in_a_file() {
 }
 
 #[test]
+fn least_use_is_next_in_a_file() {
+    conformance::run(fixture(), async |store: SqliteFixture| conformance::least_use_is_next(&store).await);
+}
+
+#[test]
 fn recovered_ones_stand_behind_in_a_file() {
     conformance::run(fixture(), async |store: SqliteFixture| {
         conformance::recovered_ones_stand_behind(&store).await
