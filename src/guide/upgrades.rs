@@ -17,7 +17,7 @@
 //! | closed step | since |
 //! |---|---|
 //! | SQLite file, from form 2 to 3 | 0.1 |
-//! | PostgreSQL schema, from version 3 to 4 and later | 0.1 |
+//! | PostgreSQL schema, from version 3 to 4 | 0.1 |
 //!
 //! # Upgrading
 //!

@@ -9,18 +9,17 @@ use crate::transaction::{BEGIN, BEGIN_UNLIMITED};
 /// The version of the schema that this code creates.
 pub(crate) const VERSION: i32 = MIGRATIONS.len() as i32;
 /// The oldest version of the schema that this code can use.
-const OLDEST_SCHEMA: i32 = 5;
+const OLDEST_SCHEMA: i32 = 4;
 /// The version that code has to know at least to use the schema that this code creates. A migration that only adds
 /// leaves it as it is, so that the code of before runs beside the new one, and after it.
-const OLDEST_CODE: i32 = 5;
+const OLDEST_CODE: i32 = 4;
 
 /// The migrations. Each leads from the version that is its index to the next one. A released one never changes.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/001.sql"),
     include_str!("../../migrations/002.sql"),
     include_str!("../../migrations/003.sql"),
     include_str!("../../migrations/004.sql"),
-    include_str!("../../migrations/005.sql"),
 ];
 
 /// The name of a schema. It is an identifier that needs no quotes, so it reads the same everywhere.
@@ -163,7 +162,7 @@ pub(crate) async fn check(client: &Client, schema: &SchemaName) -> Result<(), Co
     Ok(())
 }
 
-/// Reads the version of the schema. `None` if the schema is not there. Before version 5 there was no `oldest_code`, and
+/// Reads the version of the schema. `None` if the schema is not there. Before version 4 there was no `oldest_code`, and
 /// each version was for its own code alone.
 async fn version(client: &Client, schema: &SchemaName) -> Result<Option<Found>, ConnectError> {
     let name = schema.as_str();
