@@ -24,7 +24,9 @@ use crate::store::schedule::Turn;
 const MAX_EXPIRED: usize = 256;
 /// When a claim looks again that found a delivery which runs alone.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// What the operator is told of a delivery that is not tried any more.
+/// What the operator is told of a delivery that cannot be read, and of one that is not tried any more.
+const UNREADABLE: &str =
+    "a delivery cannot be read; it is set aside until the store is opened again or it expires";
 const SET_ASIDE: &str = "a delivery is set aside until it expires: the process was killed five times in a row while it \
     was under way; find out why, and redeliver it";
 
@@ -100,19 +102,8 @@ impl<'a> Taking<'a> {
             self.memory.refresh(id, self.now);
             return Ok(true);
         };
-        match self.memory.suspects.verdict(first.id) {
-            Verdict::Aside => {
-                warn!(target: "hookwire", delivery = first.id, "{SET_ASIDE}");
-                self.memory.remove(first, self.now);
-                return Ok(true);
-            }
-            Verdict::Alone => {
-                self.memory.suspects.alone = Some((first, turn));
-                if self.memory.waits_for_one() {
-                    return Ok(true);
-                }
-            }
-            Verdict::Free => {}
+        if !self.may_run(first, turn) {
+            return Ok(true);
         }
         match self.file.one(SELECT_HEAD, [first.id], Head::read) {
             Ok(Some(head)) if head.expires <= self.now => {
@@ -131,12 +122,28 @@ impl<'a> Taking<'a> {
                 Ok(true)
             }
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                warn!(target: "hookwire", delivery = first.id, error = error.detail(),
-                    "a delivery cannot be read; it is set aside until the store is opened again or it expires");
+                warn!(target: "hookwire", delivery = first.id, error = error.detail(), "{UNREADABLE}");
                 self.memory.remove(first, self.now);
                 Ok(true)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Returns whether a delivery may be claimed now: not while others run, if it is to run alone, and not if it is set
+    /// aside.
+    fn may_run(&mut self, first: Position, turn: Turn) -> bool {
+        match self.memory.suspects.verdict(first.id) {
+            Verdict::Aside => {
+                warn!(target: "hookwire", delivery = first.id, "{SET_ASIDE}");
+                self.memory.remove(first, self.now);
+                false
+            }
+            Verdict::Alone => {
+                self.memory.suspects.alone = Some((first, turn));
+                !self.memory.waits_for_one()
+            }
+            Verdict::Free => true,
         }
     }
 
