@@ -1,6 +1,6 @@
 //! `PublishBatcher`: calls to publish that share a transaction.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,21 @@ use tokio::sync::oneshot::{self, Receiver, Sender};
 /// The most rows, and the most bytes of payload, that are published in one transaction.
 pub(crate) const MAX_BATCH: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 
-/// Batches the calls to publish of each tenant. While one transaction is written, later calls wait, and then share the
-/// next one. So more callers make larger batches, and a single caller waits for nobody.
+/// The most transactions that are written at once.
+const MAX_WRITERS: usize = 2;
+
+/// Batches calls to publish, whatever their tenants. While transactions are written, later calls wait, and then share
+/// the next one. So more callers make larger batches, and a single caller waits for nobody.
 #[derive(Debug, Default)]
 pub(crate) struct PublishBatcher {
-    waiting: Mutex<HashMap<TenantId, Vec<Call>>>,
+    queue: Mutex<Queue>,
     calls: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Vec<Call>,
+    writers: usize,
 }
 
 /// A call to publish: its items, and the claim under which their deliveries may be held.
@@ -29,11 +38,10 @@ pub(crate) struct Call {
     answer: Sender<Result<Published, StoreError>>,
 }
 
-/// The right to write the batches of a tenant. Dropping it fails the calls that still wait.
+/// The right to write batches. If the last one is dropped, the calls that still wait fail.
 #[derive(Debug)]
 pub(crate) struct WriterPermit {
     batcher: Arc<PublishBatcher>,
-    tenant: TenantId,
     is_over: bool,
 }
 
@@ -73,45 +81,36 @@ impl Call {
 }
 
 impl PublishBatcher {
-    /// Adds a call. Returns its number, and the permit to write if nobody has it.
-    pub(crate) fn add(self: &Arc<Self>, tenant: &TenantId, call: Call) -> (u64, Option<WriterPermit>) {
+    /// Adds a call. Returns its number, and a permit to write if there is one.
+    pub(crate) fn add(self: &Arc<Self>, call: Call) -> (u64, Option<WriterPermit>) {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        let call = Call { number, ..call };
-        let mut waiting = self.waiting();
-        if let Some(calls) = waiting.get_mut(tenant) {
-            calls.push(call);
-            return (number, None);
-        }
-        waiting.insert(tenant.clone(), vec![call]);
-        (number, Some(WriterPermit { batcher: Arc::clone(self), tenant: tenant.clone(), is_over: false }))
+        let mut queue = self.queue();
+        queue.waiting.push(Call { number, ..call });
+        let is_free = queue.writers < MAX_WRITERS;
+        queue.writers += usize::from(is_free);
+        (number, is_free.then(|| WriterPermit { batcher: Arc::clone(self), is_over: false }))
     }
 
     /// Withdraws a call that still waits. Returns `false` for one that is being written, and will get its answer.
-    pub(crate) fn withdraw(&self, tenant: &TenantId, number: u64) -> bool {
-        let mut waiting = self.waiting();
-        let calls = waiting.get_mut(tenant);
-        calls.is_some_and(|calls| calls.extract_if(.., |call| call.number == number).count() > 0)
+    pub(crate) fn withdraw(&self, number: u64) -> bool {
+        self.queue().waiting.extract_if(.., |call| call.number == number).count() > 0
     }
 
-    /// A panic under the lock leaves the map consistent, so a poisoned lock is used like any other.
-    fn waiting(&self) -> MutexGuard<'_, HashMap<TenantId, Vec<Call>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic under the lock leaves the queue consistent, so a poisoned lock is used like any other.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl WriterPermit {
-    pub(crate) const fn tenant(&self) -> &TenantId {
-        &self.tenant
-    }
-
     /// Takes the next batch: the first waiting call, and those that go with it, up to a size of `most`. `None` if no call
     /// waits, which ends the permit. Calls whose callers have gone are left out.
     pub(crate) fn next(&mut self, most: Size) -> Option<Vec<Call>> {
-        let mut waiting = self.batcher.waiting();
-        let calls = waiting.get_mut(&self.tenant)?;
+        let mut queue = self.batcher.queue();
+        let calls = &mut queue.waiting;
         calls.retain(|call| !call.answer.is_closed());
         if calls.is_empty() {
-            waiting.remove(&self.tenant);
+            queue.writers -= 1;
             self.is_over = true;
             return None;
         }
@@ -128,28 +127,30 @@ impl WriterPermit {
 
 impl Drop for WriterPermit {
     fn drop(&mut self) {
-        if !self.is_over {
-            self.batcher.waiting().remove(&self.tenant);
+        if self.is_over {
+            return;
+        }
+        let mut queue = self.batcher.queue();
+        queue.writers -= 1;
+        if queue.writers == 0 {
+            queue.waiting.clear();
         }
     }
 }
 
-/// Splits items by tenant, and into parts of the size of one transaction. Returns the numbers of the items, in their
-/// order.
-pub(crate) fn split(items: &[Publication]) -> Vec<(TenantId, Vec<usize>)> {
+/// Splits items into parts of the size of one transaction.
+pub(crate) fn split(items: &[Publication]) -> Vec<Vec<Arc<Publication>>> {
     let mut parts = Vec::new();
-    for (tenant, numbers) in by_tenant(items.iter().map(|item| &item.tenant)) {
-        let (mut part, mut size) = (Vec::new(), Size::default());
-        for number in numbers {
-            size.add(&items[number]);
-            part.push(number);
-            if size.reaches(MAX_BATCH) {
-                parts.push((tenant.clone(), mem::take(&mut part)));
-                size = Size::default();
-            }
+    let (mut part, mut size) = (Vec::new(), Size::default());
+    for item in items {
+        size.add(item);
+        part.push(Arc::new(item.clone()));
+        if size.reaches(MAX_BATCH) {
+            parts.push(mem::take(&mut part));
+            size = Size::default();
         }
-        parts.extend((!part.is_empty()).then_some((tenant, part)));
     }
+    parts.extend((!part.is_empty()).then_some(part));
     parts
 }
 
@@ -162,14 +163,10 @@ pub(crate) fn by_tenant<'a>(tenants: impl Iterator<Item = &'a TenantId>) -> BTre
     numbers
 }
 
-/// Returns the claim under which the deliveries of a batch may be held: the smallest limits of its calls.
+/// Returns the claim under which the deliveries of a batch may be held: that of the last call, which knows best how much
+/// room there is. What others have taken since is counted by the store itself.
 pub(crate) fn hold_of(calls: &[Call]) -> Option<ClaimRequest> {
-    let holds = calls.iter().filter_map(|call| call.hold);
-    holds.reduce(|least, it| ClaimRequest {
-        limit: least.limit.min(it.limit),
-        max_bytes: least.max_bytes.min(it.max_bytes),
-        ..least
-    })
+    calls.last().and_then(|call| call.hold)
 }
 
 /// Gives each call its part of the answer to the batch.
@@ -184,8 +181,8 @@ pub(crate) fn answer(calls: Vec<Call>, done: Result<Published, StoreError>) {
         let answers: Vec<_> = answers.by_ref().take(call.items.len()).collect();
         // Several calls may have published the same message: the one that stored it gets the claim.
         let stored = call.items.iter().zip(&answers).filter(|(_, it)| matches!(it, PublishAnswer::Stored(_)));
-        let stored: HashSet<_> = stored.map(|(item, _)| &item.event.message_id).collect();
-        let is_its = |claim: &mut Claim| stored.contains(&claim.event.message_id);
+        let stored: HashSet<_> = stored.map(|(item, _)| (&item.tenant, &item.event.message_id)).collect();
+        let is_its = |claim: &mut Claim| stored.contains(&(&claim.tenant, &claim.event.message_id));
         let held = held.extract_if(.., is_its).collect();
         // A caller that has gone finds out by publishing again. Its claims are due when their leases end.
         let _ = call.answer.send(Ok(Published { answers, held }));
@@ -234,7 +231,20 @@ mod tests {
 
     fn add(batcher: &Arc<PublishBatcher>, ids: &[&str], holder: u128) -> (Option<WriterPermit>, Answered) {
         let (call, answered) = call(ids, holder);
-        (batcher.add(&acme(), call).1, answered)
+        (batcher.add(call).1, answered)
+    }
+
+    /// A batcher at which all writers but one are busy.
+    fn batcher() -> (Arc<PublishBatcher>, Vec<WriterPermit>) {
+        let batcher = Arc::default();
+        let busy = (1..MAX_WRITERS).map(|_| {
+            let (permit, _answered) = add(&batcher, &["busy"], 9);
+            let mut permit = permit.expect("it is free");
+            permit.next(rows(1));
+            permit
+        });
+        let busy = busy.collect();
+        (batcher, busy)
     }
 
     const fn rows(rows: usize) -> Size {
@@ -257,12 +267,12 @@ mod tests {
 
     #[test]
     fn calls_that_go_together_make_a_group_of_bounded_size() {
-        let batcher = Arc::default();
+        let (batcher, _busy) = batcher();
         let (permit, _first) = add(&batcher, &["a"], 1);
-        let mut permit = permit.expect("nobody else writes");
+        let mut permit = permit.expect("one is free");
         let others = [(["b", "c"], 1), (["d", "e"], 1), (["f", "g"], 2)];
         let others = others.map(|(ids, holder)| add(&batcher, &ids, holder));
-        assert!(others.iter().all(|(permit, _)| permit.is_none()), "one writes at a time");
+        assert!(others.iter().all(|(permit, _)| permit.is_none()), "all write");
         assert_eq!(sizes(permit.next(rows(3))), [1, 2]);
         assert_eq!(sizes(permit.next(rows(3))), [2], "the next is for another dispatcher");
         assert_eq!(sizes(permit.next(rows(1))), [2], "a large one comes alone");
@@ -278,15 +288,15 @@ mod tests {
 
     #[test]
     fn only_a_call_that_waits_can_be_withdrawn() {
-        let batcher: Arc<PublishBatcher> = Arc::default();
+        let (batcher, _busy) = batcher();
         let calls = [call(&["a"], 1), call(&["b"], 1), call(&["c"], 1)];
         let (calls, _answered): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
-        let mut added = calls.into_iter().map(|call| batcher.add(&acme(), call)).collect::<Vec<_>>();
+        let mut added = calls.into_iter().map(|call| batcher.add(call)).collect::<Vec<_>>();
         let numbers: Vec<_> = added.iter().map(|(number, _)| *number).collect();
         let mut permit = added.remove(0).1.expect("the right to write");
         let group = permit.next(rows(1));
-        assert!(!batcher.withdraw(&acme(), numbers[0]), "it is being written");
-        assert!(batcher.withdraw(&acme(), numbers[1]) && !batcher.withdraw(&acme(), numbers[1]));
+        assert!(!batcher.withdraw(numbers[0]), "it is being written");
+        assert!(batcher.withdraw(numbers[1]) && !batcher.withdraw(numbers[1]));
         drop(group);
         assert_eq!(sizes(permit.next(rows(9))), [1], "the other still waits");
     }
@@ -301,9 +311,11 @@ mod tests {
 
     #[test]
     fn whoever_waits_is_told_if_nobody_writes_any_more() {
-        let batcher = Arc::default();
+        let (batcher, busy) = batcher();
         let (permit, mut first) = add(&batcher, &["a"], 1);
         drop(permit);
+        assert_eq!(first.try_recv().unwrap_err(), oneshot::error::TryRecvError::Empty, "others write");
+        drop(busy);
         assert_eq!(first.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
         assert!(add(&batcher, &["b"], 1).0.is_some());
     }

@@ -1,7 +1,7 @@
 //! Claims: due deliveries are taken for a dispatcher.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,32 +11,59 @@ use hookwire::registry::RegisteredWebhook;
 use hookwire::store::{Claim, ClaimRequest};
 use tokio_postgres::Row;
 
-use crate::connection::session::{Operation, Tx};
+use crate::connection::session::{Operation, Sessions, Tx};
 use crate::error::{QueryError, ReadRow};
-use crate::rows::{Lane, LaneId, as_i64, event, event_columns, fence_of, holder_bytes, ids, retry_state};
-use crate::schedule::cursor::serving_order;
-use crate::schedule::holders::{ClaimKey, CountedClaim, Holders, Reservation};
-use crate::schedule::lanes::{self, EarliestDue};
-use crate::schedule::ready::{LOCK_AVAILABLE, Locked, READY, ReadyScan, lock_available, read_ready};
+use crate::rows::{
+    Lane, LaneId, as_i64, class_number, event, event_columns, fence_number, fence_of, holder_bytes, ids,
+};
+use crate::schedule::cursor::{ReadyLanes, serving_order};
+use crate::schedule::holders::{ClaimKey, CountedClaim, Holders, Plan, Reservation};
+use crate::schedule::lanes::{self, EarliestDue, is_locked};
+use crate::schedule::ready::{Entry, LOCKED, MAX_LANES, Offer, READY, ReadyParams, ReadyScan, most_heads};
 use crate::schedule::select::{Head, LaneHeads, Selection, select};
 use crate::time::Millis;
 use crate::unreadable::Unreadable;
 
-/// The most lanes that one claim locks.
-const MAX_LANES: usize = 64;
-/// The most lanes that one claim makes ready because their time has come.
-const MAX_TIMERS: i64 = 256;
-/// The most deliveries of one lane that one claim reads.
-const MAX_HEADS: usize = 256;
 /// The delay after which a lane is looked at again that others had locked when its time came.
 const RETRY_LOCKED: Duration = Duration::from_millis(100);
+/// The most lanes whose time has come that one claim makes ready.
+const MAX_FIRED: usize = 256;
 
-/// Claims due deliveries. It skips lanes that others have locked, and waits for [`only`](Self::only) alone.
-pub(crate) struct Take {
-    pub(crate) request: ClaimRequest,
-    pub(crate) holders: Arc<Holders>,
-    /// The one lane to wait for and to take from. `None` to take from all lanes that are available.
-    pub(crate) only: Option<LaneId>,
+/// Reads what a claim may take, in one round trip. It locks nothing.
+pub(crate) struct Look<'a> {
+    pub(crate) request: &'a ClaimRequest,
+    pub(crate) plan: &'a Plan,
+}
+
+/// What a claim may take, as it was when it was read.
+pub(crate) struct Seen {
+    pub(crate) now: Millis,
+    pub(crate) has_unrouted: bool,
+    oldest: i64,
+    /// The time when a lane has to be looked at, or a routing lease ends.
+    next: Option<Millis>,
+    entries: Vec<Entry>,
+    windows: [usize; 3],
+}
+
+/// Takes what was chosen, in one round trip, as far as it is still there. It skips lanes that others have locked.
+struct Grab<'a> {
+    request: &'a ClaimRequest,
+    now: Millis,
+    lanes: &'a [Lane],
+    selection: &'a Selection,
+    expired: Vec<i64>,
+    /// The lanes that are to be refreshed. All from which something is taken are among them.
+    touched: Vec<LaneId>,
+}
+
+/// What came of it.
+struct Grabbed {
+    locked: Vec<LaneId>,
+    taken: HashSet<i64>,
+    events: HashMap<i64, Arc<StampedEvent>>,
+    /// The time when one of the lanes has to be looked at again.
+    next: Option<Millis>,
 }
 
 /// The claims that were made, and when to claim again.
@@ -50,162 +77,203 @@ pub(crate) struct Taken {
     pub(crate) unreadable: Unreadable,
 }
 
-/// The lanes that a claim has locked.
-struct Found {
-    locked: Locked,
-    /// The scan that found them. `None` where one lane was waited for.
-    scan: Option<ReadyScan>,
-    /// Whether more lanes may have to be made ready.
-    is_part: bool,
+/// Waits for one lane that others have locked, and takes from it. It holds no lock meanwhile, so nobody waits for this
+/// transaction.
+pub(crate) struct TakeFrom {
+    pub(crate) request: ClaimRequest,
+    pub(crate) holders: Arc<Holders>,
+    pub(crate) lane: LaneId,
 }
 
 #[async_trait]
-impl Operation for Take {
-    type Output = Taken;
+impl Operation for Look<'_> {
+    type Output = Seen;
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<Taken, QueryError> {
-        let row = tx.first(BEGIN, &[]).await?.ok_or_else(|| QueryError::corrupt("no time"))?;
-        let begun: Millis = row.read("now")?;
-        let has_unrouted = row.read("unrouted")?;
-        let found = match self.only {
-            Some(lane) => self.wait_for(tx, lane).await?,
-            None => self.find(tx, begun, row.read("oldest")?).await?,
-        };
-        // Waiting for a lane takes time.
-        let now = if self.only.is_some() { tx.now().await? } else { begun };
-        let Locked { lanes, busy, unreadable } = &found.locked;
-        let mut unreadable = Unreadable { lanes: unreadable.clone(), ..Unreadable::default() };
-        let (candidates, expired) = self.candidates(tx, lanes, &mut unreadable, now).await?;
-        expire(tx, &expired, now).await?;
-        let (selection, reservation) = reserve(&self.holders, &self.request, &candidates, now);
-        let is_cut = selection.is_cut || found.is_part || !expired.is_empty();
-        let is_cut = self.finish_scan(&found, &candidates, &selection) || is_cut;
-        let claims = self.write(tx, lanes, selection, &mut unreadable, now).await?;
-        let touched: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
-        lanes::refresh(tx, &touched, now, EarliestDue::Nothing).await?;
-        let is_cut = is_cut || !unreadable.is_empty();
-        let next_in = if is_cut { Some(Duration::ZERO) } else { self.next_in(tx, now).await? };
-        let busy = busy.first().copied();
-        Ok(Taken { claims, reservation, next_in, busy, has_unrouted, unreadable })
+    async fn run(&self, tx: &Tx<'_>) -> Result<Seen, QueryError> {
+        let ready = ReadyParams::of(self.plan, self.request);
+        let [begun, rows] = tx.commit([(LOOK, &[]), (READY.as_str(), &ready.params())]).await?;
+        let begun = begun.first().ok_or_else(|| QueryError::corrupt("no time"))?;
+        let now = begun.read("now")?;
+        let entries = rows.into_iter().map(|row| Entry::read(row, now)).collect::<Result<_, _>>()?;
+        Ok(Seen {
+            now,
+            has_unrouted: begun.read("unrouted")?,
+            oldest: begun.read("oldest")?,
+            next: begun.read("next")?,
+            entries,
+            windows: ready.windows(),
+        })
     }
 }
 
-impl Take {
-    /// Locks ready lanes that others have not locked, in the order of their turns.
-    async fn find(&self, tx: &Tx<'_>, now: Millis, oldest: i64) -> Result<Found, QueryError> {
-        let is_part = ready_due_lanes(tx, now).await?;
-        let (holder, quota) = (self.request.holder, &self.request.quota);
-        let plan = self.holders.plan(holder, quota, now, oldest);
-        let ready = read_ready(tx, &plan).await?;
-        let with_room = self.holders.with_room(holder, quota, &ready);
-        let mut wanted = Vec::new();
-        for id in serving_order(&ready, |id| with_room.contains(&id), plan.number) {
-            if wanted.len() < self.request.limit.clamp(1, MAX_LANES) && !wanted.contains(&id) {
-                wanted.push(id);
-            }
+/// Takes from the lanes that were seen. The transaction is none if there is nothing to take or to refresh.
+pub(crate) async fn take(
+    sessions: &Sessions,
+    holders: &Arc<Holders>,
+    request: &ClaimRequest,
+    plan: Plan,
+    seen: Seen,
+) -> Result<Taken, QueryError> {
+    let Seen { now, has_unrouted, oldest, next, entries, windows } = seen;
+    let ready = ReadyLanes::by_class(&entries, windows);
+    let with_room = holders.with_room(request.holder, &request.quota, &ready);
+    let offered: HashSet<LaneId> = entries.iter().filter(|it| it.is_offered).map(Entry::id).collect();
+    let has_room = |id| with_room.contains(&id) && offered.contains(&id);
+    let mut wanted = Vec::new();
+    for id in serving_order(&ready, has_room, plan.number) {
+        if wanted.len() < request.limit.clamp(1, MAX_LANES) && !wanted.contains(&id) {
+            wanted.push(id);
         }
-        let locked = lock_available(tx, &wanted).await?;
-        Ok(Found { locked, scan: Some(ReadyScan { plan, ready, with_room, wanted, oldest }), is_part })
+    }
+    let fired: Vec<LaneId> = entries.iter().filter(|it| it.is_fired()).map(Entry::id).collect();
+    let lanes = entries.iter().filter(|it| it.is_unreadable()).map(Entry::id).collect();
+    let mut unreadable = Unreadable { lanes, ..Unreadable::default() };
+    let mut offers: Vec<Offer> = entries.into_iter().filter_map(|it| it.offer).collect();
+    offers.retain(|it| wanted.contains(&it.lane.id));
+    offers.sort_by_key(|it| wanted.iter().position(|id| *id == it.lane.id));
+    let scan = ReadyScan { plan, ready, with_room, wanted, oldest };
+    let (lanes, candidates, expired) = candidates(offers, request, &mut unreadable);
+    let (selection, reservation) = reserve(holders, request, &candidates, now);
+    let is_cut = selection.is_cut || fired.len() >= MAX_FIRED || !expired.is_empty();
+    let touched = touched(&candidates, &selection, &fired);
+    let grab = Grab { request, now, lanes: &lanes, selection: &selection, expired, touched };
+    let grabbed = if grab.touched.is_empty() { Grabbed::nothing() } else { sessions.transact(&grab).await? };
+    let busy = grab.taken_lanes().filter(|id| !grabbed.locked.contains(id)).collect::<Vec<_>>();
+    let is_cut = scan.finish(holders, request, &busy, &candidates, &selection) || is_cut;
+    let claims = grab.claims(holders, &grabbed, &mut unreadable)?;
+    let is_cut = is_cut || !unreadable.is_empty();
+    let is_passed = fired.iter().any(|id| !grabbed.locked.contains(id));
+    let later = is_passed.then(|| now.plus(RETRY_LOCKED));
+    let next = [next, grabbed.next, later, holders.next_end(request.holder)].into_iter().flatten().min();
+    let next_in = if is_cut { Some(Duration::ZERO) } else { next.map(|at| at.since(now)) };
+    let busy = busy.first().copied();
+    Ok(Taken { claims, reservation, next_in, busy, has_unrouted, unreadable })
+}
+
+#[async_trait]
+impl Operation for TakeFrom {
+    type Output = Taken;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Taken, QueryError> {
+        let (request, only) = (&self.request, &[self.lane][..]);
+        let most = as_i64(most_heads(request));
+        let locked = LOCKED.as_str();
+        let [_, begun, rows] =
+            tx.all([(lanes::LOCK_ONLY, &[&only]), (LOOK, &[]), (locked, &[&self.lane, &most])]).await?;
+        let begun = begun.first().ok_or_else(|| QueryError::corrupt("no time"))?;
+        let now = begun.read("now")?;
+        let offers = rows.into_iter().map(|row| Offer::read(row, now)).collect::<Result<Vec<_>, _>>()?;
+        let lanes = offers.iter().filter(|it| it.is_none()).map(|_| self.lane).collect();
+        let mut unreadable = Unreadable { lanes, ..Unreadable::default() };
+        let offers = offers.into_iter().flatten().collect();
+        let (lanes, candidates, expired) = candidates(offers, request, &mut unreadable);
+        let (selection, reservation) = reserve(&self.holders, request, &candidates, now);
+        let (lanes, selection) = (&lanes[..], &selection);
+        let grab = Grab { request, now, lanes, selection, expired, touched: only.to_vec() };
+        let claims = grab.claims(&self.holders, &grab.run(tx).await?, &mut unreadable)?;
+        let (next_in, has_unrouted) = (Some(Duration::ZERO), begun.read("unrouted")?);
+        Ok(Taken { claims, reservation, next_in, busy: None, has_unrouted, unreadable })
+    }
+}
+
+/// Returns the lanes with their candidates, and the deliveries among them that have expired.
+fn candidates(
+    offers: Vec<Offer>,
+    request: &ClaimRequest,
+    unreadable: &mut Unreadable,
+) -> (Vec<Lane>, Vec<LaneHeads>, Vec<i64>) {
+    let most = most_heads(request);
+    let (mut lanes, mut candidates, mut all_expired) = (Vec::new(), Vec::new(), Vec::new());
+    for offer in offers {
+        let is_part = offer.looked_at() >= most;
+        let Offer { lane, heads, expired, .. } = offer;
+        unreadable.deliveries.extend(offer.unreadable);
+        candidates.push(LaneHeads { heads, is_part, ..LaneHeads::of(&lane) });
+        all_expired.extend(expired);
+        lanes.push(lane);
+    }
+    (lanes, candidates, all_expired)
+}
+
+/// Returns the lanes that a claim has to refresh: those from which it takes, those with nothing left, and those whose
+/// time has come.
+fn touched(candidates: &[LaneHeads], selection: &Selection, fired: &[LaneId]) -> Vec<LaneId> {
+    let taken: HashSet<usize> = selection.taken.iter().map(|(number, _)| *number).collect();
+    let of = |(number, it): (usize, &LaneHeads)| {
+        (taken.contains(&number) || it.heads.is_empty()).then_some(it.lane)
+    };
+    let lanes: BTreeSet<LaneId> =
+        candidates.iter().enumerate().filter_map(of).chain(fired.iter().copied()).collect();
+    lanes.into_iter().collect()
+}
+
+#[async_trait]
+impl Operation for Grab<'_> {
+    type Output = Grabbed;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Grabbed, QueryError> {
+        let mut taken: Vec<&(usize, Head)> = self.selection.taken.iter().collect();
+        taken.sort_unstable_by_key(|(_, head)| head.id);
+        let of = |(number, _): &&(usize, Head)| &self.lanes[*number];
+        let chosen: Vec<i64> = taken.iter().map(|(_, head)| head.id).collect();
+        let fences: Vec<i64> = taken.iter().map(|(_, head)| head.fence).collect();
+        let lanes: Vec<LaneId> = taken.iter().map(|it| of(it).id).collect();
+        let versions: Vec<i64> = taken.iter().map(|it| of(it).version).collect();
+        let classes: Vec<i16> = taken.iter().map(|it| class_number(of(it).health.class())).collect();
+        let events: BTreeSet<i64> = taken.iter().map(|(_, head)| head.event).collect();
+        let events: Vec<i64> = events.into_iter().collect();
+        let (holder, until) = (holder_bytes(self.request.holder), self.now.plus(self.request.lease));
+        let [locked, taken, _, events, refreshed] = tx
+            .commit([
+                (LOCK_AVAILABLE, &[&self.touched]),
+                (TAKE, &[&chosen, &fences, &lanes, &versions, &classes, &holder, &until, &self.now]),
+                (EXPIRE, &[&self.expired, &self.now]),
+                (EVENTS, &[&events]),
+                (lanes::REFRESH, &[&self.touched, &self.now, &EarliestDue::Nothing.bound()]),
+            ])
+            .await?;
+        let next = refreshed.iter().map(|row| row.read::<Option<Millis>>("wake_at"));
+        Ok(Grabbed {
+            locked: ids(&locked, "id")?,
+            taken: ids(&taken, "id")?.into_iter().collect(),
+            events: events.iter().filter_map(read_event).collect(),
+            next: next.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().min(),
+        })
+    }
+}
+
+impl Grab<'_> {
+    fn taken_lanes(&self) -> impl Iterator<Item = LaneId> {
+        self.selection.taken.iter().map(|(number, _)| self.lanes[*number].id)
     }
 
-    /// Moves the cursors on, and returns whether there may be more to take at once.
-    fn finish_scan(&self, found: &Found, candidates: &[LaneHeads], selection: &Selection) -> bool {
-        let Some(scan) = &found.scan else { return true };
-        let outcome = |id| scan.outcome(id, &found.locked.busy, candidates, selection);
-        let mut has_more = false;
-        let mut cursors = scan.plan.cursors;
-        for ((cursor, seen), has_room) in cursors.iter_mut().zip(&scan.ready).zip(scan.plan.has_room) {
-            if has_room {
-                let more;
-                (*cursor, more) = cursor.after(seen, outcome, scan.oldest);
-                // A claim of nothing could not get more.
-                has_more |= more && self.request.limit > 0;
-            }
-        }
-        self.holders.finish_scan(self.request.holder, &scan.plan, cursors);
-        has_more
-    }
-
-    /// Waits for one lane. No lock is held meanwhile, so nobody waits for this transaction.
-    async fn wait_for(&self, tx: &Tx<'_>, lane: LaneId) -> Result<Found, QueryError> {
-        let lane = lanes::lock_ids(tx, &[lane]).await?;
-        Ok(Found { locked: lock_available(tx, &lane).await?, scan: None, is_part: true })
-    }
-
-    /// Reads the first deliveries of each lane, and those among them that have expired.
-    async fn candidates(
+    /// Builds the claims that were made. A delivery that others have claimed or settled meanwhile is left out, and so is
+    /// one whose event cannot be read.
+    fn claims(
         &self,
-        tx: &Tx<'_>,
-        lanes: &[Lane],
+        holders: &Holders,
+        grabbed: &Grabbed,
         unreadable: &mut Unreadable,
-        now: Millis,
-    ) -> Result<(Vec<LaneHeads>, Vec<i64>), QueryError> {
-        let mut candidates: Vec<LaneHeads> = lanes.iter().map(LaneHeads::of).collect();
-        if candidates.is_empty() {
-            return Ok((candidates, Vec::new()));
-        }
-        let numbers: HashMap<LaneId, usize> =
-            lanes.iter().enumerate().map(|(number, lane)| (lane.id, number)).collect();
-        let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id).collect();
-        let epochs: Vec<i64> = lanes.iter().map(|lane| lane.epoch).collect();
-        let floors: Vec<Millis> = lanes.iter().map(|lane| lane.floor.unwrap_or(Millis::MIN)).collect();
-        let most = self.request.limit.min(self.request.quota.per_webhook()).min(MAX_HEADS);
-        let (mut expired, mut looked_at) = (Vec::new(), vec![0; lanes.len()]);
-        for row in tx.rows(HEADS, &[&ids, &epochs, &floors, &as_i64(most), &now]).await? {
-            let Some(number) = numbers.get(&row.read("lane")?) else { continue };
-            looked_at[*number] += 1;
-            if row.read::<Millis>("expires")? <= now {
-                expired.push(row.read("id")?);
-            } else if let Ok(head) = Head::read(&row) {
-                candidates[*number].heads.push(head);
-            } else {
-                unreadable.deliveries.push(row.read("id")?);
-            }
-        }
-        candidates
-            .iter_mut()
-            .zip(looked_at)
-            .for_each(|(candidate, looked_at)| candidate.is_part = looked_at >= most);
-        Ok((candidates, expired))
-    }
-
-    /// Writes the claims, and reads the events that go with them. A delivery that its last holder has settled meanwhile,
-    /// after the end of its lease, is left out.
-    async fn write(
-        &self,
-        tx: &Tx<'_>,
-        lanes: &[Lane],
-        selection: Selection,
-        unreadable: &mut Unreadable,
-        now: Millis,
     ) -> Result<Vec<Claim>, QueryError> {
-        if selection.taken.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (taken, fences): (Vec<i64>, Vec<i64>) =
-            selection.taken.iter().map(|(_, head)| (head.id, head.fence)).unzip();
-        let until = now.plus(self.request.lease);
-        let holder = holder_bytes(self.request.holder);
-        let written = tx.rows(TAKE, &[&taken, &fences, &holder, &until, &now]).await?;
-        let written = ids(&written, "id")?;
-        let mut taken = selection.taken;
-        let lost: Vec<_> = taken.extract_if(.., |(_, head)| !written.contains(&head.id)).collect();
-        let events = events(tx, &taken).await?;
-        let without: Vec<_> = taken.extract_if(.., |(_, head)| !events.contains_key(&head.event)).collect();
+        let is_taken = |it: &&(usize, Head)| grabbed.taken.contains(&it.1.id);
+        let has_event = |it: &(usize, Head)| grabbed.events.contains_key(&it.1.event);
+        let (taken, lost): (Vec<_>, Vec<_>) = self.selection.taken.iter().partition(is_taken);
+        let (taken, without): (Vec<_>, Vec<_>) = taken.into_iter().partition(has_event);
         unreadable.deliveries.extend(without.iter().map(|(_, head)| head.id));
-        self.holders.end(lost.iter().chain(&without).map(|(_, head)| head.key()));
-        claims(lanes, &taken, &events)
+        holders.end(lost.iter().chain(&without).map(|(_, head)| head.key()));
+        claims(self.lanes, &taken, &grabbed.events)
     }
+}
 
-    /// Returns the time until a lane becomes ready, or a lease ends.
-    async fn next_in(&self, tx: &Tx<'_>, now: Millis) -> Result<Option<Duration>, QueryError> {
-        let row = tx.first(NEXT, &[&now]).await?.ok_or_else(|| QueryError::corrupt("no answer"))?;
-        // A lane whose time has come and which is not ready is locked by somebody.
-        let later = now.plus(RETRY_LOCKED);
-        let next = row.read::<Option<Millis>>("next")?.map(|at| if at <= now { later } else { at });
-        let next = next.into_iter().chain(self.holders.next_end(self.request.holder)).min();
-        Ok(next.map(|at| at.since(now)))
+impl Grabbed {
+    fn nothing() -> Self {
+        Self { locked: Vec::new(), taken: HashSet::new(), events: HashMap::new(), next: None }
     }
+}
+
+/// Reads an event, if it can be read.
+fn read_event(row: &Row) -> Option<(i64, Arc<StampedEvent>)> {
+    Some((row.read("seq").ok()?, Arc::new(event(row).ok()?)))
 }
 
 /// Selects from the candidates as far as the holder has room, and counts what is selected.
@@ -221,7 +289,7 @@ pub(crate) fn reserve(
         let lease = |(number, head): &(usize, Head)| {
             let candidate = &candidates[*number];
             let (tenant, hook, class) = (candidate.tenant.clone(), candidate.hook, candidate.class);
-            (head.key(), CountedClaim { tenant, hook, class, until })
+            (head.key(), CountedClaim { lane: candidate.lane, tenant, hook, class, until })
         };
         let leases = selection.taken.iter().map(lease).collect();
         (selection, leases)
@@ -238,8 +306,8 @@ pub(crate) fn claims(
     let mut claim = |(number, head): &(usize, Head)| {
         let lane = &lanes[*number];
         let hook = match hooks.entry(lane.id) {
-            Entry::Occupied(known) => Arc::clone(known.get()),
-            Entry::Vacant(new) => Arc::clone(new.insert(Arc::new(lane.registered()?))),
+            MapEntry::Occupied(known) => Arc::clone(known.get()),
+            MapEntry::Vacant(new) => Arc::clone(new.insert(Arc::new(lane.registered()?))),
         };
         let event = events.get(&head.event).map(Arc::clone);
         Ok(Claim {
@@ -256,29 +324,9 @@ pub(crate) fn claims(
     taken.iter().map(&mut claim).collect()
 }
 
-/// Makes lanes ready whose time has come, and returns whether there may be more.
-async fn ready_due_lanes(tx: &Tx<'_>, now: Millis) -> Result<bool, QueryError> {
-    let fired = tx.rows(TIMERS, &[&now, &MAX_TIMERS]).await?;
-    let fired = ids(&fired, "id")?;
-    lanes::refresh(tx, &fired, now, EarliestDue::Nothing).await?;
-    Ok(as_i64(fired.len()) >= MAX_TIMERS)
-}
-
-async fn expire(tx: &Tx<'_>, expired: &[i64], now: Millis) -> Result<(), QueryError> {
-    if !expired.is_empty() {
-        tx.run(EXPIRE, &[&expired, &now]).await?;
-    }
-    Ok(())
-}
-
-/// Reads the events of the deliveries that were taken, each once, as far as they can be read.
-async fn events(tx: &Tx<'_>, taken: &[(usize, Head)]) -> Result<HashMap<i64, Arc<StampedEvent>>, QueryError> {
-    let mut wanted: Vec<i64> = taken.iter().map(|(_, head)| head.event).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let rows = tx.rows(EVENTS, &[&wanted]).await?;
-    let readable = rows.iter().filter_map(|row| Some((row, event(row).ok()?)));
-    readable.map(|(row, event)| Ok((row.read("seq")?, Arc::new(event)))).collect()
+/// Returns the key of a claim, by which it is counted.
+pub(crate) fn claim_key(claim: &Claim) -> ClaimKey {
+    (claim.id.get(), fence_number(claim.fence))
 }
 
 impl LaneHeads {
@@ -290,68 +338,52 @@ impl LaneHeads {
 }
 
 impl Head {
-    fn read(row: &Row) -> Result<Self, QueryError> {
-        Ok(Self {
-            id: row.read("id")?,
-            event: row.read("event")?,
-            fence: row.read("fence")?,
-            attempts: row.read("attempts")?,
-            retry: retry_state(row)?,
-            bytes: usize::try_from(row.read::<i32>("bytes")?)?,
-        })
-    }
-
     /// Returns the key of the claim that this becomes.
     const fn key(&self) -> ClaimKey {
         (self.id, self.fence + 1)
     }
 }
 
-/// Every transaction before `oldest` has ended, and every later statement sees it.
-const BEGIN: &str = "SELECT clock_ms() AS now, EXISTS (SELECT FROM event WHERE routed_at IS NULL) AS unrouted, \
-    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest";
+/// Every transaction before `oldest` has ended, and every later statement sees it. A routing lease that has ended is not
+/// waited for: this claim takes that tenant, or it has nothing to route.
+const LOOK: &str = "SELECT now, EXISTS (SELECT FROM event WHERE routed_at IS NULL) AS unrouted, \
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, \
+    least((SELECT min(wake_at) FROM lane WHERE wake_at > now), \
+        (SELECT min(router_until) FROM tenant WHERE router_until > now)) AS next \
+    FROM (SELECT clock_ms() AS now) AS clock";
 
-const TIMERS: &str = "SELECT id FROM lane WHERE wake_at <= $1 ORDER BY wake_at LIMIT $2 \
-    FOR UPDATE SKIP LOCKED";
+const LOCK_AVAILABLE: &str = "SELECT id FROM lane WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED";
 
-const HEADS: &str = "
-    SELECT head.* FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS wanted (id, epoch, floor)
-    CROSS JOIN LATERAL (
-        SELECT id, lane, event, bytes, fence, attempts, retry::text AS retry, expires FROM delivery
-        WHERE lane = wanted.id AND epoch = wanted.epoch AND state = 0
-            AND due >= wanted.floor AND due <= $5
-        ORDER BY due, id LIMIT $4
-    ) AS head";
-
-const TAKE: &str = "
-    UPDATE delivery SET fence = delivery.fence + 1, holder = $3, due = $4
-    FROM unnest($1::bigint[], $2::bigint[]) AS chosen (id, fence)
-    WHERE delivery.id = ANY ($1) AND delivery.id = chosen.id AND delivery.fence = chosen.fence
-        AND state = 0 AND due <= $5
-    RETURNING delivery.id";
+/// Takes from lanes that this transaction has locked and that are as they were seen.
+const TAKE: &str = concat!(
+    "UPDATE delivery SET fence = delivery.fence + 1, holder = $6, due = $7 \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[]) \
+        AS chosen (id, fence, lane, version, class) \
+        JOIN lane ON lane.id = chosen.lane AND lane.version = chosen.version AND lane.class = chosen.class \
+            AND status = 1 AND (ready OR wake_at <= $8) AND ",
+    is_locked!(),
+    " WHERE delivery.id = chosen.id AND delivery.fence = chosen.fence AND delivery.epoch = lane.epoch \
+        AND state = 0 AND due <= $8 \
+    RETURNING delivery.id"
+);
 
 const EXPIRE: &str = "UPDATE delivery SET state = 5, holder = NULL, ended_at = $2 \
     WHERE id = ANY ($1) AND state = 0 AND due <= $2";
 
 const EVENTS: &str = concat!("SELECT event.seq, ", event_columns!(), " FROM event WHERE seq = ANY ($1)");
 
-/// A routing lease that has ended is not waited for: this claim takes that tenant, or it has nothing to route.
-const NEXT: &str = "SELECT least((SELECT min(wake_at) FROM lane WHERE wake_at IS NOT NULL), \
-    (SELECT min(router_until) FROM tenant WHERE router_until > $1)) AS next";
-
 /// Returns the statements of a claim, for a test that reads their plans.
 #[doc(hidden)]
 pub fn claim_statements() -> Vec<(&'static str, String)> {
     [
-        ("begin", BEGIN),
-        ("timers", TIMERS),
+        ("look", LOOK),
         ("ready", READY.as_str()),
+        ("locked", LOCKED.as_str()),
         ("lock", LOCK_AVAILABLE),
-        ("heads", HEADS),
         ("take", TAKE),
+        ("expire", EXPIRE),
         ("events", EVENTS),
         ("refresh", lanes::REFRESH),
-        ("next", NEXT),
     ]
     .map(|(name, sql)| (name, sql.to_owned()))
     .to_vec()

@@ -1,10 +1,10 @@
 //! `Core`: what the calls of a store share, and those calls that take several transactions.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use hookwire::model::TenantId;
 use hookwire::store::{
     ClaimRequest, Claimed, Publication, PublishAnswer, Published, RouteAnswer, Routed, Settled, Settlement,
     StoreError, StoreErrorKind, TendRequest, Tended,
@@ -15,15 +15,15 @@ use tokio::time::Instant;
 
 use crate::ahead::{BringBack, LongestDelay};
 use crate::batch::{self, Call, MAX_BATCH, PublishBatcher, WriterPermit, by_tenant};
-use crate::claim::{Take, Taken};
+use crate::claim::{self, Look, TakeFrom, Taken};
 use crate::connection::session::{Operation, Sessions};
 use crate::error::QueryError;
 use crate::notifier::Notifier;
-use crate::publish::Publish;
+use crate::publish::{KNOWN, Known, Publish, answer_known, messages_of};
 use crate::route::{Route, TakeUnrouted};
-use crate::rows::{LaneId, fence_number};
+use crate::rows::fence_number;
 use crate::schedule::holders::Holders;
-use crate::settle::Settle;
+use crate::settle::{Finish, Settle, is_plain};
 use crate::time::Millis;
 use crate::unreadable::{SetAside, TryAgain, Unreadable};
 use crate::upkeep::{EndDropped, Expire, Remove, Repair, Strip};
@@ -63,33 +63,33 @@ impl Core {
         Ok(done)
     }
 
-    /// Publishes the calls of a tenant batch by batch, until none waits.
+    /// Publishes calls batch by batch, until none waits.
     pub(crate) async fn publish_batches(self: Arc<Self>, mut permit: WriterPermit) {
         while let Some(calls) = permit.next(MAX_BATCH) {
             if calls.len() > 1 {
-                self.publish_calls(permit.tenant(), calls).await;
+                self.publish_calls(calls).await;
             } else {
-                self.publish_each(permit.tenant(), calls).await;
+                self.publish_each(calls).await;
             }
         }
     }
 
     /// Publishes several calls in one transaction. If one of them makes it fail, publishes each separately.
-    async fn publish_calls(self: &Arc<Self>, tenant: &TenantId, calls: Vec<Call>) {
+    async fn publish_calls(self: &Arc<Self>, calls: Vec<Call>) {
         let items: Vec<_> = calls.iter().flat_map(|call| call.items.iter().cloned()).collect();
-        match self.publish_together(tenant, &items, batch::hold_of(&calls)).await {
-            Err(error) if error.may_concern_one_item() => self.publish_each(tenant, calls).await,
+        match self.publish_together(&items, batch::hold_of(&calls)).await {
+            Err(error) if error.may_concern_one_item() => self.publish_each(calls).await,
             done => batch::answer(calls, done.map_err(StoreError::from)),
         }
     }
 
     /// Publishes calls concurrently, each in a transaction of its own: one may have to wait for a lock.
-    async fn publish_each(self: &Arc<Self>, tenant: &TenantId, calls: Vec<Call>) {
+    async fn publish_each(self: &Arc<Self>, calls: Vec<Call>) {
         let mut each = JoinSet::new();
         for call in calls {
-            let (inner, tenant) = (Arc::clone(self), tenant.clone());
+            let inner = Arc::clone(self);
             each.spawn(async move {
-                let done = inner.publish_chunk(&tenant, &call.items, call.hold).await;
+                let done = inner.publish_chunk(&call.items, call.hold).await;
                 batch::answer(vec![call], done.map_err(StoreError::from));
             });
         }
@@ -100,11 +100,10 @@ impl Core {
     /// Publishes items in one transaction. If one of them makes it fail, publishes each separately.
     async fn publish_chunk(
         &self,
-        tenant: &TenantId,
         items: &[Arc<Publication>],
         hold: Option<ClaimRequest>,
     ) -> Result<Published, QueryError> {
-        match self.publish_together(tenant, items, hold).await {
+        match self.publish_together(items, hold).await {
             Err(error) if items.len() == 1 && error.may_concern_one_item() => return Ok(failed(error)),
             Err(error) if error.may_concern_one_item() => {}
             done => return done,
@@ -116,7 +115,7 @@ impl Core {
                 answers.push(unanswered());
                 continue;
             }
-            match self.publish_together(tenant, std::slice::from_ref(item), None).await {
+            match self.publish_together(std::slice::from_ref(item), None).await {
                 Ok(published) => answers.extend(published.answers),
                 Err(error) => answers.push(PublishAnswer::Failed(error.into())),
             }
@@ -126,16 +125,21 @@ impl Core {
 
     async fn publish_together(
         &self,
-        tenant: &TenantId,
         items: &[Arc<Publication>],
         hold: Option<ClaimRequest>,
     ) -> Result<Published, QueryError> {
-        let (tenant, items, holders) = (tenant.clone(), items.to_vec(), Arc::clone(&self.holders));
-        let written = self.sessions.transact(&Publish { tenant, items, hold, holders }).await?;
+        let publish = Publish { items: items.to_vec(), hold, holders: Arc::clone(&self.holders) };
+        let mut written = self.sessions.transact(&publish).await?;
         if let Some(reservation) = written.reservation {
             reservation.keep();
         }
-        let published = Published { answers: written.answers, held: written.held };
+        if written.answers.iter().any(Option::is_none) {
+            let (tenants, messages, digests) = messages_of(items);
+            let known = Known::read(&self.sessions.rows(KNOWN, &[&tenants, &messages, &digests]).await?)?;
+            answer_known(items, &mut written.answers, &known);
+        }
+        let answers = written.answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect();
+        let published = Published { answers, held: written.held };
         if published.leaves_work() {
             self.notifier.notify();
         }
@@ -146,11 +150,12 @@ impl Core {
     /// them: otherwise a lane that is always busy would never be served.
     pub(crate) async fn claim(&self, request: ClaimRequest) -> Result<Claimed, QueryError> {
         self.began().await?;
-        let mut taken = self.take(request, None).await?;
+        let mut taken = self.take(&request).await?;
         for _ in 0..MAX_WAITS {
-            let Some(busy) = taken.busy.filter(|_| taken.claims.is_empty()) else { break };
-            let waited = self.take(request, Some(busy)).await?;
-            taken = if waited.claims.is_empty() { self.take(request, None).await? } else { waited };
+            let Some(lane) = taken.busy.filter(|_| taken.claims.is_empty()) else { break };
+            let from = TakeFrom { request, holders: Arc::clone(&self.holders), lane };
+            let waited = self.sessions.transact(&from).await?;
+            taken = if waited.claims.is_empty() { self.take(&request).await? } else { waited };
         }
         taken.reservation.keep();
         let (deliveries, next_in) = (taken.claims, taken.next_in);
@@ -194,28 +199,60 @@ impl Core {
         Ok(tried >= limit)
     }
 
-    async fn take(&self, request: ClaimRequest, only: Option<LaneId>) -> Result<Taken, QueryError> {
-        self.sessions.transact(&Take { request, holders: Arc::clone(&self.holders), only }).await
+    async fn take(&self, request: &ClaimRequest) -> Result<Taken, QueryError> {
+        let look = || async {
+            let plan = self.holders.plan(request.holder, &request.quota);
+            let seen = self.sessions.transact(&Look { request, plan: &plan }).await?;
+            Ok::<_, QueryError>((plan, seen))
+        };
+        let (mut plan, mut seen) = look().await?;
+        if self.holders.end_leases(request.holder, seen.now) {
+            // Lanes that were full have room again.
+            (plan, seen) = look().await?;
+        }
+        claim::take(&self.sessions, &self.holders, request, plan, seen).await
     }
 
     pub(crate) async fn settle(&self, items: Vec<Arc<Settlement>>) -> Result<Vec<Settled>, QueryError> {
         self.longest_delay.note(&self.sessions, &items).await?;
         let mut settled = Vec::with_capacity(items.len());
         for part in items.chunks(MAX_SETTLED) {
-            let recorded = self.sessions.transact(&Settle(part.to_vec())).await?;
-            for item in part {
-                let key = (item.id.get(), fence_number(item.fence));
-                match recorded.extended.get(&key) {
-                    Some(until) => self.holders.extend(key, *until),
-                    None => self.holders.end([key]),
-                }
-            }
-            if recorded.has_work {
-                self.notifier.notify();
-            }
-            settled.extend(recorded.settled);
+            settled.extend(self.settle_part(part).await?);
         }
         Ok(settled)
+    }
+
+    /// Records plain ends by one statement, and all that it leaves in a transaction that locks lanes.
+    async fn settle_part(&self, part: &[Arc<Settlement>]) -> Result<Vec<Settled>, QueryError> {
+        let plain = plain(part);
+        let finished =
+            if plain.is_empty() { HashSet::new() } else { self.sessions.transact(&Finish(plain)).await? };
+        let is_finished = |item: &Arc<Settlement>| finished.contains(&item.id.get());
+        let key = |item: &Arc<Settlement>| (item.id.get(), fence_number(item.fence));
+        self.holders.end(part.iter().filter(|item| is_finished(item)).map(key));
+        let rest: Vec<_> = part.iter().filter(|item| !is_finished(item)).cloned().collect();
+        let mut others = self.settle_each(rest).await?.into_iter();
+        let answer = |item| if is_finished(item) { Some(Settled::Applied) } else { others.next() };
+        Ok(part.iter().map(answer).map(|answer| answer.unwrap_or(Settled::Fenced)).collect())
+    }
+
+    async fn settle_each(&self, items: Vec<Arc<Settlement>>) -> Result<Vec<Settled>, QueryError> {
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let settle = Settle(items);
+        let recorded = self.sessions.transact(&settle).await?;
+        for item in &settle.0 {
+            let key = (item.id.get(), fence_number(item.fence));
+            match recorded.extended.get(&key) {
+                Some(until) => self.holders.extend(key, *until),
+                None => self.holders.end([key]),
+            }
+        }
+        if recorded.has_work {
+            self.notifier.notify();
+        }
+        Ok(recorded.settled)
     }
 
     pub(crate) async fn route(&self, routed: Vec<Arc<Routed>>) -> Result<Vec<RouteAnswer>, QueryError> {
@@ -243,6 +280,16 @@ impl Core {
         let more = more || back.may_have_more(request.limit) || self.try_again(request.limit).await?;
         Ok(Tended { expired, swept, removed, stripped, more })
     }
+}
+
+/// Returns the plain settlements in the order of their ids, without those of deliveries that have several.
+fn plain(part: &[Arc<Settlement>]) -> Vec<Arc<Settlement>> {
+    let mut times: HashMap<_, usize> = HashMap::new();
+    part.iter().for_each(|item| *times.entry(item.id).or_default() += 1);
+    let mut plain: Vec<_> =
+        part.iter().filter(|item| times[&item.id] == 1 && is_plain(item)).cloned().collect();
+    plain.sort_unstable_by_key(|item| item.id);
+    plain
 }
 
 /// The answer to one item that failed by itself.

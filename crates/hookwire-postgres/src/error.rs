@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use deadpool_postgres::{PoolError, TimeoutType};
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use hookwire::model::{InvalidCursor, InvalidMessageId, InvalidSourceId, InvalidTenantId};
 use hookwire::store::{StoreError, StoreErrorKind};
 use tokio_postgres::Row;
@@ -114,7 +114,9 @@ impl From<tokio_postgres::Error> for QueryError {
 impl From<PoolError> for QueryError {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Backend(error) => Self::Postgres(error),
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                Self::Postgres(error)
+            }
             PoolError::Timeout(TimeoutType::Wait) => Self::Store(StoreErrorKind::Overloaded.into()),
             other => Self::unavailable(other),
         }

@@ -45,23 +45,49 @@ pub(crate) async fn draw_ids(tx: &Tx<'_>, number: usize) -> Result<Vec<i64>, Que
     Ok(ids)
 }
 
+/// The values of deliveries by column, as [`INSERT`] takes them.
+#[derive(Default)]
+pub(crate) struct Columns<'a> {
+    ids: Vec<i64>,
+    lanes: Vec<LaneId>,
+    epochs: Vec<i64>,
+    events: Vec<i64>,
+    origins: Vec<Option<i64>>,
+    bytes: Vec<i32>,
+    due: Vec<Millis>,
+    holders: Vec<Option<&'a [u8]>>,
+    expires: Vec<Millis>,
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) fn of(rows: &'a [NewDelivery]) -> Self {
+        let mut columns = Self::default();
+        for row in rows {
+            columns.ids.push(row.id);
+            columns.lanes.push(row.lane);
+            columns.epochs.push(row.epoch);
+            columns.events.push(row.event);
+            columns.origins.push(row.origin);
+            columns.bytes.push(as_i32(row.bytes));
+            columns.due.push(row.due);
+            columns.holders.push(row.holder.as_deref());
+            columns.expires.push(row.expires);
+        }
+        columns
+    }
+
+    pub(crate) fn params<'p>(&'p self, now: &'p Millis) -> [&'p (dyn ToSql + Sync); 10] {
+        let Self { ids, lanes, epochs, events, origins, bytes, due, holders, expires } = self;
+        [ids, lanes, epochs, events, origins, bytes, due, holders, expires, now]
+    }
+}
+
 /// Inserts deliveries into lanes that are locked.
 pub(crate) async fn insert(tx: &Tx<'_>, rows: &[NewDelivery], now: Millis) -> Result<(), QueryError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let lanes: Vec<_> = rows.iter().map(|row| row.lane).collect();
-    let epochs: Vec<_> = rows.iter().map(|row| row.epoch).collect();
-    let events: Vec<_> = rows.iter().map(|row| row.event).collect();
-    let due: Vec<_> = rows.iter().map(|row| row.due).collect();
-    let expires: Vec<_> = rows.iter().map(|row| row.expires).collect();
-    let origins: Vec<_> = rows.iter().map(|row| row.origin).collect();
-    let bytes: Vec<_> = rows.iter().map(|row| as_i32(row.bytes)).collect();
-    let holders: Vec<_> = rows.iter().map(|row| row.holder.as_deref()).collect();
-    let params: [&(dyn ToSql + Sync); 10] =
-        [&ids, &lanes, &epochs, &events, &origins, &bytes, &due, &holders, &expires, &now];
-    tx.run(INSERT, &params).await.map(drop)
+    tx.run(INSERT, &Columns::of(rows).params(&now)).await.map(drop)
 }
 
 /// Finds the lanes of those webhooks of a tenant that are not deleted.
@@ -115,10 +141,12 @@ pub(crate) async fn insert_routed(
     lanes::refresh(tx, &touched, now, EarliestDue::At(now)).await
 }
 
-const INSERT: &str = "
+/// Leaves out the deliveries of events that are not there.
+pub(crate) const INSERT: &str = "
     INSERT INTO delivery (id, lane, epoch, event, origin, bytes, due, holder, fence, expires, created_at)
-    SELECT id, lane, epoch, event, origin, bytes, due, holder, CASE WHEN holder IS NULL THEN 0 ELSE 1 END,
+    SELECT id, lane, epoch, fresh.event, origin, bytes, due, holder, CASE WHEN holder IS NULL THEN 0 ELSE 1 END,
         expires, $10
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[],
         $7::bigint[], $8::bytea[], $9::bigint[])
-        AS fresh (id, lane, epoch, event, origin, bytes, due, holder, expires)";
+        AS fresh (id, lane, epoch, event, origin, bytes, due, holder, expires)
+        JOIN event ON event.seq = fresh.event";

@@ -1,6 +1,6 @@
 //! Publishes events with their deliveries, and repeats deliveries.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,20 +11,21 @@ use hookwire::store::{Claim, ClaimRequest, Publication, PublishAnswer, Receipt, 
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::claim;
+use crate::claim::{self, claim_key};
 use crate::connection::session::{Operation, Tx};
 use crate::error::{QueryError, ReadRow};
-use crate::insert::{self, NewDelivery, find_lanes};
-use crate::registry::ensure_tenant;
-use crate::rows::{DELETED, Lane, LaneId, as_i32, event, holder_bytes, message, receipt, receipt_columns};
+use crate::insert::{self, Columns, NewDelivery};
+use crate::rows::{
+    DELETED, Lane, LaneId, as_i32, as_i64, event, holder_bytes, ids, lane_columns, message, receipt,
+    receipt_columns,
+};
 use crate::schedule::holders::{Holders, Reservation};
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::schedule::select::{Head, LaneHeads};
 use crate::time::Millis;
 
-/// Writes events of one tenant with their deliveries.
+/// Writes events of any tenants with their deliveries, in two round trips: one reads and locks, one writes.
 pub(crate) struct Publish {
-    pub(crate) tenant: TenantId,
     pub(crate) items: Vec<Arc<Publication>>,
     pub(crate) hold: Option<ClaimRequest>,
     pub(crate) holders: Arc<Holders>,
@@ -32,13 +33,15 @@ pub(crate) struct Publish {
 
 /// The answer for each item, and the deliveries that are held for the publisher.
 pub(crate) struct Written {
-    pub(crate) answers: Vec<PublishAnswer>,
+    /// `None` where somebody else has inserted the message meanwhile.
+    pub(crate) answers: Vec<Option<PublishAnswer>>,
     pub(crate) held: Vec<Claim>,
     pub(crate) reservation: Option<Reservation>,
 }
 
 /// Events that are there already.
-type Known = HashMap<MessageId, KnownEvent>;
+#[derive(Default)]
+pub(crate) struct Known(HashMap<(TenantId, MessageId), KnownEvent>);
 
 struct KnownEvent {
     digest: [u8; 32],
@@ -47,7 +50,18 @@ struct KnownEvent {
     event: Option<StampedEvent>,
 }
 
-/// An event that was inserted: its number among the items, and its row.
+/// What is read before anything is written. The registries stay as they are until the transaction ends.
+struct Scene {
+    now: Millis,
+    revisions: HashMap<String, Revision>,
+    known: Known,
+    lanes: Vec<Lane>,
+    /// Ids that were never used, in ascending order.
+    events: Vec<i64>,
+    deliveries: Vec<i64>,
+}
+
+/// An event that is to be inserted: its number among the items, and its row.
 struct NewEvent<'a> {
     number: usize,
     item: &'a Publication,
@@ -59,105 +73,78 @@ impl Operation for Publish {
     type Output = Written;
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Written, QueryError> {
-        lanes::hold_registry(tx, &self.tenant).await?;
-        let (revision, now) = self.begin(tx).await?;
-        let mut known = self.known(tx).await?;
-        let hooks = self.items.iter().flat_map(|item| item.routing.targets.iter().copied());
-        let by_hook = find_lanes(tx, &self.tenant, hooks).await?;
-        let mut answers: Vec<Option<PublishAnswer>> =
-            self.items.iter().map(|item| judge(item, &known, revision, &by_hook)).collect();
-        let mut fresh = self.insert(tx, &answers, now).await?;
-        fresh.sort_unstable_by_key(|it| it.number);
-        let (held, reservation) = self.deliver(tx, &fresh, &by_hook, now).await?;
-        for it in &fresh {
-            let receipt = receipt_of(it.item, now);
-            answers[it.number] = Some(PublishAnswer::Stored(receipt));
-            let event = Some(it.item.event.clone());
-            known.insert(
-                it.item.event.message_id.clone(),
-                KnownEvent { digest: it.item.digest, receipt, event },
-            );
+        let scene = self.read(tx).await?;
+        let mut answers: Vec<_> = self.items.iter().map(|item| scene.judge(item)).collect();
+        let fresh = self.fresh(&scene, &answers);
+        if fresh.is_empty() {
+            return Ok(Written { answers, held: Vec::new(), reservation: None });
         }
-        if answers.iter().any(Option::is_none) {
-            // Their ids are those of other items here, or of events that were inserted just before.
-            known.extend(self.known(tx).await?);
-        }
-        let answer = |(item, answer): (&Arc<Publication>, Option<PublishAnswer>)| {
-            answer
-                .or_else(|| known_before(item, &known))
-                .unwrap_or_else(|| StoreErrorKind::Unavailable.into())
+        let mut rows = scene.new_rows(&fresh);
+        let (mut held, reservation) = match &self.hold {
+            Some(request) => self.hold(request, &scene, &fresh, &mut rows)?,
+            None => (Vec::new(), None),
         };
-        let answers = self.items.iter().zip(answers).map(answer).collect();
+        let inserted = insert_all(tx, &scene, &fresh, &rows).await?;
+        let mut known = Known::default();
+        for it in fresh.iter().filter(|it| inserted.contains(&it.seq)) {
+            let receipt = receipt_of(it.item, scene.now);
+            answers[it.number] = Some(PublishAnswer::Stored(receipt));
+            let (digest, event) = (it.item.digest, Some(it.item.event.clone()));
+            known.0.insert(key_of(it.item), KnownEvent { digest, receipt, event });
+        }
+        let is_stored =
+            |claim: &Claim| known.0.contains_key(&(claim.tenant.clone(), claim.event.message_id.clone()));
+        let lost = held.extract_if(.., |claim| !is_stored(claim)).map(|claim| claim_key(&claim));
+        self.holders.end(lost.collect::<Vec<_>>());
+        answer_known(&self.items, &mut answers, &known);
         Ok(Written { answers, held, reservation })
     }
 }
 
 impl Publish {
-    /// Reads the revision of the registry and the clock, and makes sure that the tenant has a row.
-    async fn begin(&self, tx: &Tx<'_>) -> Result<(Revision, Millis), QueryError> {
-        const SELECT: &str = "SELECT clock_ms() AS now, (SELECT revision FROM tenant WHERE name = $1)";
-        let row = tx.first(SELECT, &[&self.tenant.as_str()]).await?;
-        let row = row.ok_or_else(|| QueryError::corrupt("no time"))?;
-        let revision: Option<i64> = row.read("revision")?;
-        if revision.is_none() {
-            ensure_tenant(tx, &self.tenant).await?;
-        }
-        Ok((Revision::new(revision.unwrap_or_default().unsigned_abs()), row.read("now")?))
+    async fn read(&self, tx: &Tx<'_>) -> Result<Scene, QueryError> {
+        let targets = self.items.iter().map(|item| item.routing.targets.len()).sum();
+        let tenants: BTreeSet<&str> = self.items.iter().map(|item| item.tenant.as_str()).collect();
+        let tenants: Vec<&str> = tenants.into_iter().collect();
+        let hooks =
+            |item: &Arc<Publication>| item.routing.targets.iter().map(|hook| hook.get()).collect::<Vec<_>>();
+        let wanted: BTreeSet<(&str, i64)> = self
+            .items
+            .iter()
+            .flat_map(|item| hooks(item).into_iter().map(|hook| (item.tenant.as_str(), hook)))
+            .collect();
+        let (lane_tenants, hooks): (Vec<&str>, Vec<i64>) = wanted.into_iter().unzip();
+        let (of, messages, digests) = messages_of(&self.items);
+        let [_, begun, known, lanes, drawn] = tx
+            .all([
+                (lanes::HOLD_REGISTRIES, &[&tenants]),
+                (BEGIN, &[&tenants]),
+                (KNOWN, &[&of, &messages, &digests]),
+                (LANES, &[&lane_tenants, &hooks]),
+                (DRAW, &[&as_i64(self.items.len()), &as_i64(targets)]),
+            ])
+            .await?;
+        let now = begun.first().ok_or_else(|| QueryError::corrupt("no time"))?.read("now")?;
+        let revision =
+            |row: &Row| Ok((row.read("name")?, Revision::new(row.read::<i64>("revision")?.unsigned_abs())));
+        let mut ids = ids(&drawn, "id")?;
+        let deliveries = ids.split_off(self.items.len());
+        Ok(Scene {
+            now,
+            revisions: begun.iter().map(revision).collect::<Result<_, QueryError>>()?,
+            known: Known::read(&known)?,
+            lanes: lanes.into_iter().map(Lane::read).collect::<Result<_, _>>()?,
+            events: ids,
+            deliveries,
+        })
     }
 
-    async fn known(&self, tx: &Tx<'_>) -> Result<Known, QueryError> {
-        let messages: Vec<&str> = self.items.iter().map(|item| item.event.message_id.as_str()).collect();
-        let digests: Vec<&[u8]> = self.items.iter().map(|item| &item.digest[..]).collect();
-        let rows = tx.rows(KNOWN, &[&self.tenant.as_str(), &messages, &digests]).await?;
-        rows.iter().map(read_known).collect()
-    }
-
-    /// Inserts the events of items that have no answer yet, in the order of their ids, so that publishers of the same ids
-    /// do not deadlock. An event that somebody else has inserted meanwhile is left out.
-    async fn insert<'a>(
-        &'a self,
-        tx: &Tx<'_>,
-        answers: &[Option<PublishAnswer>],
-        now: Millis,
-    ) -> Result<Vec<NewEvent<'a>>, QueryError> {
-        let mut first: HashMap<&str, (usize, &Publication)> = HashMap::new();
-        for (number, item) in self.items.iter().enumerate().filter(|(number, _)| answers[*number].is_none()) {
-            first.entry(item.event.message_id.as_str()).or_insert((number, item));
-        }
-        if first.is_empty() {
-            return Ok(Vec::new());
-        }
-        let items = first.values().map(|(_, item)| *item).collect();
-        let rows = insert_events(tx, &self.tenant, items, now).await?;
-        let fresh = rows.iter().map(|row| {
-            let (number, item) = first
-                .get(row.read::<&str>("message")?)
-                .ok_or_else(|| QueryError::corrupt("an event that nobody wrote"))?;
-            Ok(NewEvent { number: *number, item, seq: row.read("seq")? })
-        });
-        fresh.collect()
-    }
-
-    /// Inserts the deliveries of new events. On idle lanes they are held for the publisher's dispatcher, if it has one.
-    async fn deliver(
-        &self,
-        tx: &Tx<'_>,
-        fresh: &[NewEvent<'_>],
-        by_hook: &HashMap<HookId, LaneId>,
-        now: Millis,
-    ) -> Result<(Vec<Claim>, Option<Reservation>), QueryError> {
-        let targets = fresh.iter().flat_map(|it| &it.item.routing.targets);
-        let wanted: HashSet<LaneId> = targets.filter_map(|hook| by_hook.get(hook)).copied().collect();
-        let locked = lanes::lock(tx, &wanted.into_iter().collect::<Vec<_>>()).await?;
-        let mut rows = new_rows(tx, fresh, &locked, now).await?;
-        let (held, reservation) = match &self.hold {
-            Some(request) => self.hold(request, fresh, &locked, &mut rows, now)?,
-            None => (Vec::new(), None),
-        };
-        insert::insert(tx, &rows, now).await?;
-        let touched: Vec<LaneId> = locked.iter().map(|lane| lane.id).collect();
-        lanes::refresh(tx, &touched, now, EarliestDue::At(now)).await?;
-        Ok((held, reservation))
+    /// Returns the events of items that have no answer yet, each message once, in the order of the items.
+    fn fresh<'a>(&'a self, scene: &Scene, answers: &[Option<PublishAnswer>]) -> Vec<NewEvent<'a>> {
+        let mut seen = HashSet::new();
+        let open = self.items.iter().enumerate().filter(|(number, _)| answers[*number].is_none());
+        let first = open.filter(|(_, item)| seen.insert((&item.tenant, &item.event.message_id)));
+        first.zip(&scene.events).map(|((number, item), seq)| NewEvent { number, item, seq: *seq }).collect()
     }
 
     /// Claims new deliveries before they are inserted. One that would overtake others, or for which the holder has no room,
@@ -165,13 +152,13 @@ impl Publish {
     fn hold(
         &self,
         request: &ClaimRequest,
+        scene: &Scene,
         fresh: &[NewEvent<'_>],
-        lanes: &[Lane],
         rows: &mut [NewDelivery],
-        now: Millis,
     ) -> Result<(Vec<Claim>, Option<Reservation>), QueryError> {
+        let now = scene.now;
         let candidate = |lane: &Lane| LaneHeads { heads: heads_of(lane, rows, now), ..LaneHeads::of(lane) };
-        let candidates: Vec<LaneHeads> = lanes.iter().map(candidate).collect();
+        let candidates: Vec<LaneHeads> = scene.lanes.iter().map(candidate).collect();
         let (selection, reservation) = claim::reserve(&self.holders, request, &candidates, now);
         let chosen: HashSet<i64> = selection.taken.iter().map(|(_, head)| head.id).collect();
         let until = now.plus(request.lease);
@@ -179,36 +166,77 @@ impl Publish {
             (row.due, row.holder) = (until, Some(holder_bytes(request.holder)));
         }
         let events = fresh.iter().map(|it| (it.seq, Arc::new(it.item.event.clone()))).collect();
-        Ok((claim::claims(lanes, &selection.taken, &events)?, Some(reservation)))
+        Ok((claim::claims(&scene.lanes, &selection.taken, &events)?, Some(reservation)))
     }
 }
 
-/// Creates a delivery for each event and lane, in the order of the events.
-async fn new_rows(
-    tx: &Tx<'_>,
-    fresh: &[NewEvent<'_>],
-    lanes: &[Lane],
-    now: Millis,
-) -> Result<Vec<NewDelivery>, QueryError> {
-    let by_hook: HashMap<HookId, &Lane> = lanes.iter().map(|lane| (lane.hook, lane)).collect();
-    let targets = fresh.iter().flat_map(|it| {
-        let lanes = it.item.routing.targets.iter().filter_map(|hook| by_hook.get(hook));
-        lanes.map(move |lane| (it, *lane))
-    });
-    let targets: Vec<_> = targets.collect();
-    let ids = insert::draw_ids(tx, targets.len()).await?;
-    let row = |((it, lane), id): (&(&NewEvent<'_>, &Lane), i64)| NewDelivery {
-        id,
-        lane: lane.id,
-        epoch: lane.epoch,
-        event: it.seq,
-        origin: None,
-        bytes: it.item.event.payload.get().len(),
-        due: now,
-        holder: None,
-        expires: now.plus(it.item.expires),
-    };
-    Ok(targets.iter().zip(ids).map(row).collect())
+impl Scene {
+    /// Judges an item before it is inserted. `None` if it is to be inserted.
+    fn judge(&self, item: &Publication) -> Option<PublishAnswer> {
+        if let Some(answer) = self.known.answer(item) {
+            return Some(answer);
+        }
+        let revision = self.revisions.get(item.tenant.as_str()).copied().unwrap_or_default();
+        if revision != item.routed_at {
+            return Some(PublishAnswer::Stale(revision));
+        }
+        let is_there = |hook: &HookId| self.lane(&item.tenant, *hook).is_some();
+        (!item.routing.targets.iter().all(is_there)).then(|| StoreErrorKind::Corrupt.into())
+    }
+
+    fn lane(&self, tenant: &TenantId, hook: HookId) -> Option<&Lane> {
+        self.lanes.iter().find(|lane| lane.hook == hook && lane.tenant == *tenant)
+    }
+
+    /// Creates a delivery for each event and lane, in the order of the events.
+    fn new_rows(&self, fresh: &[NewEvent<'_>]) -> Vec<NewDelivery> {
+        let targets = fresh.iter().flat_map(|it| {
+            let lanes = it.item.routing.targets.iter().filter_map(|hook| self.lane(&it.item.tenant, *hook));
+            lanes.map(move |lane| (it, lane))
+        });
+        let row = |((it, lane), id): ((&NewEvent<'_>, &Lane), &i64)| NewDelivery {
+            id: *id,
+            lane: lane.id,
+            epoch: lane.epoch,
+            event: it.seq,
+            origin: None,
+            bytes: it.item.event.payload.get().len(),
+            due: self.now,
+            holder: None,
+            expires: self.now.plus(it.item.expires),
+        };
+        targets.zip(&self.deliveries).map(row).collect()
+    }
+}
+
+impl Known {
+    pub(crate) fn read(rows: &[Row]) -> Result<Self, QueryError> {
+        let key =
+            |row: &Row| Ok::<_, QueryError>((TenantId::new(row.read::<&str>("tenant")?)?, message(row)?));
+        let known = rows.iter().map(|row| Ok((key(row)?, read_known(row)?)));
+        known.collect::<Result<_, QueryError>>().map(Self)
+    }
+
+    fn answer(&self, item: &Publication) -> Option<PublishAnswer> {
+        let known = self.0.get(&key_of(item))?;
+        Some(item.judge(&known.digest, known.event.as_ref(), known.receipt))
+    }
+}
+
+fn key_of(item: &Publication) -> (TenantId, MessageId) {
+    (item.tenant.clone(), item.event.message_id.clone())
+}
+
+/// Answers the items without an answer whose messages are known.
+pub(crate) fn answer_known(items: &[Arc<Publication>], answers: &mut [Option<PublishAnswer>], known: &Known) {
+    let open = items.iter().zip(answers).filter(|(_, answer)| answer.is_none());
+    open.for_each(|(item, answer)| *answer = known.answer(item));
+}
+
+/// Returns the tenant, the message id and the digest of each item, as [`KNOWN`] takes them.
+pub(crate) fn messages_of(items: &[Arc<Publication>]) -> (Vec<&str>, Vec<&str>, Vec<&[u8]>) {
+    let wanted = items.iter().map(|it| (it.tenant.as_str(), it.event.message_id.as_str(), &it.digest[..]));
+    wanted.collect()
 }
 
 /// Returns the new deliveries of a lane, if nothing else waits there.
@@ -227,28 +255,6 @@ fn heads_of(lane: &Lane, rows: &[NewDelivery], now: Millis) -> Vec<Head> {
     rows.iter().filter(|row| row.lane == lane.id).map(head).collect()
 }
 
-/// Judges an item before it is inserted. `None` if it is to be inserted.
-fn judge(
-    item: &Publication,
-    known: &Known,
-    revision: Revision,
-    by_hook: &HashMap<HookId, LaneId>,
-) -> Option<PublishAnswer> {
-    if let Some(answer) = known_before(item, known) {
-        return Some(answer);
-    }
-    if revision != item.routed_at {
-        return Some(PublishAnswer::Stale(revision));
-    }
-    let is_there = |hook| by_hook.contains_key(hook);
-    (!item.routing.targets.iter().all(is_there)).then(|| StoreErrorKind::Corrupt.into())
-}
-
-fn known_before(item: &Publication, known: &Known) -> Option<PublishAnswer> {
-    let known = known.get(&item.event.message_id)?;
-    Some(item.judge(&known.digest, known.event.as_ref(), known.receipt))
-}
-
 fn receipt_of(item: &Publication, now: Millis) -> Receipt {
     Receipt {
         published_at: now.timestamp(),
@@ -259,24 +265,28 @@ fn receipt_of(item: &Publication, now: Millis) -> Receipt {
 
 /// Reads an event that is there: whole if its digest is that of no item. One that the function `publish` wrote has no
 /// digest yet.
-fn read_known(row: &Row) -> Result<(MessageId, KnownEvent), QueryError> {
+fn read_known(row: &Row) -> Result<KnownEvent, QueryError> {
     let has_payload = row.read::<Option<&str>>("payload")?.is_some_and(|payload| !payload.is_empty());
     let event = has_payload.then(|| event(row)).transpose()?;
     let digest = match row.read::<Option<&[u8]>>("digest")? {
         Some(digest) => digest.try_into().map_err(QueryError::corrupt)?,
         None => event.as_ref().ok_or_else(|| QueryError::corrupt("no payload and no digest"))?.digest(),
     };
-    Ok((message(row)?, KnownEvent { digest, receipt: receipt(row)?, event }))
+    Ok(KnownEvent { digest, receipt: receipt(row)?, event })
 }
 
-/// Inserts events, and returns the rows of those that were not there before.
-async fn insert_events(
+/// Inserts events with their deliveries and commits. Returns the events that were not there before. Events are inserted in
+/// the order of their messages, so that publishers of the same messages do not deadlock.
+async fn insert_all(
     tx: &Tx<'_>,
-    tenant: &TenantId,
-    items: Vec<&Publication>,
-    now: Millis,
-) -> Result<Vec<Row>, QueryError> {
-    let events = || items.iter().map(|item| &item.event);
+    scene: &Scene,
+    fresh: &[NewEvent<'_>],
+    rows: &[NewDelivery],
+) -> Result<HashSet<i64>, QueryError> {
+    let items = || fresh.iter().map(|it| it.item);
+    let events = || items().map(|item| &item.event);
+    let seqs: Vec<_> = fresh.iter().map(|it| it.seq).collect();
+    let tenants: Vec<_> = items().map(|item| item.tenant.as_str()).collect();
     let messages: Vec<_> = events().map(|event| event.message_id.as_str()).collect();
     let event_ids: Vec<_> = events().map(|event| i64::from(event.event_id.get())).collect();
     let times: Vec<_> = events().map(|event| event.time.as_millis()).collect();
@@ -284,12 +294,13 @@ async fn insert_events(
     let sources: Vec<_> = events().map(|event| event.source.as_ref().map(SourceId::as_str)).collect();
     let actors: Vec<_> = events().map(|event| event.actor.as_deref()).collect();
     let payloads: Vec<_> = events().map(|event| event.payload.get()).collect();
-    let digests: Vec<_> = items.iter().map(|item| &item.digest[..]).collect();
-    let targets: Vec<_> = items.iter().map(|item| as_i32(item.routing.targets.len())).collect();
-    let skipped = items.iter().map(|item| serde_json::to_string(&item.routing.skipped));
+    let digests: Vec<_> = items().map(|item| &item.digest[..]).collect();
+    let targets: Vec<_> = items().map(|item| as_i32(item.routing.targets.len())).collect();
+    let skipped = items().map(|item| serde_json::to_string(&item.routing.skipped));
     let skipped = skipped.collect::<Result<Vec<_>, _>>()?;
-    let params: [&(dyn ToSql + Sync); 12] = [
-        &tenant.as_str(),
+    let now = scene.now;
+    let params: [&(dyn ToSql + Sync); 13] = [
+        &tenants,
         &messages,
         &event_ids,
         &times,
@@ -301,8 +312,20 @@ async fn insert_events(
         &targets,
         &skipped,
         &now,
+        &seqs,
     ];
-    tx.rows(INSERT, &params).await
+    let deliveries = Columns::of(rows);
+    let lanes: BTreeSet<LaneId> = rows.iter().map(|row| row.lane).collect();
+    let lanes: Vec<LaneId> = lanes.into_iter().collect();
+    let [inserted, ..] = tx
+        .commit([
+            (INSERT, &params),
+            (lanes::LOCK_ONLY, &[&lanes]),
+            (insert::INSERT, &deliveries.params(&now)),
+            (lanes::REFRESH, &[&lanes, &now, &EarliestDue::At(now).bound()]),
+        ])
+        .await?;
+    Ok(ids(&inserted, "seq")?.into_iter().collect())
 }
 
 /// Repeats deliveries of one tenant.
@@ -383,26 +406,46 @@ async fn keep_events(tx: &Tx<'_>, events: Vec<i64>) -> Result<HashSet<i64>, Quer
     rows.iter().map(|row| row.read("seq")).collect()
 }
 
-const KNOWN: &str = concat!(
-    "SELECT event.message, digest, ",
+/// Reads the clock and the revisions, and makes sure that each tenant has a row.
+const BEGIN: &str = "
+    WITH missing AS (
+        INSERT INTO tenant (name) SELECT name FROM unnest($1::text[]) AS wanted (name)
+            WHERE NOT EXISTS (SELECT FROM tenant WHERE tenant.name = wanted.name)
+        ON CONFLICT DO NOTHING)
+    SELECT wanted.name, coalesce(revision, 0) AS revision, (SELECT clock_ms()) AS now
+    FROM unnest($1::text[]) AS wanted (name) LEFT JOIN tenant ON tenant.name = wanted.name";
+
+pub(crate) const KNOWN: &str = concat!(
+    "SELECT event.tenant, digest, ",
     receipt_columns!(),
-    ", event.event_id, event.time, ",
+    ", event.message, event.event_id, event.time, ",
     "event.department, event.source, event.actor, ",
     "CASE WHEN digest IS NULL OR digest <> ALL ($3) THEN event.payload END AS payload ",
-    "FROM event WHERE tenant = $1 AND message = ANY ($2)"
+    "FROM unnest($1::text[], $2::text[]) AS wanted (tenant, message) ",
+    "JOIN event ON event.tenant = wanted.tenant AND event.message = wanted.message"
 );
 
+const LANES: &str = concat!(
+    "SELECT ",
+    lane_columns!(),
+    " FROM unnest($1::text[], $2::bigint[]) AS wanted (tenant, hook) ",
+    "JOIN lane ON lane.tenant = wanted.tenant AND lane.hook = wanted.hook AND status < 2"
+);
+
+const DRAW: &str = "SELECT nextval('event_seq_seq') AS id FROM generate_series(1, $1::bigint) \
+    UNION ALL SELECT nextval('delivery_id_seq') FROM generate_series(1, $2::bigint)";
+
 const INSERT: &str = "
-    INSERT INTO event (tenant, message, event_id, time, department, source, actor, payload, digest,
-        targets, skipped, published_at, alive_at, routed_at)
-    SELECT $1, message, event_id, time, department, source, actor, payload, digest, targets,
+    INSERT INTO event (seq, tenant, message, event_id, time, department, source, actor, payload, digest,
+        targets, skipped, published_at, alive_at, routed_at) OVERRIDING SYSTEM VALUE
+    SELECT seq, tenant, message, event_id, time, department, source, actor, payload, digest, targets,
         skipped::json, $12, $12, $12
-    FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[],
-        $9::bytea[], $10::integer[], $11::text[])
-        AS fresh (message, event_id, time, department, source, actor, payload, digest, targets, skipped)
-    ORDER BY message COLLATE \"C\"
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
+        $8::text[], $9::bytea[], $10::integer[], $11::text[], $13::bigint[])
+        AS fresh (tenant, message, event_id, time, department, source, actor, payload, digest, targets, skipped, seq)
+    ORDER BY tenant COLLATE \"C\", message COLLATE \"C\"
     ON CONFLICT (tenant, message) DO NOTHING
-    RETURNING seq, message";
+    RETURNING seq";
 
 const ORIGINS: &str = "SELECT delivery.id, delivery.lane, delivery.event, delivery.bytes FROM delivery \
     JOIN lane ON lane.id = delivery.lane WHERE delivery.id = ANY ($2) AND lane.tenant = $1 AND status < 2";

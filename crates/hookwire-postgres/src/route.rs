@@ -118,7 +118,7 @@ impl Operation for Route {
     type Output = Vec<RouteAnswer>;
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Vec<RouteAnswer>, QueryError> {
-        lanes::hold_registry(tx, &self.tenant).await?;
+        tx.rows(lanes::HOLD_REGISTRIES, &[&[self.tenant.as_str()].as_slice()]).await?;
         let mut answers = vec![RouteAnswer::Fenced; self.items.len()];
         let Some(lease) = tx.first(ROUTING_LEASE, &[&self.tenant.as_str()]).await? else {
             return Ok(answers);

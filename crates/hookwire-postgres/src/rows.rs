@@ -93,11 +93,6 @@ pub(crate) fn optional_time(row: &Row, column: &str) -> Result<Option<Timestamp>
     Ok(row.read::<Option<Millis>>(column)?.map(Millis::timestamp))
 }
 
-/// Reads `retry`.
-pub(crate) fn retry_state(row: &Row) -> Result<RetryState, QueryError> {
-    Ok(RetryState::from_doc(row.read("retry")?)?)
-}
-
 /// Returns the value of `retry`.
 pub(crate) fn retry_doc(retry: &RetryState) -> Result<Option<String>, QueryError> {
     Ok(retry.to_doc()?)
@@ -111,9 +106,9 @@ pub(crate) struct Lane {
     pub(crate) status: i16,
     pub(crate) ready: bool,
     pub(crate) wake_at: Option<Millis>,
-    pub(crate) floor: Option<Millis>,
     pub(crate) backoff_until: Option<Millis>,
     pub(crate) epoch: i64,
+    pub(crate) version: i64,
     pub(crate) health: Health,
     row: Row,
 }
@@ -121,7 +116,7 @@ pub(crate) struct Lane {
 /// The columns that [`Lane::read`] and [`registered`] read.
 macro_rules! lane_columns {
     () => {
-        "lane.id, lane.tenant, lane.hook, lane.status, lane.ready, lane.wake_at, lane.floor, \
+        "lane.id, lane.tenant, lane.hook, lane.status, lane.ready, lane.wake_at, \
          lane.paused_until, lane.epoch, lane.version, lane.health::text AS health, \
          lane.webhook::text AS webhook, lane.options::text AS options, \
          lane.disabled::text AS disabled, lane.secrets"
@@ -138,9 +133,9 @@ impl Lane {
             status: row.read("status")?,
             ready: row.read("ready")?,
             wake_at: row.read("wake_at")?,
-            floor: row.read("floor")?,
             backoff_until: row.read("paused_until")?,
             epoch: row.read("epoch")?,
+            version: row.read("version")?,
             health: serde_json::from_str(row.read("health")?)?,
             row,
         })

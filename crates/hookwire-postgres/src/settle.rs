@@ -1,17 +1,18 @@
 //! Settlements of claims, and the release of a holder's claims.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookwire::delivery::{Health, Next, Report};
-use hookwire::model::{End, Timestamp};
+use hookwire::model::{Attempt, End, Timestamp};
 use hookwire::registry::RegisteredWebhook;
 use hookwire::retry::RetryState;
 use hookwire::store::{Disable, Settled, Settlement};
 use tokio_postgres::Row;
 
 use crate::connection::session::{Operation, Tx};
+use crate::connection::statements::Params;
 use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_leases_of;
@@ -19,6 +20,43 @@ use crate::rows::{Lane, LaneId, PENDING, class_number, end_number, fence_number,
 use crate::schedule::holders::ClaimKey;
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::time::Millis;
+
+/// Records the end of claims, by one statement. Returns the deliveries whose end is recorded; the others are left to
+/// [`Settle`].
+///
+/// It takes settlements that are [plain](is_plain), each of another delivery and in the order of their ids.
+pub(crate) struct Finish(pub(crate) Vec<Arc<Settlement>>);
+
+/// Whether a settlement ends its delivery and changes nothing else, where the lane's health stays as it is.
+pub(crate) fn is_plain(item: &Settlement) -> bool {
+    let replaces = item.attempt.as_ref().is_some_and(Attempt::replaces_previous);
+    let fails = matches!(item.report, Report::Failure | Report::Timeout);
+    let is_end = matches!(item.next, Next::End(_));
+    is_end && !fails && !replaces && item.backoff.is_none() && item.disable.is_none()
+}
+
+#[async_trait]
+impl Operation for Finish {
+    type Output = HashSet<i64>;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<HashSet<i64>, QueryError> {
+        let mut columns: (Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>) = Default::default();
+        for item in &self.0 {
+            let Next::End(end) = item.next else { continue };
+            let attempt = item.attempt.as_ref().map(serde_json::to_string).transpose()?;
+            columns.0.push(item.id.get());
+            columns.1.push(fence_number(item.fence));
+            columns.2.push(end_number(end)?);
+            columns.3.push(retry_doc(&item.retry)?);
+            columns.4.push(attempt);
+            columns.5.push(item.report == Report::NoAttempt);
+        }
+        let (claimed, fences, states, retry, attempts, is_untold) = columns;
+        let params: Params<'_> = &[&claimed, &fences, &states, &retry, &attempts, &is_untold];
+        let finished = tx.commit_rows(FINISH, params).await?;
+        Ok(ids(&finished, "id")?.into_iter().collect())
+    }
+}
 
 /// Records the outcome of claims.
 ///
@@ -287,6 +325,23 @@ impl Operation for Release {
         lanes::refresh(tx, &touched, now, EarliestDue::At(now)).await
     }
 }
+
+/// A success or a limit leaves a lane's health as it is, where its receiver is proven, and neither fails nor has backed
+/// off.
+const FINISH: &str = "
+    WITH finished AS (
+        UPDATE delivery SET state = item.state, attempts = attempts + CASE WHEN item.attempt IS NULL THEN 0 ELSE 1 END,
+            retry = item.retry::json, holder = NULL, ended_at = (SELECT clock_ms())
+        FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::boolean[])
+            AS item (id, fence, state, retry, attempt, is_untold)
+        WHERE delivery.id = item.id AND delivery.fence = item.fence AND delivery.state = 0 AND holder IS NOT NULL
+            AND (is_untold OR EXISTS (SELECT FROM lane WHERE lane.id = delivery.lane AND health ->> 'trust' = 'proven'
+                AND health -> 'failing_since' IS NULL AND health -> 'backoffs' IS NULL))
+        RETURNING delivery.id, delivery.attempts, item.attempt),
+    made AS (
+        INSERT INTO attempt (delivery, number, doc)
+        SELECT id, attempts, attempt::json FROM finished WHERE attempt IS NOT NULL)
+    SELECT id FROM finished";
 
 const LANES: &str = "SELECT delivery.id, lane.id AS lane, lane.health::text AS health FROM delivery \
     JOIN lane ON lane.id = delivery.lane WHERE delivery.id = ANY ($1)";

@@ -1,7 +1,7 @@
 //! `PostgresStore`, and the design of the store, with the order of its locks.
 //!
 //! ```text
-//!  callers --> batch (one writing transaction a tenant) --> publish ----+
+//!  callers --> batch (two writing transactions at most) --> publish ----+
 //!  callers, dispatcher --> claim, settle, route, registry, upkeep, log -+--> session: pool --> PostgreSQL
 //!                              |
 //!                              +-- schedule: what each dispatcher holds, and whose turn it is (in memory)
@@ -22,9 +22,15 @@
 //!   transaction because of others (a deadlock, say): it runs again.
 //! - **A publish locks every lane that it adds to.** If it locked only idle lanes, a claim that empties a lane at the same
 //!   time would leave it idle with a due delivery.
-//! - **Publishing is batched** (`batch`). While one transaction of a tenant is written, the calls of other callers wait,
-//!   and then share the next one. So callers of one process do not queue for the same lanes. A batch that fails because
-//!   of one call is tried call by call.
+//! - **Publishing is batched** (`batch`), whatever the tenants. While two transactions are written, the calls of other
+//!   callers wait, and then share the next one. A batch that fails because of one call is tried call by call.
+//! - **What can be sent together is one round trip** (`connection::session`). `BEGIN` goes along with the first statements
+//!   and `COMMIT` with the last ones. So the first ones only read and lock, or are the only one: if `BEGIN` should fail,
+//!   nothing is half done. Publishing takes two round trips, claiming two or, where nothing is due, one.
+//! - **A settlement that only ends its delivery** is one statement for all deliveries that end together, and locks no
+//!   lane. Whatever a lane learns, or a delivery waits for, is recorded under the lane's lock.
+//! - **A claim reads first, and locks nothing** (`schedule::ready`): ready lanes, and the first due deliveries of those
+//!   for which there may be room. It decides in memory, and takes in a second transaction what is still as it was read.
 //! - **Holders are counted in memory** (`schedule::holders`), from the answers of their claims, and forgotten when their
 //!   leases end by the database's clock. The claiming statement counts nothing. A class without room is not read.
 //! - **Lanes take turns by a cursor** (`schedule::cursor`) along the ids of ready lanes, one for each holder and class. A
@@ -47,12 +53,13 @@
 //!   One holder a tenant has the routing lease, in the tenant's row.
 //! - **Every write runs on a task of its own**, so that a caller who goes away leaves no transaction open. A connection
 //!   whose state is not known, or whose server does not answer, leaves the pool.
-//! - **Every statement is in a transaction, and every setting ends with it** (`connection::begin`). So a pooler may give
-//!   the connection to others in between. Through one, statements have no name.
+//! - **Every statement is in a transaction** (`connection::begin`). Through a pooler every setting ends with it, since the
+//!   connection may be given to others in between, and statements have no name. A connection of the store's own is set
+//!   up once.
 //! - **Statements are planned once for all parameters**, along indexes, and planned again as a connection gets older: a
 //!   plan that was made for an empty table would scan the whole of a full one. Tests read the plans.
 //! - **Nothing is left to the defaults of a database or a role** (`transaction`): every transaction says its isolation,
-//!   and every connection sets what the statements rely on. Functions that run in a session of the host's set it too.
+//!   and has set what the statements rely on. Functions that run in a session of the host's set it too.
 //! - **The only clock is `clock_ms()`** in the schema. Tests replace it by one that stands still.
 //! - **The clock may step.** What waits then waits for the step longer, or shorter. `settings.longest_delay` has the longest
 //!   delay that anybody asked for; upkeep brings back what lies further ahead (`ahead`). Absence of a backoff is null, not
@@ -68,8 +75,8 @@ use async_trait::async_trait;
 use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, TenantId};
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, PublishAnswer, Published, Recovered,
-    Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
+    ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, Published, Recovered, Recovery,
+    Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
     StoreErrorKind, TendRequest, Tended, WakeMark,
 };
 use tokio::sync::OnceCell;
@@ -212,15 +219,14 @@ impl PostgresStore {
         })
     }
 
-    /// Publishes items of one tenant, in one batch with those of other callers who wait.
-    async fn publish_of(
+    /// Publishes items in one batch with those of other callers who wait.
+    async fn publish_part(
         &self,
-        tenant: &TenantId,
         items: Vec<Arc<Publication>>,
         hold: Option<ClaimRequest>,
     ) -> Result<Published, StoreError> {
         let (call, mut answered) = Call::new(items, hold);
-        let (number, permit) = self.core.batcher.add(tenant, call);
+        let (number, permit) = self.core.batcher.add(call);
         if let Some(permit) = permit {
             let core = Arc::clone(&self.core);
             // On a task of its own: the batch goes on when this caller goes away.
@@ -228,7 +234,7 @@ impl PostgresStore {
         }
         let answer = match timeout(self.publish_timeout, &mut answered).await {
             Ok(answer) => answer,
-            Err(_) if self.core.batcher.withdraw(tenant, number) => {
+            Err(_) if self.core.batcher.withdraw(number) => {
                 return Err(StoreErrorKind::Overloaded.into());
             }
             Err(_) => answered.await,
@@ -305,22 +311,20 @@ impl Store for PostgresStore {
         hold: Option<&ClaimRequest>,
     ) -> Result<Published, StoreError> {
         let mut hold = hold.copied();
-        let mut answers: Vec<Option<PublishAnswer>> = publications.iter().map(|_| None).collect();
-        let mut held = Vec::new();
-        // In parts, so that callers who publish little of the same tenant come in between.
-        for (tenant, numbers) in split(publications) {
-            let items = numbers.iter().map(|number| Arc::new(publications[*number].clone())).collect();
-            let part = match self.publish_of(&tenant, items, hold).await {
+        let mut done = Published { answers: Vec::with_capacity(publications.len()), held: Vec::new() };
+        // In parts, so that callers who publish little come in between.
+        for items in split(publications) {
+            let part = match self.publish_part(items, hold).await {
                 // Earlier parts are committed and may be held, so only the rest has no answer.
-                Err(_) if answers.iter().any(Option::is_some) => break,
+                Err(_) if !done.answers.is_empty() => break,
                 part => part?,
             };
             hold = hold.and_then(|it| it.without(&part.held));
-            numbers.into_iter().zip(part.answers).for_each(|(number, it)| answers[number] = Some(it));
-            held.extend(part.held);
+            done.answers.extend(part.answers);
+            done.held.extend(part.held);
         }
-        let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect();
-        Ok(Published { answers, held })
+        done.answers.resize_with(publications.len(), unanswered);
+        Ok(done)
     }
 
     async fn route(&self, routed: &[Routed]) -> Result<Vec<RouteAnswer>, StoreError> {

@@ -1,4 +1,4 @@
-//! `Begin`: how transactions begin, with the settings that they rely on.
+//! `Begin`: how transactions begin, and the settings that they rely on.
 
 use std::time::Duration;
 
@@ -8,51 +8,77 @@ use crate::transaction::BEGIN;
 
 /// The number of uses after which a connection plans its statements again. A young one does so sooner.
 const PLAN_EVERY: usize = 256;
+/// The time that a server may take for a statement along indexes and within limits.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// The text with which transactions begin.
+/// The texts that set a connection up, and with which transactions begin.
 ///
-/// Every setting ends with its transaction: a pooler in between may give the connection to somebody else afterwards.
+/// Behind a pooler every setting ends with its transaction: the pooler may give the connection to somebody else
+/// afterwards. A connection of the store's own has them for as long as it is open.
 #[derive(Clone, Debug)]
 pub(crate) struct Begin {
+    /// Executed once on each connection. Empty behind a pooler.
+    pub(crate) session: String,
     settings: String,
     keeps_plans: bool,
 }
 
 impl Begin {
-    /// Nobody waits for a lock for ever, nor holds one for ever because its process stands still. A server that may lose
-    /// commits does not lose those of this store. Every statement goes along an index whatever its parameters are, so
-    /// one plan serves all of them. Nothing is left to the defaults of a database or a role; `transaction_timeout` is
-    /// passed over by servers that do not have it.
     pub(crate) fn new(schema: &SchemaName, statements: &Statements) -> Self {
-        let settings = format!(
-            "SET LOCAL search_path TO {};
-            SET LOCAL lock_timeout TO '5s';
-            SET LOCAL idle_in_transaction_session_timeout TO '10s';
-            SET LOCAL jit TO off;
-            SET LOCAL plan_cache_mode TO force_generic_plan;
-            SET LOCAL enable_seqscan TO off;
-            SET LOCAL enable_bitmapscan TO off;
-            SET LOCAL enable_indexscan TO on;
-            SET LOCAL enable_indexonlyscan TO on;
-            SET LOCAL enable_nestloop TO on;
-            SET LOCAL exit_on_error TO off;
-            SET LOCAL standard_conforming_strings TO on;
-            SELECT set_config('synchronous_commit', 'on', true)
-                WHERE current_setting('synchronous_commit') = 'off';
-            SELECT set_config('transaction_timeout', '0', true)
-                WHERE current_setting('transaction_timeout', true) <> '0';",
-            schema.search_path()
-        );
-        Self { settings, keeps_plans: matches!(statements, Statements::Named) }
+        let is_own = matches!(statements, Statements::Named);
+        let settings = settings(schema, !is_own);
+        let (session, settings) = if is_own { (settings, String::new()) } else { (String::new(), settings) };
+        Self { session, settings, keeps_plans: is_own }
     }
 
-    /// Returns the statements that begin a transaction on a connection after so many uses. The server gives a statement up
-    /// a little before nobody waits for it any more.
+    /// Returns the statements that begin a transaction on a connection after so many uses.
     pub(crate) fn sql(&self, within: Duration, uses: usize) -> String {
-        let plan = if self.keeps_plans && is_time_to_plan(uses) { "DISCARD PLANS; " } else { "" };
-        let limit = within.mul_f32(0.8).as_millis();
-        format!("{BEGIN}; {plan}SET LOCAL statement_timeout TO {limit}; {}", self.settings)
+        let plan = if self.keeps_plans && is_time_to_plan(uses) { "; DISCARD PLANS" } else { "" };
+        let limit = match within {
+            ANSWER_WITHIN => String::new(),
+            other => format!("; SET LOCAL statement_timeout TO {}", server_limit(other)),
+        };
+        format!("{BEGIN}{plan}; {}{limit}", self.settings)
     }
+}
+
+/// Returns the statement that sets what transactions rely on, until the end of one or of the session.
+///
+/// Nobody waits for a lock for ever, nor holds one for ever because its process stands still. A server that may lose
+/// commits does not lose those of this store. Every statement goes along an index whatever its parameters are, so
+/// one plan serves all of them. Nothing is left to the defaults of a database or a role; `transaction_timeout` is
+/// passed over by servers that do not have it.
+fn settings(schema: &SchemaName, is_local: bool) -> String {
+    let path = schema.search_path();
+    let limit = server_limit(ANSWER_WITHIN).to_string();
+    let settings = [
+        ("search_path", &path[..]),
+        ("lock_timeout", "5s"),
+        ("statement_timeout", &limit),
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("jit", "off"),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+        ("enable_indexscan", "on"),
+        ("enable_indexonlyscan", "on"),
+        ("enable_nestloop", "on"),
+        ("exit_on_error", "off"),
+        ("standard_conforming_strings", "on"),
+    ];
+    let set = |(name, value)| format!("pg_catalog.set_config('{name}', '{value}', {is_local}), ");
+    let all: String = settings.map(set).concat();
+    format!(
+        "SELECT {all}pg_catalog.set_config('synchronous_commit', \
+            replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'on'), {is_local}), \
+            CASE WHEN pg_catalog.current_setting('transaction_timeout', true) <> '0' \
+                THEN pg_catalog.set_config('transaction_timeout', '0', {is_local}) END"
+    )
+}
+
+/// Returns the milliseconds after which the server gives a statement up: a little before nobody waits for it any more.
+fn server_limit(within: Duration) -> u128 {
+    within.mul_f32(0.8).as_millis()
 }
 
 /// Whether a connection plans its statements again after so many uses. A plan that was made for an empty table may

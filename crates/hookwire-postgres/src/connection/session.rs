@@ -2,22 +2,23 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Client, Object, Pool};
+use futures_util::future::join_all;
+use tokio::join;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 
-use crate::connection::begin::Begin;
-use crate::connection::statements::{Params, Statements};
+use crate::connection::begin::{ANSWER_WITHIN, Begin};
+use crate::connection::statements::{Params, Prepared, Statements};
 use crate::error::{QueryError, ReadRow};
 use crate::time::Millis;
 
 /// The number of times that a transaction is tried which PostgreSQL aborts because of others.
 const MAX_TRIES: usize = 4;
-/// The time that a server may take for a statement along indexes and within limits.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// The time that a server may take for a statement that reads much.
 pub(crate) const MUCH_WITHIN: Duration = Duration::from_secs(60);
 const NOW: &str = "SELECT clock_ms() AS now";
@@ -51,7 +52,12 @@ pub(crate) struct Tx<'a> {
     client: &'a Client,
     statements: &'a Statements,
     within: Duration,
+    /// Whether it has been committed, or rolled back because one of its last statements failed.
+    is_over: AtomicBool,
 }
+
+/// A statement with its parameters.
+pub(crate) type Query<'a> = (&'a str, Params<'a>);
 
 /// Reads rows by one statement.
 struct Read<'a> {
@@ -69,7 +75,7 @@ impl Operation for Read<'_> {
     }
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Vec<Row>, QueryError> {
-        tx.rows(self.sql, self.params).await
+        tx.commit_rows(self.sql, self.params).await
     }
 }
 
@@ -104,16 +110,22 @@ impl Sessions {
     async fn try_once<O: Operation>(&self, operation: &O) -> Result<O::Output, QueryError> {
         let mut guard = PoolGuard(Some(self.pool.get().await?));
         let client = guard.0.as_ref().expect("it is taken out below only");
-        let tx = Tx { client, statements: &self.statements, within: operation.within() };
+        let (statements, is_over) = (&*self.statements, AtomicBool::new(false));
+        let tx = Tx { client, statements, within: operation.within(), is_over };
         let uses = Object::metrics(client).recycle_count;
-        tx.command(&self.begin.sql(tx.within, uses)).await?;
-        let done = operation.run(&tx).await;
+        let begin = self.begin.sql(tx.within, uses);
+        // The first statements are sent behind it at once. If it should fail, they are transactions of their own: so the
+        // first ones of an operation only read and lock, or are the only one.
+        let (begun, done) = join!(biased; tx.command(&begin), operation.run(&tx));
+        let done = begun.and(done);
         if let Err(QueryError::Unanswered(_)) = done {
             // Nobody is there to roll back. The server does so when it notices that the connection has gone.
             return done;
         }
         let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        if let Err(error) = tx.command(end).await {
+        if !tx.is_over.load(Ordering::Relaxed)
+            && let Err(error) = tx.command(end).await
+        {
             return done.and(Err(error));
         }
         drop(guard.0.take());
@@ -148,7 +160,55 @@ impl Sessions {
 impl Tx<'_> {
     /// Reads rows.
     pub(crate) async fn rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, QueryError> {
-        answered(self.within, self.statements.rows(self.client, sql, params)).await
+        answered(self.within, self.prepare(sql).await?.rows(self.client, params)).await
+    }
+
+    /// Executes statements in one round trip, and returns the rows of each.
+    pub(crate) async fn all<const N: usize>(
+        &self,
+        queries: [Query<'_>; N],
+    ) -> Result<[Vec<Row>; N], QueryError> {
+        self.pipeline(queries, async { Ok(()) }).await
+    }
+
+    /// Executes the last statements of the transaction, and commits it, in one round trip.
+    pub(crate) async fn commit<const N: usize>(
+        &self,
+        queries: [Query<'_>; N],
+    ) -> Result<[Vec<Row>; N], QueryError> {
+        let commit = async {
+            self.command("COMMIT").await?;
+            // If a statement has failed, this has rolled back.
+            self.is_over.store(true, Ordering::Relaxed);
+            Ok(())
+        };
+        self.pipeline(queries, commit).await
+    }
+
+    /// Executes the only statement that is left, like [`commit`](Self::commit).
+    pub(crate) async fn commit_rows(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, QueryError> {
+        self.commit([(sql, params)]).await.map(|[rows]| rows)
+    }
+
+    /// Sends all statements, and then polls `last`, before it waits for any answer. All are prepared before, so that each
+    /// is sent when it is first polled.
+    async fn pipeline<const N: usize>(
+        &self,
+        queries: [Query<'_>; N],
+        last: impl Future<Output = Result<(), QueryError>>,
+    ) -> Result<[Vec<Row>; N], QueryError> {
+        let prepared = join_all(queries.iter().map(|(sql, _)| self.prepare(sql))).await;
+        let prepared = prepared.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let sent = prepared.iter().zip(queries);
+        let sent = sent.map(|(it, (_, params))| answered(self.within, it.rows(self.client, params)));
+        let (rows, ended) = join!(biased; join_all(sent), last);
+        let rows = rows.into_iter().collect::<Result<Vec<_>, _>>()?;
+        ended?;
+        rows.try_into().map_err(|_| QueryError::corrupt("not as many answers as statements"))
+    }
+
+    async fn prepare<'a>(&self, sql: &'a str) -> Result<Prepared<'a>, QueryError> {
+        answered(self.within, self.statements.prepare(self.client, sql)).await
     }
 
     /// Reads the first row, if there is one.
@@ -158,7 +218,7 @@ impl Tx<'_> {
 
     /// Executes a statement, and returns the number of rows that it changed.
     pub(crate) async fn run(&self, sql: &str, params: Params<'_>) -> Result<u64, QueryError> {
-        answered(self.within, self.statements.run(self.client, sql, params)).await
+        answered(self.within, self.prepare(sql).await?.run(self.client, params)).await
     }
 
     /// Reads the clock of the database: the only one that the store goes by.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deadpool_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Error, Row};
+use tokio_postgres::{Error, Row, Statement};
 
 /// The parameters of a statement.
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -24,37 +24,48 @@ pub(crate) enum Statements {
 #[derive(Debug, Default)]
 pub(crate) struct ParameterTypes(Mutex<HashMap<String, Arc<[Type]>>>);
 
-type Typed<'a> = Vec<(&'a (dyn ToSql + Sync), Type)>;
+/// A statement whose parameters have types, so that it is sent as soon as it is executed.
+pub(crate) enum Prepared<'a> {
+    Named(Statement),
+    Unnamed(&'a str, Arc<[Type]>),
+}
 
 impl Statements {
-    pub(crate) async fn rows(
-        &self,
-        client: &Client,
-        sql: &str,
-        params: Params<'_>,
-    ) -> Result<Vec<Row>, Error> {
+    pub(crate) async fn prepare<'a>(&self, client: &Client, sql: &'a str) -> Result<Prepared<'a>, Error> {
         match self {
-            Self::Named => client.query(&client.prepare_cached(sql).await?, params).await,
-            Self::Unnamed(types) => client.query_typed(sql, &types.typed(client, sql, params).await?).await,
-        }
-    }
-
-    pub(crate) async fn run(&self, client: &Client, sql: &str, params: Params<'_>) -> Result<u64, Error> {
-        match self {
-            Self::Named => client.execute(&client.prepare_cached(sql).await?, params).await,
-            Self::Unnamed(types) => client.execute_typed(sql, &types.typed(client, sql, params).await?).await,
+            Self::Named => client.prepare_cached(sql).await.map(Prepared::Named),
+            Self::Unnamed(types) => Ok(Prepared::Unnamed(sql, types.of(client, sql).await?)),
         }
     }
 }
 
+impl Prepared<'_> {
+    pub(crate) async fn rows(&self, client: &Client, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        match self {
+            Self::Named(statement) => client.query(statement, params).await,
+            Self::Unnamed(sql, types) => client.query_typed(sql, &typed(params, types)).await,
+        }
+    }
+
+    pub(crate) async fn run(&self, client: &Client, params: Params<'_>) -> Result<u64, Error> {
+        match self {
+            Self::Named(statement) => client.execute(statement, params).await,
+            Self::Unnamed(sql, types) => client.execute_typed(sql, &typed(params, types)).await,
+        }
+    }
+}
+
+fn typed<'a>(params: Params<'a>, types: &[Type]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    params.iter().copied().zip(types.iter().cloned()).collect()
+}
+
 impl ParameterTypes {
-    async fn typed<'a>(&self, client: &Client, sql: &str, params: Params<'a>) -> Result<Typed<'a>, Error> {
+    async fn of(&self, client: &Client, sql: &str) -> Result<Arc<[Type]>, Error> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
-        let types = match known {
-            Some(types) => types,
-            None => self.ask(client, sql).await?,
-        };
-        Ok(params.iter().copied().zip(types.iter().cloned()).collect())
+        match known {
+            Some(types) => Ok(types),
+            None => self.ask(client, sql).await,
+        }
     }
 
     /// Asks the server, by a statement that is closed again within its transaction.

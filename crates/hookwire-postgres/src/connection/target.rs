@@ -1,9 +1,12 @@
 //! `Target`: a database, a schema in it, and the settings of every connection to it.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime,
+};
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config};
 
@@ -61,14 +64,21 @@ impl Target {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         // The dialer has the settings.
         let manager = Manager::from_connect(Config::new(), self.dialer.clone(), recycling);
+        let begin = Begin::new(&self.schema, &statements);
+        let session: Arc<str> = Arc::from(&begin.session[..]);
+        let set_up = Hook::async_fn(move |client: &mut ClientWrapper, _| {
+            let session = Arc::clone(&session);
+            Box::pin(async move { client.batch_execute(&session).await.map_err(HookError::Backend) })
+        });
         let pool = Pool::builder(manager)
             .max_size(options.connections)
             .wait_timeout(Some(options.publish_timeout))
             .create_timeout(Some(CONNECT_TIMEOUT * 2))
             .runtime(Runtime::Tokio1)
+            .post_create(set_up)
             .build()
             .map_err(|error| ConnectError::Other(error.into()))?;
-        Ok(Sessions::new(pool, Begin::new(&self.schema, &statements), statements))
+        Ok(Sessions::new(pool, begin, statements))
     }
 
     /// Returns whether a pooler stands in between, which gives the connections to others after each transaction. It refuses

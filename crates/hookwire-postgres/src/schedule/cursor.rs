@@ -49,6 +49,8 @@ pub(crate) struct ReadyLane {
 pub(crate) struct ReadyLanes {
     /// Lanes that became ready since the last claim.
     pub(crate) fresh: Vec<ReadyLane>,
+    /// Lanes that are not ready yet, although their time has come.
+    pub(crate) fired: Vec<ReadyLane>,
     /// Lanes in the order of their turns: those after the cursor, and then those from the lowest id.
     pub(crate) ring: Vec<ReadyLane>,
     /// The number of lanes in `ring` that come after the cursor.
@@ -70,12 +72,20 @@ pub(crate) enum LaneOutcome {
     Left,
 }
 
-impl LaneCursor {
-    /// Creates the cursor of a holder that has not claimed yet.
-    pub(crate) const fn new(transaction: i64) -> Self {
-        Self { cursor: 0, since: (transaction, LaneId::MIN), floor: None, sweep: Sweep::Going }
+impl ReadyLanes {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &ReadyLane> {
+        self.fresh.iter().chain(&self.fired).chain(&self.ring)
     }
+}
 
+impl Default for LaneCursor {
+    /// The cursor of a holder that has not claimed yet. No lane is fresh for it: it goes along all of them.
+    fn default() -> Self {
+        Self { cursor: 0, since: (i64::MAX, LaneId::MAX), floor: None, sweep: Sweep::Going }
+    }
+}
+
+impl LaneCursor {
     /// Returns the number of lanes to read in turn.
     pub(crate) const fn window(&self) -> usize {
         if matches!(self.sweep, Sweep::Done) { 0 } else { WINDOW }
@@ -95,7 +105,7 @@ impl LaneCursor {
         oldest: i64,
     ) -> (Self, bool) {
         let is_left = |it: &ReadyLane| matches!(outcome(it.id), LaneOutcome::Passed | LaneOutcome::Left);
-        let has_left = ready.fresh.iter().chain(&ready.ring).any(is_left);
+        let has_left = ready.all().any(is_left);
         let cursor =
             ready.ring.iter().map(|it| it.id).take_while(|id| outcome(*id) != LaneOutcome::Left).last();
         let sweep = if has_left { Sweep::Going } else { self.sweep_after(ready, outcome) };
@@ -145,7 +155,7 @@ pub(crate) fn serving_order(
     has_room: impl Fn(LaneId) -> bool,
     number: usize,
 ) -> impl Iterator<Item = LaneId> {
-    let lists = ready.iter().flat_map(|lanes| [&lanes.fresh, &lanes.ring]);
+    let lists = ready.iter().flat_map(|lanes| [&lanes.fresh, &lanes.fired, &lanes.ring]);
     let lists = lists.map(|lanes| lanes.iter().map(|it| it.id).filter(|id| has_room(*id)).collect());
     let mut lists: Vec<Vec<LaneId>> = lists.filter(|lanes: &Vec<_>| !lanes.is_empty()).collect();
     let first = number.checked_rem(lists.len()).unwrap_or_default();
@@ -179,7 +189,7 @@ mod tests {
         let is_whole = ahead.len() < most && ahead.len() + behind.len() <= most;
         let (room, count) = (most - ahead.len(), ahead.len());
         let ring = ahead.into_iter().chain(behind.into_iter().take(room)).collect();
-        ReadyLanes { fresh: Vec::new(), ring, ahead: count, is_whole }
+        ReadyLanes { ring, ahead: count, is_whole, ..ReadyLanes::default() }
     }
 
     fn ids(lanes: &[ReadyLane]) -> Vec<LaneId> {
@@ -188,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_claim_that_has_enough_goes_on_where_it_stopped() {
-        let cursor = LaneCursor::new(0);
+        let cursor = LaneCursor::default();
         let outcome = |id| if id <= 3 { LaneOutcome::Served } else { LaneOutcome::Left };
         let (cursor, has_more) = cursor.after(&ring(&cursor, 5), outcome, 0);
         assert_eq!((cursor.cursor, has_more), (3, true));
@@ -198,7 +208,7 @@ mod tests {
     #[test]
     fn lanes_without_room_are_gone_along_once_and_not_looked_at_again() {
         for began in [0, 1, 700, 1400, 1499, 1500] {
-            let (mut cursor, mut looked_at) = (LaneCursor { cursor: began, ..LaneCursor::new(0) }, 0);
+            let (mut cursor, mut looked_at) = (LaneCursor { cursor: began, ..LaneCursor::default() }, 0);
             for _ in 0..100 {
                 let ready = ring(&cursor, 1500);
                 looked_at += ready.ring.len();
@@ -212,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_round_ends_although_the_lane_where_it_began_is_gone() {
-        let mut cursor = LaneCursor { cursor: 1400, ..LaneCursor::new(0) };
+        let mut cursor = LaneCursor { cursor: 1400, ..LaneCursor::default() };
         cursor = cursor.after(&ring(&cursor, 1500), |_| LaneOutcome::NoRoom, 0).0;
         for _ in 0..12 {
             cursor = cursor.after(&ring(&cursor, 1300), |_| LaneOutcome::NoRoom, 0).0;
@@ -238,7 +248,7 @@ mod tests {
     #[test]
     fn the_one_with_room_is_found_wherever_the_round_began() {
         for began in [0, 700, 1499] {
-            let (mut cursor, mut claims) = (LaneCursor { cursor: began, ..LaneCursor::new(0) }, 0);
+            let (mut cursor, mut claims) = (LaneCursor { cursor: began, ..LaneCursor::default() }, 0);
             let outcome = |id| if id == 700 { LaneOutcome::Served } else { LaneOutcome::NoRoom };
             loop {
                 let ready = ring(&cursor, 1500);
@@ -255,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_is_passed_keeps_the_round_going() {
-        let cursor = LaneCursor::new(0);
+        let cursor = LaneCursor::default();
         let (cursor, has_more) = cursor.after(&ring(&cursor, 3), |_| LaneOutcome::Passed, 0);
         assert!(has_more && cursor.window() > 0);
         let (cursor, has_more) = cursor.after(&ring(&cursor, 3), |_| LaneOutcome::NoRoom, 0);
@@ -270,7 +280,7 @@ mod tests {
 
     #[test]
     fn of_many_that_become_ready_at_once_it_hears_one_after_the_other() {
-        let mut cursor = LaneCursor::new(5);
+        let mut cursor = LaneCursor { since: (5, LaneId::MIN), ..LaneCursor::default() };
         let many: Vec<ReadyLane> =
             lanes(1..=150).into_iter().map(|it| ReadyLane { readied: 7, ..it }).collect();
         let mut advance_since = Vec::new();

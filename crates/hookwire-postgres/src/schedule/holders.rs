@@ -35,8 +35,8 @@ struct State {
 struct Holder {
     held: HeldCounts,
     claimed: HashMap<ClaimKey, CountedClaim>,
-    /// The cursors by class. `None` before its first claim.
-    cursors: Option<[LaneCursor; 3]>,
+    /// The cursors by class.
+    cursors: [LaneCursor; 3],
     /// The number of times that it asked for claims.
     scans: usize,
     /// The number of times that it got room back.
@@ -48,6 +48,7 @@ struct Holder {
 /// A claim as it is counted.
 #[derive(Clone, Debug)]
 pub(crate) struct CountedClaim {
+    pub(crate) lane: LaneId,
     pub(crate) tenant: TenantId,
     pub(crate) hook: HookId,
     /// The class of the lane when the claim was made. It is counted under this class.
@@ -57,11 +58,14 @@ pub(crate) struct CountedClaim {
 }
 
 /// The lanes that a claim has to read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) cursors: [LaneCursor; 3],
     /// Whether there is room in each class.
     pub(crate) has_room: [bool; 3],
+    /// Lanes, and tenants, for which there is no room. There may be others that the holder does not know.
+    pub(crate) full_lanes: Vec<LaneId>,
+    pub(crate) full_tenants: Vec<String>,
     /// The number of this claim among those of its holder.
     pub(crate) number: usize,
     returns: u64,
@@ -77,20 +81,29 @@ pub(crate) struct Reservation {
 }
 
 impl Holders {
-    /// Ends the claims whose leases are over, and returns what the holder has to read. Every transaction before `oldest`
-    /// can be seen.
-    pub(crate) fn plan(&self, id: HolderId, quota: &Quota, now: Millis, oldest: i64) -> Plan {
+    /// Returns what the holder has to read.
+    pub(crate) fn plan(&self, id: HolderId, quota: &Quota) -> Plan {
         let mut state = self.state();
-        state.end_leases(id, now);
         let holder = state.holders.entry(id).or_default();
-        let cursors = holder.cursors.get_or_insert_with(|| [LaneCursor::new(oldest); 3]);
         if holder.quota != *quota {
             holder.quota = *quota;
-            *cursors = cursors.map(LaneCursor::restarted);
+            holder.cursors = holder.cursors.map(LaneCursor::restarted);
         }
-        let has_room = CLASSES.map(|class| holder.held.room_in_class(quota, class) > 0);
         holder.scans = holder.scans.wrapping_add(1);
-        Plan { cursors: *cursors, has_room, number: holder.scans, returns: holder.returns }
+        let (full_lanes, full_tenants) = holder.full(quota);
+        Plan {
+            cursors: holder.cursors,
+            has_room: CLASSES.map(|class| holder.held.room_in_class(quota, class) > 0),
+            full_lanes,
+            full_tenants,
+            number: holder.scans,
+            returns: holder.returns,
+        }
+    }
+
+    /// Ends the claims whose leases are over, and returns whether there were any.
+    pub(crate) fn end_leases(&self, id: HolderId, now: Millis) -> bool {
+        self.state().end_leases(id, now)
     }
 
     /// Returns those of the lanes for which the holder has room.
@@ -99,7 +112,7 @@ impl Holders {
         let nothing = HeldCounts::default();
         let held = state.holders.get(&id).map_or(&nothing, |holder| &holder.held);
         let lanes = CLASSES.into_iter().zip(ready).flat_map(|(class, ready)| {
-            let lanes = ready.fresh.iter().chain(&ready.ring);
+            let lanes = ready.all();
             let room = move |it: &ReadyLane| Some(held.room(quota, it.tenant.as_ref()?, it.hook, class));
             lanes.filter(move |it| room(it).is_some_and(|room| room > 0))
         });
@@ -111,7 +124,7 @@ impl Holders {
         let mut state = self.state();
         let holder = state.holders.entry(id).or_default();
         let is_same = holder.returns == plan.returns;
-        holder.cursors = Some(if is_same { cursors } else { cursors.map(LaneCursor::restarted) });
+        holder.cursors = if is_same { cursors } else { cursors.map(LaneCursor::restarted) };
     }
 
     /// Counts the claims that `take` decides on. It gets the counts of the holder, which say where there is room.
@@ -165,7 +178,9 @@ impl Holders {
     pub(crate) fn forget_idle(&self, now: Millis) {
         let mut state = self.state();
         let ids: Vec<HolderId> = state.holders.keys().copied().collect();
-        ids.into_iter().for_each(|id| state.end_leases(id, now));
+        for id in ids {
+            state.end_leases(id, now);
+        }
         state.holders.retain(|_, holder| !holder.claimed.is_empty());
     }
 
@@ -183,15 +198,35 @@ impl State {
         if let Some(claim) = holder.claimed.remove(&key) {
             holder.held.give_back(&claim.tenant, claim.hook, claim.class);
             holder.returns += 1;
-            holder.cursors = holder.cursors.map(|cursors| cursors.map(LaneCursor::restarted));
+            holder.cursors = holder.cursors.map(LaneCursor::restarted);
         }
     }
 
-    fn end_leases(&mut self, id: HolderId, now: Millis) {
-        let Some(holder) = self.holders.get(&id) else { return };
+    fn end_leases(&mut self, id: HolderId, now: Millis) -> bool {
+        let Some(holder) = self.holders.get(&id) else { return false };
         let ended = holder.claimed.iter().filter(|(_, claim)| claim.is_over(now)).map(|(key, _)| *key);
         let ended: Vec<_> = ended.collect();
-        ended.into_iter().for_each(|key| self.end(key));
+        ended.iter().for_each(|key| self.end(*key));
+        !ended.is_empty()
+    }
+}
+
+impl Holder {
+    /// Returns lanes and tenants of which the holder may have no more.
+    fn full(&self, quota: &Quota) -> (Vec<LaneId>, Vec<String>) {
+        let mut lanes = HashSet::new();
+        let mut tenants = HashSet::new();
+        for claim in self.claimed.values() {
+            let room = |hook| self.held.room_in_lane(quota, &claim.tenant, hook, claim.class);
+            if room(claim.hook) == 0 {
+                lanes.insert(claim.lane);
+            }
+            // A webhook that nobody has: nothing but the limit of the tenant is left.
+            if self.held.room_in_lane(quota, &claim.tenant, HookId::new(i64::MIN), LaneClass::Proven) == 0 {
+                tenants.insert(claim.tenant.as_str().to_owned());
+            }
+        }
+        (lanes.into_iter().collect(), tenants.into_iter().collect())
     }
 }
 
@@ -238,7 +273,7 @@ mod tests {
         let (tenant, hook, class) = (TenantId::new("acme").unwrap(), HookId::new(1), LaneClass::Proven);
         let take = |held: &mut HeldCounts| {
             held.take(&tenant, hook, class);
-            ((), vec![(KEY, CountedClaim { tenant: tenant.clone(), hook, class, until: at(100) })])
+            ((), vec![(KEY, CountedClaim { lane: 1, tenant: tenant.clone(), hook, class, until: at(100) })])
         };
         holders.reserve(HolderId::new(holder), at(0), take).1
     }
@@ -255,7 +290,7 @@ mod tests {
 
     /// The number of lanes that the next claim reads in turn.
     fn window(holders: &Holders, quota: &Quota) -> usize {
-        holders.plan(HolderId::new(1), quota, at(0), 0).cursors[0].window()
+        holders.plan(HolderId::new(1), quota).cursors[0].window()
     }
 
     #[test]
@@ -309,7 +344,7 @@ mod tests {
         let (holders, quota) = (Arc::default(), Quota::default());
         reserve(&holders, 1).keep();
         let walk = |meanwhile: &dyn Fn()| {
-            let plan = holders.plan(HolderId::new(1), &quota, at(0), 0);
+            let plan = holders.plan(HolderId::new(1), &quota);
             let nothing = ReadyLanes { is_whole: true, ..ReadyLanes::default() };
             meanwhile();
             let cursors = plan.cursors.map(|cursor| cursor.after(&nothing, |_| LaneOutcome::NoRoom, 0).0);

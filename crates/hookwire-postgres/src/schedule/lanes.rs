@@ -16,14 +16,15 @@ macro_rules! lock_space {
     };
 }
 
-/// Locks a tenant's registry, shared, until the transaction ends: nobody changes it meanwhile.
+/// Locks the registries of tenants, shared, until the transaction ends: nobody changes them meanwhile.
 ///
 /// A share lock of the tenant's row would not do: those who take such locks overtake one who waits to change the row,
 /// who might wait for ever. Advisory locks have a queue.
-pub(crate) async fn hold_registry(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), QueryError> {
-    const LOCK: &str = concat!("SELECT pg_advisory_xact_lock_shared(", lock_space!(), ", hashtext($1))");
-    tx.rows(LOCK, &[&tenant.as_str()]).await.map(drop)
-}
+pub(crate) const HOLD_REGISTRIES: &str = concat!(
+    "SELECT pg_advisory_xact_lock_shared(",
+    lock_space!(),
+    ", hash) FROM (SELECT DISTINCT hashtext(name) AS hash FROM unnest($1::text[]) AS held (name) ORDER BY hash) AS held"
+);
 
 /// Locks a tenant's registry, exclusively, until the transaction ends.
 pub(crate) async fn take_registry(tx: &Tx<'_>, tenant: &TenantId) -> Result<(), QueryError> {
@@ -60,6 +61,8 @@ pub(crate) async fn lock_ids(tx: &Tx<'_>, lanes: &[LaneId]) -> Result<Vec<LaneId
     }
     ids(&tx.rows(LOCK, &[&lanes]).await?, "id")
 }
+/// Locks lanes like [`lock`], for a transaction that knows them already.
+pub(crate) const LOCK_ONLY: &str = "SELECT FROM lane WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
 
 /// Decides anew whether locked lanes are ready, and when they have to be looked at again.
 ///
@@ -87,7 +90,7 @@ pub(crate) enum EarliestDue {
 
 impl EarliestDue {
     /// Returns a time before which nothing was written.
-    const fn bound(self) -> Millis {
+    pub(crate) const fn bound(self) -> Millis {
         match self {
             Self::At(due) => due,
             Self::Nothing => Millis::MAX,
@@ -96,9 +99,18 @@ impl EarliestDue {
     }
 }
 
+/// Whether this transaction has locked or written a lane. A lane that it could only skip is left as it is.
+macro_rules! is_locked {
+    () => {
+        "pg_current_xact_id()::xid IN (lane.xmin, lane.xmax)"
+    };
+}
+pub(crate) use is_locked;
+
 /// Sets `readied` where a lane becomes ready, by which dispatchers find those lanes. The floor spares the scan the index
 /// entries before it, which are dead: those of deliveries that have ended.
-pub(crate) const REFRESH: &str = "
+pub(crate) const REFRESH: &str = concat!(
+    "
     WITH fresh AS MATERIALIZED (
         SELECT lane.id, head.due,
             CASE WHEN status = 1 AND head.due IS NOT NULL THEN greatest(head.due, paused_until) END AS at
@@ -108,10 +120,13 @@ pub(crate) const REFRESH: &str = "
                 AND due >= least(lane.floor, $3)
             ORDER BY due, delivery.id LIMIT 1
         ) AS head ON true
-        WHERE lane.id = ANY ($1)
-    )
+        WHERE lane.id = ANY ($1) AND ",
+    is_locked!(),
+    ")
     UPDATE lane SET ready = coalesce(at <= $2, false), wake_at = CASE WHEN at > $2 THEN at END,
         floor = fresh.due,
         readied = CASE WHEN at <= $2 AND NOT ready THEN pg_current_xact_id()::text::bigint ELSE readied END
     FROM fresh WHERE lane.id = fresh.id AND (ready, wake_at, floor) IS DISTINCT FROM
-        (coalesce(at <= $2, false), CASE WHEN at > $2 THEN at END, fresh.due)";
+        (coalesce(at <= $2, false), CASE WHEN at > $2 THEN at END, fresh.due)
+    RETURNING wake_at"
+);

@@ -1,4 +1,4 @@
-//! The order in which lanes are served. `lanes` decides whether a lane is ready, `ready` reads the ready ones, `cursor`
+//! The order in which lanes are served. `lanes` decides whether a lane is ready, `ready` reads the ready ones with their deliveries, `cursor`
 //! whose turn it is, `select` which deliveries a claim takes, and `holders` counts what each dispatcher has.
 
 pub(crate) mod cursor;

@@ -1,17 +1,20 @@
-//! Reads ready lanes, and locks those that are available.
+//! Reads ready lanes with their first due deliveries, and locks nothing.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use crate::connection::session::Tx;
-use crate::error::{QueryError, ReadRow};
-use crate::rows::{CLASSES, Lane, LaneId, as_i64, lane_columns};
-use crate::schedule::cursor::{LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
-use crate::schedule::holders::Plan;
-use crate::schedule::select::{LaneHeads, Selection};
 use hookwire::model::{HookId, TenantId};
+use hookwire::retry::RetryState;
+use hookwire::store::ClaimRequest;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+
+use crate::error::{QueryError, ReadRow};
+use crate::rows::{CLASSES, Lane, LaneId, as_i64, lane_columns};
+use crate::schedule::cursor::{LaneCursor, LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
+use crate::schedule::holders::{Holders, Plan};
+use crate::schedule::select::{Head, LaneHeads, Selection};
+use crate::time::Millis;
 
 /// The ready lanes that a claim has read, and those that it chose to lock.
 pub(crate) struct ReadyScan {
@@ -23,8 +26,32 @@ pub(crate) struct ReadyScan {
 }
 
 impl ReadyScan {
+    /// Moves the cursors on, and returns whether there may be more to take at once.
+    pub(crate) fn finish(
+        &self,
+        holders: &Holders,
+        request: &ClaimRequest,
+        busy: &[LaneId],
+        candidates: &[LaneHeads],
+        selection: &Selection,
+    ) -> bool {
+        let outcome = |id| self.outcome(id, busy, candidates, selection);
+        let mut has_more = false;
+        let mut cursors = self.plan.cursors;
+        for ((cursor, seen), has_room) in cursors.iter_mut().zip(&self.ready).zip(self.plan.has_room) {
+            if has_room {
+                let more;
+                (*cursor, more) = cursor.after(seen, outcome, self.oldest);
+                // A claim of nothing could not get more.
+                has_more |= more && request.limit > 0;
+            }
+        }
+        holders.finish_scan(request.holder, &self.plan, cursors);
+        has_more
+    }
+
     /// Returns the outcome of the claim for a lane that it read.
-    pub(crate) fn outcome(
+    fn outcome(
         &self,
         id: LaneId,
         busy: &[LaneId],
@@ -54,85 +81,180 @@ impl ReadyScan {
     }
 }
 
-/// Reads ready lanes by class. It reads none of a class for which there is no room.
-pub(crate) async fn read_ready(tx: &Tx<'_>, plan: &Plan) -> Result<[ReadyLanes; 3], QueryError> {
-    let most = |has_room, most| as_i64(if has_room { most } else { 0 });
-    let windows = [0, 1, 2].map(|class| most(plan.has_room[class], plan.cursors[class].window()));
-    let fresh = plan.has_room.map(|has_room| most(has_room, MAX_FRESH));
-    let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
-    for (class, cursor) in plan.cursors.iter().enumerate() {
-        let (transaction, lane) = (&cursor.since.0, &cursor.since.1);
-        params.extend::<[&(dyn ToSql + Sync); 5]>([
-            &cursor.cursor,
-            &windows[class],
-            transaction,
-            lane,
-            &fresh[class],
+/// A ready lane that was read, and all of it if deliveries may be taken from it.
+pub(crate) struct Entry {
+    class: usize,
+    part: i32,
+    lane: ReadyLane,
+    pub(crate) is_offered: bool,
+    /// `None` if it is not offered, or if it is and cannot be read.
+    pub(crate) offer: Option<Offer>,
+}
+
+/// A lane with its first due deliveries.
+pub(crate) struct Offer {
+    pub(crate) lane: Lane,
+    pub(crate) heads: Vec<Head>,
+    pub(crate) expired: Vec<i64>,
+    /// Deliveries whose rows cannot be read.
+    pub(crate) unreadable: Vec<i64>,
+}
+
+/// The number of the part of [`READY`] that has the lanes whose time has come, of any class.
+const FIRED: i32 = 3;
+/// The most lanes whose time has come that one claim reads.
+const MAX_FIRED: usize = 256;
+/// The most lanes of each list of which one claim reads deliveries.
+pub(crate) const MAX_LANES: usize = 64;
+/// The most deliveries of one lane that one claim reads.
+const MAX_HEADS: usize = 256;
+
+/// The parameters of [`READY`].
+pub(crate) struct ReadyParams {
+    cursors: [LaneCursor; 3],
+    windows: [i64; 3],
+    fresh: [i64; 3],
+    full_lanes: Vec<LaneId>,
+    full_tenants: Vec<String>,
+    lanes: i64,
+    heads: i64,
+}
+
+impl ReadyParams {
+    /// It reads none of a class for which there is no room.
+    pub(crate) fn of(plan: &Plan, request: &ClaimRequest) -> Self {
+        let most = |has_room, most| as_i64(if has_room { most } else { 0 });
+        Self {
+            windows: [0, 1, 2].map(|class| most(plan.has_room[class], plan.cursors[class].window())),
+            fresh: plan.has_room.map(|has_room| most(has_room, MAX_FRESH)),
+            cursors: plan.cursors,
+            full_lanes: plan.full_lanes.clone(),
+            full_tenants: plan.full_tenants.clone(),
+            lanes: as_i64(request.limit.clamp(1, MAX_LANES)),
+            heads: as_i64(most_heads(request)),
+        }
+    }
+
+    pub(crate) fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
+        let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
+        for (class, cursor) in self.cursors.iter().enumerate() {
+            let (transaction, lane) = (&cursor.since.0, &cursor.since.1);
+            params.extend::<[&(dyn ToSql + Sync); 5]>([
+                &cursor.cursor,
+                &self.windows[class],
+                transaction,
+                lane,
+                &self.fresh[class],
+            ]);
+        }
+        params.extend::<[&(dyn ToSql + Sync); 4]>([
+            &self.full_lanes,
+            &self.full_tenants,
+            &self.lanes,
+            &self.heads,
         ]);
+        params
     }
-    let mut rows = [const { Vec::new() }; 3];
-    for row in tx.rows(&READY, &params).await? {
-        let class = usize::try_from(row.read::<i32>("class")?)?;
-        if let Some(part) = rows.get_mut(class) {
-            Vec::push(part, (row.read::<i32>("part")?, ReadyLane::read(&row)?));
-        }
+
+    pub(crate) fn windows(&self) -> [usize; 3] {
+        self.windows.map(|window| usize::try_from(window).unwrap_or_default())
     }
-    let classes = rows.into_iter().zip(windows);
-    let mut classes =
-        classes.map(|(lanes, window)| ReadyLanes::of(lanes, usize::try_from(window).unwrap_or_default()));
-    Ok([(); 3].map(|()| classes.next().unwrap_or_default()))
 }
 
-/// The lanes that a claim wanted to lock.
-#[derive(Default)]
-pub(crate) struct Locked {
-    pub(crate) lanes: Vec<Lane>,
-    /// Those that others have locked.
-    pub(crate) busy: Vec<LaneId>,
-    /// Those whose rows cannot be read. They are left out, so that they stop no others.
-    pub(crate) unreadable: Vec<LaneId>,
+/// Returns the most deliveries of a lane that a claim reads.
+pub(crate) fn most_heads(request: &ClaimRequest) -> usize {
+    request.limit.min(request.quota.per_webhook()).min(MAX_HEADS)
 }
 
-/// Locks those of the lanes that are ready and not locked by others.
-pub(crate) async fn lock_available(tx: &Tx<'_>, wanted: &[LaneId]) -> Result<Locked, QueryError> {
-    let mut locked = Locked::default();
-    if wanted.is_empty() {
-        return Ok(locked);
-    }
-    for row in tx.rows(LOCK_AVAILABLE, &[&wanted]).await? {
-        let picked = row.read("picked")?;
-        if row.read::<Option<LaneId>>("id")?.is_none() {
-            locked.busy.push(picked);
-            continue;
-        }
-        // The webhook is read here, so that it can be read later.
-        match Lane::read(row).and_then(|lane| lane.registered().map(|_| lane)) {
-            Ok(lane) => locked.lanes.push(lane),
-            Err(_) => locked.unreadable.push(picked),
-        }
-    }
-    locked.lanes.sort_by_key(|lane| wanted.iter().position(|id| *id == lane.id));
-    Ok(locked)
-}
-
-impl ReadyLane {
-    fn read(row: &Row) -> Result<Self, QueryError> {
-        Ok(Self {
-            id: row.read("id")?,
-            tenant: TenantId::new(row.read::<&str>("tenant")?).ok(),
-            hook: HookId::new(row.read("hook")?),
+impl Entry {
+    pub(crate) fn read(row: Row, now: Millis) -> Result<Self, QueryError> {
+        let lane = ReadyLane {
+            id: row.read("ready_id")?,
+            tenant: TenantId::new(row.read::<&str>("ready_tenant")?).ok(),
+            hook: HookId::new(row.read("ready_hook")?),
             readied: row.read("readied")?,
-        })
+        };
+        let class = usize::try_from(row.read::<i32>("ready_class")?)?;
+        let part = row.read("part")?;
+        let is_offered = row.read::<Option<LaneId>>("id")?.is_some();
+        let offer = if is_offered { Offer::read(row, now)? } else { None };
+        Ok(Self { class, part, lane, is_offered, offer })
+    }
+
+    pub(crate) const fn id(&self) -> LaneId {
+        self.lane.id
+    }
+
+    /// Returns whether its row cannot be read.
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        self.is_offered && self.offer.is_none()
+    }
+
+    pub(crate) const fn is_fired(&self) -> bool {
+        self.part == FIRED
+    }
+}
+
+impl Offer {
+    /// Reads a lane with its webhook, and its deliveries. `None` if the lane cannot be read: it is left out, so that it
+    /// stops no other one.
+    pub(crate) fn read(row: Row, now: Millis) -> Result<Option<Self>, QueryError> {
+        let Heads { heads, expired, unreadable } = Heads::read(&row, now)?;
+        let lane = Lane::read(row).and_then(|lane| lane.registered().map(|_| lane));
+        Ok(lane.ok().map(|lane| Self { lane, heads, expired, unreadable }))
+    }
+
+    pub(crate) fn looked_at(&self) -> usize {
+        self.heads.len() + self.expired.len() + self.unreadable.len()
+    }
+}
+
+/// The first deliveries of a lane.
+#[derive(Default)]
+struct Heads {
+    heads: Vec<Head>,
+    expired: Vec<i64>,
+    unreadable: Vec<i64>,
+}
+
+impl Heads {
+    fn read(row: &Row, now: Millis) -> Result<Self, QueryError> {
+        let mut read = Self::default();
+        let Some(ids) = row.read::<Option<Vec<i64>>>("ids")? else { return Ok(read) };
+        let events: Vec<i64> = row.read("events")?;
+        let fences: Vec<i64> = row.read("fences")?;
+        let attempts: Vec<i32> = row.read("all_attempts")?;
+        let retries: Vec<Option<&str>> = row.read("retries")?;
+        let bytes: Vec<i32> = row.read("sizes")?;
+        let expires: Vec<Millis> = row.read("expiries")?;
+        for (n, id) in ids.into_iter().enumerate() {
+            if expires[n] <= now {
+                read.expired.push(id);
+                continue;
+            }
+            let (event, fence, attempts) = (events[n], fences[n], attempts[n]);
+            match (RetryState::from_doc(retries[n]), usize::try_from(bytes[n])) {
+                (Ok(retry), Ok(bytes)) => read.heads.push(Head { id, event, fence, attempts, retry, bytes }),
+                _ => read.unreadable.push(id),
+            }
+        }
+        Ok(read)
     }
 }
 
 impl ReadyLanes {
-    /// Builds them from the rows of one class, each with the part of the statement that it came from.
-    fn of(rows: Vec<(i32, ReadyLane)>, window: usize) -> Self {
-        let mut parts = [const { Vec::new() }; 3];
-        for (part, lane) in rows {
-            parts[usize::try_from(part).unwrap_or_default().min(2)].push(lane);
-        }
+    /// Builds the lists of each class. A lane whose time has come is as if it were ready, and is no part of them.
+    pub(crate) fn by_class(entries: &[Entry], windows: [usize; 3]) -> [Self; 3] {
+        [0, 1, 2].map(|class| {
+            let of = |part| {
+                let these = entries.iter().filter(move |it| it.class == class && it.part == part);
+                these.map(|it| it.lane.clone()).collect::<Vec<_>>()
+            };
+            Self::of([of(0), of(1), of(2)], of(FIRED), windows[class])
+        })
+    }
+
+    fn of(parts: [Vec<ReadyLane>; 3], fired: Vec<ReadyLane>, window: usize) -> Self {
         let [mut fresh, mut ring, mut behind] = parts;
         fresh.sort_unstable_by_key(|it| (it.readied, it.id));
         ring.sort_unstable_by_key(|it| it.id);
@@ -141,15 +263,52 @@ impl ReadyLanes {
         ring.append(&mut behind);
         let is_whole = ahead < window && ring.len() <= window;
         ring.truncate(window);
-        Self { fresh, ring, ahead, is_whole }
+        Self { fresh, fired, ring, ahead, is_whole }
     }
 }
 
-/// Reads, of each class, lanes that became ready since the last claim, lanes after the cursor, and lanes from the start.
+/// Reads, of each class, lanes that became ready since the last claim, lanes after the cursor, and lanes from the start;
+/// and those whose time has come. Those for which there may be room come with the lane and its first due deliveries.
 pub(crate) static READY: LazyLock<String> = LazyLock::new(|| {
     let parts: Vec<String> = (0..CLASSES.len()).flat_map(ready_of_class).collect();
-    parts.join(" UNION ALL ")
+    let parts = parts.join(" UNION ALL ");
+    format!(
+        "WITH seen AS MATERIALIZED ({parts} UNION ALL (SELECT id, tenant, hook, readied, class::int, {FIRED} AS part \
+            FROM lane WHERE wake_at <= (SELECT clock_ms()) ORDER BY wake_at LIMIT {MAX_FIRED})), \
+        placed AS (SELECT *, row_number() OVER (PARTITION BY class, part, is_full ORDER BY CASE WHEN part = 0 THEN readied END, id) AS place \
+            FROM (SELECT *, id = ANY ($16::bigint[]) OR tenant = ANY ($17::text[]) AS is_full FROM seen) AS it), \
+        wanted AS (SELECT *, NOT is_full AND place <= $18::bigint \
+            AND row_number() OVER (PARTITION BY id ORDER BY place, part) = 1 AS is_wanted FROM placed) \
+        SELECT wanted.id AS ready_id, wanted.tenant AS ready_tenant, wanted.hook AS ready_hook, \
+            wanted.class AS ready_class, wanted.readied, wanted.part, {columns}, head.* \
+        FROM wanted LEFT JOIN lane ON is_wanted AND lane.id = wanted.id \
+        LEFT JOIN LATERAL ({heads}) AS head ON true",
+        columns = lane_columns!(),
+        heads = heads_of("lane", "$19")
+    )
 });
+
+/// Reads a lane that is locked, with its first due deliveries.
+pub(crate) static LOCKED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {columns}, head.* FROM lane LEFT JOIN LATERAL ({heads}) AS head ON true \
+        WHERE id = $1 AND status = 1 AND (ready OR wake_at <= (SELECT clock_ms()))",
+        columns = lane_columns!(),
+        heads = heads_of("lane", "$2")
+    )
+});
+
+fn heads_of(lane: &str, most: &str) -> String {
+    format!(
+        "SELECT array_agg(id) AS ids, array_agg(event) AS events, array_agg(fence) AS fences, \
+            array_agg(attempts) AS all_attempts, array_agg(retry::text) AS retries, array_agg(bytes) AS sizes, \
+            array_agg(expires) AS expiries \
+        FROM (SELECT id, event, fence, attempts, retry, bytes, expires FROM delivery \
+            WHERE delivery.lane = {lane}.id AND delivery.epoch = {lane}.epoch AND state = 0 \
+                AND due >= coalesce({lane}.floor, -9223372036854775808) AND due <= (SELECT clock_ms()) \
+            ORDER BY due, id LIMIT {most}) AS first"
+    )
+}
 
 fn ready_of_class(class: usize) -> [String; 3] {
     let [cursor, window, transaction, lane, fresh] = [1, 2, 3, 4, 5].map(|parameter| parameter + 5 * class);
@@ -166,10 +325,3 @@ fn ready_of_class(class: usize) -> [String; 3] {
         )
     })
 }
-
-/// Lanes that others have locked come without a row.
-pub(crate) const LOCK_AVAILABLE: &str = concat!(
-    "SELECT picked.id AS picked, lane.* FROM unnest($1::bigint[]) AS picked (id) LEFT JOIN LATERAL (SELECT ",
-    lane_columns!(),
-    " FROM lane WHERE lane.id = picked.id AND ready FOR UPDATE SKIP LOCKED) AS lane ON true"
-);

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookwire::store::{ClaimRequest, HolderId, Quota, Stats, Store};
+use hookwire::store::{HolderId, Stats, Store};
 use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
 use hookwire_postgres::{ConnectError, PostgresOptions, PostgresStore, migration_sql};
@@ -256,10 +256,7 @@ async fn a_database_that_is_read_only_by_default_is_told_by_the_name_of_the_sett
     database.set(NAME, "off").await;
     let store = connected.connect(&database.url).await.expect("a store");
     database.set(NAME, "on").await;
-    let (lease, quota) = (Duration::from_secs(30), Quota::default());
-    let holder = HolderId::new(1);
-    let request = ClaimRequest { holder, lease, limit: 1, max_bytes: usize::MAX, quota };
-    let error = store.claim(&request).await.expect_err("it locks rows");
+    let error = store.release(HolderId::new(1)).await.expect_err("it writes");
     let source = error.source().expect("a cause").to_string();
     assert!(source.contains(NAME), "{source}");
 }

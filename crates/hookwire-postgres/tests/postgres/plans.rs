@@ -33,6 +33,9 @@ async fn fill_and_analyze(client: &Client) {
         .expect("rows");
 }
 
+const AS_THE_STORE: &str =
+    "SET plan_cache_mode TO force_generic_plan; SET enable_seqscan TO off; SET enable_bitmapscan TO off";
+
 /// The plan of a statement, whatever its parameters.
 async fn plan(client: &Client, name: &str, sql: &str) -> String {
     let parameters = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
@@ -48,19 +51,20 @@ async fn a_claim_scans_no_table_whatever_the_backlog() {
     let schema = Schema::migrated().await;
     let client = schema.client().await;
     fill_and_analyze(&client).await;
-    client.batch_execute("SET plan_cache_mode TO force_generic_plan").await.expect("as the store does");
+    client.batch_execute(AS_THE_STORE).await.expect("settings");
     for (name, sql) in claim_statements() {
         let plan = plan(&client, name, &sql).await;
         for table in ["delivery", "event", "lane"] {
             assert!(!plan.contains(&format!("Seq Scan on {table}")), "{name}:\n{plan}");
         }
-        if name == "heads" {
+        if ["ready", "locked"].contains(&name) {
             assert!(plan.contains("delivery_due"), "{name}:\n{plan}");
-            assert!(!plan.contains("Sort"), "{name}:\n{plan}");
         }
-        if name == "see" {
+        if name == "ready" {
             assert!(plan.contains("lane_ring") && plan.contains("lane_fresh"), "{name}:\n{plan}");
-            assert!(!plan.contains("Sort"), "{name}:\n{plan}");
+            // Nothing is sorted of the lanes and deliveries that are not read. The others are few.
+            let sorted = plan.lines().filter(|line| line.contains("Sort Key")).collect::<Vec<_>>();
+            assert!(sorted.iter().all(|line| !line.contains("due") && !line.contains("id + 0")), "{plan}");
         }
     }
 }
@@ -70,8 +74,7 @@ async fn upkeep_goes_through_no_backlog() {
     let schema = Schema::migrated().await;
     let client = schema.client().await;
     fill_and_analyze(&client).await;
-    let as_the_store = "SET plan_cache_mode TO force_generic_plan; SET enable_seqscan TO off";
-    client.batch_execute(as_the_store).await.expect("settings");
+    client.batch_execute(AS_THE_STORE).await.expect("settings");
     for (name, sql) in upkeep_statements() {
         let plan = plan(&client, name, &sql).await;
         assert!(
