@@ -1,5 +1,6 @@
-//! The order in which lanes are served. `lanes` decides whether a lane is ready, `ready` reads the ready ones with their deliveries, `cursor`
-//! whose turn it is, `select` which deliveries a claim takes, and `holders` counts what each dispatcher has.
+//! The order in which lanes are served. `lanes` decides whether a lane is ready, `ready` reads the ready ones with their
+//! due deliveries, `cursor` whose turn it is, `select` which deliveries a claim takes, and `holders` counts what each
+//! dispatcher has.
 
 pub(crate) mod cursor;
 pub(crate) mod holders;
