@@ -25,7 +25,9 @@ impl Transaction<'_> {
         let lane =
             self.lane(held.position.lane)?.ok_or_else(|| SqlError::corrupt("a claim without its lane"))?;
         let attempts = held.attempts + u32::from(item.attempt.is_some());
-        let after = Held { attempts, retry: item.retry, ..held };
+        // What waits without having been attempted is still a first attempt.
+        let position = Position { behind: held.position.behind || item.attempt.is_some(), ..held.position };
+        let after = Held { position, attempts, retry: item.retry, ..held };
         let first = match &item.attempt {
             Some(attempt) => self.write_attempt(&after, attempt)?,
             None => None,
@@ -33,11 +35,9 @@ impl Transaction<'_> {
         let is_dropped = held.position.epoch != lane.epoch;
         let (next, end) = match item.next {
             Next::Again(_) | Next::Release if is_dropped => (None, Some(End::Cancelled)),
-            Next::Again(by) => {
-                (Some(Position { behind: true, due: self.now.time.plus(by), ..held.position }), None)
-            }
+            Next::Again(by) => (Some(Position { due: self.now.time.plus(by), ..position }), None),
             Next::End(end) => (None, Some(end)),
-            Next::Extend(_) | Next::Release => (Some(held.position), None),
+            Next::Extend(_) | Next::Release => (Some(position), None),
         };
         self.write_delivery(&held, &after, (next, end), first)?;
         let claim = match item.next {

@@ -66,8 +66,13 @@ fn take(model: &mut Model, request: &ClaimRequest, claim: &Claim) -> Verdict {
 /// When the last claimed first attempt and the last claimed retry of each lane were due, as far as that is known.
 fn latest(model: &Model, claims: &[Claim]) -> BTreeMap<(LaneKey, bool), Timestamp> {
     let mut latest = BTreeMap::new();
-    for row in claims.iter().filter_map(|claim| model.rows.get(&claim.id)) {
-        if let State::Due(due) = row.state {
+    for (id, row) in claims.iter().filter_map(|claim| Some((claim.id, model.rows.get(&claim.id)?))) {
+        // What was given back without an attempt may be where it was, or due from then on.
+        let claimed = model.fences.iter().filter(|(claimed, _)| *claimed == id).count();
+        let was_given_back = u32::try_from(claimed).is_ok_and(|claimed| claimed > row.attempts);
+        if let State::Due(due) = row.state
+            && !was_given_back
+        {
             let known = latest.entry(kind(row)).or_insert(due);
             *known = due.max(*known);
         }
