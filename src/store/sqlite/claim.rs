@@ -68,7 +68,15 @@ impl<'a> Taking<'a> {
                 Err(_) => true,
             };
         }
-        let unrouted = if self.memory.has_unrouted { self.claim_unrouted()? } else { Vec::new() };
+        let unrouted = match self.memory.has_unrouted {
+            true => self.claim_unrouted(),
+            false => Ok(Vec::new()),
+        };
+        let unrouted = match unrouted {
+            // As above: the deliveries are claimed already.
+            Err(_) if !self.claims.is_empty() => Vec::new(),
+            unrouted => unrouted?,
+        };
         let next_in = match is_cut {
             true => Some(Duration::ZERO),
             false if self.memory.waits_for_one() => Some(LOOK_AGAIN),

@@ -31,8 +31,9 @@ struct EventRow<'a> {
     digest: &'a [u8; 32],
     routed: Option<Timestamp>,
     routing: Option<String>,
-    /// The number of its first delivery, and how many there are.
-    deliveries: (i64, usize),
+    /// The number of its first delivery.
+    first: i64,
+    /// How many deliveries it has: one for each target.
     targets: usize,
     skipped: usize,
 }
@@ -59,7 +60,7 @@ impl Transaction<'_> {
             digest: &item.digest,
             routed: Some(self.now.time),
             routing: skipped_doc(&item.routing.skipped)?,
-            deliveries: (first, targets),
+            first,
             targets,
             skipped,
         };
@@ -145,8 +146,8 @@ impl Transaction<'_> {
             ":digest": row.digest,
             ":now": self.now.date.as_millis(),
             ":routed": row.routed.map(Timestamp::as_millis),
-            ":first": row.deliveries.0,
-            ":made": as_i64(row.deliveries.1),
+            ":first": row.first,
+            ":made": as_i64(row.targets),
             ":targets": as_i64(row.targets),
             ":skipped": as_i64(row.skipped),
             ":meta": event_meta(event)?,
@@ -201,14 +202,7 @@ impl Transaction<'_> {
         event: &StampedEvent,
     ) -> Result<bool, SqlError> {
         let (tenant, digest) = (self.enter(name)?.id, event.digest());
-        let row = EventRow {
-            digest: &digest,
-            routed: None,
-            routing: None,
-            deliveries: (0, 0),
-            targets: 0,
-            skipped: 0,
-        };
+        let row = EventRow { digest: &digest, routed: None, routing: None, first: 0, targets: 0, skipped: 0 };
         if self.insert_event(tenant, event, &row)?.is_some() {
             (self.changes.has_new_work, self.changes.has_unrouted) = (true, true);
             return Ok(true);

@@ -157,6 +157,8 @@ impl WriterState {
     pub(super) fn claim(&mut self, request: &ClaimRequest) -> Result<Claimed, SqlError> {
         let now = self.shared.now().time;
         let shared = Arc::clone(&self.shared);
+        // Before anything is taken, which would be held for nobody if it failed.
+        self.end_watch(now)?;
         // One look at the file: each statement by itself would take and give back its locks.
         self.connection.run("BEGIN", [])?;
         let claimed = Taking::new(&self.connection, &mut shared.memory_mut(), request, now).claim();
@@ -175,17 +177,18 @@ impl WriterState {
         Ok(claimed)
     }
 
-    /// Notes what was claimed in the file, while that is watched. What cannot be noted is not sent.
-    fn note(&mut self, claims: &[Claim], now: Timestamp) -> Result<(), SqlError> {
-        let (is_watching, has_ended) = {
-            let memory = self.shared.memory();
-            (memory.suspects.is_watching(now), memory.suspects.has_ended(now))
-        };
-        if has_ended {
+    /// Removes the notes of claims, once they are watched no more.
+    fn end_watch(&mut self, now: Timestamp) -> Result<(), SqlError> {
+        if self.shared.memory().suspects.has_ended(now) {
             self.transact(|it| Suspects::end_watch(it.connection))?;
             self.shared.memory_mut().suspects.watch_ended();
         }
-        if !is_watching || claims.is_empty() {
+        Ok(())
+    }
+
+    /// Notes what was claimed in the file, while that is watched. What cannot be noted is not sent.
+    fn note(&mut self, claims: &[Claim], now: Timestamp) -> Result<(), SqlError> {
+        if claims.is_empty() || !self.shared.memory().suspects.is_watching(now) {
             return Ok(());
         }
         let ids: Vec<_> = claims.iter().map(|claim| claim.id.get()).collect();

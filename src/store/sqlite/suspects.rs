@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::file::rows::Position;
-use super::file::sql::{Sql, SqlError};
+use super::file::sql::{Cells, Sql, SqlError};
 use crate::model::Timestamp;
 use crate::store::schedule::Turn;
 
@@ -51,9 +51,9 @@ impl Suspects {
         file.run("UPDATE meta SET is_open = 1", [])?;
         file.run(FORGET_ENDED, [])?;
         if !was_killed {
-            file.run(FORGET, [ASIDE])?;
+            Self::end_watch(file)?;
         }
-        let read = |cells: &mut super::file::sql::Cells<'_>| Ok((cells.get()?, cells.get()?));
+        let read = |cells: &mut Cells<'_>| Ok((cells.get()?, cells.get()?));
         let kills = file.all("SELECT delivery, kills FROM suspect", [], read)?.into_iter().collect();
         let watch_until = was_killed.then(|| now.plus(WATCH));
         Ok(Self { kills, watch_until, ..Self::default() })
@@ -62,7 +62,7 @@ impl Suspects {
     /// Notes that the file is closed in good order: nothing that was claimed has ended the process.
     pub(super) fn close(file: &Connection) -> Result<(), SqlError> {
         file.run("UPDATE meta SET is_open = 0", [])?;
-        file.run(FORGET, [ASIDE]).map(|_| ())
+        Self::end_watch(file)
     }
 
     /// Returns whether claims are noted.
@@ -123,7 +123,7 @@ impl Suspects {
 
     /// Removes the notes of a watch that has ended, except of what is set aside.
     pub(super) fn end_watch(file: &Connection) -> Result<(), SqlError> {
-        file.run(FORGET, [ASIDE]).map(|_| ())
+        file.run("DELETE FROM suspect WHERE kills < ?", [ASIDE]).map(|_| ())
     }
 
     /// Takes over that the watch has ended.
@@ -136,8 +136,6 @@ impl Suspects {
 fn forget(file: &Connection, delivery: i64) -> Result<(), SqlError> {
     file.run("DELETE FROM suspect WHERE delivery = ?", [delivery]).map(|_| ())
 }
-
-const FORGET: &str = "DELETE FROM suspect WHERE kills < ?";
 
 /// Waiting ones alone can be claimed again.
 const FORGET_ENDED: &str = "DELETE FROM suspect \

@@ -110,6 +110,22 @@ async fn a_row_that_cannot_be_read_holds_up_nobody() {
     assert_eq!(claim(&store).await.len(), 1, "once it is mended, it is sent");
 }
 
+/// What is taken beside an event that cannot be handed out for routing is sent, and not held for nobody.
+#[tokio::test]
+async fn an_unrouted_event_that_cannot_be_read_holds_up_no_delivery() {
+    let directory = Directory::new();
+    let store = open(&directory.file()).await.expect("a new file");
+    let hook = create(&store).await;
+    publish(&store, "good", hook).await;
+    let unrouted = publication(&store, "bad", hook).await.event;
+    store.publish_unrouted(&acme(), unrouted).await.expect("written");
+    drop(store);
+    look(&directory).execute_batch("UPDATE event SET meta = '{' WHERE message = 'bad'").expect("spoilt");
+    let store = open(&directory.file()).await.expect("open");
+    let claims = claim(&store).await;
+    assert_eq!(claims.iter().map(|claim| claim.event.message_id.as_str()).collect::<Vec<_>>(), ["good"]);
+}
+
 /// A publish of several in which one cannot be written: the others are.
 #[tokio::test]
 async fn one_bad_item_of_a_publish_fails_alone() {
