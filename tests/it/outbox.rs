@@ -216,7 +216,7 @@ async fn a_message_id_that_is_reused_for_something_else_is_put_aside_and_told() 
     host.insert("acme", "m-1", "3");
     host.insert("acme", "m-1", "1");
     let log = Log::default();
-    let guard = tracing::subscriber::set_default(log.clone());
+    let guard = log.record_thread();
     assert_eq!((host.drained().await, host.left()), ((1, 1, false), 2));
     drop(guard);
     for told in ["WARN", "app.db", "message_id: it was published before with other content"] {
@@ -242,7 +242,7 @@ async fn an_id_that_is_used_for_something_else_is_told_by_every_store() {
         event.stamped(|| "m-1".parse().expect("valid"), Timestamp::default())
     };
     let log = Log::default();
-    let guard = tracing::subscriber::set_default(log.clone());
+    let guard = log.record_thread();
     let told = || log.text().matches("not published: it was published before with other content").count();
     for (content, times) in [(1, 0), (1, 0), (2, 1)] {
         host.store.publish_unrouted(&acme, event(content)).await.expect("the store goes on");

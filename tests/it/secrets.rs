@@ -131,7 +131,7 @@ async fn look(World { hooks, store, transport, .. }: &World, shown: &mut Shown) 
 #[tokio::test]
 async fn no_secret_shows_in_debug_json_errors_or_logs() {
     let log = Log::default();
-    let guard = tracing::subscriber::set_default(log.clone());
+    let guard = log.record_thread();
     let mut shown = run(&world(Some(sealing_keys()))).await;
     drop(guard);
     let text = log.text();
@@ -147,7 +147,7 @@ async fn no_secret_shows_in_debug_json_errors_or_logs() {
 #[tokio::test]
 async fn no_secret_shows_on_a_service_without_keys_either() {
     let log = Log::default();
-    let guard = tracing::subscriber::set_default(log.clone());
+    let guard = log.record_thread();
     let mut shown = run(&world(None)).await;
     drop(guard);
     shown.texts.push(log.text());
@@ -167,9 +167,9 @@ fn a_secret_that_shows_is_found() {
 
     let secret = Secret::from_random(SEALING);
     let log = Log::default();
-    tracing::subscriber::with_default(log.clone(), || {
-        tracing::trace!(secret = %*secret.expose(), "planted");
-    });
+    let guard = log.record_thread();
+    tracing::trace!(secret = %*secret.expose(), "planted");
+    drop(guard);
     let mut shown = Shown::default();
     shown.key(&secret.expose());
     shown.debug(&Careless(secret));
@@ -201,7 +201,7 @@ fn keys_and_what_holds_them_print_redacted() {
 #[tokio::test]
 async fn the_log_tells_who_had_a_secret_revealed_or_rotated() {
     let log = Log::default();
-    let guard = tracing::subscriber::set_default(log.clone());
+    let guard = log.record_thread();
     run(&world(None)).await;
     drop(guard);
     let text = log.text();

@@ -53,7 +53,7 @@ async fn publish(tenants: &[Tenant]) {
 /// that is ahead by so many seconds.
 async fn clock_check(hosts: usize, ahead: u64) -> (DispatcherHealth, usize) {
     let log = Log::default();
-    let guard = tracing::subscriber::set_default(log.clone());
+    let guard = log.record_thread();
     let transport = RecordingTransport::answering(|_, _| {
         Answer::status(200).header("date", "Thu, 01 Jan 2026 00:00:00 GMT")
     });
@@ -99,7 +99,7 @@ async fn failures(tenants: &[Tenant]) -> Vec<FailureKind> {
 #[tokio::test(start_paused = true)]
 async fn a_network_that_is_down_is_not_the_receivers_fault_and_is_probed() {
     let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let _guard = log.record_thread();
     let is_down = Arc::new(AtomicBool::new(true));
     let down = Arc::clone(&is_down);
     let transport = RecordingTransport::answering(move |_, _| match down.load(Ordering::SeqCst) {

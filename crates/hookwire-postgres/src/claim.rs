@@ -133,14 +133,14 @@ pub(crate) async fn take(
     offers.sort_by_key(|it| wanted.iter().position(|id| *id == it.lane.id));
     let scan = ReadyScan { plan, ready, with_room, wanted, oldest };
     let (lanes, candidates, expired) = candidates(offers, request, &mut unreadable);
-    let (selection, reservation) = reserve(holders, request, &candidates, now);
+    let (selection, mut reservation) = reserve(holders, request, &candidates, now);
     let is_cut = selection.is_cut || fired.len() >= MAX_FIRED || !expired.is_empty();
     let touched = touched(&candidates, &selection, &fired);
     let grab = Grab { request, now, lanes: &lanes, selection: &selection, expired, touched };
     let grabbed = if grab.touched.is_empty() { Grabbed::nothing() } else { sessions.transact(&grab).await? };
     let busy = grab.taken_lanes().filter(|id| !grabbed.locked.contains(id)).collect::<Vec<_>>();
     let is_cut = scan.finish(holders, request, &busy, &candidates, &selection) || is_cut;
-    let claims = grab.claims(holders, &grabbed, &mut unreadable)?;
+    let claims = grab.claims(&mut reservation, &grabbed, &mut unreadable)?;
     let is_cut = is_cut || !unreadable.is_empty();
     let is_passed = fired.iter().any(|id| !grabbed.locked.contains(id));
     let later = is_passed.then(|| now.plus(RETRY_LOCKED));
@@ -167,10 +167,10 @@ impl Operation for TakeFrom {
         let mut unreadable = Unreadable { lanes, ..Unreadable::default() };
         let offers = offers.into_iter().flatten().collect();
         let (lanes, candidates, expired) = candidates(offers, request, &mut unreadable);
-        let (selection, reservation) = reserve(&self.holders, request, &candidates, now);
+        let (selection, mut reservation) = reserve(&self.holders, request, &candidates, now);
         let (lanes, selection) = (&lanes[..], &selection);
         let grab = Grab { request, now, lanes, selection, expired, touched: only.to_vec() };
-        let claims = grab.claims(&self.holders, &grab.run(tx).await?, &mut unreadable)?;
+        let claims = grab.claims(&mut reservation, &grab.run(tx).await?, &mut unreadable)?;
         let (next_in, has_unrouted) = (Some(Duration::ZERO), begun.read("unrouted")?);
         Ok(Taken { claims, reservation, next_in, busy: None, has_unrouted, unreadable })
     }
@@ -251,7 +251,7 @@ impl Grab<'_> {
     /// one whose event cannot be read.
     fn claims(
         &self,
-        holders: &Holders,
+        reservation: &mut Reservation,
         grabbed: &Grabbed,
         unreadable: &mut Unreadable,
     ) -> Result<Vec<Claim>, QueryError> {
@@ -260,7 +260,7 @@ impl Grab<'_> {
         let (taken, lost): (Vec<_>, Vec<_>) = self.selection.taken.iter().partition(is_taken);
         let (taken, without): (Vec<_>, Vec<_>) = taken.into_iter().partition(has_event);
         unreadable.deliveries.extend(without.iter().map(|(_, head)| head.id));
-        holders.end(lost.iter().chain(&without).map(|(_, head)| head.key()));
+        reservation.give_back(lost.iter().chain(&without).map(|(_, head)| head.key()));
         claims(self.lanes, &taken, &grabbed.events)
     }
 }

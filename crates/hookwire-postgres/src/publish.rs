@@ -80,7 +80,7 @@ impl Operation for Publish {
             return Ok(Written { answers, held: Vec::new(), reservation: None });
         }
         let mut rows = scene.new_rows(&fresh);
-        let (mut held, reservation) = match &self.hold {
+        let (mut held, mut reservation) = match &self.hold {
             Some(request) => self.hold(request, &scene, &fresh, &mut rows)?,
             None => (Vec::new(), None),
         };
@@ -94,8 +94,10 @@ impl Operation for Publish {
         }
         let is_stored =
             |claim: &Claim| known.0.contains_key(&(claim.tenant.clone(), claim.event.message_id.clone()));
-        let lost = held.extract_if(.., |claim| !is_stored(claim)).map(|claim| claim_key(&claim));
-        self.holders.end(lost.collect::<Vec<_>>());
+        let lost: Vec<_> = held.extract_if(.., |claim| !is_stored(claim)).collect();
+        if let Some(reservation) = &mut reservation {
+            reservation.give_back(lost.iter().map(claim_key));
+        }
         answer_known(&self.items, &mut answers, &known);
         Ok(Written { answers, held, reservation })
     }

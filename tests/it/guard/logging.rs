@@ -23,7 +23,7 @@ fn draft() -> WebhookDraft {
 #[tokio::test]
 async fn a_name_that_leads_inside_is_told_to_the_operator_with_its_address_and_to_the_tenant_without() {
     let log = Log::default();
-    let guard = tracing::subscriber::set_default(log.clone());
+    let guard = log.record_thread();
     let hooks = service(&[&["10.0.0.7"], &["8.8.8.8"], &["10.0.0.7"]]);
     let acme = hooks.tenant(TenantId::new("acme").expect("short"));
     let refused = acme.create(&draft()).await.expect_err("it leads inside");

@@ -18,6 +18,8 @@ const LONGEST_LEASE: Duration = Duration::from_secs(48 * 60 * 60);
 /// The key of a claim: the id of the delivery, and the fence.
 pub(crate) type ClaimKey = (i64, i64);
 
+type ReservationId = u64;
+
 /// The claims of the dispatchers on this store, counted in memory. Other stores do not claim for these dispatchers.
 #[derive(Debug, Default)]
 pub(crate) struct Holders(Mutex<State>);
@@ -25,16 +27,16 @@ pub(crate) struct Holders(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     holders: HashMap<HolderId, Holder>,
-    /// The holder of each claim, and the number of the reservation that counted it.
-    owners: HashMap<ClaimKey, (HolderId, u64)>,
-    reservations: u64,
+    /// Who counts each claim: more than one while several try to make it.
+    owners: HashMap<ClaimKey, Vec<(HolderId, ReservationId)>>,
+    reservations: ReservationId,
 }
 
 /// The claims of one dispatcher, and its place in the turns of lanes.
 #[derive(Debug, Default)]
 struct Holder {
     held: HeldCounts,
-    claimed: HashMap<ClaimKey, CountedClaim>,
+    claimed: HashMap<(ClaimKey, ReservationId), CountedClaim>,
     /// The cursors by class.
     cursors: [LaneCursor; 3],
     /// The number of times that it asked for claims.
@@ -73,10 +75,12 @@ pub(crate) struct Plan {
 
 /// Claims that are counted although they are not committed yet. Dropping it counts them no longer, unless they were
 /// [kept](Self::keep).
+///
+/// Several may count the same claim at the same time, of which the database gives it to one.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     holders: Arc<Holders>,
-    number: u64,
+    id: ReservationId,
     keys: Vec<ClaimKey>,
 }
 
@@ -138,27 +142,28 @@ impl Holders {
         state.end_leases(id, now);
         let (taken, claims) = take(&mut state.holders.entry(id).or_default().held);
         let keys: Vec<ClaimKey> = claims.iter().map(|(key, _)| *key).collect();
-        // An earlier claim with the same fence was never committed: otherwise the fence would have counted on.
-        keys.iter().for_each(|key| state.end(*key));
-        state.holders.entry(id).or_default().claimed.extend(claims);
         state.reservations += 1;
-        let number = state.reservations;
-        state.owners.extend(keys.iter().map(|key| (*key, (id, number))));
-        (taken, Reservation { holders: Arc::clone(self), number, keys })
+        let reservation = state.reservations;
+        keys.iter().for_each(|key| state.owners.entry(*key).or_default().push((id, reservation)));
+        let claims = claims.into_iter().map(|(key, claim)| ((key, reservation), claim));
+        state.holders.entry(id).or_default().claimed.extend(claims);
+        (taken, Reservation { holders: Arc::clone(self), id: reservation, keys })
     }
 
     /// Ends claims: they are no longer counted.
     pub(crate) fn end(&self, keys: impl IntoIterator<Item = ClaimKey>) {
         let mut state = self.state();
-        keys.into_iter().for_each(|key| state.end(key));
+        keys.into_iter().for_each(|key| state.end(key, |_| true));
     }
 
     pub(crate) fn extend(&self, key: ClaimKey, until: Millis) {
         let mut state = self.state();
         let State { holders, owners, .. } = &mut *state;
-        let holder = owners.get(&key).and_then(|(id, _)| holders.get_mut(id));
-        if let Some(claim) = holder.and_then(|holder| holder.claimed.get_mut(&key)) {
-            claim.until = until;
+        for (id, reservation) in owners.get(&key).into_iter().flatten() {
+            let claimed = holders.get_mut(id).map(|holder| &mut holder.claimed);
+            if let Some(claim) = claimed.and_then(|it| it.get_mut(&(key, *reservation))) {
+                claim.until = until;
+            }
         }
     }
 
@@ -170,7 +175,12 @@ impl Holders {
     /// Returns the keys of the claims of a holder.
     pub(crate) fn keys(&self, id: HolderId) -> Vec<ClaimKey> {
         let state = self.state();
-        state.holders.get(&id).into_iter().flat_map(|holder| holder.claimed.keys().copied()).collect()
+        state
+            .holders
+            .get(&id)
+            .into_iter()
+            .flat_map(|holder| holder.claimed.keys().map(|(key, _)| *key))
+            .collect()
     }
 
     /// Forgets dispatchers without claims, after ending the claims whose leases are over. So one that vanished leaves
@@ -191,14 +201,19 @@ impl Holders {
 }
 
 impl State {
-    fn end(&mut self, key: ClaimKey) {
-        let Some(holder) = self.owners.remove(&key).and_then(|(id, _)| self.holders.get_mut(&id)) else {
-            return;
-        };
-        if let Some(claim) = holder.claimed.remove(&key) {
-            holder.held.give_back(&claim.tenant, claim.hook, claim.class);
-            holder.returns += 1;
-            holder.cursors = holder.cursors.map(LaneCursor::restarted);
+    /// Counts a claim no longer for those reservations that `is_over` says.
+    fn end(&mut self, key: ClaimKey, is_over: impl Fn(ReservationId) -> bool) {
+        let Some(owners) = self.owners.get_mut(&key) else { return };
+        for (id, reservation) in owners.extract_if(.., |(_, reservation)| is_over(*reservation)) {
+            let Some(holder) = self.holders.get_mut(&id) else { continue };
+            if let Some(claim) = holder.claimed.remove(&(key, reservation)) {
+                holder.held.give_back(&claim.tenant, claim.hook, claim.class);
+                holder.returns += 1;
+                holder.cursors = holder.cursors.map(LaneCursor::restarted);
+            }
+        }
+        if owners.is_empty() {
+            self.owners.remove(&key);
         }
     }
 
@@ -206,7 +221,7 @@ impl State {
         let Some(holder) = self.holders.get(&id) else { return false };
         let ended = holder.claimed.iter().filter(|(_, claim)| claim.is_over(now)).map(|(key, _)| *key);
         let ended: Vec<_> = ended.collect();
-        ended.iter().for_each(|key| self.end(*key));
+        ended.iter().for_each(|(key, reservation)| self.end(*key, |it| it == *reservation));
         !ended.is_empty()
     }
 }
@@ -238,21 +253,24 @@ impl CountedClaim {
 }
 
 impl Reservation {
-    /// Keeps the claims counted after their transaction has committed.
+    /// Counts claims no longer that others have made.
+    pub(crate) fn give_back(&mut self, lost: impl IntoIterator<Item = ClaimKey>) {
+        let lost: HashSet<ClaimKey> = lost.into_iter().collect();
+        let mut state = self.holders.state();
+        self.keys.extract_if(.., |key| lost.contains(key)).for_each(|key| state.end(key, |it| it == self.id));
+    }
+
+    /// Keeps the claims counted after their transaction has committed. Nobody else has them.
     pub(crate) fn keep(mut self) {
-        self.keys.clear();
+        let mut state = self.holders.state();
+        self.keys.drain(..).for_each(|key| state.end(key, |it| it != self.id));
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = self.holders.state();
-        for key in &self.keys {
-            // Another reservation may have counted the same claim meanwhile.
-            if state.owners.get(key).is_some_and(|(_, number)| *number == self.number) {
-                state.end(*key);
-            }
-        }
+        self.keys.iter().for_each(|key| state.end(*key, |it| it == self.id));
     }
 }
 
@@ -328,6 +346,26 @@ mod tests {
     }
 
     #[test]
+    fn one_that_loses_a_claim_leaves_it_to_who_has_it() {
+        for has_committed_first in [true, false] {
+            let holders = Arc::default();
+            let (winner, mut loser) = (reserve(&holders, 1), reserve(&holders, 2));
+            assert!([1, 2].into_iter().all(|holder| !has_room(&holders, holder)), "nobody knows yet");
+            if has_committed_first {
+                winner.keep();
+                loser.give_back([KEY]);
+            } else {
+                loser.give_back([KEY]);
+                winner.keep();
+            }
+            assert_eq!(holders.keys(HolderId::new(1)), [KEY]);
+            assert!(!has_room(&holders, 1) && has_room(&holders, 2));
+            holders.end([KEY]);
+            assert!(has_room(&holders, 1));
+        }
+    }
+
+    #[test]
     fn a_reservation_that_comes_to_nothing_ends_only_its_own() {
         let holders = Arc::default();
         let first = reserve(&holders, 1);
@@ -335,8 +373,8 @@ mod tests {
         drop(first);
         assert_eq!(holders.keys(HolderId::new(1)), [KEY]);
         assert!(!has_room(&holders, 1));
-        drop(reserve(&holders, 1));
-        assert!(holders.keys(HolderId::new(1)).is_empty() && has_room(&holders, 1));
+        drop(reserve(&holders, 2));
+        assert_eq!(holders.keys(HolderId::new(1)), [KEY]);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use hookwire::model::{End, Status};
 use hookwire::registry::{Backlog, RegistryChange};
 use hookwire::store::{Claim, ClaimRequest, HolderId, Quota, Settled, Settlement, StatsScope, TendRequest};
 use tokio_postgres::Client;
-use tracing::subscriber::set_default;
 
 use crate::fleet::{World, publication};
 use crate::log::Log;
@@ -203,7 +202,7 @@ async fn what_lies_too_far_ahead_is_brought_back_in_steps_and_told() {
     stepped.step(YEARS, false).await;
     assert!(stepped.claim(1).await.is_empty(), "nothing is due by that clock");
     let log = Log::default();
-    let guard = set_default(log.clone());
+    let guard = log.record_thread();
     stepped.tend().await;
     drop(guard);
     assert!(log.text().contains("clock was ahead"), "{}", log.text());
@@ -219,7 +218,7 @@ async fn nothing_is_brought_back_that_was_to_wait_for_so_long() {
     let claim = stepped.claim_one(1).await;
     stepped.settle(Settlement::new(&claim, Next::Again(7 * DAY))).await;
     let log = Log::default();
-    let guard = set_default(log.clone());
+    let guard = log.record_thread();
     stepped.tend().await;
     drop(guard);
     assert!(!log.text().contains("clock was ahead"), "{}", log.text());

@@ -200,7 +200,11 @@ async fn run(seed: u64) {
     let waiting = "SELECT count(*) FILTER (WHERE state = 0), count(*) FROM delivery";
     let row = schema.client().await.query_one(waiting, &[]).await.expect("a count");
     let (waiting, written): (i64, i64) = (row.get(0), row.get(1));
-    assert_eq!(waiting, 0, "seed {seed}: pending of {written}");
+    let stuck = "SELECT concat(delivery, lane, clock_ms()) FROM delivery JOIN lane ON lane.id = lane \
+        WHERE state = 0 LIMIT 5";
+    let stuck = schema.client().await.query(stuck, &[]).await.expect("rows");
+    let stuck: Vec<String> = stuck.iter().map(|row| row.get(0)).collect();
+    assert_eq!(waiting, 0, "seed {seed}: pending of {written}: {stuck:?}");
     let book = book.lock().expect("nobody panicked");
     assert_eq!(usize::try_from(written).expect("few"), book.written, "seed {seed}");
     let ended = book.claimed.values().filter(|(_, is_over)| *is_over).count();

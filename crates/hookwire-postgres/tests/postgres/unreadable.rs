@@ -7,7 +7,7 @@ use hookwire::model::{DeliveryState, End};
 use hookwire::store::{Claim, ClaimRequest, HolderId, Quota, StatsScope, Store, TendRequest};
 use hookwire::{DeliveryQuery, HookId};
 use tokio_postgres::Client;
-use tracing::subscriber::{DefaultGuard, set_default};
+use tracing::subscriber::DefaultGuard;
 
 use crate::fleet::{World, publication};
 use crate::log::Log;
@@ -40,7 +40,7 @@ impl Broken {
         }
         client.batch_execute(sql).await.expect("a broken row");
         let log = Log::default();
-        let guard = set_default(log.clone());
+        let guard = log.record_thread();
         Self { a, b, client, schema, log, _guard: guard }
     }
 
