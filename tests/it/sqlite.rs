@@ -152,15 +152,18 @@ async fn publish(store: &SqliteStore, id: &str, hook: HookId) {
     assert!(matches!(published.answers[..], [PublishAnswer::Stored(_)]), "{published:?}");
 }
 
-async fn claim(store: &SqliteStore) -> Vec<Claim> {
-    let request = ClaimRequest {
+fn request() -> ClaimRequest {
+    ClaimRequest {
         holder: HolderId::new(1),
         lease: Duration::from_secs(60),
         limit: 250,
         max_bytes: usize::MAX,
         quota: Quota::default().with_per_tenant(250).with_per_webhook(250),
-    };
-    store.claim(&request).await.expect("claimed").deliveries
+    }
+}
+
+async fn claim(store: &SqliteStore) -> Vec<Claim> {
+    store.claim(&request()).await.expect("claimed").deliveries
 }
 
 fn delivered(claim: &Claim) -> Settlement {

@@ -40,6 +40,21 @@ pub(super) struct Taking<'a> {
     bytes: usize,
     /// What is not to be sent any more, and has to be ended.
     expired: Vec<Position>,
+    unroutable: Vec<Unroutable>,
+}
+
+/// What a claim took, and what it came upon that has to be written.
+pub(super) struct Taken {
+    pub(super) claimed: Claimed,
+    /// What has expired.
+    pub(super) expired: Vec<Position>,
+    pub(super) unroutable: Vec<Unroutable>,
+}
+
+/// An unrouted event that cannot be read. It must not stop the events after it.
+pub(super) struct Unroutable {
+    pub(super) event: i64,
+    pub(super) reason: String,
 }
 
 impl<'a> Taking<'a> {
@@ -50,11 +65,12 @@ impl<'a> Taking<'a> {
         now: Timestamp,
     ) -> Self {
         memory.schedule.add_holder(request.holder, request.quota, now);
-        Self { file, memory, request, now, claims: Vec::new(), bytes: 0, expired: Vec::new() }
+        let (claims, expired, unroutable) = Default::default();
+        Self { file, memory, request, now, claims, bytes: 0, expired, unroutable }
     }
 
-    /// Claims what is due, and gives the expired deliveries that it came upon, which are to be ended.
-    pub(super) fn claim(mut self) -> Result<(Claimed, Vec<Position>), SqlError> {
+    /// Claims what is due.
+    pub(super) fn claim(mut self) -> Result<Taken, SqlError> {
         self.end_leases();
         let mut is_cut = false;
         while !is_cut
@@ -77,12 +93,13 @@ impl<'a> Taking<'a> {
             Err(_) if !self.claims.is_empty() => Vec::new(),
             unrouted => unrouted?,
         };
-        let next_in = match is_cut {
+        let next_in = match is_cut || !self.unroutable.is_empty() {
             true => Some(Duration::ZERO),
             false if self.memory.waits_for_one() => Some(LOOK_AGAIN),
             false => self.next_in(),
         };
-        Ok((Claimed { deliveries: self.claims, unrouted, next_in, ..Claimed::default() }, self.expired))
+        let claimed = Claimed { deliveries: self.claims, unrouted, next_in, ..Claimed::default() };
+        Ok(Taken { claimed, expired: self.expired, unroutable: self.unroutable })
     }
 
     /// Returns the lane that is served next: that of the delivery which is to run alone, if it still waits.
@@ -239,13 +256,22 @@ impl<'a> Taking<'a> {
         name: &TenantId,
         room: usize,
     ) -> Result<Vec<Unrouted>, SqlError> {
-        const OLDEST: &str = "SELECT message, meta, payload FROM event \
+        const OLDEST: &str = "SELECT id, message, meta, payload FROM event \
             WHERE tenant = ? AND routed IS NULL ORDER BY id LIMIT ?";
         let fence = self.memory.leases.next_fence();
-        let read = |cells: &mut Cells<'_>| Ok(Unrouted { tenant: name.clone(), event: event(cells)?, fence });
-        let events = self.file.all(OLDEST, [tenant, as_i64(room)], read)?;
-        let (holder, until) = (self.request.holder, self.now.plus(self.request.lease));
-        self.memory.routing.insert(name.clone(), RoutingLease { holder, fence, until, left: events.len() });
+        let read = |cells: &mut Cells<'_>| Ok((cells.get()?, event(cells)));
+        let mut events = Vec::new();
+        for (id, read) in self.file.all(OLDEST, [tenant, as_i64(room)], read)? {
+            match read {
+                Ok(event) => events.push(Unrouted { tenant: name.clone(), event, fence }),
+                Err(error) => self.unroutable.push(Unroutable::of(id, error)?),
+            }
+        }
+        if !events.is_empty() {
+            let (holder, until) = (self.request.holder, self.now.plus(self.request.lease));
+            let lease = RoutingLease { holder, fence, until, left: events.len() };
+            self.memory.routing.insert(name.clone(), lease);
+        }
         Ok(events)
     }
 
@@ -254,6 +280,16 @@ impl<'a> Taking<'a> {
         let routing = self.memory.routing.values().map(|lease| lease.until).min();
         let next = [self.memory.schedule.next_timer(), self.memory.leases.next_end(), routing];
         next.into_iter().flatten().min().map(|at| at.since(self.now))
+    }
+}
+
+impl Unroutable {
+    /// Returns the error itself if it does not come of the row.
+    fn of(event: i64, error: SqlError) -> Result<Self, SqlError> {
+        if error.kind() != StoreErrorKind::Corrupt {
+            return Err(error);
+        }
+        Ok(Self { event, reason: format!("its row cannot be read: {}", error.detail()) })
     }
 }
 

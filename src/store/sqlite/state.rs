@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::changes::Changes;
-use super::claim::Taking;
+use super::claim::{Taken, Taking};
 use super::file::sql::{Cells, Sql, SqlError};
 use super::log::Present;
 use super::memory::Memory;
@@ -153,7 +153,7 @@ impl WriterState {
         }
     }
 
-    /// Claims what is due. What has expired on the way is ended by a transaction of its own.
+    /// Claims what is due. What it came upon that has to be written is written by transactions of their own.
     pub(super) fn claim(&mut self, request: &ClaimRequest) -> Result<Claimed, SqlError> {
         let now = self.shared.now().time;
         let shared = Arc::clone(&self.shared);
@@ -161,9 +161,9 @@ impl WriterState {
         self.end_watch(now)?;
         // One look at the file: each statement by itself would take and give back its locks.
         self.connection.run("BEGIN", [])?;
-        let claimed = Taking::new(&self.connection, &mut shared.memory_mut(), request, now).claim();
+        let taken = Taking::new(&self.connection, &mut shared.memory_mut(), request, now).claim();
         self.roll_back();
-        let (claimed, expired) = claimed?;
+        let Taken { claimed, expired, unroutable } = taken?;
         if !expired.is_empty() {
             let end =
                 |it: &mut Transaction<'_>| expired.iter().try_for_each(|at| it.expire_one(*at).map(|_| ()));
@@ -172,6 +172,10 @@ impl WriterState {
                 let mut memory = shared.memory_mut();
                 expired.into_iter().for_each(|position| memory.wait(position, now));
             }
+        }
+        if !unroutable.is_empty() {
+            // If that fails, the next claim finds them again.
+            let _ = self.transact(|it| unroutable.iter().try_for_each(|event| it.set_unroutable(event)));
         }
         self.note(&claimed.deliveries, now)?;
         Ok(claimed)

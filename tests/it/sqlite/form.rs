@@ -11,7 +11,9 @@ use hookwire::store::{
 use hookwire::testing::conformance;
 use rusqlite::Connection;
 
-use super::{Directory, SqliteFixture, acme, claim, create, delivered, fixture, open, publication, publish};
+use super::{
+    Directory, SqliteFixture, acme, claim, create, delivered, fixture, open, publication, publish, request,
+};
 
 #[test]
 fn steps_of_the_date_move_nothing_in_a_file() {
@@ -110,20 +112,27 @@ async fn a_row_that_cannot_be_read_holds_up_nobody() {
     assert_eq!(claim(&store).await.len(), 1, "once it is mended, it is sent");
 }
 
-/// What is taken beside an event that cannot be handed out for routing is sent, and not held for nobody.
+/// What is taken beside it is sent, and what is unrouted behind it is handed out. Its reason is in the file.
 #[tokio::test]
-async fn an_unrouted_event_that_cannot_be_read_holds_up_no_delivery() {
+async fn an_unrouted_event_that_cannot_be_read_holds_up_nobody() {
     let directory = Directory::new();
     let store = open(&directory.file()).await.expect("a new file");
     let hook = create(&store).await;
     publish(&store, "good", hook).await;
-    let unrouted = publication(&store, "bad", hook).await.event;
-    store.publish_unrouted(&acme(), unrouted).await.expect("written");
+    for id in ["bad", "behind"] {
+        let unrouted = publication(&store, id, hook).await.event;
+        store.publish_unrouted(&acme(), unrouted).await.expect("written");
+    }
     drop(store);
     look(&directory).execute_batch("UPDATE event SET meta = '{' WHERE message = 'bad'").expect("spoilt");
     let store = open(&directory.file()).await.expect("open");
-    let claims = claim(&store).await;
-    assert_eq!(claims.iter().map(|claim| claim.event.message_id.as_str()).collect::<Vec<_>>(), ["good"]);
+    let claimed = store.claim(&request()).await.expect("claimed");
+    let messages: Vec<_> = claimed.deliveries.iter().map(|claim| claim.event.message_id.as_str()).collect();
+    assert_eq!(messages, ["good"]);
+    let unrouted: Vec<_> = claimed.unrouted.iter().map(|it| it.event.message_id.as_str()).collect();
+    assert_eq!(unrouted, ["behind"]);
+    let told = "SELECT count(*) FROM event WHERE message = 'bad' AND routed AND routing LIKE '%cannot be read%'";
+    assert_eq!(number(&directory, told), 1);
 }
 
 /// A publish of several in which one cannot be written: the others are.
