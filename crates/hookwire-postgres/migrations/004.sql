@@ -42,6 +42,16 @@ COMMENT ON COLUMN delivery.state IS '0 pending, 1 pending but set aside because 
 CREATE INDEX delivery_unreadable ON delivery (lane, expires) WHERE state = 1;
 CREATE INDEX lane_unreadable ON lane (id) WHERE unreadable_at IS NOT NULL;
 
+-- What a claim writes is in no index, so that claiming touches none. A page keeps room for it.
+ALTER TABLE delivery ADD COLUMN held_until bigint, ADD COLUMN first_attempt json;
+ALTER TABLE delivery SET (fillfactor = 70);
+UPDATE delivery SET held_until = due WHERE state = 0 AND holder IS NOT NULL;
+UPDATE settings SET oldest_code = 4;
+COMMENT ON COLUMN delivery.due IS 'When it is due, or was when it was claimed.';
+COMMENT ON COLUMN delivery.held_until IS 'When the lease of its claim ends; null while nobody has claimed it.';
+COMMENT ON COLUMN delivery.first_attempt IS 'Its first request, and what came of it.';
+COMMENT ON TABLE attempt IS 'A later request of a delivery, and what came of it.';
+
 ALTER TABLE delivery ADD COLUMN behind boolean;
 COMMENT ON COLUMN delivery.behind IS 'Whether it stands behind first attempts, as one that recover() made does; null if not.';
 

@@ -110,12 +110,12 @@ impl BringBack {
             return Ok(0);
         }
         tx.run(BACKOFFS, &[&lanes, &bound]).await?;
-        let params = (now.plus(LEASE), as_i64(self.0));
-        let due = usize::try_from(tx.run(DUE, &[&lanes, &bound, &now, &params.0, &params.1]).await?)?;
+        let due = usize::try_from(tx.run(DUE, &[&lanes, &bound, &now, &as_i64(self.0)]).await?)?;
+        let held = usize::try_from(tx.run(LEASES, &[&lanes, &bound, &now, &now.plus(LEASE)]).await?)?;
         if due < self.0 {
             lanes::refresh(tx, lanes, now, EarliestDue::At(now)).await?;
         }
-        Ok(due)
+        Ok(due + held)
     }
 }
 
@@ -157,15 +157,19 @@ const LANES: &str = "SELECT id FROM lane WHERE wake_at > $1 ORDER BY wake_at LIM
 
 const BACKOFFS: &str = "UPDATE lane SET paused_until = NULL WHERE id = ANY ($1) AND paused_until > $2";
 
-const DUE: &str = "UPDATE delivery SET due = CASE WHEN holder IS NULL THEN $3::bigint ELSE $4::bigint END
-    WHERE id IN (
+const DUE: &str = "UPDATE delivery SET due = $3 WHERE id IN (
         SELECT delivery.id FROM lane CROSS JOIN LATERAL (
             SELECT id FROM delivery WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch
                 AND state = 0 AND due > $2
-            ORDER BY due, id LIMIT $5
+            ORDER BY due, id LIMIT $4
         ) AS delivery
-        WHERE lane.id = ANY ($1) LIMIT $5
+        WHERE lane.id = ANY ($1) LIMIT $4
     ) AND state = 0";
+
+/// Nothing else is due in these lanes.
+const LEASES: &str = "UPDATE delivery SET held_until = $4 FROM lane
+    WHERE lane.id = ANY ($1) AND delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0
+        AND due <= $3 AND held_until > $2";
 
 /// Those that were created by a clock that was ahead are among the last to expire.
 const EXPIRING: &str =

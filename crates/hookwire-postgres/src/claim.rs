@@ -356,19 +356,19 @@ const LOCK_AVAILABLE: &str = "SELECT id FROM lane WHERE id = ANY ($1) FOR UPDATE
 
 /// Takes from lanes that this transaction has locked and that are as they were seen.
 const TAKE: &str = concat!(
-    "UPDATE delivery SET fence = delivery.fence + 1, holder = $6, due = $7 \
+    "UPDATE delivery SET fence = delivery.fence + 1, holder = $6, held_until = $7 \
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[]) \
         AS chosen (id, fence, lane, version, class) \
         JOIN lane ON lane.id = chosen.lane AND lane.version = chosen.version AND lane.class = chosen.class \
             AND status = 1 AND (ready OR wake_at <= $8) AND ",
     is_locked!(),
     " WHERE delivery.id = chosen.id AND delivery.fence = chosen.fence AND delivery.epoch = lane.epoch \
-        AND state = 0 AND due <= $8 \
+        AND state = 0 AND due <= $8 AND (held_until IS NULL OR held_until <= $8) \
     RETURNING delivery.id"
 );
 
-const EXPIRE: &str = "UPDATE delivery SET state = 5, holder = NULL, ended_at = $2 \
-    WHERE id = ANY ($1) AND state = 0 AND due <= $2";
+const EXPIRE: &str = "UPDATE delivery SET state = 5, holder = NULL, held_until = NULL, ended_at = $2 \
+    WHERE id = ANY ($1) AND state = 0 AND due <= $2 AND (held_until IS NULL OR held_until <= $2)";
 
 const EVENTS: &str = concat!("SELECT event.seq, ", event_columns!(), " FROM event WHERE seq = ANY ($1)");
 

@@ -27,9 +27,9 @@ pub(crate) struct NewDelivery {
     pub(crate) event: i64,
     pub(crate) origin: Option<i64>,
     pub(crate) bytes: usize,
-    /// The time when it is due or, if it is held from the start, when its lease ends.
     pub(crate) due: Millis,
-    pub(crate) holder: Option<Vec<u8>>,
+    /// The holder, if it is held from the start, and the end of the lease.
+    pub(crate) held: Option<(Vec<u8>, Millis)>,
     pub(crate) expires: Millis,
 }
 
@@ -56,6 +56,7 @@ pub(crate) struct Columns<'a> {
     bytes: Vec<i32>,
     due: Vec<Millis>,
     holders: Vec<Option<&'a [u8]>>,
+    held_until: Vec<Option<Millis>>,
     expires: Vec<Millis>,
 }
 
@@ -70,15 +71,16 @@ impl<'a> Columns<'a> {
             columns.origins.push(row.origin);
             columns.bytes.push(as_i32(row.bytes));
             columns.due.push(row.due);
-            columns.holders.push(row.holder.as_deref());
+            columns.holders.push(row.held.as_ref().map(|(holder, _)| &**holder));
+            columns.held_until.push(row.held.as_ref().map(|(_, until)| *until));
             columns.expires.push(row.expires);
         }
         columns
     }
 
-    pub(crate) fn params<'p>(&'p self, now: &'p Millis) -> [&'p (dyn ToSql + Sync); 10] {
-        let Self { ids, lanes, epochs, events, origins, bytes, due, holders, expires } = self;
-        [ids, lanes, epochs, events, origins, bytes, due, holders, expires, now]
+    pub(crate) fn params<'p>(&'p self, now: &'p Millis) -> [&'p (dyn ToSql + Sync); 11] {
+        let Self { ids, lanes, epochs, events, origins, bytes, due, holders, held_until, expires } = self;
+        [ids, lanes, epochs, events, origins, bytes, due, holders, expires, now, held_until]
     }
 }
 
@@ -128,7 +130,7 @@ pub(crate) async fn insert_routed(
         origin: None,
         bytes: it.bytes,
         due: now,
-        holder: None,
+        held: None,
         expires: it.expires,
     };
     let mut rows = Vec::new();
@@ -143,10 +145,11 @@ pub(crate) async fn insert_routed(
 
 /// Leaves out the deliveries of events that are not there.
 pub(crate) const INSERT: &str = "
-    INSERT INTO delivery (id, lane, epoch, event, origin, bytes, due, holder, fence, expires, created_at)
+    INSERT INTO delivery (id, lane, epoch, event, origin, bytes, due, holder, fence, expires, created_at,
+        held_until)
     SELECT id, lane, epoch, fresh.event, origin, bytes, due, holder, CASE WHEN holder IS NULL THEN 0 ELSE 1 END,
-        expires, $10
+        expires, $10, held_until
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[],
-        $7::bigint[], $8::bytea[], $9::bigint[])
-        AS fresh (id, lane, epoch, event, origin, bytes, due, holder, expires)
+        $7::bigint[], $8::bytea[], $9::bigint[], $11::bigint[])
+        AS fresh (id, lane, epoch, event, origin, bytes, due, holder, expires, held_until)
         JOIN event ON event.seq = fresh.event";

@@ -83,6 +83,7 @@
 //!
 //! | column | values |
 //! |---|---|
+//! | `delivery.first_attempt`, `attempt.doc` | a request and what came of it, as JSON |
 //! | `delivery.retry` | the position in the schedule, as JSON; null while every attempt used a step of it |
 //! | `delivery.state` | 0 pending, 1 set aside because it cannot be read, 2 cancelled, 3 delivered, 4 exhausted, 5 expired |
 //! | `lane.status` | 0 disabled, 1 enabled, 2 deleted |
@@ -95,7 +96,8 @@
 //! FROM hookwire.delivery JOIN hookwire.lane ON lane.id = delivery.lane AND lane.epoch = delivery.epoch
 //! WHERE state = 0 GROUP BY tenant, hook;
 //! -- The latest answers of receivers.
-//! SELECT delivery, number, doc -> 'outcome' FROM hookwire.attempt ORDER BY delivery DESC, number LIMIT 20;
+//! SELECT id, 1 AS number, first_attempt -> 'outcome' AS outcome FROM hookwire.delivery WHERE attempts > 0
+//! UNION ALL SELECT delivery, number, doc -> 'outcome' FROM hookwire.attempt ORDER BY id DESC, number LIMIT 20;
 //! -- Values of payloads. `webhook`, `options` and `health` are JSON too.
 //! SELECT message, payload::json ->> 'deviceName' FROM hookwire.event WHERE tenant = 'acme';
 //! ```
@@ -106,7 +108,7 @@
 //! | `lane` | webhook, with the state of its queue and the health of its receiver |
 //! | `event` | message, with its payload and the decision of routing |
 //! | `delivery` | event and webhook |
-//! | `attempt` | request of a delivery |
+//! | `attempt` | request of a delivery after its first |
 //! | `dropped` | dropped backlog whose deliveries upkeep has yet to end |
 //! | `operation`, `statistic` | nothing yet: they are to come |
 //! | `settings` | schema (one row), and which code may use it |

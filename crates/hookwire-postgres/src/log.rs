@@ -175,12 +175,12 @@ macro_rules! standing {
             $window,
             " ORDER BY id DESC LIMIT $7), ",
             "listed AS (SELECT delivery.id, event.message, event.event_id, lane.hook, attempts, created_at, ",
-            "origin, due, CASE WHEN is_dropped THEN 2 WHEN state = 1 THEN 0 ELSE state END::smallint AS standing, ",
+            "origin, greatest(due, held_until) AS due, CASE WHEN is_dropped THEN 2 WHEN state = 1 THEN 0 ELSE state END::smallint AS standing, ",
             "CASE WHEN is_dropped THEN epoch_at ELSE ended_at END AS over_at ",
             "FROM newest JOIN delivery ON delivery.id = newest.id JOIN lane ON lane.id = delivery.lane ",
             "JOIN event ON event.seq = delivery.event ",
             "CROSS JOIN LATERAL (SELECT state < 2 AND delivery.epoch <> lane.epoch AND ",
-            "(holder IS NULL OR due <= (SELECT clock_ms())) AS is_dropped) AS it) ",
+            "(held_until IS NULL OR held_until <= (SELECT clock_ms())) AS is_dropped) AS it) ",
             "SELECT looked_at, lowest, listed.* ",
             "FROM (SELECT count(*) AS looked_at, min(id) AS lowest FROM newest) AS looked ",
             "LEFT JOIN listed ON created_at >= $5 AND ($2::bigint IS NULL OR hook = $2) ",
@@ -202,9 +202,12 @@ const OF_LANES: &str = standing!(
      WHERE lane.tenant = $1 AND ($2::bigint IS NULL OR lane.hook = $2)"
 );
 
-const ATTEMPTS: &str = "SELECT doc::text AS doc FROM delivery JOIN lane ON lane.id = delivery.lane \
-    LEFT JOIN attempt ON attempt.delivery = delivery.id \
-    WHERE delivery.id = $1 AND lane.tenant = $2 ORDER BY number";
+/// The first attempt, or one row without a document, and the later ones.
+const ATTEMPTS: &str = "WITH wanted AS (SELECT delivery.id, first_attempt FROM delivery \
+        JOIN lane ON lane.id = delivery.lane WHERE delivery.id = $1 AND lane.tenant = $2) \
+    SELECT doc::text AS doc FROM (SELECT 1 AS number, first_attempt AS doc FROM wanted \
+        UNION ALL SELECT number, doc FROM attempt JOIN wanted ON wanted.id = attempt.delivery) AS made \
+    ORDER BY number";
 
 /// Counts the pending deliveries of the lanes that `$lanes` says.
 macro_rules! counted {
@@ -214,11 +217,11 @@ macro_rules! counted {
             "count(*) FILTER (WHERE is_held) AS held, ",
             "min(due) FILTER (WHERE is_present AND NOT is_held AND status = 1 AND due <= now) AS oldest ",
             "FROM (SELECT clock_ms() AS now) AS clock LEFT JOIN (lane CROSS JOIN LATERAL (",
-            "SELECT epoch, holder, due FROM delivery WHERE delivery.lane = lane.id AND state = 0 UNION ALL ",
-            "SELECT epoch, holder, due FROM delivery WHERE delivery.lane = lane.id AND state = 1",
+            "SELECT epoch, held_until, due FROM delivery WHERE delivery.lane = lane.id AND state = 0 UNION ALL ",
+            "SELECT epoch, held_until, due FROM delivery WHERE delivery.lane = lane.id AND state = 1",
             ") AS waiting) ON ",
             $lanes,
-            " CROSS JOIN LATERAL (SELECT holder IS NOT NULL AND due > now AS is_held, ",
+            " CROSS JOIN LATERAL (SELECT coalesce(held_until > now, false) AS is_held, ",
             "waiting.epoch = lane.epoch AS is_present) AS it"
         )
     };

@@ -165,7 +165,7 @@ impl Publish {
         let chosen: HashSet<i64> = selection.taken.iter().map(|(_, head)| head.id).collect();
         let until = now.plus(request.lease);
         for row in rows.iter_mut().filter(|row| chosen.contains(&row.id)) {
-            (row.due, row.holder) = (until, Some(holder_bytes(request.holder)));
+            row.held = Some((holder_bytes(request.holder), until));
         }
         let events = fresh.iter().map(|it| (it.seq, Arc::new(it.item.event.clone()))).collect();
         Ok((claim::claims(&scene.lanes, &selection.taken, &events)?, Some(reservation)))
@@ -204,7 +204,7 @@ impl Scene {
             origin: None,
             bytes: it.item.event.payload.get().len(),
             due: self.now,
-            holder: None,
+            held: None,
             expires: self.now.plus(it.item.expires),
         };
         targets.zip(&self.deliveries).map(row).collect()
@@ -396,7 +396,7 @@ fn repeated(item: &Redelivery, origin: &Origin, lane: &Lane, (id, now): (i64, Mi
         origin: Some(item.origin.get()),
         bytes: origin.bytes,
         due: now,
-        holder: None,
+        held: None,
         expires: now.plus(item.expires),
     }
 }

@@ -80,9 +80,12 @@ struct SettledRow {
     is_dropped: bool,
     attempts: i32,
     retry: RetryState,
+    /// The document of its first attempt, if that is recorded now.
+    first_attempt: Option<String>,
     state: i16,
     due: Millis,
-    is_held: bool,
+    /// When its lease ends; `None` once it is settled.
+    held_until: Option<Millis>,
 }
 
 /// A lane, and what will be written of it.
@@ -166,18 +169,24 @@ fn needs_lane(item: &Settlement, health: Health) -> bool {
 impl Settling {
     fn settle(&mut self, item: &Settlement) -> Result<Settled, QueryError> {
         let id = item.id.get();
-        let held = self.held.get_mut(&id).filter(|it| it.is_held && it.fence == fence_number(item.fence));
+        let held = self
+            .held
+            .get_mut(&id)
+            .filter(|it| it.held_until.is_some() && it.fence == fence_number(item.fence));
         let Some(held) = held else { return Ok(Settled::Fenced) };
         held.retry = item.retry;
         if let Some(attempt) = &item.attempt {
             self.replaced.extend(attempt.replaces_previous().then_some((id, held.attempts)));
             held.attempts += 1;
-            self.attempts.push((id, held.attempts, serde_json::to_string(attempt)?));
+            match (held.attempts, serde_json::to_string(attempt)?) {
+                (1, doc) => held.first_attempt = Some(doc),
+                (later, doc) => self.attempts.push((id, later, doc)),
+            }
         }
         match item.next {
             Next::Again(after) => held.wait(self.now.plus(after))?,
             Next::End(end) => held.end(end)?,
-            Next::Extend(by) => held.due = self.now.plus(by),
+            Next::Extend(by) => held.held_until = Some(self.now.plus(by)),
             Next::Release => held.wait(self.now)?,
         }
         if let Some(lane) = self.lanes.get_mut(&held.lane) {
@@ -192,10 +201,12 @@ impl Settling {
         let states: Vec<i16> = held.iter().map(|(_, it)| it.state).collect();
         let attempts: Vec<i32> = held.iter().map(|(_, it)| it.attempts).collect();
         let retry = held.iter().map(|(_, it)| retry_doc(&it.retry)).collect::<Result<Vec<_>, _>>()?;
-        let is_held: Vec<bool> = held.iter().map(|(_, it)| it.is_held).collect();
+        let held_until: Vec<_> = held.iter().map(|(_, it)| it.held_until).collect();
+        let firsts: Vec<_> = held.iter().map(|(_, it)| it.first_attempt.as_deref()).collect();
         let due: Vec<Millis> = held.iter().map(|(_, it)| it.due).collect();
         if !ids.is_empty() {
-            tx.run(SETTLE, &[&ids, &states, &due, &attempts, &is_held, &self.now, &retry]).await?;
+            tx.run(SETTLE, &[&ids, &states, &due, &attempts, &held_until, &self.now, &retry, &firsts])
+                .await?;
         }
         self.write_attempts(tx).await?;
         for lane in self.lanes.values() {
@@ -225,8 +236,8 @@ impl Settling {
     }
 
     fn extended(&self) -> HashMap<ClaimKey, Millis> {
-        let extended = self.held.iter().filter(|(_, it)| it.is_held);
-        extended.map(|(id, it)| ((*id, it.fence), it.due)).collect()
+        let extended = self.held.iter().filter_map(|(id, it)| Some(((*id, it.fence), it.held_until?)));
+        extended.collect()
     }
 }
 
@@ -239,9 +250,10 @@ impl SettledRow {
             attempts: row.read("attempts")?,
             // The settlement has the next one.
             retry: RetryState::default(),
+            first_attempt: None,
             state: PENDING,
             due: row.read("due")?,
-            is_held: true,
+            held_until: row.read("held_until")?,
         })
     }
 
@@ -250,19 +262,17 @@ impl SettledRow {
         if self.is_dropped {
             return self.end(End::Cancelled);
         }
-        self.due = due;
-        self.is_held = false;
+        (self.due, self.held_until) = (due, None);
         Ok(())
     }
 
     fn end(&mut self, end: End) -> Result<(), QueryError> {
-        self.state = end_number(end)?;
-        self.is_held = false;
+        (self.state, self.held_until) = (end_number(end)?, None);
         Ok(())
     }
 
     const fn waits(&self) -> bool {
-        self.state == PENDING && !self.is_held
+        self.state == PENDING && self.held_until.is_none()
     }
 }
 
@@ -331,7 +341,8 @@ impl Operation for Release {
 const FINISH: &str = "
     WITH finished AS (
         UPDATE delivery SET state = item.state, attempts = attempts + CASE WHEN item.attempt IS NULL THEN 0 ELSE 1 END,
-            retry = item.retry::json, holder = NULL, ended_at = (SELECT clock_ms())
+            first_attempt = CASE WHEN delivery.attempts = 0 THEN item.attempt::json ELSE first_attempt END,
+            retry = item.retry::json, holder = NULL, held_until = NULL, ended_at = (SELECT clock_ms())
         FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::boolean[])
             AS item (id, fence, state, retry, attempt, is_untold)
         WHERE delivery.id = item.id AND delivery.fence = item.fence AND delivery.state = 0 AND holder IS NOT NULL
@@ -340,14 +351,14 @@ const FINISH: &str = "
         RETURNING delivery.id, delivery.attempts, item.attempt),
     made AS (
         INSERT INTO attempt (delivery, number, doc)
-        SELECT id, attempts, attempt::json FROM finished WHERE attempt IS NOT NULL)
+        SELECT id, attempts, attempt::json FROM finished WHERE attempt IS NOT NULL AND attempts > 1)
     SELECT id FROM finished";
 
 const LANES: &str = "SELECT delivery.id, lane.id AS lane, lane.health::text AS health FROM delivery \
     JOIN lane ON lane.id = delivery.lane WHERE delivery.id = ANY ($1)";
 
 const CLAIMED: &str = "
-    SELECT delivery.id, delivery.lane, delivery.fence, delivery.attempts, delivery.due,
+    SELECT delivery.id, delivery.lane, delivery.fence, delivery.attempts, delivery.due, delivery.held_until,
         delivery.epoch <> (SELECT epoch FROM lane WHERE lane.id = delivery.lane) AS is_dropped
     FROM delivery JOIN unnest($1::bigint[], $2::bigint[]) AS claimed (id, fence)
         ON delivery.id = claimed.id AND delivery.fence = claimed.fence
@@ -356,10 +367,11 @@ const CLAIMED: &str = "
 
 const SETTLE: &str = "
     UPDATE delivery SET state = settled.state, due = settled.due, attempts = settled.attempts,
-        retry = settled.retry::json, holder = CASE WHEN settled.is_held THEN holder END,
+        first_attempt = coalesce(settled.first_attempt::json, delivery.first_attempt), retry = settled.retry::json,
+        holder = CASE WHEN settled.held_until IS NOT NULL THEN holder END, held_until = settled.held_until,
         ended_at = CASE WHEN settled.state <> 0 THEN $6::bigint END
-    FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::integer[], $5::boolean[],
-        $7::text[]) AS settled (id, state, due, attempts, is_held, retry)
+    FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::integer[], $5::bigint[],
+        $7::text[], $8::text[]) AS settled (id, state, due, attempts, held_until, retry, first_attempt)
     WHERE delivery.id = ANY ($1) AND delivery.id = settled.id";
 
 const ATTEMPTS: &str = "INSERT INTO attempt (delivery, number, doc) \
@@ -373,5 +385,5 @@ const LEARN: &str = "UPDATE lane SET health = $2::text::json, class = $3, paused
     readied = CASE WHEN class = $3 THEN readied ELSE pg_current_xact_id()::text::bigint END WHERE id = $1";
 
 /// A delivery of a dropped backlog becomes due in its old epoch, where it counts as cancelled.
-const RELEASE: &str = "UPDATE delivery SET holder = NULL, due = $3 \
+const RELEASE: &str = "UPDATE delivery SET holder = NULL, held_until = NULL, due = $3 \
     WHERE id = ANY ($1) AND holder = $2 AND state = 0";

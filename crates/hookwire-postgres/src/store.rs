@@ -7,12 +7,14 @@
 //!                              +-- schedule: what each dispatcher holds, and whose turn it is (in memory)
 //!
 //!  lane:      status, class, epoch | ready, wake_at, floor     what it may give, when to look again, where to begin
-//!  delivery:  lane, epoch, due, holder, fence                  held while it has a holder and `due` lies ahead
+//!  delivery:  lane, epoch, due | holder, held_until, fence     held while `held_until` lies ahead
 //!  event:     payload, routed_at | null, alive_at              unrouted events are found by `routed_at` alone
 //! ```
 //!
-//! - **A lease is a due time.** A claim moves `due` to the end of its lease. When that time comes, the delivery is due
-//!   again. No list of leases has to be searched; `wake_at` of the lane covers their ends too.
+//! - **A claim writes no index.** It sets `held_until`, which none has, in the page where the delivery is. When that time
+//!   comes, the delivery is free again. No list of leases has to be searched; `wake_at` of the lane covers their ends too.
+//!   Who reads what is due passes over the held ones, of which there are no more than holders may have.
+//! - **A settlement writes one row**: the first attempt is in the delivery's own, later ones in `attempt`.
 //! - **A lane says whether it is worth a look**: it is `ready`, or has to be looked at again at `wake_at`. Only
 //!   `schedule::lanes::refresh` decides this, from the first pending row, under the lane's lock. It may say too much or
 //!   too early, never too little or too late. Ending a delivery leaves the lane alone, and the next claim finds out.

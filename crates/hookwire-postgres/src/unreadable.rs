@@ -97,8 +97,7 @@ const REST: &str = "UPDATE lane SET unreadable_at = coalesce(unreadable_at, $2),
     paused_until = greatest(paused_until, $3) WHERE id = ANY ($1)";
 
 /// `due` has the time at which it was set aside.
-const SET_ASIDE: &str =
-    "UPDATE delivery SET state = 1, holder = NULL, due = $2 WHERE id = ANY ($1) AND state = 0";
+const SET_ASIDE: &str = "UPDATE delivery SET state = 1, holder = NULL, held_until = NULL, due = $2 WHERE id = ANY ($1) AND state = 0";
 
 const ASIDE: &str =
     "SELECT id, lane FROM delivery WHERE state = 1 AND due < $1 ORDER BY lane, expires LIMIT $2";

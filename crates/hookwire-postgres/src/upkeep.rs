@@ -11,7 +11,7 @@ use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_lease;
 use crate::rows::{LaneId, as_i64, event, event_columns, ids};
-use crate::schedule::lanes::{self, EarliestDue};
+use crate::schedule::lanes::{self, EarliestDue, free};
 
 /// Ends waiting deliveries that have expired. Held ones are ended by their holders. No lane is locked: the next claim
 /// finds out that a lane has less than it says.
@@ -151,7 +151,8 @@ impl Operation for Repair {
     }
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Option<LaneId>, QueryError> {
-        let looked_at = tx.rows(LOOK, &[&self.after, &as_i64(self.limit)]).await?;
+        let now = tx.now().await?;
+        let looked_at = tx.rows(LOOK, &[&self.after, &as_i64(self.limit), &now]).await?;
         let mut wrong = Vec::new();
         for row in &looked_at {
             if row.read("is_wrong")? {
@@ -159,7 +160,7 @@ impl Operation for Repair {
             }
         }
         let locked = lanes::lock_ids(tx, &wrong).await?;
-        lanes::refresh(tx, &locked, tx.now().await?, EarliestDue::Unknown).await?;
+        lanes::refresh(tx, &locked, now, EarliestDue::Unknown).await?;
         let last = looked_at.last().filter(|_| looked_at.len() >= self.limit);
         last.map(|row| row.read("id")).transpose()
     }
@@ -216,9 +217,9 @@ fn count(rows: u64) -> Result<usize, QueryError> {
 }
 
 const EXPIRE: &str = "
-    UPDATE delivery SET state = 5, holder = NULL, ended_at = $1 WHERE id IN (
+    UPDATE delivery SET state = 5, holder = NULL, held_until = NULL, ended_at = $1 WHERE id IN (
         SELECT delivery.id FROM delivery JOIN lane ON lane.id = lane AND lane.epoch = delivery.epoch
-        WHERE state = 0 AND expires <= $1 AND (holder IS NULL OR due <= $1)
+        WHERE state = 0 AND expires <= $1 AND (held_until IS NULL OR held_until <= $1)
         ORDER BY expires LIMIT $2 FOR UPDATE OF delivery SKIP LOCKED)";
 
 /// One of a dropped backlog ended when the new epoch began.
@@ -232,10 +233,10 @@ const DROPPED: &str = "SELECT lane, below FROM dropped ORDER BY lane LIMIT $1 FO
 
 /// They ended when the new epoch began, as the log said before.
 const SWEEP: &str = "
-    UPDATE delivery SET state = 2, holder = NULL, ended_at = lane.epoch_at FROM lane
+    UPDATE delivery SET state = 2, holder = NULL, held_until = NULL, ended_at = lane.epoch_at FROM lane
     WHERE lane.id = $1 AND delivery.id IN (
         SELECT id FROM delivery
-        WHERE lane = $1 AND epoch < $2 AND state = 0 AND (holder IS NULL OR due <= $3)
+        WHERE lane = $1 AND epoch < $2 AND state = 0 AND (held_until IS NULL OR held_until <= $3)
         LIMIT $4 FOR UPDATE SKIP LOCKED)";
 
 /// Held deliveries may still come to wait there.
@@ -268,15 +269,14 @@ const ENDED: &str = "SELECT seq FROM event WHERE seq = ANY ($1) AND alive_at < $
 
 /// Finds lanes whose `wake_at` is missing or later than their first due delivery. Ready lanes are not read: claims look
 /// at them anyway.
-const LOOK: &str = "
-    SELECT lane.id, head.due IS NOT NULL
-        AND greatest(head.due, paused_until) < coalesce(wake_at, 9223372036854775807) AS is_wrong
-    FROM lane LEFT JOIN LATERAL (
-        SELECT due FROM delivery
-        WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0
-        ORDER BY due, delivery.id LIMIT 1
-    ) AS head ON true
-    WHERE lane.id > $1 AND status = 1 AND NOT ready ORDER BY lane.id LIMIT $2";
+const LOOK: &str = concat!(
+    "
+    SELECT lane.id, free.at IS NOT NULL
+        AND greatest(free.at, paused_until) < coalesce(wake_at, 9223372036854775807) AS is_wrong
+    FROM lane ",
+    free!("-9223372036854775808", "$3"),
+    "WHERE lane.id > $1 AND status = 1 AND NOT ready ORDER BY lane.id LIMIT $2"
+);
 
 const LIVE: &str = "SELECT id FROM lane WHERE tenant = $1 AND status < 2 ORDER BY id";
 

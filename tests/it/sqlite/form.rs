@@ -131,7 +131,8 @@ async fn an_unrouted_event_that_cannot_be_read_holds_up_nobody() {
     assert_eq!(messages, ["good"]);
     let unrouted: Vec<_> = claimed.unrouted.iter().map(|it| it.event.message_id.as_str()).collect();
     assert_eq!(unrouted, ["behind"]);
-    let told = "SELECT count(*) FROM event WHERE message = 'bad' AND routed AND routing LIKE '%cannot be read%'";
+    let told =
+        "SELECT count(*) FROM event WHERE message = 'bad' AND routed AND routing LIKE '%cannot be read%'";
     assert_eq!(number(&directory, told), 1);
 }
 

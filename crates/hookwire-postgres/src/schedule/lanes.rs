@@ -107,20 +107,43 @@ macro_rules! is_locked {
 }
 pub(crate) use is_locked;
 
+/// Joins to each lane when the first of its deliveries is free that nobody has claimed, or whose lease ends (`free.at`), and
+/// a time before which none is due (`first.due`). None is due before `$from`. Where something is free now, held ones are not
+/// looked at; where nothing is, all that are due are held.
+macro_rules! free {
+    ($from:literal, $now:literal) => {
+        concat!(
+            "LEFT JOIN LATERAL (SELECT due FROM delivery \
+                WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0 AND due >= ",
+            $from,
+            " ORDER BY due, delivery.id LIMIT 1) AS first ON true \
+            LEFT JOIN LATERAL (SELECT due FROM delivery \
+                WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0 AND due >= first.due \
+                    AND (held_until IS NULL OR held_until <= ",
+            $now,
+            ") ORDER BY due, delivery.id LIMIT 1) AS waiting ON true \
+            LEFT JOIN LATERAL (SELECT least(waiting.due, min(held_until)) AS at FROM delivery \
+                WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0 AND due >= first.due \
+                    AND due <= CASE WHEN waiting.due <= ",
+            $now,
+            " THEN -9223372036854775808 ELSE ",
+            $now,
+            " END) AS free ON true "
+        )
+    };
+}
+pub(crate) use free;
+
 /// Sets `readied` where a lane becomes ready, by which dispatchers find those lanes. The floor spares the scan the index
 /// entries before it, which are dead: those of deliveries that have ended.
 pub(crate) const REFRESH: &str = concat!(
     "
     WITH fresh AS MATERIALIZED (
-        SELECT lane.id, head.due,
-            CASE WHEN status = 1 AND head.due IS NOT NULL THEN greatest(head.due, paused_until) END AS at
-        FROM lane LEFT JOIN LATERAL (
-            SELECT due FROM delivery
-            WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0
-                AND due >= least(lane.floor, $3)
-            ORDER BY due, delivery.id LIMIT 1
-        ) AS head ON true
-        WHERE lane.id = ANY ($1) AND ",
+        SELECT lane.id, first.due,
+            CASE WHEN status = 1 AND free.at IS NOT NULL THEN greatest(free.at, paused_until) END AS at
+        FROM lane ",
+    free!("least(lane.floor, $3)", "$2"),
+    "WHERE lane.id = ANY ($1) AND ",
     is_locked!(),
     ")
     UPDATE lane SET ready = coalesce(at <= $2, false), wake_at = CASE WHEN at > $2 THEN at END,

@@ -306,6 +306,7 @@ fn heads_of(lane: &str, most: &str) -> String {
         FROM (SELECT id, event, fence, attempts, retry, bytes, expires FROM delivery \
             WHERE delivery.lane = {lane}.id AND delivery.epoch = {lane}.epoch AND state = 0 \
                 AND due >= coalesce({lane}.floor, -9223372036854775808) AND due <= (SELECT clock_ms()) \
+                AND (held_until IS NULL OR held_until <= (SELECT clock_ms())) \
             ORDER BY due, id LIMIT {most}) AS first"
     )
 }
