@@ -11,7 +11,7 @@ use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_lease;
 use crate::rows::{LaneId, as_i64, event, event_columns, ids};
-use crate::schedule::lanes::{self, EarliestDue};
+use crate::schedule::lanes::{self, EarliestDue, kind};
 
 /// Ends waiting deliveries that have expired. Held ones are ended by their holders. No lane is locked: the next claim
 /// finds out that a lane has less than it says.
@@ -268,15 +268,21 @@ const ENDED: &str = "SELECT seq FROM event WHERE seq = ANY ($1) AND alive_at < $
 
 /// Finds lanes whose `wake_at` is missing or later than their first due delivery. Ready lanes are not read: claims look
 /// at them anyway.
-const LOOK: &str = "
-    SELECT lane.id, head.due IS NOT NULL
-        AND greatest(head.due, paused_until) < coalesce(wake_at, 9223372036854775807) AS is_wrong
-    FROM lane LEFT JOIN LATERAL (
-        SELECT due FROM delivery
-        WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0
-        ORDER BY due, delivery.id LIMIT 1
-    ) AS head ON true
-    WHERE lane.id > $1 AND status = 1 AND NOT ready ORDER BY lane.id LIMIT $2";
+const LOOK: &str = concat!(
+    "
+    SELECT lane.id, heads.due IS NOT NULL
+        AND greatest(heads.due, paused_until) < coalesce(wake_at, 9223372036854775807) AS is_wrong
+    FROM lane CROSS JOIN LATERAL (
+        SELECT min(due) AS due FROM (VALUES (0), (1)) AS half (kind) CROSS JOIN LATERAL (
+            SELECT due FROM delivery
+            WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0 AND ",
+    kind!(),
+    " = half.kind
+            ORDER BY due, delivery.id LIMIT 1
+        ) AS head
+    ) AS heads
+    WHERE lane.id > $1 AND status = 1 AND NOT ready ORDER BY lane.id LIMIT $2"
+);
 
 const LIVE: &str = "SELECT id FROM lane WHERE tenant = $1 AND status < 2 ORDER BY id";
 

@@ -107,26 +107,40 @@ macro_rules! is_locked {
 }
 pub(crate) use is_locked;
 
-/// Sets `readied` where a lane becomes ready, by which dispatchers find those lanes. The floor spares the scan the index
-/// entries before it, which are dead: those of deliveries that have ended.
+/// Which half of its lane a delivery is in: 0 for first attempts, 1 for what stands behind them. It has to read as in
+/// index `delivery_due`.
+macro_rules! kind {
+    () => {
+        "(CASE WHEN delivery.attempts > 0 OR delivery.behind THEN 1 ELSE 0 END)"
+    };
+}
+pub(crate) use kind;
+
+/// Sets `readied` where a lane becomes ready, by which dispatchers find those lanes. The floors spare the scan the index
+/// entries before them, which are dead: those of deliveries that have ended.
 pub(crate) const REFRESH: &str = concat!(
     "
     WITH fresh AS MATERIALIZED (
-        SELECT lane.id, head.due,
-            CASE WHEN status = 1 AND head.due IS NOT NULL THEN greatest(head.due, paused_until) END AS at
-        FROM lane LEFT JOIN LATERAL (
-            SELECT due FROM delivery
-            WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0
-                AND due >= least(lane.floor, $3)
-            ORDER BY due, delivery.id LIMIT 1
-        ) AS head ON true
+        SELECT lane.id, heads.first, heads.behind, CASE WHEN status = 1 AND heads.due IS NOT NULL
+            THEN greatest(heads.due, paused_until) END AS at
+        FROM lane CROSS JOIN LATERAL (
+            SELECT min(due) AS due, min(due) FILTER (WHERE kind = 0) AS first,
+                min(due) FILTER (WHERE kind = 1) AS behind
+            FROM (VALUES (0, lane.floor), (1, lane.floor_behind)) AS half (kind, floor) CROSS JOIN LATERAL (
+                SELECT due FROM delivery
+                WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0 AND ",
+    kind!(),
+    " = half.kind AND due >= least(half.floor, $3)
+                ORDER BY due, delivery.id LIMIT 1
+            ) AS head
+        ) AS heads
         WHERE lane.id = ANY ($1) AND ",
     is_locked!(),
     ")
     UPDATE lane SET ready = coalesce(at <= $2, false), wake_at = CASE WHEN at > $2 THEN at END,
-        floor = fresh.due,
+        floor = fresh.first, floor_behind = fresh.behind,
         readied = CASE WHEN at <= $2 AND NOT ready THEN pg_current_xact_id()::text::bigint ELSE readied END
-    FROM fresh WHERE lane.id = fresh.id AND (ready, wake_at, floor) IS DISTINCT FROM
-        (coalesce(at <= $2, false), CASE WHEN at > $2 THEN at END, fresh.due)
+    FROM fresh WHERE lane.id = fresh.id AND (ready, wake_at, floor, floor_behind) IS DISTINCT FROM
+        (coalesce(at <= $2, false), CASE WHEN at > $2 THEN at END, fresh.first, fresh.behind)
     RETURNING wake_at"
 );

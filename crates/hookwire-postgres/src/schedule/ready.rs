@@ -13,6 +13,7 @@ use crate::error::{QueryError, ReadRow};
 use crate::rows::{CLASSES, Lane, LaneId, as_i64, lane_columns};
 use crate::schedule::cursor::{LaneCursor, LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
 use crate::schedule::holders::{Holders, Plan};
+use crate::schedule::lanes::kind;
 use crate::schedule::select::{Head, LaneHeads, Selection};
 use crate::time::Millis;
 
@@ -68,11 +69,12 @@ impl ReadyScan {
             return LaneOutcome::Passed;
         }
         // A lane whose row cannot be read is no candidate.
-        let Some(number) = candidates.iter().position(|candidate| candidate.lane == id) else {
+        let Some(number) = candidates.iter().position(|candidate| candidate.place.lane == id) else {
             return LaneOutcome::NoRoom;
         };
         let taken = selection.taken.iter().filter(|(candidate, _)| *candidate == number).count();
-        match candidates[number].heads.len() {
+        match candidates[number].count() {
+            offered if offered > taken && selection.is_cut && taken > 0 => LaneOutcome::Passed,
             offered if offered > taken && selection.is_cut => LaneOutcome::Left,
             offered if offered > taken => LaneOutcome::NoRoom,
             _ if candidates[number].is_part && selection.with_room.contains(&number) => LaneOutcome::Passed,
@@ -94,10 +96,19 @@ pub(crate) struct Entry {
 /// A lane with its first due deliveries.
 pub(crate) struct Offer {
     pub(crate) lane: Lane,
-    pub(crate) heads: Vec<Head>,
+    pub(crate) heads: Heads,
+}
+
+/// The first due deliveries of a lane.
+#[derive(Default)]
+pub(crate) struct Heads {
+    /// First attempts, and those that stand behind.
+    pub(crate) kinds: [Vec<Head>; 2],
     pub(crate) expired: Vec<i64>,
     /// Deliveries whose rows cannot be read.
     pub(crate) unreadable: Vec<i64>,
+    /// The number of deliveries of each kind.
+    pub(crate) looked_at: [usize; 2],
 }
 
 /// The number of the part of [`READY`] that has the lanes whose time has come, of any class.
@@ -106,7 +117,10 @@ const FIRED: i32 = 3;
 const MAX_FIRED: usize = 256;
 /// The most lanes of each list of which one claim reads deliveries.
 pub(crate) const MAX_LANES: usize = 64;
-/// The most deliveries of one lane that one claim reads.
+/// The least lanes of each list of which one claim reads deliveries: some may have nothing left, and which is next may
+/// change while it reads.
+const MIN_LANES: usize = 4;
+/// The most deliveries of one lane, and of each kind, that one claim reads.
 const MAX_HEADS: usize = 256;
 
 /// The parameters of [`READY`].
@@ -118,6 +132,8 @@ pub(crate) struct ReadyParams {
     full_tenants: Vec<String>,
     lanes: i64,
     heads: i64,
+    tenants_by_use: Vec<String>,
+    lanes_by_use: Vec<LaneId>,
 }
 
 impl ReadyParams {
@@ -130,8 +146,10 @@ impl ReadyParams {
             cursors: plan.cursors,
             full_lanes: plan.full_lanes.clone(),
             full_tenants: plan.full_tenants.clone(),
-            lanes: as_i64(request.limit.clamp(1, MAX_LANES)),
+            lanes: as_i64(request.limit.clamp(MIN_LANES, MAX_LANES)),
             heads: as_i64(most_heads(request)),
+            tenants_by_use: plan.tenants_by_use.clone(),
+            lanes_by_use: plan.lanes_by_use.clone(),
         }
     }
 
@@ -147,11 +165,13 @@ impl ReadyParams {
                 &self.fresh[class],
             ]);
         }
-        params.extend::<[&(dyn ToSql + Sync); 4]>([
+        params.extend::<[&(dyn ToSql + Sync); 6]>([
             &self.full_lanes,
             &self.full_tenants,
             &self.lanes,
             &self.heads,
+            &self.tenants_by_use,
+            &self.lanes_by_use,
         ]);
         params
     }
@@ -199,22 +219,10 @@ impl Offer {
     /// Reads a lane with its webhook, and its deliveries. `None` if the lane cannot be read: it is left out, so that it
     /// stops no other one.
     pub(crate) fn read(row: Row, now: Millis) -> Result<Option<Self>, QueryError> {
-        let Heads { heads, expired, unreadable } = Heads::read(&row, now)?;
+        let heads = Heads::read(&row, now)?;
         let lane = Lane::read(row).and_then(|lane| lane.registered().map(|_| lane));
-        Ok(lane.ok().map(|lane| Self { lane, heads, expired, unreadable }))
+        Ok(lane.ok().map(|lane| Self { lane, heads }))
     }
-
-    pub(crate) fn looked_at(&self) -> usize {
-        self.heads.len() + self.expired.len() + self.unreadable.len()
-    }
-}
-
-/// The first deliveries of a lane.
-#[derive(Default)]
-struct Heads {
-    heads: Vec<Head>,
-    expired: Vec<i64>,
-    unreadable: Vec<i64>,
 }
 
 impl Heads {
@@ -227,14 +235,17 @@ impl Heads {
         let retries: Vec<Option<&str>> = row.read("retries")?;
         let bytes: Vec<i32> = row.read("sizes")?;
         let expires: Vec<Millis> = row.read("expiries")?;
+        let kinds: Vec<i32> = row.read("kinds")?;
         for (n, id) in ids.into_iter().enumerate() {
+            let kind = usize::from(kinds[n] > 0);
+            read.looked_at[kind] += 1;
             if expires[n] <= now {
                 read.expired.push(id);
                 continue;
             }
             let (event, fence, attempts) = (events[n], fences[n], attempts[n]);
             match (RetryState::from_doc(retries[n]), usize::try_from(bytes[n])) {
-                (Ok(retry), Ok(bytes)) => read.heads.push(Head { id, event, fence, attempts, retry, bytes }),
+                (Ok(retry), Ok(bytes)) => read.kinds[kind].push(Head { id, event, fence, attempts, retry, bytes }),
                 _ => read.unreadable.push(id),
             }
         }
@@ -268,15 +279,20 @@ impl ReadyLanes {
 }
 
 /// Reads, of each class, lanes that became ready since the last claim, lanes after the cursor, and lanes from the start;
-/// and those whose time has come. Those for which there may be room come with the lane and its first due deliveries.
+/// and those whose time has come. Those for which there may be room, and which used least, come with the lane and its first
+/// due deliveries.
 pub(crate) static READY: LazyLock<String> = LazyLock::new(|| {
     let parts: Vec<String> = (0..CLASSES.len()).flat_map(ready_of_class).collect();
     let parts = parts.join(" UNION ALL ");
     format!(
         "WITH seen AS MATERIALIZED ({parts} UNION ALL (SELECT id, tenant, hook, readied, class::int, {FIRED} AS part \
             FROM lane WHERE wake_at <= (SELECT clock_ms()) ORDER BY wake_at LIMIT {MAX_FIRED})), \
-        placed AS (SELECT *, row_number() OVER (PARTITION BY class, part, is_full ORDER BY CASE WHEN part = 0 THEN readied END, id) AS place \
-            FROM (SELECT *, id = ANY ($16::bigint[]) OR tenant = ANY ($17::text[]) AS is_full FROM seen) AS it), \
+        placed AS (SELECT seen.*, is_full, row_number() OVER (PARTITION BY class, part, is_full \
+                ORDER BY used.rank NULLS FIRST, lane_used.rank NULLS FIRST, CASE WHEN part = 0 THEN readied END, seen.id) AS place \
+            FROM seen CROSS JOIN LATERAL \
+                (SELECT seen.id = ANY ($16::bigint[]) OR tenant = ANY ($17::text[]) AS is_full) AS room \
+            LEFT JOIN unnest($20::text[]) WITH ORDINALITY AS used (tenant, rank) USING (tenant) \
+            LEFT JOIN unnest($21::bigint[]) WITH ORDINALITY AS lane_used (id, rank) ON lane_used.id = seen.id), \
         wanted AS (SELECT *, NOT is_full AND place <= $18::bigint \
             AND row_number() OVER (PARTITION BY id ORDER BY place, part) = 1 AS is_wanted FROM placed) \
         SELECT wanted.id AS ready_id, wanted.tenant AS ready_tenant, wanted.hook AS ready_hook, \
@@ -298,15 +314,18 @@ pub(crate) static LOCKED: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// Reads so many of each kind, each along a part of the index: the other may be long.
 fn heads_of(lane: &str, most: &str) -> String {
     format!(
         "SELECT array_agg(id) AS ids, array_agg(event) AS events, array_agg(fence) AS fences, \
             array_agg(attempts) AS all_attempts, array_agg(retry::text) AS retries, array_agg(bytes) AS sizes, \
-            array_agg(expires) AS expiries \
-        FROM (SELECT id, event, fence, attempts, retry, bytes, expires FROM delivery \
-            WHERE delivery.lane = {lane}.id AND delivery.epoch = {lane}.epoch AND state = 0 \
-                AND due >= coalesce({lane}.floor, -9223372036854775808) AND due <= (SELECT clock_ms()) \
-            ORDER BY due, id LIMIT {most}) AS first"
+            array_agg(expires) AS expiries, array_agg(kind) AS kinds \
+        FROM (VALUES (0, {lane}.floor), (1, {lane}.floor_behind)) AS half (kind, floor) CROSS JOIN LATERAL ( \
+            SELECT id, event, fence, attempts, retry, bytes, expires FROM delivery \
+            WHERE delivery.lane = {lane}.id AND delivery.epoch = {lane}.epoch AND state = 0 AND {kind} = half.kind \
+                AND due >= half.floor AND due <= (SELECT clock_ms()) \
+            ORDER BY due, id LIMIT {most}) AS first",
+        kind = kind!()
     )
 }
 
