@@ -121,16 +121,15 @@ pub(crate) async fn take(
     let ready = ReadyLanes::by_class(&entries, windows);
     let in_turn = holders.in_turn(request.holder, &request.quota, &ready, now);
     let offered: HashSet<LaneId> = entries.iter().filter(|it| it.is_offered).map(Entry::id).collect();
-    let wanted = in_turn.iter().copied().filter(|id| offered.contains(id));
+    let wanted = in_turn.iter().map(|place| place.lane).filter(|id| offered.contains(id));
     let wanted: Vec<LaneId> = wanted.take(request.limit.clamp(1, MAX_LANES)).collect();
-    let with_room = in_turn.into_iter().collect();
     let fired: Vec<LaneId> = entries.iter().filter(|it| it.is_fired()).map(Entry::id).collect();
     let lanes = entries.iter().filter(|it| it.is_unreadable()).map(Entry::id).collect();
     let mut unreadable = Unreadable { lanes, ..Unreadable::default() };
     let mut offers: Vec<Offer> = entries.into_iter().filter_map(|it| it.offer).collect();
     offers.retain(|it| wanted.contains(&it.lane.id));
     offers.sort_by_key(|it| wanted.iter().position(|id| *id == it.lane.id));
-    let scan = ReadyScan { plan, ready, with_room, wanted, oldest };
+    let scan = ReadyScan { plan, ready, in_turn, wanted, oldest };
     let (lanes, candidates, expired) = candidates(offers, request, &mut unreadable);
     let (selection, mut reservation) = reserve(holders, request, &candidates, now);
     let is_cut = selection.is_cut || fired.len() >= MAX_FIRED || !expired.is_empty();

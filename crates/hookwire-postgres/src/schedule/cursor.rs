@@ -51,6 +51,8 @@ pub(crate) struct ReadyLanes {
     pub(crate) fresh: Vec<ReadyLane>,
     /// Lanes that are not ready yet, although their time has come.
     pub(crate) fired: Vec<ReadyLane>,
+    /// Lanes that earlier claims have left.
+    pub(crate) left: Vec<ReadyLane>,
     /// Lanes in the order of their turns: those after the cursor, and then those from the lowest id.
     pub(crate) ring: Vec<ReadyLane>,
     /// The number of lanes in `ring` that come after the cursor.
@@ -74,7 +76,7 @@ pub(crate) enum LaneOutcome {
 
 impl ReadyLanes {
     pub(crate) fn all(&self) -> impl Iterator<Item = &ReadyLane> {
-        self.fresh.iter().chain(&self.fired).chain(&self.ring)
+        self.fresh.iter().chain(&self.fired).chain(&self.left).chain(&self.ring)
     }
 }
 

@@ -42,6 +42,8 @@ struct Holder {
     claimed: HashMap<(ClaimKey, ReservationId), CountedClaim>,
     /// The cursors by class.
     cursors: [LaneCursor; 3],
+    /// Lanes that its last claim has left, one of each tenant, those of the tenants that used least.
+    left: Vec<Place>,
     /// The number of times that it got room back.
     returns: u64,
     /// The quota of its last claim, by which the cursors know where there is no room.
@@ -68,6 +70,8 @@ pub(crate) struct Plan {
     /// The tenants, and the lanes, that used most, those that used less first.
     pub(crate) tenants_by_use: Vec<String>,
     pub(crate) lanes_by_use: Vec<LaneId>,
+    /// Lanes that the last claim has left, and for which there is room.
+    pub(crate) left: Vec<LaneId>,
     returns: u64,
 }
 
@@ -94,6 +98,7 @@ impl Holders {
         }
         let (full_lanes, full_tenants) = holder.full(quota, now);
         let (tenants_by_use, lanes_by_use) = holder.places.by_use(now);
+        let left = holder.left.iter().filter(|place| holder.places.has_room(quota, place, now));
         Plan {
             cursors: holder.cursors,
             has_room: CLASSES.map(|class| holder.places.has_room_in_class(quota, class)),
@@ -101,6 +106,7 @@ impl Holders {
             full_tenants,
             tenants_by_use,
             lanes_by_use,
+            left: left.map(|place| place.lane).collect(),
             returns: holder.returns,
         }
     }
@@ -117,7 +123,7 @@ impl Holders {
         quota: &Quota,
         ready: &[ReadyLanes; 3],
         now: Millis,
-    ) -> Vec<LaneId> {
+    ) -> Vec<Place> {
         let mut state = self.state();
         let now = state.hear(now);
         let places = &state.holders.entry(id).or_default().places;
@@ -128,20 +134,21 @@ impl Holders {
             ready.all().filter_map(place)
         });
         let with_room = lanes.filter(|place| places.has_room(quota, place, now));
-        let ranked = |it: Place| (places.rank(it.lane, &it.tenant, it.hook, now), it.lane);
-        let mut ranked: Vec<_> = with_room.map(ranked).collect();
-        // Of equal rank, lanes that became ready come first, and then the others as the cursor has them.
-        ranked.sort_by_key(|(rank, _)| *rank);
         let mut known = HashSet::new();
-        ranked.into_iter().map(|(_, lane)| lane).filter(|lane| known.insert(*lane)).collect()
+        let mut with_room: Vec<_> = with_room.filter(|place| known.insert(place.lane)).collect();
+        // Of equal rank, lanes that became ready come first, and then the others as the cursor has them.
+        with_room.sort_by_cached_key(|it| places.rank(it.lane, &it.tenant, it.hook, now));
+        with_room
     }
 
-    /// Stores the cursors after a claim. They start again if room came back meanwhile: it may be of lanes that had none.
-    pub(crate) fn finish_scan(&self, id: HolderId, plan: &Plan, cursors: [LaneCursor; 3]) {
+    /// Stores the cursors after a claim, and the lanes that it has left. The cursors start again if room came back
+    /// meanwhile: it may be of lanes that had none.
+    pub(crate) fn finish_scan(&self, id: HolderId, plan: &Plan, cursors: [LaneCursor; 3], left: Vec<Place>) {
         let mut state = self.state();
         let holder = state.holders.entry(id).or_default();
         let is_same = holder.returns == plan.returns;
         holder.cursors = if is_same { cursors } else { cursors.map(LaneCursor::restarted) };
+        holder.left = left;
     }
 
     /// Counts the claims that `take` decides on. It gets the places of the holder, which say where there is room.
@@ -332,7 +339,9 @@ mod tests {
     }
 
     fn in_turn(holders: &Holders, holder: u128, now: Millis) -> Vec<LaneId> {
-        holders.in_turn(HolderId::new(holder), &Quota::default().with_per_webhook(1), &ready(), now)
+        let quota = Quota::default().with_per_webhook(1);
+        let in_turn = holders.in_turn(HolderId::new(holder), &quota, &ready(), now);
+        in_turn.iter().map(|place| place.lane).collect()
     }
 
     /// Whether a holder with room for one claim has it free.
@@ -430,7 +439,7 @@ mod tests {
             let nothing = ReadyLanes { is_whole: true, ..ReadyLanes::default() };
             meanwhile();
             let cursors = plan.cursors.map(|cursor| cursor.after(&nothing, |_| LaneOutcome::NoRoom, 0).0);
-            holders.finish_scan(HolderId::new(1), &plan, cursors);
+            holders.finish_scan(HolderId::new(1), &plan, cursors, Vec::new());
         };
         walk(&|| ());
         assert_eq!(window(&holders, &quota), 0);

@@ -211,9 +211,8 @@ mod tests {
     fn the_last_places_are_for_proven_lanes_of_tenants_that_use_little() {
         let quota = Quota::default().with_in_all(32).with_per_webhook(64);
         let mut places = Places::default();
-        let has_room = |places: &Places, lane, class| {
-            places.has_room(&quota, &Place { class, ..place(lane) }, after(1))
-        };
+        let has_room =
+            |places: &Places, lane, class| places.has_room(&quota, &Place { class, ..place(lane) }, after(1));
         take(&mut places, &[101; 15], NOW);
         take(&mut places, &[201; 14], NOW);
         assert!(has_room(&places, 102, LaneClass::Proven) && has_room(&places, 301, LaneClass::Unproven));

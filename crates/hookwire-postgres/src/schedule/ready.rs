@@ -14,6 +14,7 @@ use crate::rows::{CLASSES, Lane, LaneId, as_i64, lane_columns};
 use crate::schedule::cursor::{LaneCursor, LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
 use crate::schedule::holders::{Holders, Plan};
 use crate::schedule::lanes::kind;
+use crate::schedule::places::Place;
 use crate::schedule::select::{Head, LaneHeads, Selection};
 use crate::time::Millis;
 
@@ -21,7 +22,8 @@ use crate::time::Millis;
 pub(crate) struct ReadyScan {
     pub(crate) plan: Plan,
     pub(crate) ready: [ReadyLanes; 3],
-    pub(crate) with_room: HashSet<LaneId>,
+    /// Those for which there is room, in the order in which they are served.
+    pub(crate) in_turn: Vec<Place>,
     pub(crate) wanted: Vec<LaneId>,
     pub(crate) oldest: i64,
 }
@@ -36,7 +38,11 @@ impl ReadyScan {
         candidates: &[LaneHeads],
         selection: &Selection,
     ) -> bool {
-        let outcome = |id| self.outcome(id, busy, candidates, selection);
+        let with_room: HashSet<LaneId> = self.in_turn.iter().map(|place| place.lane).collect();
+        let outcome = |id| match with_room.contains(&id) {
+            true => self.outcome(id, busy, candidates, selection),
+            false => LaneOutcome::NoRoom,
+        };
         let mut has_more = false;
         let mut cursors = self.plan.cursors;
         for ((cursor, seen), has_room) in cursors.iter_mut().zip(&self.ready).zip(self.plan.has_room) {
@@ -47,11 +53,19 @@ impl ReadyScan {
                 has_more |= more && request.limit > 0;
             }
         }
-        holders.finish_scan(request.holder, &self.plan, cursors);
+        holders.finish_scan(request.holder, &self.plan, cursors, self.left(outcome));
         has_more
     }
 
-    /// Returns the outcome of the claim for a lane that it read.
+    /// Returns lanes that are left, for the next claim: one of each tenant, so that the many lanes of another hide none.
+    fn left(&self, outcome: impl Fn(LaneId) -> LaneOutcome) -> Vec<Place> {
+        let mut known = HashSet::new();
+        let is_left = |it: &&Place| matches!(outcome(it.lane), LaneOutcome::Left | LaneOutcome::Passed);
+        let left = self.in_turn.iter().filter(is_left).filter(|it| known.insert(&it.tenant));
+        left.take(MAX_LANES).cloned().collect()
+    }
+
+    /// Returns the outcome of the claim for a lane that it read, and for which there was room.
     fn outcome(
         &self,
         id: LaneId,
@@ -59,9 +73,6 @@ impl ReadyScan {
         candidates: &[LaneHeads],
         selection: &Selection,
     ) -> LaneOutcome {
-        if !self.with_room.contains(&id) {
-            return LaneOutcome::NoRoom;
-        }
         if !self.wanted.contains(&id) {
             return LaneOutcome::Left;
         }
@@ -113,6 +124,8 @@ pub(crate) struct Heads {
 
 /// The number of the part of [`READY`] that has the lanes whose time has come, of any class.
 const FIRED: i32 = 3;
+/// The number of the part of [`READY`] that has the lanes which the last claim has left, of any class.
+const LEFT: i32 = 4;
 /// The most lanes whose time has come that one claim reads.
 const MAX_FIRED: usize = 256;
 /// The most lanes of each list of which one claim reads deliveries.
@@ -134,6 +147,7 @@ pub(crate) struct ReadyParams {
     heads: i64,
     tenants_by_use: Vec<String>,
     lanes_by_use: Vec<LaneId>,
+    left: Vec<LaneId>,
 }
 
 impl ReadyParams {
@@ -150,6 +164,7 @@ impl ReadyParams {
             heads: as_i64(most_heads(request)),
             tenants_by_use: plan.tenants_by_use.clone(),
             lanes_by_use: plan.lanes_by_use.clone(),
+            left: plan.left.clone(),
         }
     }
 
@@ -165,13 +180,14 @@ impl ReadyParams {
                 &self.fresh[class],
             ]);
         }
-        params.extend::<[&(dyn ToSql + Sync); 6]>([
+        params.extend::<[&(dyn ToSql + Sync); 7]>([
             &self.full_lanes,
             &self.full_tenants,
             &self.lanes,
             &self.heads,
             &self.tenants_by_use,
             &self.lanes_by_use,
+            &self.left,
         ]);
         params
     }
@@ -245,7 +261,9 @@ impl Heads {
             }
             let (event, fence, attempts) = (events[n], fences[n], attempts[n]);
             match (RetryState::from_doc(retries[n]), usize::try_from(bytes[n])) {
-                (Ok(retry), Ok(bytes)) => read.kinds[kind].push(Head { id, event, fence, attempts, retry, bytes }),
+                (Ok(retry), Ok(bytes)) => {
+                    read.kinds[kind].push(Head { id, event, fence, attempts, retry, bytes })
+                }
                 _ => read.unreadable.push(id),
             }
         }
@@ -261,11 +279,13 @@ impl ReadyLanes {
                 let these = entries.iter().filter(move |it| it.class == class && it.part == part);
                 these.map(|it| it.lane.clone()).collect::<Vec<_>>()
             };
-            Self::of([of(0), of(1), of(2)], of(FIRED), windows[class])
+            let read = Self { fired: of(FIRED), left: of(LEFT), ..Self::default() };
+            read.along([of(0), of(1), of(2)], windows[class])
         })
     }
 
-    fn of(parts: [Vec<ReadyLane>; 3], fired: Vec<ReadyLane>, window: usize) -> Self {
+    /// Adds the lanes that became ready, and those after the cursor and before it.
+    fn along(self, parts: [Vec<ReadyLane>; 3], window: usize) -> Self {
         let [mut fresh, mut ring, mut behind] = parts;
         fresh.sort_unstable_by_key(|it| (it.readied, it.id));
         ring.sort_unstable_by_key(|it| it.id);
@@ -274,19 +294,20 @@ impl ReadyLanes {
         ring.append(&mut behind);
         let is_whole = ahead < window && ring.len() <= window;
         ring.truncate(window);
-        Self { fresh, fired, ring, ahead, is_whole }
+        Self { fresh, ring, ahead, is_whole, ..self }
     }
 }
 
 /// Reads, of each class, lanes that became ready since the last claim, lanes after the cursor, and lanes from the start;
-/// and those whose time has come. Those for which there may be room, and which used least, come with the lane and its first
+/// those whose time has come, and those that the last claim has left. Those for which there may be room, and which used least, come with the lane and its first
 /// due deliveries.
 pub(crate) static READY: LazyLock<String> = LazyLock::new(|| {
     let parts: Vec<String> = (0..CLASSES.len()).flat_map(ready_of_class).collect();
     let parts = parts.join(" UNION ALL ");
     format!(
         "WITH seen AS MATERIALIZED ({parts} UNION ALL (SELECT id, tenant, hook, readied, class::int, {FIRED} AS part \
-            FROM lane WHERE wake_at <= (SELECT clock_ms()) ORDER BY wake_at LIMIT {MAX_FIRED})), \
+            FROM lane WHERE wake_at <= (SELECT clock_ms()) ORDER BY wake_at LIMIT {MAX_FIRED}) \
+            UNION ALL (SELECT id, tenant, hook, readied, class::int, {LEFT} AS part FROM lane WHERE id = ANY ($22::bigint[]) AND ready)), \
         placed AS (SELECT seen.*, is_full, row_number() OVER (PARTITION BY class, part, is_full \
                 ORDER BY used.rank NULLS FIRST, lane_used.rank NULLS FIRST, CASE WHEN part = 0 THEN readied END, seen.id) AS place \
             FROM seen CROSS JOIN LATERAL \

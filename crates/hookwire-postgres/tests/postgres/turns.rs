@@ -143,3 +143,27 @@ async fn one_that_nobody_can_read_hides_none_of_many() {
     schema.client().await.batch_execute(spoil).await.expect("a broken row");
     assert_eq!(claim_all(&world.store, 1).await.len(), free.len());
 }
+
+/// Ten slow tenants, of which one has more lanes than a claim goes along, hold what they got. Another is quick.
+#[tokio::test]
+async fn the_lane_of_a_quick_tenant_is_next_whatever_slow_ones_have() {
+    let fixture = Fixture::new().await;
+    let served_next = async |world: &World, why: &str| {
+        fixture.advance(Duration::from_secs(1)).await;
+        let claimed = claim_of(&world.store, 1, 1, 100).await.deliveries;
+        let [claim] = &claimed[..] else { panic!("claimed {}", claimed.len()) };
+        assert_eq!(claim.tenant, world.tenant, "{why}");
+        claim.clone()
+    };
+    for (n, lanes) in [MANY, 1, 1, 1, 1, 1, 1, 1, 1, 1].into_iter().enumerate() {
+        let slow = World::new(fixture.store(), &format!("slow{n}"), lanes).await;
+        publish(&slow, 2, HOUR).await;
+        served_next(&slow, "it used nothing").await;
+    }
+    let quick = World::new(fixture.store(), "quick", 1).await;
+    publish(&quick, 10, HOUR).await;
+    for _ in 0..10 {
+        let claim = served_next(&quick, "it used less").await;
+        end(&quick.store, &claim).await;
+    }
+}
