@@ -317,9 +317,10 @@ pub(crate) static READY: LazyLock<String> = LazyLock::new(|| {
         wanted AS (SELECT *, NOT is_full AND place <= $18::bigint \
             AND row_number() OVER (PARTITION BY id ORDER BY place, part) = 1 AS is_wanted FROM placed) \
         SELECT wanted.id AS ready_id, wanted.tenant AS ready_tenant, wanted.hook AS ready_hook, \
-            wanted.class AS ready_class, wanted.readied, wanted.part, {columns}, head.* \
-        FROM wanted LEFT JOIN lane ON is_wanted AND lane.id = wanted.id \
-        LEFT JOIN LATERAL ({heads}) AS head ON true",
+            wanted.class AS ready_class, wanted.readied, wanted.part, offered.* \
+        FROM wanted LEFT JOIN LATERAL (SELECT {columns}, head.* FROM lane \
+            LEFT JOIN LATERAL ({heads}) AS head ON true \
+            WHERE is_wanted AND lane.id = wanted.id LIMIT 1) AS offered ON true",
         columns = lane_columns!(),
         heads = heads_of("lane", "$19")
     )
