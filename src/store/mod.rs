@@ -117,9 +117,9 @@ pub use usage::{PlaceTime, Usage};
 /// 8. The tenant is served next whose places of this holder were taken for the least time in about the last minute,
 ///    and within it the lane likewise, whatever backlog others have: see [`Usage`]. Of equal use they take turns, which
 ///    the store remembers between claims. The last sixteenth of the places in all is kept for
-///    [`Proven`](crate::delivery::LaneClass::Proven) lanes of tenants that [use little](Usage::is_light). Within a lane, first attempts come before retries, but every fourth place is for
-///    a retry that is due; of each kind, the earliest due comes first. A claim does not look at saturated lanes. (As yet
-///    `PostgresStore` has lanes take turns, whatever they used and of whichever kind.)
+///    [`Proven`](crate::delivery::LaneClass::Proven) lanes of tenants that [use little](Usage::is_light). Within a lane,
+///    first attempts come before retries, but every fourth place is for a retry that is due; of each kind, the earliest
+///    due comes first. A claim does not look at saturated lanes.
 /// 9. No due delivery is ever stranded: whatever publish, claim, settle and commit do concurrently, a later claim
 ///    finds it.
 /// 10. [`commit`](Self::commit) at an old revision is [`Conflict`](StoreErrorKind::Conflict) and changes nothing. A

@@ -60,21 +60,3 @@ async fn without_faults() -> MemoryFixture {
 hookwire::testing::store_conformance!(memory_store, super::bare());
 hookwire::testing::store_conformance!(arc_dyn_store, super::in_an_arc());
 hookwire::testing::store_conformance!(faulty_store, super::without_faults());
-
-#[test]
-fn steps_of_the_date_move_nothing_in_memory() {
-    use hookwire::testing::conformance;
-    conformance::run(bare(), async |fixture| conformance::steps_of_the_date_move_nothing(&fixture).await);
-}
-
-#[test]
-fn recovered_ones_stand_behind_in_memory() {
-    use hookwire::testing::conformance;
-    conformance::run(bare(), async |fixture| conformance::recovered_ones_stand_behind(&fixture).await);
-}
-
-#[test]
-fn least_use_is_next_in_memory() {
-    use hookwire::testing::conformance;
-    conformance::run(bare(), async |fixture| conformance::least_use_is_next(&fixture).await);
-}

@@ -55,6 +55,16 @@ COMMENT ON TABLE attempt IS 'A later request of a delivery, and what came of it.
 ALTER TABLE delivery ADD COLUMN behind boolean;
 COMMENT ON COLUMN delivery.behind IS 'Whether it stands behind first attempts, as one that recover() made does; null if not.';
 
+-- First attempts, and what stands behind them, are read apart: each may be long.
+DROP INDEX delivery_due;
+CREATE INDEX delivery_due ON delivery
+    (lane, epoch, (CASE WHEN attempts > 0 OR behind THEN 1 ELSE 0 END), due, id) WHERE state = 0;
+
+ALTER TABLE lane ADD COLUMN floor_behind bigint;
+COMMENT ON COLUMN lane.floor IS 'No pending first attempt of the present epoch has an earlier due; null if there is none.';
+COMMENT ON COLUMN lane.floor_behind IS 'The same of what stands behind first attempts.';
+UPDATE lane SET floor_behind = floor WHERE floor IS NOT NULL;
+
 -- An event is in one of the two.
 DROP INDEX event_alive;
 CREATE INDEX event_alive ON event (alive_at) WHERE routed_at IS NOT NULL AND payload <> '';

@@ -16,10 +16,13 @@ use crate::error::{QueryError, ReadRow};
 use crate::rows::{
     Lane, LaneId, as_i64, class_number, event, event_columns, fence_number, fence_of, holder_bytes, ids,
 };
-use crate::schedule::cursor::{ReadyLanes, serving_order};
+use crate::schedule::cursor::ReadyLanes;
 use crate::schedule::holders::{ClaimKey, CountedClaim, Holders, Plan, Reservation};
 use crate::schedule::lanes::{self, EarliestDue, is_locked};
-use crate::schedule::ready::{Entry, LOCKED, MAX_LANES, Offer, READY, ReadyParams, ReadyScan, most_heads};
+use crate::schedule::places::Place;
+use crate::schedule::ready::{
+    Entry, Heads, LOCKED, MAX_LANES, Offer, READY, ReadyParams, ReadyScan, most_heads,
+};
 use crate::schedule::select::{Head, LaneHeads, Selection, select};
 use crate::time::Millis;
 use crate::unreadable::Unreadable;
@@ -116,22 +119,17 @@ pub(crate) async fn take(
 ) -> Result<Taken, QueryError> {
     let Seen { now, has_unrouted, oldest, next, entries, windows } = seen;
     let ready = ReadyLanes::by_class(&entries, windows);
-    let with_room = holders.with_room(request.holder, &request.quota, &ready);
+    let in_turn = holders.in_turn(request.holder, &request.quota, &ready, now);
     let offered: HashSet<LaneId> = entries.iter().filter(|it| it.is_offered).map(Entry::id).collect();
-    let has_room = |id| with_room.contains(&id) && offered.contains(&id);
-    let mut wanted = Vec::new();
-    for id in serving_order(&ready, has_room, plan.number) {
-        if wanted.len() < request.limit.clamp(1, MAX_LANES) && !wanted.contains(&id) {
-            wanted.push(id);
-        }
-    }
+    let wanted = in_turn.iter().map(|place| place.lane).filter(|id| offered.contains(id));
+    let wanted: Vec<LaneId> = wanted.take(request.limit.clamp(1, MAX_LANES)).collect();
     let fired: Vec<LaneId> = entries.iter().filter(|it| it.is_fired()).map(Entry::id).collect();
     let lanes = entries.iter().filter(|it| it.is_unreadable()).map(Entry::id).collect();
     let mut unreadable = Unreadable { lanes, ..Unreadable::default() };
     let mut offers: Vec<Offer> = entries.into_iter().filter_map(|it| it.offer).collect();
     offers.retain(|it| wanted.contains(&it.lane.id));
     offers.sort_by_key(|it| wanted.iter().position(|id| *id == it.lane.id));
-    let scan = ReadyScan { plan, ready, with_room, wanted, oldest };
+    let scan = ReadyScan { plan, ready, in_turn, wanted, oldest };
     let (lanes, candidates, expired) = candidates(offers, request, &mut unreadable);
     let (selection, mut reservation) = reserve(holders, request, &candidates, now);
     let is_cut = selection.is_cut || fired.len() >= MAX_FIRED || !expired.is_empty();
@@ -185,10 +183,11 @@ fn candidates(
     let most = most_heads(request);
     let (mut lanes, mut candidates, mut all_expired) = (Vec::new(), Vec::new(), Vec::new());
     for offer in offers {
-        let is_part = offer.looked_at() >= most;
-        let Offer { lane, heads, expired, .. } = offer;
-        unreadable.deliveries.extend(offer.unreadable);
-        candidates.push(LaneHeads { heads, is_part, ..LaneHeads::of(&lane) });
+        let Offer { lane, heads: Heads { kinds: [firsts, retries], expired, unreadable: aside, looked_at } } =
+            offer;
+        unreadable.deliveries.extend(aside);
+        let is_part = looked_at.into_iter().any(|it| it >= most);
+        candidates.push(LaneHeads { firsts, retries, is_part, ..LaneHeads::of(&lane) });
         all_expired.extend(expired);
         lanes.push(lane);
     }
@@ -200,7 +199,7 @@ fn candidates(
 fn touched(candidates: &[LaneHeads], selection: &Selection, fired: &[LaneId]) -> Vec<LaneId> {
     let taken: HashSet<usize> = selection.taken.iter().map(|(number, _)| *number).collect();
     let of = |(number, it): (usize, &LaneHeads)| {
-        (taken.contains(&number) || it.heads.is_empty()).then_some(it.lane)
+        (taken.contains(&number) || it.count() == 0).then_some(it.place.lane)
     };
     let lanes: BTreeSet<LaneId> =
         candidates.iter().enumerate().filter_map(of).chain(fired.iter().copied()).collect();
@@ -284,12 +283,10 @@ pub(crate) fn reserve(
     now: Millis,
 ) -> (Selection, Reservation) {
     let until = now.plus(request.lease);
-    holders.reserve(request.holder, now, |held| {
-        let selection = select(candidates, request, held);
+    holders.reserve(request.holder, now, |places, now| {
+        let selection = select(candidates, request, places, now);
         let lease = |(number, head): &(usize, Head)| {
-            let candidate = &candidates[*number];
-            let (tenant, hook, class) = (candidate.tenant.clone(), candidate.hook, candidate.class);
-            (head.key(), CountedClaim { lane: candidate.lane, tenant, hook, class, until })
+            (head.key(), CountedClaim { place: candidates[*number].place.clone(), until })
         };
         let leases = selection.taken.iter().map(lease).collect();
         (selection, leases)
@@ -333,7 +330,8 @@ impl LaneHeads {
     /// Creates a candidate without deliveries.
     pub(crate) fn of(lane: &Lane) -> Self {
         let (tenant, class) = (lane.tenant.clone(), lane.health.class());
-        Self { lane: lane.id, tenant, hook: lane.hook, class, heads: Vec::new(), is_part: false }
+        let place = Place { lane: lane.id, tenant, hook: lane.hook, class };
+        Self { place, firsts: Vec::new(), retries: Vec::new(), is_part: false }
     }
 }
 

@@ -159,7 +159,7 @@ impl Publish {
         rows: &mut [NewDelivery],
     ) -> Result<(Vec<Claim>, Option<Reservation>), QueryError> {
         let now = scene.now;
-        let candidate = |lane: &Lane| LaneHeads { heads: heads_of(lane, rows, now), ..LaneHeads::of(lane) };
+        let candidate = |lane: &Lane| LaneHeads { firsts: heads_of(lane, rows, now), ..LaneHeads::of(lane) };
         let candidates: Vec<LaneHeads> = scene.lanes.iter().map(candidate).collect();
         let (selection, reservation) = claim::reserve(&self.holders, request, &candidates, now);
         let chosen: HashSet<i64> = selection.taken.iter().map(|(_, head)| head.id).collect();

@@ -164,7 +164,8 @@ pub(crate) async fn delete_lane(tx: &Tx<'_>, lane: LaneId, now: Millis) -> Resul
 /// Drops the backlog of a lane, at the same cost whatever its size: a new epoch begins, and upkeep ends the deliveries of
 /// the old one later.
 async fn drop_backlog(tx: &Tx<'_>, lane: LaneId, now: Millis) -> Result<(), QueryError> {
-    const BEGIN: &str = "UPDATE lane SET epoch = epoch + 1, epoch_at = $2, floor = NULL WHERE id = $1";
+    const BEGIN: &str = "UPDATE lane SET epoch = epoch + 1, epoch_at = $2, floor = NULL, floor_behind = NULL \
+        WHERE id = $1";
     const LEAVE: &str = "INSERT INTO dropped (lane, below) SELECT id, epoch FROM lane WHERE id = $1 \
         ON CONFLICT (lane) DO UPDATE SET below = excluded.below";
     tx.run(BEGIN, &[&lane, &now]).await?;

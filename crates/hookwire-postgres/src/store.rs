@@ -6,7 +6,7 @@
 //!                              |
 //!                              +-- schedule: what each dispatcher holds, and whose turn it is (in memory)
 //!
-//!  lane:      status, class, epoch | ready, wake_at, floor     what it may give, when to look again, where to begin
+//!  lane:      status, class, epoch | ready, wake_at, floors    what it may give, when to look again, where to begin
 //!  delivery:  lane, epoch, due | holder, held_until, fence     held while `held_until` lies ahead
 //!  event:     payload, routed_at | null, alive_at              unrouted events are found by `routed_at` alone
 //! ```
@@ -16,7 +16,7 @@
 //!   Who reads what is due passes over the held ones, of which there are no more than holders may have.
 //! - **A settlement writes one row**: the first attempt is in the delivery's own, later ones in `attempt`.
 //! - **A lane says whether it is worth a look**: it is `ready`, or has to be looked at again at `wake_at`. Only
-//!   `schedule::lanes::refresh` decides this, from the first pending row, under the lane's lock. It may say too much or
+//!   `schedule::lanes::refresh` decides this, from the first pending rows, under the lane's lock. It may say too much or
 //!   too early, never too little or too late. Ending a delivery leaves the lane alone, and the next claim finds out.
 //! - **The order of locks**: the tenant's registry (an advisory lock: shared to publish and route, exclusive to change),
 //!   rows of `tenant`, `event` by message id, `lane` by id, `delivery` by id. A claim skips lanes that others have
@@ -35,14 +35,19 @@
 //!   for which there may be room. It decides in memory, and takes in a second transaction what is still as it was read.
 //! - **Holders are counted in memory** (`schedule::holders`), from the answers of their claims, and forgotten when their
 //!   leases end by the database's clock. The claiming statement counts nothing. A class without room is not read.
-//! - **Lanes take turns by a cursor** (`schedule::cursor`) along the ids of ready lanes, one for each holder and class. A
+//! - **Who used least is served first** (`schedule::places`), as point 8 of the contract has it. The lookup gets the
+//!   tenants and lanes that used most, so that it reads the deliveries of others, and `schedule::select` decides. Use counts
+//!   in the database's time, which never goes back here (`schedule::use_clock`).
+//! - **Many lanes are read by a cursor** (`schedule::cursor`) along the ids of ready lanes, one for each holder and class. A
 //!   lane that stays ready changes no index, and its row is updated in place. A claim reads at most 128 lanes of each
-//!   class. A holder that has gone round and has no room reads none until it gets some back.
+//!   class, and the order is that of those. A holder that has gone round and has no room reads none until it gets some back.
+//! - **A lane has two halves**: first attempts, and what stands behind them. Index `delivery_due` has them apart, so that a
+//!   claim reads the first of each, however long the other is.
 //! - **A lane that becomes ready is found by the next claim**, however many others are saturated. `readied` has the
 //!   transaction in which it became ready, in an index of its own. A holder asks for those of transactions that it could
-//!   not see when it last asked (`pg_snapshot_xmin`). These lanes and those of the cursor alternate.
-//! - **`floor` is where reading a lane begins.** Before it lie dead index entries of ended deliveries, which PostgreSQL
-//!   keeps as long as some transaction may see them.
+//!   not see when it last asked (`pg_snapshot_xmin`).
+//! - **`floor` and `floor_behind` are where reading a lane begins.** Before them lie dead index entries of ended deliveries,
+//!   which PostgreSQL keeps as long as some transaction may see them.
 //! - **Dropping a backlog begins a new epoch.** Rows of earlier epochs read as cancelled until upkeep ends them.
 //! - **`alive_at` is a time at which an event had not ended yet.** Settlements do not write it, because they would queue
 //!   for the event's row. Upkeep moves it on, and removes the events that are old enough.

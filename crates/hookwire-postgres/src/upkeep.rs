@@ -11,7 +11,7 @@ use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_lease;
 use crate::rows::{LaneId, as_i64, event, event_columns, ids};
-use crate::schedule::lanes::{self, EarliestDue, free};
+use crate::schedule::lanes::{self, EarliestDue, free, half, kind};
 
 /// Ends waiting deliveries that have expired. Held ones are ended by their holders. No lane is locked: the next claim
 /// finds out that a lane has less than it says.
@@ -271,11 +271,13 @@ const ENDED: &str = "SELECT seq FROM event WHERE seq = ANY ($1) AND alive_at < $
 /// at them anyway.
 const LOOK: &str = concat!(
     "
-    SELECT lane.id, free.at IS NOT NULL
-        AND greatest(free.at, paused_until) < coalesce(wake_at, 9223372036854775807) AS is_wrong
-    FROM lane ",
+    SELECT lane.id, heads.at IS NOT NULL
+        AND greatest(heads.at, paused_until) < coalesce(wake_at, 9223372036854775807) AS is_wrong
+    FROM lane CROSS JOIN LATERAL (
+        SELECT min(free.at) AS at FROM (VALUES (0), (1)) AS half (kind) ",
     free!("-9223372036854775808", "$3"),
-    "WHERE lane.id > $1 AND status = 1 AND NOT ready ORDER BY lane.id LIMIT $2"
+    ") AS heads
+    WHERE lane.id > $1 AND status = 1 AND NOT ready ORDER BY lane.id LIMIT $2"
 );
 
 const LIVE: &str = "SELECT id FROM lane WHERE tenant = $1 AND status < 2 ORDER BY id";

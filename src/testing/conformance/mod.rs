@@ -140,6 +140,7 @@ macro_rules! store_conformance {
             point_06_attempt_and_state_go_together = attempt_and_state_go_together,
             point_07_caps_hold = caps_hold,
             point_08_lanes_take_turns = lanes_take_turns,
+            point_08_least_use_is_next = least_use_is_next,
             point_09_nothing_is_stranded = nothing_is_stranded,
             point_10_old_revisions_change_nothing = old_revisions_change_nothing,
             point_11_hook_ids_are_never_reused = hook_ids_are_never_reused,
@@ -152,7 +153,9 @@ macro_rules! store_conformance {
             point_18_upkeep_removes_what_ended = upkeep_removes_what_ended,
             point_19_released_claims_are_due = released_claims_are_due,
             point_20_what_was_missed_is_recovered_once = what_was_missed_is_recovered_once,
+            point_20_recovered_ones_stand_behind = recovered_ones_stand_behind,
             point_21_payloads_go_before_their_events = payloads_go_before_their_events,
+            point_22_steps_of_the_date_move_nothing = steps_of_the_date_move_nothing,
         }
     };
     (@cases $module:ident, $fixture:expr, $($test:ident = $case:ident,)*) => {

@@ -24,8 +24,7 @@ pub async fn lanes_take_turns(fixture: &dyn StoreFixture) {
     lanes_of_equal_use_take_turns(&Scene::new(fixture)).await;
 }
 
-/// Point 8, the rest: who used least is served next, and within a lane first attempts come first. It is not among the
-/// cases of the macro, because `PostgresStore` serves by turns alone as yet.
+/// Point 8, the rest: who used least is served next, and within a lane first attempts come first.
 ///
 /// # Panics
 ///

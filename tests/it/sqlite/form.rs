@@ -8,30 +8,9 @@ use hookwire::model::{DeliveryQuery, DeliveryState, End, HookId};
 use hookwire::store::{
     Claim, Durability, Publication, PublishAnswer, Settlement, SqliteStore, StatsScope, Store, TendRequest,
 };
-use hookwire::testing::conformance;
 use rusqlite::Connection;
 
-use super::{
-    Directory, SqliteFixture, acme, claim, create, delivered, fixture, open, publication, publish, request,
-};
-
-#[test]
-fn steps_of_the_date_move_nothing_in_a_file() {
-    let case = async |store: SqliteFixture| conformance::steps_of_the_date_move_nothing(&store).await;
-    conformance::run(fixture(), case);
-}
-
-#[test]
-fn least_use_is_next_in_a_file() {
-    conformance::run(fixture(), async |store: SqliteFixture| conformance::least_use_is_next(&store).await);
-}
-
-#[test]
-fn recovered_ones_stand_behind_in_a_file() {
-    conformance::run(fixture(), async |store: SqliteFixture| {
-        conformance::recovered_ones_stand_behind(&store).await
-    });
-}
+use super::{Directory, acme, claim, create, delivered, open, publication, publish, request};
 
 fn look(directory: &Directory) -> Connection {
     Connection::open(directory.file()).expect("a database")

@@ -51,6 +51,8 @@ pub(crate) struct ReadyLanes {
     pub(crate) fresh: Vec<ReadyLane>,
     /// Lanes that are not ready yet, although their time has come.
     pub(crate) fired: Vec<ReadyLane>,
+    /// Lanes that earlier claims have left.
+    pub(crate) left: Vec<ReadyLane>,
     /// Lanes in the order of their turns: those after the cursor, and then those from the lowest id.
     pub(crate) ring: Vec<ReadyLane>,
     /// The number of lanes in `ring` that come after the cursor.
@@ -62,11 +64,11 @@ pub(crate) struct ReadyLanes {
 /// The outcome of a claim for a lane that it read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum LaneOutcome {
-    /// The claim took all that it could.
+    /// The claim took all that there was.
     Served,
     /// The holder has no room for it.
     NoRoom,
-    /// Others had locked the lane, or it has more.
+    /// Others had locked the lane, or the claim took some and it has more.
     Passed,
     /// The claim was full before its turn came.
     Left,
@@ -74,7 +76,7 @@ pub(crate) enum LaneOutcome {
 
 impl ReadyLanes {
     pub(crate) fn all(&self) -> impl Iterator<Item = &ReadyLane> {
-        self.fresh.iter().chain(&self.fired).chain(&self.ring)
+        self.fresh.iter().chain(&self.fired).chain(&self.left).chain(&self.ring)
     }
 }
 
@@ -106,12 +108,11 @@ impl LaneCursor {
     ) -> (Self, bool) {
         let is_left = |it: &ReadyLane| matches!(outcome(it.id), LaneOutcome::Passed | LaneOutcome::Left);
         let has_left = ready.all().any(is_left);
-        let cursor =
-            ready.ring.iter().map(|it| it.id).take_while(|id| outcome(*id) != LaneOutcome::Left).last();
-        let sweep = if has_left { Sweep::Going } else { self.sweep_after(ready, outcome) };
+        let sweep = if has_left { Sweep::Going } else { self.sweep_after(ready, &outcome) };
         let has_more = has_left || self.window() > 0 && sweep != Sweep::Done && !ready.is_whole;
         let (next, has_fresh) = self.advance_since(&ready.fresh, oldest);
-        (Self { cursor: cursor.unwrap_or(self.cursor), sweep, ..next }, has_more || has_fresh)
+        let cursor = cursor_after(&ready.ring, &outcome).unwrap_or(self.cursor);
+        (Self { cursor, sweep, ..next }, has_more || has_fresh)
     }
 
     /// Returns the next state of the pass, if no lane was passed or left.
@@ -147,28 +148,12 @@ impl LaneCursor {
     }
 }
 
-/// Returns the lanes in the order in which the claim with this number serves them. The lists (fresh lanes and lanes in
-/// turn, of each class) alternate, and each claim begins with another list. A claim may take from the first lane only,
-/// and while some transaction stays open, fresh lanes would always be first.
-pub(crate) fn serving_order(
-    ready: &[ReadyLanes],
-    has_room: impl Fn(LaneId) -> bool,
-    number: usize,
-) -> impl Iterator<Item = LaneId> {
-    let lists = ready.iter().flat_map(|lanes| [&lanes.fresh, &lanes.fired, &lanes.ring]);
-    let lists = lists.map(|lanes| lanes.iter().map(|it| it.id).filter(|id| has_room(*id)).collect());
-    let mut lists: Vec<Vec<LaneId>> = lists.filter(|lanes: &Vec<_>| !lanes.is_empty()).collect();
-    let first = number.checked_rem(lists.len()).unwrap_or_default();
-    lists.rotate_left(first);
-    alternate(lists)
-}
-
-/// Yields the first of each list, then the second of each, and so on.
-fn alternate<T>(lists: Vec<Vec<T>>) -> impl Iterator<Item = T> {
-    let most = lists.iter().map(Vec::len).max().unwrap_or_default();
-    let mut lists: Vec<_> = lists.into_iter().map(Vec::into_iter).collect();
-    let rounds = (0..most).map(move |_| lists.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>());
-    rounds.flatten()
+/// Returns the last lane of the ring that has had its turn. Those before it that are left used more than others, and wait
+/// for the next round. If none was served, all have to wait for those of other windows, or for room.
+fn cursor_after(ring: &[ReadyLane], outcome: impl Fn(LaneId) -> LaneOutcome) -> Option<LaneId> {
+    let is_served = |it: &ReadyLane| matches!(outcome(it.id), LaneOutcome::Passed | LaneOutcome::Served);
+    let Some(last) = ring.iter().rposition(is_served) else { return ring.last().map(|it| it.id) };
+    ring[last..].iter().map(|it| it.id).take_while(|id| outcome(*id) != LaneOutcome::Left).last()
 }
 
 #[cfg(test)]
@@ -231,18 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn no_list_of_lanes_waits_for_another_however_little_a_claim_takes() {
-        let classes = [[1, 10], [2, 20], [3, 30]];
-        let ready = classes.map(|[fresh, ring]| ReadyLanes {
-            fresh: lanes([fresh]),
-            ring: lanes([ring, ring + 1]),
-            ..ReadyLanes::default()
-        });
-        let first = |number| serving_order(&ready, |id| id != 10, number).next();
-        let first: Vec<_> = (0..6).filter_map(first).collect();
-        assert_eq!(first, [1, 11, 2, 20, 3, 30]);
-        let all: Vec<_> = serving_order(&ready, |id| id > 2, 7).collect();
-        assert_eq!(all, [30, 10, 20, 3, 31, 11, 21]);
+    fn what_used_more_than_others_is_left_behind_until_the_next_round() {
+        let cursor = LaneCursor::default();
+        let outcome = |id| match id {
+            2 | 4 => LaneOutcome::Served,
+            5 => LaneOutcome::NoRoom,
+            _ => LaneOutcome::Left,
+        };
+        let (cursor, has_more) = cursor.after(&ring(&cursor, 200), outcome, 0);
+        assert_eq!((cursor.cursor, has_more), (5, true));
+        let (cursor, has_more) = cursor.after(&ring(&cursor, 200), |_| LaneOutcome::Left, 0);
+        assert_eq!((cursor.cursor, has_more), (5 + 128, true), "none of this window is served");
+        assert_eq!(ids(&ring(&cursor, 200).ring)[..68], (134..=200).chain([1]).collect::<Vec<_>>());
     }
 
     #[test]
@@ -295,14 +280,6 @@ mod tests {
             cursor.since,
             (6, LaneId::MIN),
             "what was open at the first look may have readied some before"
-        );
-    }
-
-    #[test]
-    fn lists_alternate() {
-        assert_eq!(
-            alternate(vec![vec![1, 4, 6], vec![2], vec![3, 5]]).collect::<Vec<_>>(),
-            [1, 2, 3, 4, 5, 6]
         );
     }
 }

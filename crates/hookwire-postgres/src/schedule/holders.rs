@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hookwire::delivery::LaneClass;
-use hookwire::model::{HookId, TenantId};
-use hookwire::store::{HeldCounts, HolderId, Quota};
+use hookwire::model::Timestamp;
+use hookwire::store::{HolderId, Quota};
+use tokio::time::Instant;
 
 use crate::rows::{CLASSES, LaneId};
 use crate::schedule::cursor::{LaneCursor, ReadyLane, ReadyLanes};
+use crate::schedule::places::{Place, Places};
+use crate::schedule::use_clock::UseClock;
 use crate::time::Millis;
 
 /// Longer than any lease.
@@ -30,17 +32,18 @@ struct State {
     /// Who counts each claim: more than one while several try to make it.
     owners: HashMap<ClaimKey, Vec<(HolderId, ReservationId)>>,
     reservations: ReservationId,
+    clock: UseClock,
 }
 
-/// The claims of one dispatcher, and its place in the turns of lanes.
+/// The claims of one dispatcher, and its place along the ready lanes.
 #[derive(Debug, Default)]
 struct Holder {
-    held: HeldCounts,
+    places: Places,
     claimed: HashMap<(ClaimKey, ReservationId), CountedClaim>,
     /// The cursors by class.
     cursors: [LaneCursor; 3],
-    /// The number of times that it asked for claims.
-    scans: usize,
+    /// Lanes that its last claim has left, one of each tenant, those of the tenants that used least.
+    left: Vec<Place>,
     /// The number of times that it got room back.
     returns: u64,
     /// The quota of its last claim, by which the cursors know where there is no room.
@@ -50,11 +53,7 @@ struct Holder {
 /// A claim as it is counted.
 #[derive(Clone, Debug)]
 pub(crate) struct CountedClaim {
-    pub(crate) lane: LaneId,
-    pub(crate) tenant: TenantId,
-    pub(crate) hook: HookId,
-    /// The class of the lane when the claim was made. It is counted under this class.
-    pub(crate) class: LaneClass,
+    pub(crate) place: Place,
     /// The end of its claim.
     pub(crate) until: Millis,
 }
@@ -68,8 +67,11 @@ pub(crate) struct Plan {
     /// Lanes, and tenants, for which there is no room. There may be others that the holder does not know.
     pub(crate) full_lanes: Vec<LaneId>,
     pub(crate) full_tenants: Vec<String>,
-    /// The number of this claim among those of its holder.
-    pub(crate) number: usize,
+    /// The tenants, and the lanes, that used most, those that used less first.
+    pub(crate) tenants_by_use: Vec<String>,
+    pub(crate) lanes_by_use: Vec<LaneId>,
+    /// Lanes that the last claim has left, and for which there is room.
+    pub(crate) left: Vec<LaneId>,
     returns: u64,
 }
 
@@ -88,19 +90,23 @@ impl Holders {
     /// Returns what the holder has to read.
     pub(crate) fn plan(&self, id: HolderId, quota: &Quota) -> Plan {
         let mut state = self.state();
+        let now = state.now();
         let holder = state.holders.entry(id).or_default();
         if holder.quota != *quota {
             holder.quota = *quota;
             holder.cursors = holder.cursors.map(LaneCursor::restarted);
         }
-        holder.scans = holder.scans.wrapping_add(1);
-        let (full_lanes, full_tenants) = holder.full(quota);
+        let (full_lanes, full_tenants) = holder.full(quota, now);
+        let (tenants_by_use, lanes_by_use) = holder.places.by_use(now);
+        let left = holder.left.iter().filter(|place| holder.places.has_room(quota, place, now));
         Plan {
             cursors: holder.cursors,
-            has_room: CLASSES.map(|class| holder.held.room_in_class(quota, class) > 0),
+            has_room: CLASSES.map(|class| holder.places.has_room_in_class(quota, class)),
             full_lanes,
             full_tenants,
-            number: holder.scans,
+            tenants_by_use,
+            lanes_by_use,
+            left: left.map(|place| place.lane).collect(),
             returns: holder.returns,
         }
     }
@@ -110,37 +116,52 @@ impl Holders {
         self.state().end_leases(id, now)
     }
 
-    /// Returns those of the lanes for which the holder has room.
-    pub(crate) fn with_room(&self, id: HolderId, quota: &Quota, ready: &[ReadyLanes; 3]) -> HashSet<LaneId> {
-        let state = self.state();
-        let nothing = HeldCounts::default();
-        let held = state.holders.get(&id).map_or(&nothing, |holder| &holder.held);
+    /// Returns those of the lanes for which the holder has room, in the order in which they are served.
+    pub(crate) fn in_turn(
+        &self,
+        id: HolderId,
+        quota: &Quota,
+        ready: &[ReadyLanes; 3],
+        now: Millis,
+    ) -> Vec<Place> {
+        let mut state = self.state();
+        let now = state.hear(now);
+        let places = &state.holders.entry(id).or_default().places;
         let lanes = CLASSES.into_iter().zip(ready).flat_map(|(class, ready)| {
-            let lanes = ready.all();
-            let room = move |it: &ReadyLane| Some(held.room(quota, it.tenant.as_ref()?, it.hook, class));
-            lanes.filter(move |it| room(it).is_some_and(|room| room > 0))
+            let place = move |it: &ReadyLane| {
+                Some(Place { lane: it.id, tenant: it.tenant.clone()?, hook: it.hook, class })
+            };
+            ready.all().filter_map(place)
         });
-        lanes.map(|it| it.id).collect()
+        let with_room = lanes.filter(|place| places.has_room(quota, place, now));
+        let mut known = HashSet::new();
+        let mut with_room: Vec<_> = with_room.filter(|place| known.insert(place.lane)).collect();
+        // Of equal rank, lanes that became ready come first, and then the others as the cursor has them.
+        with_room.sort_by_cached_key(|it| places.rank(it.lane, &it.tenant, it.hook, now));
+        with_room
     }
 
-    /// Stores the cursors after a claim. They start again if room came back meanwhile: it may be of lanes that had none.
-    pub(crate) fn finish_scan(&self, id: HolderId, plan: &Plan, cursors: [LaneCursor; 3]) {
+    /// Stores the cursors after a claim, and the lanes that it has left. The cursors start again if room came back
+    /// meanwhile: it may be of lanes that had none.
+    pub(crate) fn finish_scan(&self, id: HolderId, plan: &Plan, cursors: [LaneCursor; 3], left: Vec<Place>) {
         let mut state = self.state();
         let holder = state.holders.entry(id).or_default();
         let is_same = holder.returns == plan.returns;
         holder.cursors = if is_same { cursors } else { cursors.map(LaneCursor::restarted) };
+        holder.left = left;
     }
 
-    /// Counts the claims that `take` decides on. It gets the counts of the holder, which say where there is room.
+    /// Counts the claims that `take` decides on. It gets the places of the holder, which say where there is room.
     pub(crate) fn reserve<T>(
         self: &Arc<Self>,
         id: HolderId,
         now: Millis,
-        take: impl FnOnce(&mut HeldCounts) -> (T, Vec<(ClaimKey, CountedClaim)>),
+        take: impl FnOnce(&mut Places, Timestamp) -> (T, Vec<(ClaimKey, CountedClaim)>),
     ) -> (T, Reservation) {
         let mut state = self.state();
         state.end_leases(id, now);
-        let (taken, claims) = take(&mut state.holders.entry(id).or_default().held);
+        let now = state.now();
+        let (taken, claims) = take(&mut state.holders.entry(id).or_default().places, now);
         let keys: Vec<ClaimKey> = claims.iter().map(|(key, _)| *key).collect();
         state.reservations += 1;
         let reservation = state.reservations;
@@ -201,13 +222,23 @@ impl Holders {
 }
 
 impl State {
+    /// Hears the time of the database.
+    fn hear(&mut self, now: Millis) -> Timestamp {
+        self.clock.hear(now, Instant::now())
+    }
+
+    fn now(&mut self) -> Timestamp {
+        self.clock.now(Instant::now())
+    }
+
     /// Counts a claim no longer for those reservations that `is_over` says.
     fn end(&mut self, key: ClaimKey, is_over: impl Fn(ReservationId) -> bool) {
+        let now = self.now();
         let Some(owners) = self.owners.get_mut(&key) else { return };
         for (id, reservation) in owners.extract_if(.., |(_, reservation)| is_over(*reservation)) {
             let Some(holder) = self.holders.get_mut(&id) else { continue };
             if let Some(claim) = holder.claimed.remove(&(key, reservation)) {
-                holder.held.give_back(&claim.tenant, claim.hook, claim.class);
+                holder.places.give_back(&claim.place, now);
                 holder.returns += 1;
                 holder.cursors = holder.cursors.map(LaneCursor::restarted);
             }
@@ -218,6 +249,7 @@ impl State {
     }
 
     fn end_leases(&mut self, id: HolderId, now: Millis) -> bool {
+        self.hear(now);
         let Some(holder) = self.holders.get(&id) else { return false };
         let ended = holder.claimed.iter().filter(|(_, claim)| claim.is_over(now)).map(|(key, _)| *key);
         let ended: Vec<_> = ended.collect();
@@ -228,17 +260,15 @@ impl State {
 
 impl Holder {
     /// Returns lanes and tenants of which the holder may have no more.
-    fn full(&self, quota: &Quota) -> (Vec<LaneId>, Vec<String>) {
+    fn full(&self, quota: &Quota, now: Timestamp) -> (Vec<LaneId>, Vec<String>) {
         let mut lanes = HashSet::new();
         let mut tenants = HashSet::new();
-        for claim in self.claimed.values() {
-            let room = |hook| self.held.room_in_lane(quota, &claim.tenant, hook, claim.class);
-            if room(claim.hook) == 0 {
-                lanes.insert(claim.lane);
+        for CountedClaim { place, .. } in self.claimed.values() {
+            if !self.places.has_room_in_lane(quota, place) {
+                lanes.insert(place.lane);
             }
-            // A webhook that nobody has: nothing but the limit of the tenant is left.
-            if self.held.room_in_lane(quota, &claim.tenant, HookId::new(i64::MIN), LaneClass::Proven) == 0 {
-                tenants.insert(claim.tenant.as_str().to_owned());
+            if !self.places.has_room_in_tenant(quota, &place.tenant, now) {
+                tenants.insert(place.tenant.as_str().to_owned());
             }
         }
         (lanes.into_iter().collect(), tenants.into_iter().collect())
@@ -276,7 +306,8 @@ impl Drop for Reservation {
 
 #[cfg(test)]
 mod tests {
-    use hookwire::model::Timestamp;
+    use hookwire::delivery::LaneClass;
+    use hookwire::model::{HookId, TenantId};
 
     use super::*;
     use crate::schedule::cursor::LaneOutcome;
@@ -289,21 +320,33 @@ mod tests {
 
     fn reserve(holders: &Arc<Holders>, holder: u128) -> Reservation {
         let (tenant, hook, class) = (TenantId::new("acme").unwrap(), HookId::new(1), LaneClass::Proven);
-        let take = |held: &mut HeldCounts| {
-            held.take(&tenant, hook, class);
-            ((), vec![(KEY, CountedClaim { lane: 1, tenant: tenant.clone(), hook, class, until: at(100) })])
+        let place = Place { lane: 1, tenant, hook, class };
+        let take = |places: &mut Places, now| {
+            places.take(&place, now);
+            ((), vec![(KEY, CountedClaim { place: place.clone(), until: at(100) })])
         };
         holders.reserve(HolderId::new(holder), at(0), take).1
     }
 
+    /// The ready lanes of two tenants, each with the number of its webhook.
+    fn ready() -> [ReadyLanes; 3] {
+        let lane = |(id, name)| {
+            let tenant = TenantId::new(name).ok();
+            ReadyLane { id, tenant, hook: HookId::new(id), readied: 0 }
+        };
+        let ring = [(1, "acme"), (2, "acme"), (3, "globex")].into_iter().map(lane).collect();
+        [ReadyLanes { ring, ..ReadyLanes::default() }, ReadyLanes::default(), ReadyLanes::default()]
+    }
+
+    fn in_turn(holders: &Holders, holder: u128, now: Millis) -> Vec<LaneId> {
+        let quota = Quota::default().with_per_webhook(1);
+        let in_turn = holders.in_turn(HolderId::new(holder), &quota, &ready(), now);
+        in_turn.iter().map(|place| place.lane).collect()
+    }
+
     /// Whether a holder with room for one claim has it free.
     fn has_room(holders: &Holders, holder: u128) -> bool {
-        let (tenant, hook) = (TenantId::new("acme").ok(), HookId::new(1));
-        let ring = vec![ReadyLane { id: 1, tenant, hook, readied: 0 }];
-        let seen =
-            [ReadyLanes { ring, ..ReadyLanes::default() }, ReadyLanes::default(), ReadyLanes::default()];
-        let quota = Quota::default().with_per_webhook(1);
-        !holders.with_room(HolderId::new(holder), &quota, &seen).is_empty()
+        in_turn(holders, holder, at(0)).contains(&1)
     }
 
     /// The number of lanes that the next claim reads in turn.
@@ -341,8 +384,7 @@ mod tests {
         holders.end([KEY]);
         assert!([1, 2].into_iter().all(|holder| has_room(&holders, holder)));
         let state = holders.state();
-        let mut held = state.holders.values().map(|holder| &holder.held);
-        assert!(held.all(|held| format!("{held:?}") == format!("{:?}", HeldCounts::default())), "{state:?}");
+        assert!(state.holders.values().all(|holder| holder.claimed.is_empty()), "{state:?}");
     }
 
     #[test]
@@ -378,6 +420,17 @@ mod tests {
     }
 
     #[test]
+    fn who_used_least_is_served_first() {
+        let holders = Arc::default();
+        assert_eq!(in_turn(&holders, 1, at(0)), [1, 2, 3], "as they are read");
+        reserve(&holders, 1).keep();
+        assert_eq!(in_turn(&holders, 1, at(10)), [3, 2], "one is full");
+        holders.end([KEY]);
+        assert_eq!(in_turn(&holders, 1, at(10)), [3, 2, 1]);
+        assert_eq!(in_turn(&holders, 2, at(10)), [1, 2, 3], "another has used nothing");
+    }
+
+    #[test]
     fn lanes_without_room_are_looked_at_again_once_there_may_be_room() {
         let (holders, quota) = (Arc::default(), Quota::default());
         reserve(&holders, 1).keep();
@@ -386,7 +439,7 @@ mod tests {
             let nothing = ReadyLanes { is_whole: true, ..ReadyLanes::default() };
             meanwhile();
             let cursors = plan.cursors.map(|cursor| cursor.after(&nothing, |_| LaneOutcome::NoRoom, 0).0);
-            holders.finish_scan(HolderId::new(1), &plan, cursors);
+            holders.finish_scan(HolderId::new(1), &plan, cursors, Vec::new());
         };
         walk(&|| ());
         assert_eq!(window(&holders, &quota), 0);

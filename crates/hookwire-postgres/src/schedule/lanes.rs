@@ -107,49 +107,75 @@ macro_rules! is_locked {
 }
 pub(crate) use is_locked;
 
-/// Joins to each lane when the first of its deliveries is free that nobody has claimed, or whose lease ends (`free.at`), and
-/// a time before which none is due (`first.due`). None is due before `$from`. Where something is free now, held ones are not
-/// looked at; where nothing is, all that are due are held.
+/// Which half of its lane a delivery is in: 0 for first attempts, 1 for what stands behind them. It has to read as in
+/// index `delivery_due`.
+macro_rules! kind {
+    () => {
+        "(CASE WHEN delivery.attempts > 0 OR delivery.behind THEN 1 ELSE 0 END)"
+    };
+}
+pub(crate) use kind;
+
+/// Joins to each half of a lane when the first of its deliveries is free that nobody has claimed, or whose lease ends
+/// (`free.at`), and a time before which none is due (`first.due`). None is due before `$from`. Where something is free at
+/// `$now`, held ones are not looked at; where nothing is, all that are due are held.
 macro_rules! free {
     ($from:literal, $now:literal) => {
         concat!(
-            "LEFT JOIN LATERAL (SELECT due FROM delivery \
-                WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0 AND due >= ",
+            "CROSS JOIN LATERAL (SELECT due FROM delivery ",
+            half!(),
+            " AND due >= ",
             $from,
-            " ORDER BY due, delivery.id LIMIT 1) AS first ON true \
-            LEFT JOIN LATERAL (SELECT due FROM delivery \
-                WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0 AND due >= first.due \
-                    AND (held_until IS NULL OR held_until <= ",
+            " ORDER BY due, delivery.id LIMIT 1) AS first \
+            LEFT JOIN LATERAL (SELECT due FROM delivery ",
+            half!(),
+            " AND due >= first.due AND (held_until IS NULL OR held_until <= ",
             $now,
             ") ORDER BY due, delivery.id LIMIT 1) AS waiting ON true \
-            LEFT JOIN LATERAL (SELECT least(waiting.due, min(held_until)) AS at FROM delivery \
-                WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0 AND due >= first.due \
-                    AND due <= CASE WHEN waiting.due <= ",
+            CROSS JOIN LATERAL (SELECT least(waiting.due, min(held_until)) AS at FROM delivery ",
+            half!(),
+            " AND due >= first.due AND due <= CASE WHEN waiting.due <= ",
             $now,
             " THEN -9223372036854775808 ELSE ",
             $now,
-            " END) AS free ON true "
+            " END) AS free "
         )
     };
 }
 pub(crate) use free;
 
-/// Sets `readied` where a lane becomes ready, by which dispatchers find those lanes. The floor spares the scan the index
-/// entries before it, which are dead: those of deliveries that have ended.
+/// Selects the pending deliveries of a half of a lane, along index `delivery_due`.
+macro_rules! half {
+    () => {
+        concat!(
+            "WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch AND state = 0 AND ",
+            kind!(),
+            " = half.kind"
+        )
+    };
+}
+pub(crate) use half;
+
+/// Sets `readied` where a lane becomes ready, by which dispatchers find those lanes. The floors spare the scan the index
+/// entries before them, which are dead: those of deliveries that have ended.
 pub(crate) const REFRESH: &str = concat!(
     "
     WITH fresh AS MATERIALIZED (
-        SELECT lane.id, first.due,
-            CASE WHEN status = 1 AND free.at IS NOT NULL THEN greatest(free.at, paused_until) END AS at
-        FROM lane ",
-    free!("least(lane.floor, $3)", "$2"),
-    "WHERE lane.id = ANY ($1) AND ",
+        SELECT lane.id, heads.first, heads.behind, CASE WHEN status = 1 AND heads.at IS NOT NULL
+            THEN greatest(heads.at, paused_until) END AS at
+        FROM lane CROSS JOIN LATERAL (
+            SELECT min(free.at) AS at, min(first.due) FILTER (WHERE kind = 0) AS first,
+                min(first.due) FILTER (WHERE kind = 1) AS behind
+            FROM (VALUES (0, lane.floor), (1, lane.floor_behind)) AS half (kind, floor) ",
+    free!("least(half.floor, $3)", "$2"),
+    ") AS heads
+        WHERE lane.id = ANY ($1) AND ",
     is_locked!(),
     ")
     UPDATE lane SET ready = coalesce(at <= $2, false), wake_at = CASE WHEN at > $2 THEN at END,
-        floor = fresh.due,
+        floor = fresh.first, floor_behind = fresh.behind,
         readied = CASE WHEN at <= $2 AND NOT ready THEN pg_current_xact_id()::text::bigint ELSE readied END
-    FROM fresh WHERE lane.id = fresh.id AND (ready, wake_at, floor) IS DISTINCT FROM
-        (coalesce(at <= $2, false), CASE WHEN at > $2 THEN at END, fresh.due)
+    FROM fresh WHERE lane.id = fresh.id AND (ready, wake_at, floor, floor_behind) IS DISTINCT FROM
+        (coalesce(at <= $2, false), CASE WHEN at > $2 THEN at END, fresh.first, fresh.behind)
     RETURNING wake_at"
 );

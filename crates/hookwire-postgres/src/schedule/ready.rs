@@ -13,6 +13,8 @@ use crate::error::{QueryError, ReadRow};
 use crate::rows::{CLASSES, Lane, LaneId, as_i64, lane_columns};
 use crate::schedule::cursor::{LaneCursor, LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
 use crate::schedule::holders::{Holders, Plan};
+use crate::schedule::lanes::kind;
+use crate::schedule::places::Place;
 use crate::schedule::select::{Head, LaneHeads, Selection};
 use crate::time::Millis;
 
@@ -20,7 +22,8 @@ use crate::time::Millis;
 pub(crate) struct ReadyScan {
     pub(crate) plan: Plan,
     pub(crate) ready: [ReadyLanes; 3],
-    pub(crate) with_room: HashSet<LaneId>,
+    /// Those for which there is room, in the order in which they are served.
+    pub(crate) in_turn: Vec<Place>,
     pub(crate) wanted: Vec<LaneId>,
     pub(crate) oldest: i64,
 }
@@ -35,7 +38,11 @@ impl ReadyScan {
         candidates: &[LaneHeads],
         selection: &Selection,
     ) -> bool {
-        let outcome = |id| self.outcome(id, busy, candidates, selection);
+        let with_room: HashSet<LaneId> = self.in_turn.iter().map(|place| place.lane).collect();
+        let outcome = |id| match with_room.contains(&id) {
+            true => self.outcome(id, busy, candidates, selection),
+            false => LaneOutcome::NoRoom,
+        };
         let mut has_more = false;
         let mut cursors = self.plan.cursors;
         for ((cursor, seen), has_room) in cursors.iter_mut().zip(&self.ready).zip(self.plan.has_room) {
@@ -46,11 +53,19 @@ impl ReadyScan {
                 has_more |= more && request.limit > 0;
             }
         }
-        holders.finish_scan(request.holder, &self.plan, cursors);
+        holders.finish_scan(request.holder, &self.plan, cursors, self.left(outcome));
         has_more
     }
 
-    /// Returns the outcome of the claim for a lane that it read.
+    /// Returns lanes that are left, for the next claim: one of each tenant, so that the many lanes of another hide none.
+    fn left(&self, outcome: impl Fn(LaneId) -> LaneOutcome) -> Vec<Place> {
+        let mut known = HashSet::new();
+        let is_left = |it: &&Place| matches!(outcome(it.lane), LaneOutcome::Left | LaneOutcome::Passed);
+        let left = self.in_turn.iter().filter(is_left).filter(|it| known.insert(&it.tenant));
+        left.take(MAX_LANES).cloned().collect()
+    }
+
+    /// Returns the outcome of the claim for a lane that it read, and for which there was room.
     fn outcome(
         &self,
         id: LaneId,
@@ -58,9 +73,6 @@ impl ReadyScan {
         candidates: &[LaneHeads],
         selection: &Selection,
     ) -> LaneOutcome {
-        if !self.with_room.contains(&id) {
-            return LaneOutcome::NoRoom;
-        }
         if !self.wanted.contains(&id) {
             return LaneOutcome::Left;
         }
@@ -68,11 +80,12 @@ impl ReadyScan {
             return LaneOutcome::Passed;
         }
         // A lane whose row cannot be read is no candidate.
-        let Some(number) = candidates.iter().position(|candidate| candidate.lane == id) else {
+        let Some(number) = candidates.iter().position(|candidate| candidate.place.lane == id) else {
             return LaneOutcome::NoRoom;
         };
         let taken = selection.taken.iter().filter(|(candidate, _)| *candidate == number).count();
-        match candidates[number].heads.len() {
+        match candidates[number].count() {
+            offered if offered > taken && selection.is_cut && taken > 0 => LaneOutcome::Passed,
             offered if offered > taken && selection.is_cut => LaneOutcome::Left,
             offered if offered > taken => LaneOutcome::NoRoom,
             _ if candidates[number].is_part && selection.with_room.contains(&number) => LaneOutcome::Passed,
@@ -94,19 +107,33 @@ pub(crate) struct Entry {
 /// A lane with its first due deliveries.
 pub(crate) struct Offer {
     pub(crate) lane: Lane,
-    pub(crate) heads: Vec<Head>,
+    pub(crate) heads: Heads,
+}
+
+/// The first due deliveries of a lane.
+#[derive(Default)]
+pub(crate) struct Heads {
+    /// First attempts, and those that stand behind.
+    pub(crate) kinds: [Vec<Head>; 2],
     pub(crate) expired: Vec<i64>,
     /// Deliveries whose rows cannot be read.
     pub(crate) unreadable: Vec<i64>,
+    /// The number of deliveries of each kind.
+    pub(crate) looked_at: [usize; 2],
 }
 
 /// The number of the part of [`READY`] that has the lanes whose time has come, of any class.
 const FIRED: i32 = 3;
+/// The number of the part of [`READY`] that has the lanes which the last claim has left, of any class.
+const LEFT: i32 = 4;
 /// The most lanes whose time has come that one claim reads.
 const MAX_FIRED: usize = 256;
 /// The most lanes of each list of which one claim reads deliveries.
 pub(crate) const MAX_LANES: usize = 64;
-/// The most deliveries of one lane that one claim reads.
+/// The least lanes of each list of which one claim reads deliveries: some may have nothing left, and which is next may
+/// change while it reads.
+const MIN_LANES: usize = 4;
+/// The most deliveries of one lane, and of each kind, that one claim reads.
 const MAX_HEADS: usize = 256;
 
 /// The parameters of [`READY`].
@@ -118,6 +145,9 @@ pub(crate) struct ReadyParams {
     full_tenants: Vec<String>,
     lanes: i64,
     heads: i64,
+    tenants_by_use: Vec<String>,
+    lanes_by_use: Vec<LaneId>,
+    left: Vec<LaneId>,
 }
 
 impl ReadyParams {
@@ -130,8 +160,11 @@ impl ReadyParams {
             cursors: plan.cursors,
             full_lanes: plan.full_lanes.clone(),
             full_tenants: plan.full_tenants.clone(),
-            lanes: as_i64(request.limit.clamp(1, MAX_LANES)),
+            lanes: as_i64(request.limit.clamp(MIN_LANES, MAX_LANES)),
             heads: as_i64(most_heads(request)),
+            tenants_by_use: plan.tenants_by_use.clone(),
+            lanes_by_use: plan.lanes_by_use.clone(),
+            left: plan.left.clone(),
         }
     }
 
@@ -147,11 +180,14 @@ impl ReadyParams {
                 &self.fresh[class],
             ]);
         }
-        params.extend::<[&(dyn ToSql + Sync); 4]>([
+        params.extend::<[&(dyn ToSql + Sync); 7]>([
             &self.full_lanes,
             &self.full_tenants,
             &self.lanes,
             &self.heads,
+            &self.tenants_by_use,
+            &self.lanes_by_use,
+            &self.left,
         ]);
         params
     }
@@ -199,22 +235,10 @@ impl Offer {
     /// Reads a lane with its webhook, and its deliveries. `None` if the lane cannot be read: it is left out, so that it
     /// stops no other one.
     pub(crate) fn read(row: Row, now: Millis) -> Result<Option<Self>, QueryError> {
-        let Heads { heads, expired, unreadable } = Heads::read(&row, now)?;
+        let heads = Heads::read(&row, now)?;
         let lane = Lane::read(row).and_then(|lane| lane.registered().map(|_| lane));
-        Ok(lane.ok().map(|lane| Self { lane, heads, expired, unreadable }))
+        Ok(lane.ok().map(|lane| Self { lane, heads }))
     }
-
-    pub(crate) fn looked_at(&self) -> usize {
-        self.heads.len() + self.expired.len() + self.unreadable.len()
-    }
-}
-
-/// The first deliveries of a lane.
-#[derive(Default)]
-struct Heads {
-    heads: Vec<Head>,
-    expired: Vec<i64>,
-    unreadable: Vec<i64>,
 }
 
 impl Heads {
@@ -227,14 +251,19 @@ impl Heads {
         let retries: Vec<Option<&str>> = row.read("retries")?;
         let bytes: Vec<i32> = row.read("sizes")?;
         let expires: Vec<Millis> = row.read("expiries")?;
+        let kinds: Vec<i32> = row.read("kinds")?;
         for (n, id) in ids.into_iter().enumerate() {
+            let kind = usize::from(kinds[n] > 0);
+            read.looked_at[kind] += 1;
             if expires[n] <= now {
                 read.expired.push(id);
                 continue;
             }
             let (event, fence, attempts) = (events[n], fences[n], attempts[n]);
             match (RetryState::from_doc(retries[n]), usize::try_from(bytes[n])) {
-                (Ok(retry), Ok(bytes)) => read.heads.push(Head { id, event, fence, attempts, retry, bytes }),
+                (Ok(retry), Ok(bytes)) => {
+                    read.kinds[kind].push(Head { id, event, fence, attempts, retry, bytes })
+                }
                 _ => read.unreadable.push(id),
             }
         }
@@ -250,11 +279,13 @@ impl ReadyLanes {
                 let these = entries.iter().filter(move |it| it.class == class && it.part == part);
                 these.map(|it| it.lane.clone()).collect::<Vec<_>>()
             };
-            Self::of([of(0), of(1), of(2)], of(FIRED), windows[class])
+            let read = Self { fired: of(FIRED), left: of(LEFT), ..Self::default() };
+            read.along([of(0), of(1), of(2)], windows[class])
         })
     }
 
-    fn of(parts: [Vec<ReadyLane>; 3], fired: Vec<ReadyLane>, window: usize) -> Self {
+    /// Adds the lanes that became ready, and those after the cursor and before it.
+    fn along(self, parts: [Vec<ReadyLane>; 3], window: usize) -> Self {
         let [mut fresh, mut ring, mut behind] = parts;
         fresh.sort_unstable_by_key(|it| (it.readied, it.id));
         ring.sort_unstable_by_key(|it| it.id);
@@ -263,26 +294,33 @@ impl ReadyLanes {
         ring.append(&mut behind);
         let is_whole = ahead < window && ring.len() <= window;
         ring.truncate(window);
-        Self { fresh, fired, ring, ahead, is_whole }
+        Self { fresh, ring, ahead, is_whole, ..self }
     }
 }
 
 /// Reads, of each class, lanes that became ready since the last claim, lanes after the cursor, and lanes from the start;
-/// and those whose time has come. Those for which there may be room come with the lane and its first due deliveries.
+/// those whose time has come, and those that the last claim has left. Those for which there may be room, and which used least, come with the lane and its first
+/// due deliveries.
 pub(crate) static READY: LazyLock<String> = LazyLock::new(|| {
     let parts: Vec<String> = (0..CLASSES.len()).flat_map(ready_of_class).collect();
     let parts = parts.join(" UNION ALL ");
     format!(
         "WITH seen AS MATERIALIZED ({parts} UNION ALL (SELECT id, tenant, hook, readied, class::int, {FIRED} AS part \
-            FROM lane WHERE wake_at <= (SELECT clock_ms()) ORDER BY wake_at LIMIT {MAX_FIRED})), \
-        placed AS (SELECT *, row_number() OVER (PARTITION BY class, part, is_full ORDER BY CASE WHEN part = 0 THEN readied END, id) AS place \
-            FROM (SELECT *, id = ANY ($16::bigint[]) OR tenant = ANY ($17::text[]) AS is_full FROM seen) AS it), \
+            FROM lane WHERE wake_at <= (SELECT clock_ms()) ORDER BY wake_at LIMIT {MAX_FIRED}) \
+            UNION ALL (SELECT id, tenant, hook, readied, class::int, {LEFT} AS part FROM lane WHERE id = ANY ($22::bigint[]) AND ready)), \
+        placed AS (SELECT seen.*, is_full, row_number() OVER (PARTITION BY class, part, is_full \
+                ORDER BY used.rank NULLS FIRST, lane_used.rank NULLS FIRST, CASE WHEN part = 0 THEN readied END, seen.id) AS place \
+            FROM seen CROSS JOIN LATERAL \
+                (SELECT seen.id = ANY ($16::bigint[]) OR tenant = ANY ($17::text[]) AS is_full) AS room \
+            LEFT JOIN unnest($20::text[]) WITH ORDINALITY AS used (tenant, rank) USING (tenant) \
+            LEFT JOIN unnest($21::bigint[]) WITH ORDINALITY AS lane_used (id, rank) ON lane_used.id = seen.id), \
         wanted AS (SELECT *, NOT is_full AND place <= $18::bigint \
             AND row_number() OVER (PARTITION BY id ORDER BY place, part) = 1 AS is_wanted FROM placed) \
         SELECT wanted.id AS ready_id, wanted.tenant AS ready_tenant, wanted.hook AS ready_hook, \
-            wanted.class AS ready_class, wanted.readied, wanted.part, {columns}, head.* \
-        FROM wanted LEFT JOIN lane ON is_wanted AND lane.id = wanted.id \
-        LEFT JOIN LATERAL ({heads}) AS head ON true",
+            wanted.class AS ready_class, wanted.readied, wanted.part, offered.* \
+        FROM wanted LEFT JOIN LATERAL (SELECT {columns}, head.* FROM lane \
+            LEFT JOIN LATERAL ({heads}) AS head ON true \
+            WHERE is_wanted AND lane.id = wanted.id LIMIT 1) AS offered ON true",
         columns = lane_columns!(),
         heads = heads_of("lane", "$19")
     )
@@ -298,16 +336,19 @@ pub(crate) static LOCKED: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// Reads so many of each kind, each along a part of the index: the other may be long.
 fn heads_of(lane: &str, most: &str) -> String {
     format!(
         "SELECT array_agg(id) AS ids, array_agg(event) AS events, array_agg(fence) AS fences, \
             array_agg(attempts) AS all_attempts, array_agg(retry::text) AS retries, array_agg(bytes) AS sizes, \
-            array_agg(expires) AS expiries \
-        FROM (SELECT id, event, fence, attempts, retry, bytes, expires FROM delivery \
-            WHERE delivery.lane = {lane}.id AND delivery.epoch = {lane}.epoch AND state = 0 \
-                AND due >= coalesce({lane}.floor, -9223372036854775808) AND due <= (SELECT clock_ms()) \
+            array_agg(expires) AS expiries, array_agg(kind) AS kinds \
+        FROM (VALUES (0, {lane}.floor), (1, {lane}.floor_behind)) AS half (kind, floor) CROSS JOIN LATERAL ( \
+            SELECT id, event, fence, attempts, retry, bytes, expires FROM delivery \
+            WHERE delivery.lane = {lane}.id AND delivery.epoch = {lane}.epoch AND state = 0 AND {kind} = half.kind \
+                AND due >= half.floor AND due <= (SELECT clock_ms()) \
                 AND (held_until IS NULL OR held_until <= (SELECT clock_ms())) \
-            ORDER BY due, id LIMIT {most}) AS first"
+            ORDER BY due, id LIMIT {most}) AS first",
+        kind = kind!()
     )
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookwire::delivery::Next;
-use hookwire::model::End;
+use hookwire::model::{End, HookId};
 use hookwire::store::{Claim, ClaimRequest, Claimed, HolderId, Publication, Quota, Settlement, Store};
 use hookwire::testing::conformance::StoreFixture;
 
@@ -142,4 +142,58 @@ async fn one_that_nobody_can_read_hides_none_of_many() {
     let spoil = "UPDATE lane SET tenant = '' WHERE hook = 5";
     schema.client().await.batch_execute(spoil).await.expect("a broken row");
     assert_eq!(claim_all(&world.store, 1).await.len(), free.len());
+}
+
+/// Claims one delivery a second later.
+async fn claim_next(fixture: &Fixture) -> Claim {
+    fixture.advance(Duration::from_secs(1)).await;
+    let claimed = claim_of(&fixture.store(), 1, 1, 100).await.deliveries;
+    let [claim] = &claimed[..] else { panic!("claimed {}", claimed.len()) };
+    claim.clone()
+}
+
+/// Ten slow tenants, of which one has more lanes than a claim goes along, hold what they got. Another is quick.
+#[tokio::test]
+async fn a_quick_tenant_is_next_whatever_slow_ones_have() {
+    let fixture = Fixture::new().await;
+    for (n, lanes) in [MANY, 3, 3, 3, 3, 3, 3, 3, 3, 3].into_iter().enumerate() {
+        let slow = World::new(fixture.store(), &format!("slow{n}"), lanes).await;
+        publish(&slow, 2, HOUR).await;
+        assert_eq!(claim_next(&fixture).await.tenant, slow.tenant, "it used nothing");
+    }
+    let quick = World::new(fixture.store(), "quick", 1).await;
+    publish(&quick, 10, HOUR).await;
+    for _ in 0..10 {
+        let claim = claim_next(&fixture).await;
+        assert_eq!(claim.tenant, quick.tenant, "it used less");
+        end(&quick.store, &claim).await;
+    }
+}
+
+/// Ten slow webhooks of one tenant hold what they got for long. Four others have used less, and share what there is.
+#[tokio::test]
+async fn webhooks_that_used_less_are_next_and_share_alike() {
+    let fixture = Fixture::new().await;
+    let world = World::new(fixture.store(), "acme", 14).await;
+    let (slow, quick) = world.hooks.split_at(10);
+    let publish = async |hook: HookId, count| {
+        for n in 0..count {
+            let item = publication(&world, &format!("m{hook}-{n}"), &[hook]);
+            world.store.publish(&[item], None).await.expect("published");
+        }
+    };
+    for hook in slow {
+        publish(*hook, 2).await;
+        assert_eq!(claim_next(&fixture).await.hook.hook_id(), *hook, "it used nothing");
+    }
+    fixture.advance(Duration::from_secs(60)).await;
+    for hook in quick {
+        publish(*hook, 3).await;
+    }
+    for _ in 0..3 {
+        fixture.advance(Duration::from_secs(1)).await;
+        let claimed = claim_of(&world.store, 1, 4, 100).await.deliveries;
+        let served: BTreeSet<HookId> = claimed.iter().map(|claim| claim.hook.hook_id()).collect();
+        assert_eq!(served, quick.iter().copied().collect());
+    }
 }
