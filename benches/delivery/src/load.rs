@@ -47,7 +47,9 @@ pub(crate) async fn paced<F, T>(
 where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
-    let (began, mut started, mut running) = (clock::now(), 0, JoinSet::new());
+    let began = clock::now();
+    let mut started = 0;
+    let mut running = JoinSet::new();
     let mut end = std::pin::pin!(end);
     let ended = loop {
         // Moments that were missed are made up for: the rate is the rate.
@@ -99,8 +101,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_started_is_told_when_the_end_comes() {
-        let end = async { while clock::cpu().is_zero() {} };
-        let (started, ()) = paced(1e-3, end, |_| std::future::ready(Ok(()))).await.unwrap();
+        let (started, ()) =
+            paced(1e-3, std::future::ready(()), |_| std::future::ready(Ok(()))).await.unwrap();
         assert_eq!(started, 1);
     }
 }

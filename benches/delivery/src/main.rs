@@ -7,6 +7,7 @@
 //!
 //! The receiver is a process of its own. What a run compares takes turns, round by round.
 
+#![allow(clippy::future_not_send, reason = "the main task awaits them")]
 #![allow(clippy::print_stdout, reason = "a program: what it prints is what it is for")]
 
 mod arrivals;

@@ -69,7 +69,7 @@ fn the_other_scenarios_run_to_their_end() {
     for (scenario, figure) in [
         ("paced", "CPU against the floor's"),
         ("storm", "beside the flood: p99"),
-        ("tarpits", "beside the tarpits: p99"),
+        ("tarpits", "beside the tarpits: made"),
     ] {
         assert!(value(&run(scenario, "memory"), figure) > 0.0, "{scenario}");
     }

@@ -6,6 +6,7 @@ use hookwire::Tenant;
 use crate::Error;
 use crate::load::paced;
 use crate::scenarios::Bench;
+use crate::scenarios::quiet::PATIENCE;
 use crate::service::{Group, Service, publish, tenant};
 
 /// The webhooks whose receivers answer in both services.
@@ -55,7 +56,7 @@ async fn turn(bench: &Bench, tenant: &Tenant, rate: f64) -> Result<(f64, f64), E
         async move { publish(&tenant, number).await }
     })
     .await?;
-    bench.receiver.wait("nine", events * HEALTHY, Bench::PATIENCE).await?;
+    bench.receiver.wait("nine", events * HEALTHY, PATIENCE).await?;
     let nine = bench.receiver.take("nine").await?;
     let made = nine.count - nine.again;
     Ok((100.0 * made as f64 / (events * HEALTHY) as f64, nine.p99_ms))

@@ -81,7 +81,8 @@ async fn transactions(
     publisher: Option<Publisher>,
 ) -> Result<Vec<Duration>, Error> {
     let statements = Statements::prepare(&client, publisher).await?;
-    let (mut ticks, mut times) = (interval(EVERY), Vec::new());
+    let mut times = Vec::new();
+    let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end = clock::now() + round;
     for row in (first_row..first_row + ROWS).cycle() {

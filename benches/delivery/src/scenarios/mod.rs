@@ -6,11 +6,10 @@ mod hanging;
 mod host;
 mod idle;
 mod paced;
+mod quiet;
 mod recovery;
 mod storm;
 mod tarpits;
-
-use std::time::Duration;
 
 use crate::Error;
 use crate::figures::Figures;
@@ -20,8 +19,6 @@ use crate::process::Receiver;
 use crate::service::{self, Service};
 use crate::stores::Stores;
 
-/// The events a second of a tenant that is quiet.
-const QUIET: f64 = 50.0;
 /// The requests by which the floor opens its connections, and is measured for the first time.
 const FLOOR_WARM_UP: usize = 2_000;
 
@@ -80,7 +77,4 @@ impl Bench {
     async fn round(&self) {
         tokio::time::sleep(self.options.round).await;
     }
-
-    /// The time after which what has not arrived is counted as not made.
-    const PATIENCE: Duration = Duration::from_secs(20);
 }

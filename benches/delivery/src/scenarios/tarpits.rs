@@ -5,7 +5,8 @@ use hookwire::Tenant;
 
 use crate::Error;
 use crate::load::paced;
-use crate::scenarios::{Bench, QUIET};
+use crate::scenarios::Bench;
+use crate::scenarios::quiet::{Quiet, turn};
 use crate::service::{Group, Service, publish, tenant};
 
 const TENANTS: usize = 40;
@@ -19,17 +20,19 @@ pub(super) async fn run(bench: &mut Bench) -> Result<(), Error> {
     let alone = Group::new(&without.hooks, &bench.receiver, "alone", 1).await?;
     let with = bench.service("with").await?;
     let quiet = Group::new(&with.hooks, &bench.receiver, "quiet", 1).await?;
+    // Connections are open and lanes proven. The quiet tenant has been quiet all along: one that published much a moment
+    // ago counts as one that does not use little.
+    turn(bench, &alone, bench.round()).await?;
+    turn(bench, &quiet, bench.round()).await?;
     let slow = slow(bench, &with).await?;
-    // Connections are open, lanes proven, and the slow ones have taken what they can get. The quiet tenant has been quiet
-    // all along: one that published much a moment ago counts as one that does not use little.
-    turn(bench, &alone).await?;
+    // The slow ones have taken what they can get.
     beside(bench, &quiet, &slow).await?;
     for _ in 0..bench.options.rounds {
-        let p99_without = turn(bench, &alone).await?;
-        let p99_with = beside(bench, &quiet, &slow).await?;
-        bench.figures.add("alone: p99", "ms", p99_without);
-        bench.figures.add("beside the tarpits: p99", "ms", p99_with);
-        bench.figures.add("p99 against alone", "", p99_with / p99_without);
+        let ((), got_alone) = turn(bench, &alone, bench.round()).await?;
+        let got_beside = beside(bench, &quiet, &slow).await?;
+        got_alone.note(bench, "alone");
+        got_beside.note(bench, "beside the tarpits");
+        bench.figures.add("p99 against alone", "", got_beside.p99_ms / got_alone.p99_ms);
     }
     Ok(())
 }
@@ -45,23 +48,12 @@ async fn slow(bench: &Bench, service: &Service) -> Result<Vec<Tenant>, Error> {
 }
 
 /// A turn of the quiet tenant while the slow ones publish.
-async fn beside(bench: &Bench, quiet: &Group, slow: &[Tenant]) -> Result<f64, Error> {
-    let (_, p99) = paced(RATE, turn(bench, quiet), |number| {
+async fn beside(bench: &Bench, quiet: &Group, slow: &[Tenant]) -> Result<Quiet, Error> {
+    let (_, turned) = paced(RATE, turn(bench, quiet, bench.round()), |number| {
         let tenant = slow[number % slow.len()].clone();
         async move { publish(&tenant, number).await }
     })
     .await?;
     bench.receiver.take("slow").await?;
-    p99
-}
-
-/// Publishes for a round, and returns the time that 99 in 100 took at most.
-async fn turn(bench: &Bench, quiet: &Group) -> Result<f64, Error> {
-    let (events, ()) = paced(QUIET, bench.round(), |number| {
-        let tenant = quiet.tenant.clone();
-        async move { publish(&tenant, number).await }
-    })
-    .await?;
-    bench.receiver.expect(&quiet.name, events).await?;
-    Ok(bench.receiver.take(&quiet.name).await?.p99_ms)
+    Ok(turned?.1)
 }
