@@ -46,20 +46,27 @@ pub(super) async fn run(bench: &mut Bench) -> Result<(), Error> {
     service.warm_up(&bench.receiver, &group).await?;
     let publisher = Publisher { store, tenant: group.tenant.clone(), hooks: service.hooks.clone() };
     for _ in 0..bench.options.rounds {
-        let without = p99(bench, None).await?.1;
-        let (events, with) = p99(bench, Some(&publisher)).await?;
-        bench.receiver.expect(&group.name, events).await?;
+        let without = times(bench, None).await?;
+        let with = times(bench, Some(&publisher)).await?;
+        bench.receiver.expect(&group.name, with.len()).await?;
         bench.receiver.take(&group.name).await?;
-        bench.figures.add("without publishing: p99", "ms", without);
-        bench.figures.add("with publishing: p99", "ms", with);
-        bench.figures.add("p99 against without", "", with / without);
+        note(bench, &without, &with);
     }
     service.shutdown().await;
     Ok(())
 }
 
-/// Runs transactions for a round, and returns their number and the time that 99 in 100 took at most.
-async fn p99(bench: &Bench, publisher: Option<&Publisher>) -> Result<(usize, f64), Error> {
+fn note(bench: &mut Bench, without: &[Duration], with: &[Duration]) {
+    let [p99_without, p99_with] = [without, with].map(|times| millis(percentile(times, 99)));
+    bench.figures.add("without publishing: p50", "ms", millis(percentile(without, 50)));
+    bench.figures.add("with publishing: p50", "ms", millis(percentile(with, 50)));
+    bench.figures.add("without publishing: p99", "ms", p99_without);
+    bench.figures.add("with publishing: p99", "ms", p99_with);
+    bench.figures.add("p99 against without", "", p99_with / p99_without);
+}
+
+/// Runs transactions for a round, and returns the time of each, sorted.
+async fn times(bench: &Bench, publisher: Option<&Publisher>) -> Result<Vec<Duration>, Error> {
     let mut running = JoinSet::new();
     for connection in 0..CONNECTIONS {
         let client = stores::client().await?;
@@ -70,7 +77,7 @@ async fn p99(bench: &Bench, publisher: Option<&Publisher>) -> Result<(usize, f64
         times.extend(done??);
     }
     times.sort_unstable();
-    Ok((times.len(), millis(percentile(&times, 99))))
+    Ok(times)
 }
 
 /// The times of the transactions of one connection.
