@@ -5,7 +5,6 @@
 #![allow(clippy::print_stdout)]
 
 pub(crate) mod backlog;
-pub(crate) mod throughput;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
