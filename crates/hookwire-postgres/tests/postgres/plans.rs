@@ -42,6 +42,13 @@ fn reads_halves(plan: &str) -> bool {
     halves.peek().is_some() && halves.all(|line| line.contains("Index Cond"))
 }
 
+/// Whether lanes that are known by their ids are looked up, each by its id.
+fn looks_up_lanes(plan: &str) -> bool {
+    let lines: Vec<&str> = plan.lines().collect();
+    let mut scans = lines.windows(2).filter(|pair| pair[0].contains("using lane_pkey"));
+    scans.all(|pair| pair[1].contains("Index Cond"))
+}
+
 /// The plan of a statement, whatever its parameters.
 async fn plan(client: &Client, name: &str, sql: &str) -> String {
     let parameters = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
@@ -69,7 +76,7 @@ async fn a_claim_scans_no_table_whatever_the_backlog() {
         }
         if name == "ready" {
             assert!(plan.contains("lane_ring") && plan.contains("lane_fresh"), "{name}:\n{plan}");
-            assert!(!plan.contains("Merge"), "lanes that are not read are not gone along: {plan}");
+            assert!(looks_up_lanes(&plan), "lanes that are not wanted are not gone along:\n{plan}");
             // Nothing is sorted of the lanes and deliveries that are not read. The others are few.
             let sorted = plan.lines().filter(|line| line.contains("Sort Key")).collect::<Vec<_>>();
             assert!(sorted.iter().all(|line| !line.contains("due") && !line.contains("id + 0")), "{plan}");
