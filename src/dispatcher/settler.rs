@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 
 use super::shared::{Shared, Slot};
 use crate::catch_panic::catch_panic;
+use crate::delivery::Next;
 use crate::service::Core;
 use crate::store::{Settled, Settlement, StoreError, StoreErrorKind};
 
@@ -43,8 +44,7 @@ async fn run(core: Arc<Core>, shared: Arc<Shared>, mut receiver: UnboundedReceiv
 /// again.
 async fn settle(core: &Core, shared: &Shared, batch: Vec<Settling>) {
     let until = batch.iter().map(|item| item.until).max();
-    let parts = batch.into_iter().map(|item| (item.settlement, item.slot));
-    let (settlements, slots): (Vec<_>, Vec<_>) = parts.unzip();
+    let (settlements, slots): (Vec<_>, Vec<_>) = batch.into_iter().map(|item| (item.settlement, item.slot)).unzip();
     let answers = loop {
         let error = match shared.calls.answer(try_settle(core, &settlements)).await {
             Ok(answers) => break answers,
@@ -65,7 +65,11 @@ async fn settle(core: &Core, shared: &Shared, batch: Vec<Settling>) {
     if fenced > 0 {
         debug!(fenced, "outcomes came after their leases had ended, and were not recorded");
     }
-    drop(slots);
+    for (slot, (settlement, answer)) in slots.into_iter().zip(settlements.iter().zip(&answers)) {
+        if matches!((settlement.next, answer), (Next::End(_), Settled::Applied)) {
+            slot.end();
+        }
+    }
 }
 
 /// Counts a panic of the store as a failure.

@@ -82,7 +82,11 @@ impl<'a> Taking<'a> {
             false if self.memory.waits_for_one() => Some(LOOK_AGAIN),
             false => self.next_in(),
         };
-        Ok((Claimed { deliveries: self.claims, unrouted, next_in, ..Claimed::default() }, self.expired))
+        let took_all = !self.memory.has_unrouted
+            && self.memory.suspects.alone.is_none()
+            && self.memory.schedule.is_exhausted();
+        let deliveries = self.claims;
+        Ok((Claimed { deliveries, unrouted, next_in, took_all, ..Claimed::default() }, self.expired))
     }
 
     /// Returns the lane that is served next: that of the delivery which is to run alone, if it still waits.
