@@ -268,6 +268,7 @@ impl Driver {
         if Instant::now() < self.tend_at {
             return;
         }
+        self.core.forget_unused();
         let policy = self.core.policy();
         let (keep, keep_payloads) = (policy.keep(), policy.keep_payloads());
         let request = TendRequest { keep, keep_payloads, limit: TEND_STEP };
