@@ -206,7 +206,7 @@ impl Driver {
         self.started += 1;
         self.attempts.spawn(async move {
             // An attempt that panics is not settled; its delivery is due again when its lease ends.
-            let settlement = catch_panic(attempt(core, &shared, leased)).await;
+            let settlement = catch_panic(pin!(attempt(core, &shared, leased))).await;
             let answer = settlement.as_ref().map_or(Answer::Other, answer);
             let backs_off = settlement.as_ref().is_some_and(|it| it.backoff.is_some());
             if let Some(settlement) = settlement {
