@@ -18,11 +18,13 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+use std::fmt::Display;
+
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::model::{EnvelopeKind, StampedEvent, TenantId};
+use crate::model::{EnvelopeKind, StampedEvent, TenantId, Timestamp};
 
 /// Returns the body of a request: `event` in the envelope `kind`, with the `key` of its event type.
 ///
@@ -32,21 +34,38 @@ use crate::model::{EnvelopeKind, StampedEvent, TenantId};
 ///
 /// Never: text, numbers and parsed JSON always serialise.
 pub fn body(kind: EnvelopeKind, event: &StampedEvent, key: &str, tenant: &TenantId) -> Bytes {
-    let bytes = match kind {
-        EnvelopeKind::Assist => serde_json::to_vec(&AssistEnvelope {
-            payload: &event.payload,
-            event_type: key,
-            event_time: event.time.as_millis().to_string(),
-            event_by: event.actor.as_deref(),
-            org_id: tenant.as_str(),
-        }),
-        EnvelopeKind::StandardWebhooks => serde_json::to_vec(&StandardEnvelope {
-            event_type: key,
-            timestamp: event.time.to_string(),
-            data: &event.payload,
-        }),
+    let texts = [event.payload.get(), key, event.actor.as_deref().unwrap_or_default(), tenant.as_str()];
+    let mut bytes = Vec::with_capacity(texts.iter().map(|text| text.len()).sum::<usize>() + OTHER_BYTES);
+    let written = match kind {
+        EnvelopeKind::Assist => serde_json::to_writer(
+            &mut bytes,
+            &AssistEnvelope {
+                payload: &event.payload,
+                event_type: key,
+                event_time: AsText(event.time.as_millis()),
+                event_by: event.actor.as_deref(),
+                org_id: tenant.as_str(),
+            },
+        ),
+        EnvelopeKind::StandardWebhooks => serde_json::to_writer(
+            &mut bytes,
+            &StandardEnvelope { event_type: key, timestamp: AsText(event.time), data: &event.payload },
+        ),
     };
-    bytes.expect("text, numbers and parsed JSON always serialise").into()
+    written.expect("text, numbers and parsed JSON always serialise");
+    bytes.into()
+}
+
+/// The room for what an envelope has besides its texts: names, punctuation and the time.
+const OTHER_BYTES: usize = 96;
+
+/// A value that is written as the text that displays it.
+struct AsText<T>(T);
+
+impl<T: Display> Serialize for AsText<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 /// The envelope of Zoho Assist. The time is in milliseconds as text, and `eventBy` is absent if there is no actor.
@@ -55,7 +74,7 @@ pub fn body(kind: EnvelopeKind, event: &StampedEvent, key: &str, tenant: &Tenant
 struct AssistEnvelope<'a> {
     payload: &'a RawValue,
     event_type: &'a str,
-    event_time: String,
+    event_time: AsText<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_by: Option<&'a str>,
     org_id: &'a str,
@@ -66,7 +85,7 @@ struct AssistEnvelope<'a> {
 struct StandardEnvelope<'a> {
     #[serde(rename = "type")]
     event_type: &'a str,
-    timestamp: String,
+    timestamp: AsText<Timestamp>,
     data: &'a RawValue,
 }
 
@@ -76,7 +95,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::model::{Event, EventId, MessageId, Timestamp};
+    use crate::model::{Event, EventId, MessageId};
 
     const KINDS: [EnvelopeKind; 2] = [EnvelopeKind::Assist, EnvelopeKind::StandardWebhooks];
 

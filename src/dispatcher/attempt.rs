@@ -1,9 +1,12 @@
 //! One attempt of a claimed delivery, from the claim to the settlement that records it. Panics and overlong calls of
 //! signer and transport end here as failures.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
@@ -77,19 +80,31 @@ fn log(claim: &Claim, number: u32, outcome: &Outcome, is_news: bool) {
 async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
     let started = Instant::now();
     let deadline = core.policy().deadline();
-    let prepared = core.prepare(&claim.tenant, &claim.hook, &claim.event, at);
-    // A hanging signer is not the receiver's fault. The failure is not a timeout, which would demote the lane.
-    let request = match timeout(deadline, catch_panic(prepared)).await {
-        Ok(Some(Ok(request))) => request,
-        Ok(Some(Err(outcome))) => return outcome,
-        Ok(None) => return failed(FailureKind::Prepare, "the signer panicked"),
-        Err(_) => return failed(FailureKind::Prepare, "the signer took longer than the deadline"),
+    let request = match prepare(core, claim, at, deadline).await {
+        Ok(request) => request,
+        Err(outcome) => return outcome,
     };
     let left = deadline.saturating_sub(started.elapsed());
-    match timeout(left + TRANSPORT_GRACE, catch_panic(core.send(request, left))).await {
+    match timeout(left + TRANSPORT_GRACE, catch_panic(pin!(core.send(request, left)))).await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => failed(FailureKind::Prepare, "the transport panicked"),
         Err(_) => failed(FailureKind::Timeout, "the transport kept no deadline"),
+    }
+}
+
+/// Makes the request. A hanging signer is not the receiver's fault. The failure is not a timeout, which would demote the
+/// lane.
+async fn prepare(
+    core: &Core,
+    claim: &Claim,
+    at: Timestamp,
+    deadline: Duration,
+) -> Result<Request<Bytes>, Outcome> {
+    let prepared = pin!(core.prepare(&claim.tenant, &claim.hook, &claim.event, at));
+    match timeout(deadline, catch_panic(prepared)).await {
+        Ok(Some(prepared)) => prepared,
+        Ok(None) => Err(failed(FailureKind::Prepare, "the signer panicked")),
+        Err(_) => Err(failed(FailureKind::Prepare, "the signer took longer than the deadline")),
     }
 }
 

@@ -1,6 +1,5 @@
 //! The calls of the store that have not answered yet, so that a store that hangs can be told from an idle one.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +14,7 @@ pub(super) struct Calls(Mutex<State>);
 struct State {
     count: u64,
     /// The time at which each of them began, in the order in which they did.
-    under_way: BTreeMap<u64, Instant>,
+    under_way: Vec<(u64, Instant)>,
 }
 
 /// A call that is under way until this is dropped.
@@ -33,14 +32,14 @@ impl Calls {
 
     /// Returns the time since the oldest call began that has not answered yet.
     pub(super) fn longest(&self) -> Option<Duration> {
-        self.state().under_way.values().next().map(Instant::elapsed)
+        self.state().under_way.first().map(|(_, began)| began.elapsed())
     }
 
     fn begin(&self) -> Call<'_> {
         let mut state = self.state();
         state.count += 1;
         let number = state.count;
-        state.under_way.insert(number, Instant::now());
+        state.under_way.push((number, Instant::now()));
         Call { calls: self, number }
     }
 
@@ -52,6 +51,6 @@ impl Calls {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.calls.state().under_way.remove(&self.number);
+        self.calls.state().under_way.retain(|(number, _)| *number != self.number);
     }
 }

@@ -76,6 +76,8 @@ struct Ended {
 struct Wait {
     at: Option<Instant>,
     hints: Option<(WakeMark, u64)>,
+    /// Whether a slot that is freed may be room for what is due already.
+    wants_room: bool,
 }
 
 /// Lets publishers hand deliveries off to the driver, until it is dropped.
@@ -147,17 +149,18 @@ impl Driver {
         self.tend().await;
         let paused_until = self.shared.paused_until();
         match self.claim().await {
-            Ok(None) => Wait { at: paused_until, hints: None },
+            Ok(None) => Wait { at: paused_until, hints: None, wants_room: true },
             Ok(Some(claimed)) => {
                 let poll = self.core.store().poll_every();
                 let next_in = claimed.next_in.into_iter().chain(poll).min();
                 let at = next_in.and_then(|next_in| Instant::now().checked_add(next_in));
-                Wait { at, hints: Some((claimed.mark, mark)) }
+                Wait { at, hints: Some((claimed.mark, mark)), wants_room: !claimed.took_all }
             }
             Err(error) => {
                 let failures = self.shared.store_failed(&error);
                 warn!(error = error.detail(), failures, "due deliveries could not be claimed yet");
-                Wait { at: Some(Instant::now() + backoff(failures)), hints: None }
+                let at = Some(Instant::now() + backoff(failures));
+                Wait { at, hints: None, wants_room: true }
             }
         }
     }
@@ -203,7 +206,7 @@ impl Driver {
         self.started += 1;
         self.attempts.spawn(async move {
             // An attempt that panics is not settled; its delivery is due again when its lease ends.
-            let settlement = catch_panic(attempt(core, &shared, leased)).await;
+            let settlement = catch_panic(pin!(attempt(core, &shared, leased))).await;
             let answer = settlement.as_ref().map_or(Answer::Other, answer);
             let backs_off = settlement.as_ref().is_some_and(|it| it.backoff.is_some());
             if let Some(settlement) = settlement {
@@ -243,14 +246,17 @@ impl Driver {
         let at = wait.at.map_or(self.tend_at, |at| at.min(self.tend_at));
         let core = Arc::clone(&self.core);
         let shared = Arc::clone(&self.shared);
+        let mut hint = pin!(hint(&core, wait.hints));
+        let mut due = pin!(sleep_until(at));
         loop {
             // Biased, so that a simulated run repeats exactly. The branch that stays in the loop comes last, so that
             // many handoffs keep nothing else waiting; `work` starts them as well.
             tokio::select! {
                 biased;
-                () = shared.settled.notified() => break,
-                () = hint(&core, wait.hints) => break,
-                () = sleep_until(at) => break,
+                () = shared.unended.notified() => break,
+                () = shared.freed.notified(), if wait.wants_room => break,
+                () = &mut hint => break,
+                () = &mut due => break,
                 // The slot of an attempt may be free before the attempt is known to have ended.
                 Some(ended) = self.attempts.join_next() => self.end(ended.ok().flatten()),
                 () = shared.handed_off.notified() => self.start_queued(),
@@ -262,6 +268,7 @@ impl Driver {
         if Instant::now() < self.tend_at {
             return;
         }
+        self.core.forget_unused();
         let policy = self.core.policy();
         let (keep, keep_payloads) = (policy.keep(), policy.keep_payloads());
         let request = TendRequest { keep, keep_payloads, limit: TEND_STEP };
@@ -317,7 +324,7 @@ impl Driver {
                 self.end(ended.ok().flatten());
             }
             while self.shared.in_flight() > 0 {
-                self.shared.settled.notified().await;
+                self.shared.freed.notified().await;
             }
             if self.started == before && !again {
                 break;

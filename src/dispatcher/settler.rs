@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec::Drain;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -10,6 +11,7 @@ use tracing::{debug, warn};
 
 use super::shared::{Shared, Slot};
 use crate::catch_panic::catch_panic;
+use crate::delivery::Next;
 use crate::service::Core;
 use crate::store::{Settled, Settlement, StoreError, StoreErrorKind};
 
@@ -35,16 +37,15 @@ pub(super) fn spawn(core: Arc<Core>, shared: Arc<Shared>) -> (UnboundedSender<Se
 async fn run(core: Arc<Core>, shared: Arc<Shared>, mut receiver: UnboundedReceiver<Settling>) {
     let mut batch = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut batch, BATCH).await > 0 {
-        settle(&core, &shared, std::mem::take(&mut batch)).await;
+        settle(&core, &shared, batch.drain(..)).await;
     }
 }
 
 /// Records a batch, and tries again while any of its leases holds. Deliveries whose outcome cannot be recorded are sent
 /// again.
-async fn settle(core: &Core, shared: &Shared, batch: Vec<Settling>) {
-    let until = batch.iter().map(|item| item.until).max();
-    let parts = batch.into_iter().map(|item| (item.settlement, item.slot));
-    let (settlements, slots): (Vec<_>, Vec<_>) = parts.unzip();
+async fn settle(core: &Core, shared: &Shared, batch: Drain<'_, Settling>) {
+    let until = batch.as_slice().iter().map(|item| item.until).max();
+    let (settlements, slots): (Vec<_>, Vec<_>) = batch.map(|item| (item.settlement, item.slot)).unzip();
     let answers = loop {
         let error = match shared.calls.answer(try_settle(core, &settlements)).await {
             Ok(answers) => break answers,
@@ -65,7 +66,11 @@ async fn settle(core: &Core, shared: &Shared, batch: Vec<Settling>) {
     if fenced > 0 {
         debug!(fenced, "outcomes came after their leases had ended, and were not recorded");
     }
-    drop(slots);
+    for (slot, (settlement, answer)) in slots.into_iter().zip(settlements.iter().zip(&answers)) {
+        if matches!((settlement.next, answer), (Next::End(_), Settled::Applied)) {
+            slot.end();
+        }
+    }
 }
 
 /// Counts a panic of the store as a failure.

@@ -53,8 +53,10 @@ pub(super) struct Shared {
     pub(super) calls: Calls,
     /// The number of attempts that were recorded.
     recorded: AtomicUsize,
-    /// Notified when a slot is free again.
-    pub(super) settled: Notify,
+    /// Notified when a slot is free again, which may be room for more.
+    pub(super) freed: Notify,
+    /// Notified when a slot is free again whose delivery may come again.
+    pub(super) unended: Notify,
     /// Notified when a publisher hands deliveries off.
     pub(super) handed_off: Notify,
     started: Instant,
@@ -100,6 +102,8 @@ pub(super) struct Leased {
 pub(super) struct Slot {
     shared: Arc<Shared>,
     bytes: usize,
+    /// Whether the end of the delivery is recorded.
+    has_ended: bool,
 }
 
 impl Shared {
@@ -117,7 +121,8 @@ impl Shared {
             bytes: AtomicUsize::default(),
             calls: Calls::default(),
             recorded: AtomicUsize::default(),
-            settled: Notify::default(),
+            freed: Notify::default(),
+            unended: Notify::default(),
             handed_off: Notify::default(),
             started: Instant::now(),
             unprepared: Unprepared::default(),
@@ -209,7 +214,7 @@ impl Shared {
         let bytes = claim.event.payload.get().len();
         self.in_flight.fetch_add(1, Ordering::SeqCst);
         self.bytes.fetch_add(bytes, Ordering::SeqCst);
-        Slot { shared: Arc::clone(self), bytes }
+        Slot { shared: Arc::clone(self), bytes, has_ended: false }
     }
 
     /// Takes what publishers handed off.
@@ -292,10 +297,20 @@ impl Drop for Running<'_> {
     }
 }
 
+impl Slot {
+    /// Frees the slot of a delivery whose end is recorded, so that it does not come again.
+    pub(super) fn end(mut self) {
+        self.has_ended = true;
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
         self.shared.bytes.fetch_sub(self.bytes, Ordering::SeqCst);
-        self.shared.settled.notify_one();
+        self.shared.freed.notify_one();
+        if !self.has_ended {
+            self.shared.unended.notify_one();
+        }
     }
 }

@@ -52,13 +52,17 @@ impl ClockCheck {
     /// Notes the date of a host. Both dates are those at zero of our monotonic reading. Returns the offset of our clock
     /// the first time that the hosts agree that it is off by more than two minutes.
     pub(super) fn note(&mut self, host: &str, ours: Timestamp, theirs: Timestamp) -> Option<ClockOffset> {
-        self.dates.retain(|(known, _)| known != host);
+        let known = self.dates.iter().position(|(known, _)| known == host);
+        let known = known.and_then(|at| self.dates.remove(at)).map(|(known, _)| known);
         if self.dates.len() == MOST_HOSTS {
             self.dates.pop_front();
         }
-        self.dates.push_back((host.to_owned(), theirs));
-        let first = self.found(ours).filter(|_| !self.is_reported);
-        self.is_reported |= first.is_some();
+        self.dates.push_back((known.unwrap_or_else(|| host.to_owned()), theirs));
+        if self.is_reported {
+            return None;
+        }
+        let first = self.found(ours);
+        self.is_reported = first.is_some();
         first
     }
 
@@ -66,7 +70,9 @@ impl ClockCheck {
     /// enough hosts and most of them are close to it.
     pub(super) fn found(&self, ours: Timestamp) -> Option<ClockOffset> {
         let offset = |(_, theirs): &(_, Timestamp)| theirs.as_millis().saturating_sub(ours.as_millis());
-        let mut offsets: Vec<_> = self.dates.iter().map(offset).collect();
+        let mut offsets = [0; MOST_HOSTS];
+        let offsets = &mut offsets[..self.dates.len()];
+        offsets.iter_mut().zip(&self.dates).for_each(|(kept, date)| *kept = offset(date));
         offsets.sort_unstable();
         let median = *offsets.get(offsets.len() / 2)?;
         let agreeing = offsets.iter().filter(|it| it.abs_diff(median) <= SPREAD_MILLIS).count();

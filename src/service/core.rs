@@ -9,6 +9,7 @@ use super::error::Error;
 use super::handoff::{Handoff, HandoffSlot};
 use super::registries::Registries;
 use super::room::Room;
+use super::templates::Templates;
 use super::visibility::Visibility;
 use crate::clock::Clock;
 use crate::handshake::Handshake;
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     changes: Changes,
     handoff: HandoffSlot,
     publishing: Room,
+    templates: Templates,
     clock_check: Mutex<ClockCheck>,
 }
 
@@ -63,6 +65,7 @@ impl Core {
             registries: Registries::default(),
             changes: Changes::default(),
             handoff: HandoffSlot::default(),
+            templates: Templates::default(),
             clock_check: Mutex::default(),
         }
     }
@@ -145,6 +148,7 @@ impl Core {
     /// Notes a committed change, so that no earlier claim starts an attempt in this process.
     pub(super) fn changed(&self, tenant: &TenantId, change: &RegistryChange) {
         self.registries.forget(tenant);
+        self.templates.forget(tenant, change);
         self.changes.note(tenant, change, self.monotonic(), self.policy().lease());
         self.new_work.notify();
     }
@@ -153,6 +157,7 @@ impl Core {
     /// attempt in this process.
     pub(super) fn erased(&self, tenant: &TenantId, below: HookId) {
         self.registries.forget(tenant);
+        self.templates.forget_all(tenant);
         self.changes.note_erased(tenant, below, self.monotonic(), self.policy().lease());
         self.new_work.notify();
     }
@@ -160,6 +165,11 @@ impl Core {
     /// Returns the room for payloads that are being published.
     pub(super) const fn publishing(&self) -> &Room {
         &self.publishing
+    }
+
+    /// Returns what is kept of the requests to each webhook.
+    pub(super) const fn templates(&self) -> &Templates {
+        &self.templates
     }
 
     pub(super) const fn timer(&self) -> &Timer {
@@ -180,6 +190,11 @@ impl Core {
 
     pub(crate) fn clear_handoff(&self) {
         self.handoff.clear();
+    }
+
+    /// Forgets what was kept for requests and not used since the last call.
+    pub(crate) fn forget_unused(&self) {
+        self.templates.forget_unused();
     }
 
     /// Returns the offset of our clock, while the dates of receivers' answers agree that it is off.

@@ -19,6 +19,7 @@ mod resealing;
 mod room;
 mod secrets;
 mod sending;
+mod templates;
 mod tenant;
 mod visibility;
 mod webhooks;

@@ -1,6 +1,7 @@
 //! Publishing: events are checked, routed and written.
 
 use std::iter::Peekable;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,7 +175,7 @@ impl Tenant {
         let mut sound = Vec::new();
         for (index, event) in batch.into_iter().enumerate() {
             match event {
-                Ok(event) => sound.push((index, event)),
+                Ok(event) => sound.push((index, Arc::new(event))),
                 Err(error) => refused.push((index, Err(error))),
             }
         }
@@ -185,7 +186,7 @@ impl Tenant {
     }
 
     /// Waits for room for the payloads, and publishes the events.
-    async fn publish_sound(&self, open: Vec<(usize, StampedEvent)>) -> Vec<(usize, Outcome)> {
+    async fn publish_sound(&self, open: Vec<(usize, Arc<StampedEvent>)>) -> Vec<(usize, Outcome)> {
         let room = self.core.publishing();
         let bytes = open.iter().map(|(_, event)| event.payload.get().len()).sum();
         let mut deadline = self.core.timer().deadline(self.core.policy().publish_timeout());
@@ -198,7 +199,7 @@ impl Tenant {
     /// Routes and writes events, and does so again for those whose routing was out of date.
     async fn publish_reserved(
         &self,
-        mut open: Vec<(usize, StampedEvent)>,
+        mut open: Vec<(usize, Arc<StampedEvent>)>,
         reservation: &Reservation,
     ) -> Vec<(usize, Outcome)> {
         let limit = self.core.policy().publish_timeout().saturating_mul(ANSWER_WITHIN);
@@ -208,7 +209,7 @@ impl Tenant {
             if open.is_empty() {
                 break;
             }
-            let written = deadline.limit(self.route_and_write(&open, round, reservation)).await;
+            let written = deadline.limit(pin!(self.route_and_write(&open, round, reservation))).await;
             match written.unwrap_or_else(|| Err(Error::no_answer(limit))) {
                 Ok(answers) => open = sort_answers(open, answers, &mut outcomes),
                 Err(error) => {
@@ -224,7 +225,7 @@ impl Tenant {
 
     async fn route_and_write(
         &self,
-        events: &[(usize, StampedEvent)],
+        events: &[(usize, Arc<StampedEvent>)],
         round: usize,
         reservation: &Reservation,
     ) -> Result<Vec<PublishAnswer>, Error> {
@@ -237,11 +238,11 @@ impl Tenant {
 
     async fn write(
         &self,
-        events: &[(usize, StampedEvent)],
+        events: &[(usize, Arc<StampedEvent>)],
         registry: &Registry,
         reservation: &Reservation,
     ) -> Result<Vec<PublishAnswer>, Error> {
-        let publication = |(_, event): &(usize, StampedEvent)| Publication {
+        let publication = |(_, event): &(usize, Arc<StampedEvent>)| Publication {
             reservation: reservation.clone(),
             ..self.core.publication(&self.id, event, registry)
         };
@@ -281,10 +282,10 @@ fn next_batch(
 
 /// Moves the final answers into `outcomes`, and returns the events that must be routed again.
 fn sort_answers(
-    events: Vec<(usize, StampedEvent)>,
+    events: Vec<(usize, Arc<StampedEvent>)>,
     answers: Vec<PublishAnswer>,
     outcomes: &mut Vec<(usize, Outcome)>,
-) -> Vec<(usize, StampedEvent)> {
+) -> Vec<(usize, Arc<StampedEvent>)> {
     let mut stale = Vec::new();
     for ((index, event), answer) in events.into_iter().zip(answers) {
         let sent = |receipt, duplicate| Ok(Sent { message_id: event.message_id.clone(), receipt, duplicate });
@@ -309,7 +310,7 @@ fn id_reused(id: &MessageId) -> Error {
 }
 
 /// Fails every event: the first with the error itself, the others with a copy of its kind and text.
-fn fail_all(events: Vec<(usize, StampedEvent)>, error: Error) -> Vec<(usize, Outcome)> {
+fn fail_all(events: Vec<(usize, Arc<StampedEvent>)>, error: Error) -> Vec<(usize, Outcome)> {
     let again = || Error::new(error.kind().clone(), error.to_string());
     let mut outcomes: Vec<_> = events.iter().map(|(index, _)| (*index, Err(again()))).collect();
     if let Some((_, first)) = outcomes.first_mut() {
@@ -355,10 +356,10 @@ impl Core {
         Err(Error::new(ErrorKind::UnknownEvent, message))
     }
 
-    fn publication(&self, tenant: &TenantId, event: &StampedEvent, registry: &Registry) -> Publication {
-        let routing = routing::route(event, registry).into_iter().collect::<Routing>();
+    fn publication(&self, tenant: &TenantId, event: &Arc<StampedEvent>, registry: &Registry) -> Publication {
+        let routing = routing::route(&**event, registry).into_iter().collect::<Routing>();
         let expires = self.policy().expires();
-        Publication::new(tenant.clone(), event.clone(), registry.revision, routing, expires)
+        Publication::new(tenant.clone(), Arc::clone(event), registry.revision, routing, expires)
     }
 
     /// Hands claims to the dispatcher for which they were made. Claims that it no longer takes are released.

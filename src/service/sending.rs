@@ -2,25 +2,25 @@
 //!
 //! It has no runtime and so no timer: the dispatcher limits how long a signer or a transport may take.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, Request, Response, Uri};
+use http::{Request, Response, Uri};
 use tracing::warn;
 
 use super::core::Core;
 use super::redirect::redirect_target;
+use super::templates::Template;
 use crate::catch_panic::catch_panic;
 use crate::envelope;
 use crate::handshake::{Consent, Handshake, REQUEST_ORIGIN};
-use crate::model::{
-    CallbackUrl, DeliveryOptions, FailureKind, MessageId, Outcome, StampedEvent, TenantId, Timestamp,
-};
+use crate::model::{CallbackUrl, DeliveryOptions, FailureKind, Outcome, StampedEvent, TenantId, Timestamp};
 use crate::registry::RegisteredWebhook;
-use crate::request::post;
+use crate::request::RequestTemplate;
 use crate::retry::parse_retry_after;
-use crate::signature::Message;
+use crate::signature::{KeyRing, Message};
 use crate::signer::SignError;
 use crate::transport::{IncompleteBody, SendLimits, TransportError};
 
@@ -37,15 +37,35 @@ impl Core {
         event: &StampedEvent,
         at: Timestamp,
     ) -> Result<Request<Bytes>, Outcome> {
+        let template = self.templates().get(tenant, hook, || self.template(tenant, hook))?;
         let body = self.body(&hook.options, event, tenant);
-        let signed = self.sign(tenant, hook, &event.message_id, &body, at).await;
-        let signed = signed.map_err(|error| failed(FailureKind::Prepare, error.detail()))?;
-        self.request(hook.webhook.url(), &hook.options, signed, body)
+        let scheme = hook.options.signature();
+        let message = Message { scheme, id: &event.message_id, at, body: &body };
+        let signatures = match (self.signer(), &template.keys) {
+            (Some(signer), _) => signer.sign(tenant, hook.hook_id(), &message).await.map_err(unsigned)?,
+            (None, keys) => keys.iter().flat_map(|keys| keys.sign(&message)).collect(),
+        };
+        let mut request = template.request.post(body.clone());
+        let added = message.write_headers(&signatures, request.headers_mut());
+        added.map_err(|error| unsigned(SignError::new(error)))?;
+        Ok(request)
+    }
+
+    /// Makes what the requests to a webhook have in common.
+    fn template(&self, tenant: &TenantId, hook: &RegisteredWebhook) -> Result<Template, Outcome> {
+        let ready = |ring: KeyRing| ring.ready(hook.options.signature());
+        let keys = match self.signer() {
+            Some(_) => None,
+            None => Some(
+                self.key_ring(tenant, hook).map(ready).map_err(|error| unsigned(SignError::new(error)))?,
+            ),
+        };
+        Ok(Template { request: self.request(hook.webhook.url(), &hook.options)?, keys })
     }
 
     /// Makes an unsigned request, for a URL that has no webhook yet.
     pub(super) fn prepare_unsigned(&self, url: &CallbackUrl, body: Bytes) -> Result<Request<Bytes>, Outcome> {
-        self.request(url, &DeliveryOptions::default(), HeaderMap::new(), body)
+        self.request(url, &DeliveryOptions::default()).map(|template| template.post(body))
     }
 
     /// Sends a request, which the transport gives up after `deadline`.
@@ -75,38 +95,15 @@ impl Core {
     /// of its key.
     pub(super) fn body(&self, options: &DeliveryOptions, event: &StampedEvent, tenant: &TenantId) -> Bytes {
         let known = self.catalog().get(event.event_id);
-        let key = known.map_or_else(|| event.event_id.to_string(), |it| it.key().to_owned());
+        let key = known.map_or_else(|| event.event_id.to_string().into(), |it| Cow::Borrowed(it.key()));
         let envelope = options.envelope().unwrap_or_else(|| self.catalog().envelope());
         envelope::body(envelope, event, &key, tenant)
     }
 
-    /// Returns the headers that sign `body`: by the host's signer, or else by the webhook's own keys.
-    async fn sign(
-        &self,
-        tenant: &TenantId,
-        hook: &RegisteredWebhook,
-        id: &MessageId,
-        body: &Bytes,
-        at: Timestamp,
-    ) -> Result<HeaderMap, SignError> {
-        let message = Message { scheme: hook.options.signature(), id, at, body };
-        let signatures = match self.signer() {
-            Some(signer) => signer.sign(tenant, hook.hook_id(), &message).await?,
-            None => self.key_ring(tenant, hook).map_err(SignError::new)?.sign(&message),
-        };
-        message.headers(&signatures).map_err(SignError::new)
-    }
-
-    fn request(
-        &self,
-        url: &CallbackUrl,
-        options: &DeliveryOptions,
-        mut headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Request<Bytes>, Outcome> {
+    fn request(&self, url: &CallbackUrl, options: &DeliveryOptions) -> Result<RequestTemplate, Outcome> {
         let origin = self.handshake().map(|it| (REQUEST_ORIGIN, it.origin().clone()));
-        headers.extend(origin);
-        post(url, options, headers, body).map_err(|error| failed(FailureKind::Prepare, error.to_string()))
+        let template = RequestTemplate::new(url, options, origin);
+        template.map_err(|error| failed(FailureKind::Prepare, error.to_string()))
     }
 
     /// Compares the date of an answer with our own clock, and warns once if those of several hosts agree that it is off.
@@ -142,6 +139,11 @@ pub(super) async fn unless_panicked<T>(
 ) -> Result<T, TransportError> {
     let panicked = || Err(TransportError::new(FailureKind::Prepare, "the transport panicked"));
     catch_panic(call).await.unwrap_or_else(panicked)
+}
+
+/// Returns the outcome of a request that could not be signed.
+fn unsigned(error: SignError) -> Outcome {
+    failed(FailureKind::Prepare, error.detail())
 }
 
 /// Returns the outcome of a request that the transport gave up.

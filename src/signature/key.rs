@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::ed25519::{PrivateKey, PublicKey};
 use super::encoding::InvalidKey;
-use super::message::Signature;
+use super::ready::ReadyKey;
 use super::secret::Secret;
 use crate::model::SignatureScheme;
 
@@ -55,13 +55,14 @@ impl SigningKey {
         }
     }
 
-    pub(super) fn sign(&self, scheme: SignatureScheme, content: &[u8]) -> Signature {
+    /// Makes the key ready to sign in `scheme`.
+    pub(super) fn ready(&self, scheme: SignatureScheme) -> ReadyKey {
         match self {
-            Self::Private(key) => Signature::Ed25519(key.sign(content)),
-            Self::Secret(key) => Signature::HmacSha256(match scheme {
-                SignatureScheme::GitHub | SignatureScheme::Stripe => key.sign_by_text(content),
+            Self::Private(key) => ReadyKey::Private(key.clone()),
+            Self::Secret(key) => ReadyKey::Hmac(match scheme {
+                SignatureScheme::GitHub | SignatureScheme::Stripe => key.of_text(),
                 // The old key of a rotation from `V1` to `V1a` signs as it did.
-                SignatureScheme::V1 | SignatureScheme::V1a => key.sign(content),
+                SignatureScheme::V1 | SignatureScheme::V1a => key.of_bytes(),
             }),
         }
     }

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use super::encoding::InvalidKey;
 use super::key::SigningKey;
 use super::message::{Message, Signature};
-use crate::model::Timestamp;
+use super::ready::ReadyKeys;
+use crate::model::{SignatureScheme, Timestamp};
 
 /// The keys of one webhook: the current one, and replaced ones that still sign until their overlap ends.
 ///
@@ -65,9 +66,13 @@ impl KeyRing {
     /// Signs `message` with every key that is valid at its time, the current one last, for
     /// [`Message::headers`].
     pub fn sign(&self, message: &Message<'_>) -> Vec<Signature> {
-        let content = message.content();
-        let live = self.previous.iter().filter(|key| key.until > message.at).map(|key| &key.key);
-        live.chain([&self.current]).map(|key| key.sign(message.scheme, &content)).collect()
+        self.ready(message.scheme).sign(message)
+    }
+
+    /// Makes the keys ready to sign many messages in `scheme`.
+    pub(crate) fn ready(&self, scheme: SignatureScheme) -> ReadyKeys {
+        let previous = self.previous.iter().map(|key| (key.key.ready(scheme), key.until));
+        ReadyKeys { previous: previous.collect(), current: self.current.ready(scheme) }
     }
 
     /// Returns the stored form of the ring, unencrypted. It is [sealed](crate::sealing) if the host has
@@ -121,7 +126,7 @@ pub enum InvalidKeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{MessageId, SignatureScheme};
+    use crate::model::MessageId;
     use crate::signature::{PrivateKey, Secret, WEBHOOK_SIGNATURE};
 
     const DAY: Duration = Duration::from_secs(86_400);

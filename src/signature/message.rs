@@ -39,14 +39,28 @@ pub struct Message<'a> {
 impl<'a> Message<'a> {
     /// Returns the exact bytes that the scheme signs.
     pub fn content(&self) -> Cow<'a, [u8]> {
-        let timestamp = self.at.as_secs().to_string();
+        match self.scheme {
+            SignatureScheme::GitHub => self.body.into(),
+            SignatureScheme::Stripe | SignatureScheme::V1 | SignatureScheme::V1a => {
+                self.parts(&self.timestamp()).concat().into()
+            }
+        }
+    }
+
+    /// Returns the parts of the [content](Self::content), with `timestamp` as the text of the time.
+    pub(super) fn parts<'b>(&'b self, timestamp: &'b str) -> [&'b [u8]; 5] {
         match self.scheme {
             SignatureScheme::V1 | SignatureScheme::V1a => {
-                standard_content(self.id.as_str(), &timestamp, self.body).into()
+                standard_parts(self.id.as_str(), timestamp, self.body)
             }
-            SignatureScheme::GitHub => self.body.into(),
-            SignatureScheme::Stripe => [timestamp.as_bytes(), b".", self.body].concat().into(),
+            SignatureScheme::GitHub => [b"", b"", b"", b"", self.body],
+            SignatureScheme::Stripe => [b"", b"", timestamp.as_bytes(), b".", self.body],
         }
+    }
+
+    /// Returns the time as the text that is signed.
+    pub(super) fn timestamp(&self) -> String {
+        self.at.as_secs().to_string()
     }
 
     /// Returns the headers that carry `signatures`, which are in the order of their keys: the current one last.
@@ -63,11 +77,22 @@ impl<'a> Message<'a> {
     ///
     /// Never: ids, digits, base64 and hex are ASCII.
     pub fn headers(&self, signatures: &[Signature]) -> Result<HeaderMap, MissingSignature> {
+        let mut headers = HeaderMap::with_capacity(3);
+        self.write_headers(signatures, &mut headers).map(|()| headers)
+    }
+
+    /// Adds the [headers](Self::headers) to others, in place of those of the same names.
+    pub(crate) fn write_headers(
+        &self,
+        signatures: &[Signature],
+        headers: &mut HeaderMap,
+    ) -> Result<(), MissingSignature> {
         let (name, value) = self.signature_header(signatures).ok_or(MissingSignature(self.scheme))?;
-        let timestamp = self.at.as_secs().to_string();
-        let headers = [(WEBHOOK_ID, self.id.as_str()), (WEBHOOK_TIMESTAMP, &timestamp), (name, &value)];
-        let ascii = |text| HeaderValue::from_str(text).expect("ids, digits, base64 and hex are ASCII");
-        Ok(headers.into_iter().map(|(name, text)| (name, ascii(text))).collect())
+        let ascii = |text| HeaderValue::try_from(text).expect("ids, digits, base64 and hex are ASCII");
+        headers.insert(WEBHOOK_ID, ascii(self.id.as_str().to_owned()));
+        headers.insert(WEBHOOK_TIMESTAMP, ascii(self.timestamp()));
+        headers.insert(name, ascii(value));
+        Ok(())
     }
 
     fn signature_header(&self, signatures: &[Signature]) -> Option<(HeaderName, String)> {
@@ -75,9 +100,10 @@ impl<'a> Message<'a> {
         match self.scheme {
             SignatureScheme::V1 | SignatureScheme::V1a => {
                 let symmetric = signatures.iter().filter(|it| it.hmac().is_some());
-                let entries = signatures.iter().filter(|it| it.hmac().is_none()).chain(symmetric);
-                let entries: Vec<_> = entries.map(Signature::entry).collect();
-                (!entries.is_empty()).then(|| (WEBHOOK_SIGNATURE, entries.join(" ")))
+                let ordered = signatures.iter().filter(|it| it.hmac().is_none()).chain(symmetric);
+                let mut entries = String::with_capacity(ENTRY_BYTES * signatures.len());
+                ordered.for_each(|signature| signature.add_entry(&mut entries));
+                (!entries.is_empty()).then_some((WEBHOOK_SIGNATURE, entries))
             }
             SignatureScheme::GitHub => Some((HUB_SIGNATURE, format!("sha256={}", tags().next_back()?))),
             SignatureScheme::Stripe => {
@@ -89,9 +115,12 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Returns the bytes that Standard Webhooks signs.
-pub(super) fn standard_content(id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
-    [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat()
+/// The bytes of an entry of `v1`, which most are.
+const ENTRY_BYTES: usize = "v1,".len() + 44;
+
+/// Returns the parts of what Standard Webhooks signs.
+pub(super) const fn standard_parts<'a>(id: &'a str, timestamp: &'a str, body: &'a [u8]) -> [&'a [u8]; 5] {
+    [id.as_bytes(), b".", timestamp.as_bytes(), b".", body]
 }
 
 /// A signature of the [content](Message::content) of a message by one key.
@@ -112,11 +141,17 @@ impl Signature {
         }
     }
 
-    fn entry(&self) -> String {
-        match self {
-            Self::Ed25519(bytes) => format!("v1a,{}", STANDARD.encode(bytes)),
-            Self::HmacSha256(tag) => format!("v1,{}", STANDARD.encode(tag)),
+    /// Adds an entry of `webhook-signature`, with a space before it unless it is the first.
+    fn add_entry(&self, entries: &mut String) {
+        if !entries.is_empty() {
+            entries.push(' ');
         }
+        let (version, bytes) = match self {
+            Self::Ed25519(bytes) => ("v1a,", bytes.as_slice()),
+            Self::HmacSha256(tag) => ("v1,", tag.as_slice()),
+        };
+        entries.push_str(version);
+        STANDARD.encode_string(bytes, entries);
     }
 }
 

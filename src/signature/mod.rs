@@ -64,6 +64,7 @@ mod hmac;
 mod key;
 mod key_ring;
 mod message;
+mod ready;
 mod replay;
 mod secret;
 mod stripe;
@@ -77,6 +78,7 @@ pub use headers::{HUB_SIGNATURE, STRIPE_SIGNATURE, WEBHOOK_ID, WEBHOOK_SIGNATURE
 pub use key::{SigningKey, VerifyingKey};
 pub use key_ring::{InvalidKeyRing, KeyRing};
 pub use message::{Message, MissingSignature, Signature};
+pub(crate) use ready::ReadyKeys;
 pub use replay::{ReplayMemory, Replayed};
 pub use secret::Secret;
 pub use stripe::StripeVerifier;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::encoding::{InvalidKey, decode};
-use super::hmac::{self, mac};
+use super::hmac::HmacKey;
 
 /// A symmetric signing key of 24 to 64 bytes, written as `whsec_` and base64.
 ///
@@ -40,20 +40,20 @@ impl Secret {
         text
     }
 
-    /// Computes the tag of `content` with the bytes of the key, as Standard Webhooks does.
-    pub(super) fn sign(&self, content: &[u8]) -> [u8; 32] {
-        hmac::sign(&self.0, content)
+    /// Returns the key that signs with the bytes of the secret, as Standard Webhooks does.
+    pub(super) fn of_bytes(&self) -> HmacKey {
+        HmacKey::new(&self.0)
     }
 
-    /// Computes the tag of `content` with the text of the key, as GitHub and Stripe do.
-    pub(super) fn sign_by_text(&self, content: &[u8]) -> [u8; 32] {
-        hmac::sign(self.expose().as_bytes(), content)
+    /// Returns the key that signs with the text of the secret, as GitHub and Stripe do.
+    pub(super) fn of_text(&self) -> HmacKey {
+        HmacKey::new(self.expose().as_bytes())
     }
 
     /// Tells whether one of `tags` is that of `content`. Each is compared in constant time, and the content is
     /// read only once.
     pub(super) fn verifies(&self, content: &[u8], tags: &[Vec<u8>]) -> bool {
-        mac(&self.0, &[content]).is_any(tags)
+        self.of_bytes().mac(&[content]).is_any(tags)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::hmac::mac;
+use super::hmac::HmacKey;
 
 /// Keys that sign with their text, as those of GitHub and Stripe do. `Debug` does not show them, and they are
 /// wiped from memory when dropped.
@@ -20,7 +20,7 @@ impl TextKeys {
 
     /// Tells whether one of `tags` is that of the concatenated `parts`, with one of the keys.
     pub(super) fn verify(&self, parts: &[&[u8]], tags: &[Vec<u8>]) -> bool {
-        self.0.iter().any(|key| mac(key, parts).is_any(tags))
+        self.0.iter().any(|key| HmacKey::new(key).mac(parts).is_any(tags))
     }
 }
 

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::headers::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 use super::key::VerifyingKey;
-use super::message::standard_content;
+use super::message::standard_parts;
 use crate::model::Timestamp;
 
 /// A verifier of requests that carry a Standard Webhooks signature, for receivers.
@@ -70,7 +70,7 @@ impl Verifier {
         let entries = Entries::parse(single(headers, &WEBHOOK_SIGNATURE)?);
         let sent_at = sent_at(timestamp).ok_or(VerifyError::MalformedHeader(WEBHOOK_TIMESTAMP))?;
         in_time(sent_at, self.tolerance, now.into())?;
-        let content = standard_content(id, timestamp, body);
+        let content = standard_parts(id, timestamp, body).concat();
         if self.keys.iter().any(|key| entries.are_by(key, &content)) {
             Ok(Verified { message_id: id.to_owned(), sent_at, valid_for: self.tolerance })
         } else {

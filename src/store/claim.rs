@@ -54,6 +54,11 @@ pub struct Claimed {
     /// ends, or the lease of any holder ends. It may be too short, never too long. Work in saturated or disabled
     /// lanes does not count. `None` means that only new work can change the answer.
     pub next_in: Option<Duration>,
+    /// Whether nothing that is due was left for want of room.
+    ///
+    /// Places that are given back after such a claim are room for nothing, so the dispatcher asks again only for new
+    /// work or after `next_in`. A store that cannot tell says `false`, and is asked after each settlement.
+    pub took_all: bool,
     /// The mark to pass to [`Store::wake`](super::Store::wake), which then returns for work that came after this
     /// claim.
     pub mark: WakeMark,

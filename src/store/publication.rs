@@ -37,8 +37,8 @@ pub(super) fn is_same(
 pub struct Publication {
     /// The tenant of the event.
     pub tenant: TenantId,
-    /// The event.
-    pub event: StampedEvent,
+    /// The event, which a store in memory shares with the claims of its deliveries.
+    pub event: Arc<StampedEvent>,
     /// The digest of its content, by which a repeated publish is recognized.
     pub digest: [u8; 32],
     /// The registry revision at which it was routed.
@@ -71,11 +71,12 @@ impl Publication {
     /// Creates a publication of `event`, with the digest of its content.
     pub fn new(
         tenant: TenantId,
-        event: StampedEvent,
+        event: impl Into<Arc<StampedEvent>>,
         routed_at: Revision,
         routing: Routing,
         expires: Duration,
     ) -> Self {
+        let event = event.into();
         let digest = event.digest();
         Self { tenant, event, digest, routed_at, routing, expires, reservation: Reservation::default() }
     }

@@ -140,6 +140,12 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
         self.timers.first().map(|(when, _)| *when)
     }
 
+    /// Returns whether no lane has something to give now. Some may when there is no room for it.
+    pub(super) fn is_exhausted(&self) -> bool {
+        // Each lane that waits for its time has one timer.
+        self.lanes.len() == self.timers.len()
+    }
+
     /// Returns the lane that is served next for this holder, and which of its deliveries.
     pub(super) fn next(&mut self, holder: HolderId, now: Timestamp) -> Option<(L, Turn)> {
         self.fire_timers(now);

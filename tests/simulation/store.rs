@@ -82,7 +82,7 @@ impl Link {
         }
         for (item, answer) in items.iter().zip(&published.answers) {
             if let PublishAnswer::Stored(_) = answer {
-                self.routed(&item.tenant, (&item.event).into(), &item.event.message_id, &item.routing)
+                self.routed(&item.tenant, (&*item.event).into(), &item.event.message_id, &item.routing)
                     .await?;
             }
         }

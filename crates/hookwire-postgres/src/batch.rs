@@ -256,7 +256,7 @@ mod tests {
             r#"{"hook_id":1,"name":"h","url":"https://hooks.example.com/","subscriptions":[{"event_id":1}]}"#;
         let hook = RegisteredWebhook::new(serde_json::from_str(webhook).unwrap());
         let (id, fence, hook) = (DeliveryId::new(1), Fence::new(1), Arc::new(hook));
-        let (event, health) = (Arc::new(item.event.clone()), Health::default());
+        let (event, health) = (Arc::clone(&item.event), Health::default());
         Claim { id, fence, tenant: acme(), hook, event, attempts: 0, retry: RetryState::default(), health }
     }
 

@@ -89,7 +89,7 @@ impl Operation for Publish {
         for it in fresh.iter().filter(|it| inserted.contains(&it.seq)) {
             let receipt = receipt_of(it.item, scene.now);
             answers[it.number] = Some(PublishAnswer::Stored(receipt));
-            let (digest, event) = (it.item.digest, Some(it.item.event.clone()));
+            let (digest, event) = (it.item.digest, Some(StampedEvent::clone(&it.item.event)));
             known.0.insert(key_of(it.item), KnownEvent { digest, receipt, event });
         }
         let is_stored =
@@ -167,7 +167,7 @@ impl Publish {
         for row in rows.iter_mut().filter(|row| chosen.contains(&row.id)) {
             row.held = Some((holder_bytes(request.holder), until));
         }
-        let events = fresh.iter().map(|it| (it.seq, Arc::new(it.item.event.clone()))).collect();
+        let events = fresh.iter().map(|it| (it.seq, Arc::clone(&it.item.event))).collect();
         Ok((claim::claims(&scene.lanes, &selection.taken, &events)?, Some(reservation)))
     }
 }
@@ -286,7 +286,7 @@ async fn insert_all(
     rows: &[NewDelivery],
 ) -> Result<HashSet<i64>, QueryError> {
     let items = || fresh.iter().map(|it| it.item);
-    let events = || items().map(|item| &item.event);
+    let events = || items().map(|item| &*item.event);
     let seqs: Vec<_> = fresh.iter().map(|it| it.seq).collect();
     let tenants: Vec<_> = items().map(|item| item.tenant.as_str()).collect();
     let messages: Vec<_> = events().map(|event| event.message_id.as_str()).collect();

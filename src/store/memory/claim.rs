@@ -28,7 +28,8 @@ impl State {
         }
         let unrouted = self.claim_unrouted(request, now);
         let next_in = if stopped { Some(Duration::ZERO) } else { self.next_in(now) };
-        Claimed { deliveries, unrouted, next_in, ..Claimed::default() }
+        let took_all = self.unrouted.is_empty() && self.schedule.is_exhausted();
+        Claimed { deliveries, unrouted, next_in, took_all, ..Claimed::default() }
     }
 
     /// The delivery whose turn it is in a lane. `None` if that has expired, which is ended then.

@@ -29,12 +29,12 @@ impl State {
         if !self.has_lanes(&item.tenant, &item.routing) {
             return StoreErrorKind::Corrupt.into();
         }
-        let event = Arc::new(item.event.clone());
-        let receipt = self.insert_event(&item.tenant, &event, item.digest);
-        self.set_routing(&item.tenant, &event, &item.routing, now);
+        let event = &item.event;
+        let receipt = self.insert_event(&item.tenant, event, item.digest);
+        self.set_routing(&item.tenant, event, &item.routing, now);
         let times = (now, now.plus(item.expires));
         for hook in &item.routing.targets {
-            self.deliver_to(&(item.tenant.clone(), *hook), &event, times, hold, held);
+            self.deliver_to(&(item.tenant.clone(), *hook), event, times, hold, held);
         }
         let (targets, skipped) = (item.routing.targets.len(), item.routing.skipped.len());
         PublishAnswer::Stored(Receipt { targets, skipped, ..receipt })

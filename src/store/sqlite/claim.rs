@@ -98,7 +98,11 @@ impl<'a> Taking<'a> {
             false if self.memory.waits_for_one() => Some(LOOK_AGAIN),
             false => self.next_in(),
         };
-        let claimed = Claimed { deliveries: self.claims, unrouted, next_in, ..Claimed::default() };
+        let took_all = !self.memory.has_unrouted
+            && self.memory.suspects.alone.is_none()
+            && self.memory.schedule.is_exhausted();
+        let deliveries = self.claims;
+        let claimed = Claimed { deliveries, unrouted, next_in, took_all, ..Claimed::default() };
         Ok(Taken { claimed, expired: self.expired, unroutable: self.unroutable })
     }
 

@@ -3,8 +3,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -264,7 +264,7 @@ async fn what_does_not_fit_harms_nobody_else_of_its_group() {
 async fn a_tenants_router_stays_whatever_is_rolled_back() {
     let scene = Scene::new("lease").await;
     for id in ["a", "b"] {
-        let event = scene.publication(id, 100).await.event;
+        let event = Arc::unwrap_or_clone(scene.publication(id, 100).await.event);
         scene.store.publish_unrouted(&acme(), event).await.expect("written");
     }
     let unrouted = scene.claim_unrouted(2).await;

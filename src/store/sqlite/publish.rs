@@ -68,11 +68,10 @@ impl Transaction<'_> {
             let known = self.published_before(tenant, item)?;
             return known.ok_or_else(|| SqlError::corrupt("an event that is there and is not"));
         };
-        let event = Arc::new(item.event.clone());
         for (lane, id) in lanes.iter().zip(first..) {
             let position = lane.position(id, self.now.time);
             self.insert_delivery(position, number, None, self.now.time.plus(item.expires))?;
-            fresh.push(Fresh { position, event: Arc::clone(&event) });
+            fresh.push(Fresh { position, event: Arc::clone(&item.event) });
         }
         Ok(PublishAnswer::Stored(Receipt { published_at: self.now.date, targets, skipped }))
     }

@@ -1,6 +1,7 @@
 //! Points 20 to 22: recovery, payloads, and steps of the date.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::StoreFixture;
@@ -157,7 +158,7 @@ async fn without_payload_the_digest_decides(scene: &Scene<'_>, item: Publication
     let again = scene.write(std::slice::from_ref(&item)).await;
     assert!(matches!(again[..], [PublishAnswer::Duplicate(_)]), "its digest is kept: {again:?}");
     let mut spaced = item;
-    spaced.event.payload = serde_json::from_str(r#"{ "id":"ended" }"#).expect("JSON");
+    Arc::make_mut(&mut spaced.event).payload = serde_json::from_str(r#"{ "id":"ended" }"#).expect("JSON");
     spaced.digest = spaced.event.digest();
     let other = scene.write(&[spaced]).await;
     assert!(matches!(other[..], [PublishAnswer::IdReused]), "nothing else tells it apart: {other:?}");

@@ -1,5 +1,7 @@
 //! Points 1, 2, 15 and 17: publications, message ids, absence, routing.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::StoreFixture;
@@ -134,7 +136,7 @@ pub async fn message_ids_are_published_once(fixture: &dyn StoreFixture) {
 async fn same_content_is_the_same_message(scene: &Scene<'_>, item: &Publication, first: Receipt) {
     let written = |payload: &str| {
         let mut other = item.clone();
-        other.event.payload = serde_json::from_str(payload).expect("JSON");
+        Arc::make_mut(&mut other.event).payload = serde_json::from_str(payload).expect("JSON");
         other.digest = other.event.digest();
         other
     };
@@ -149,7 +151,7 @@ async fn same_content_is_the_same_message(scene: &Scene<'_>, item: &Publication,
     let unrouted = event_json("unrouted", &json!({"a": 1, "b": [2]}));
     scene.fixture.write_unrouted(&scene.tenant, unrouted).await;
     let mut again = scene.publication("unrouted", &[]).await;
-    again.event.payload = serde_json::from_str(r#"{"b":[2],"a":1}"#).expect("JSON");
+    Arc::make_mut(&mut again.event).payload = serde_json::from_str(r#"{"b":[2],"a":1}"#).expect("JSON");
     again.digest = again.event.digest();
     let answers = scene.write(&[again]).await;
     assert!(matches!(answers[..], [PublishAnswer::Duplicate(_)]), "of whichever way it came: {answers:?}");
@@ -177,7 +179,7 @@ pub async fn absence_is_none_and_bytes_stay(fixture: &dyn StoreFixture) {
     let hook = scene.create().await;
     let odd = "{\"b\": 1.10,\t\"a\":1e2, \"\\u00e9\":\"é\u{1F600}\", \"a\":[ ]}";
     let mut item = scene.publication("odd", &[hook]).await;
-    item.event.payload = serde_json::from_str(odd).expect("JSON");
+    Arc::make_mut(&mut item.event).payload = serde_json::from_str(odd).expect("JSON");
     scene.write(&[item]).await;
     assert_eq!(scene.claim_one(ANA).await.event.payload.get(), odd, "what is sent");
     let record = scene.store.event(&scene.tenant, &message("odd")).await.expect("event").expect("kept");

@@ -97,6 +97,11 @@ impl<T> Host<T> {
         self.waiting.push_back(waiter);
     }
 
+    /// Takes an open connection for a request, unless others have waited for longer.
+    pub(super) fn take_unless_others_wait(&mut self) -> Option<Connection> {
+        if self.waiting.is_empty() { self.take() } else { None }
+    }
+
     /// Serves the requests that wait, in turn, and decides how many connections to open for the others.
     pub(super) fn settle(&mut self) -> Settled<T> {
         self.waiting.retain(|waiter| !waiter.is_closed());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -70,15 +70,19 @@ impl Pool {
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(TransportError::new(FailureKind::Prepare, "the URI is not absolute"));
         };
+        let origin = (scheme.clone(), authority.clone());
+        if let Some(connection) = self.hosts().get_mut(&origin).and_then(Host::take_unless_others_wait) {
+            return Ok(Lease::new(self.clone(), origin, connection));
+        }
         let (waiter, leased) = oneshot::channel();
-        self.update(&(scheme.clone(), authority.clone()), |host| host.wait(waiter));
+        self.update(&origin, |host| host.wait(waiter));
         let abandoned = |error| Err(TransportError::new(FailureKind::Connect, error));
         leased.await.unwrap_or_else(abandoned)
     }
 
     /// Changes what is known of a host, and does what follows from it.
     fn update(&self, origin: &Origin, change: impl FnOnce(&mut Host<Lease>)) {
-        let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.hosts();
         let host = hosts.entry(origin.clone()).or_default();
         change(host);
         let Settled { served, to_open } = host.settle();
@@ -115,6 +119,11 @@ impl Pool {
         for waiter in waiters {
             let _ = waiter.send(Err(error.clone()));
         }
+    }
+
+    /// Locks the hosts. Every change leaves them whole, so a poisoned lock is harmless.
+    fn hosts(&self) -> MutexGuard<'_, HashMap<Origin, Host<Lease>>> {
+        self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self, origin: &Origin) -> Result<Connection, TransportError> {
@@ -243,8 +252,7 @@ impl Opening {
     }
 
     fn is_wanted(&self) -> bool {
-        let mut hosts = self.pool.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.get_mut(&self.origin).is_some_and(|host| !host.opens_too_many())
+        self.pool.hosts().get_mut(&self.origin).is_some_and(|host| !host.opens_too_many())
     }
 }
 

@@ -170,6 +170,8 @@ catches! { nothing_is_stranded:
         RegistryChange::Update(registered, _) => RegistryChange::Update(registered, Backlog::Drop),
         other => other,
     }) => "every delivery that was published is found",
+    what_was_left_for_want_of_room_is_found = GiveAs(|it| Claimed { took_all: true, ..it })
+        => "what is due was left for want of room",
     waking_never_is_found = WakesNever => "a store that is not polled must tell of news",
     waking_only_of_later_news_is_found = WakesLate => "a store that is not polled must tell of news",
 }

@@ -1,7 +1,7 @@
 //! Planted faults for the points of the contract about publishing and routing.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use hookwire::TenantId;
@@ -112,7 +112,7 @@ impl Fault for LeavesEvents {
         let published = inner.publish(items, hold).await?;
         for (item, answer) in items.iter().zip(&published.answers) {
             if matches!(answer, PublishAnswer::Failed(_)) {
-                inner.publish_unrouted(&item.tenant, item.event.clone());
+                inner.publish_unrouted(&item.tenant, StampedEvent::clone(&item.event));
             }
         }
         Ok(published)
@@ -200,7 +200,7 @@ impl Fault for BytesDecide {
 /// The same under another message id, as if the first were not known.
 async fn written_again(inner: &MemoryStore, item: &Publication) -> Answer<PublishAnswer> {
     let mut again = item.clone();
-    again.event.message_id = MessageId::new("again").expect("a short id");
+    Arc::make_mut(&mut again.event).message_id = MessageId::new("again").expect("a short id");
     again.routed_at = inner.registry(&item.tenant).await?.revision;
     let mut answers = inner.publish(&[again], None).await?.answers;
     Ok(answers.remove(0))
@@ -315,7 +315,7 @@ impl Fault for OneSetOfIds {
 
 catches! { absence_is_none_and_bytes_stay:
     payloads_that_are_written_anew_are_found = PublishAs(|it| Publication {
-        event: reserialised(&it.event),
+        event: reserialised(&it.event).into(),
         ..it
     }) => "what is sent",
     payloads_that_are_read_anew_are_found = ShowEventAs(|it| Some(EventRecord {

@@ -34,7 +34,7 @@ fn pages(directory: &Directory) -> i64 {
 /// The same content as another message.
 fn renamed(item: &Publication, number: usize) -> Publication {
     let mut item = item.clone();
-    item.event.message_id = MessageId::new(format!("m{number:07}")).expect("valid");
+    Arc::make_mut(&mut item.event).message_id = MessageId::new(format!("m{number:07}")).expect("valid");
     item
 }
 

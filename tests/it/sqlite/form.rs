@@ -1,5 +1,6 @@
 //! The form of the file: what a claim leaves in it, its versions, rows that cannot be read, and time across openings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookwire::clock::{Clock, ManualClock};
@@ -99,7 +100,7 @@ async fn an_unrouted_event_that_cannot_be_read_holds_up_nobody() {
     let hook = create(&store).await;
     publish(&store, "good", hook).await;
     for id in ["bad", "behind"] {
-        let unrouted = publication(&store, id, hook).await.event;
+        let unrouted = Arc::unwrap_or_clone(publication(&store, id, hook).await.event);
         store.publish_unrouted(&acme(), unrouted).await.expect("written");
     }
     drop(store);

@@ -41,7 +41,7 @@ async fn an_item_that_the_database_refuses_fails_alone() {
     let schema = Schema::migrated().await;
     let world = world(&schema).await;
     let mut bad = publication(&world, "bad", &world.hooks);
-    bad.event.actor = Some("nobody\0".to_owned());
+    Arc::make_mut(&mut bad.event).actor = Some("nobody\0".to_owned());
     bad.digest = bad.event.digest();
     let published = world.store.publish(&[bad], None).await.expect("an answer");
     let [PublishAnswer::Failed(error)] = &published.answers[..] else { panic!("{published:?}") };
@@ -81,7 +81,7 @@ async fn what_gathers_while_another_is_written_is_written_together_and_each_by_i
     let mut calls = JoinSet::new();
     for n in 0..20 {
         let mut item = publication(&world, &format!("m{n}"), &world.hooks);
-        item.event.actor = (n == 7).then(|| "nobody\0".to_owned());
+        Arc::make_mut(&mut item.event).actor = (n == 7).then(|| "nobody\0".to_owned());
         item.digest = item.event.digest();
         let store = Arc::clone(&world.store);
         calls.spawn(async move { (n, store.publish(&[item], None).await.expect("an answer").answers) });
