@@ -172,7 +172,7 @@ impl Tenant {
     /// Publishes the valid events of a batch, and returns their outcomes in order with those of the refused ones.
     async fn publish_batch(&self, batch: Vec<Result<StampedEvent, Error>>) -> Vec<Result<Sent, Error>> {
         let mut refused = Vec::new();
-        let mut sound = Vec::new();
+        let mut sound = Vec::with_capacity(batch.len());
         for (index, event) in batch.into_iter().enumerate() {
             match event {
                 Ok(event) => sound.push((index, Arc::new(event))),
@@ -269,7 +269,7 @@ fn next_batch(
     most_bytes: usize,
 ) -> Vec<Result<StampedEvent, Error>> {
     let size = |event: &Result<StampedEvent, Error>| event.as_ref().map_or(0, |it| it.payload.get().len());
-    let mut batch = Vec::new();
+    let mut batch = Vec::with_capacity(events.size_hint().0.min(BATCH));
     let mut bytes = 0_usize;
     while batch.len() < BATCH {
         let fits = |event: &_| batch.is_empty() || bytes.saturating_add(size(event)) <= most_bytes;

@@ -88,7 +88,11 @@ impl<'a> Message<'a> {
         headers: &mut HeaderMap,
     ) -> Result<(), MissingSignature> {
         let (name, value) = self.signature_header(signatures).ok_or(MissingSignature(self.scheme))?;
-        let ascii = |text| HeaderValue::try_from(text).expect("ids, digits, base64 and hex are ASCII");
+        let ascii = |mut text: String| {
+            // Otherwise the value would need a second allocation.
+            text.shrink_to_fit();
+            HeaderValue::try_from(text).expect("ids, digits, base64 and hex are ASCII")
+        };
         headers.insert(WEBHOOK_ID, ascii(self.id.as_str().to_owned()));
         headers.insert(WEBHOOK_TIMESTAMP, ascii(self.timestamp()));
         headers.insert(name, ascii(value));

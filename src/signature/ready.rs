@@ -22,7 +22,9 @@ impl ReadyKeys {
     /// Signs `message` with every key that is valid at its time, the current one last.
     pub(crate) fn sign(&self, message: &Message<'_>) -> Vec<Signature> {
         let live = self.previous.iter().filter(|(_, until)| *until > message.at).map(|(key, _)| key);
-        live.chain([&self.current]).map(|key| key.sign(message)).collect()
+        let mut signatures = Vec::with_capacity(self.previous.len() + 1);
+        signatures.extend(live.chain([&self.current]).map(|key| key.sign(message)));
+        signatures
     }
 }
 

@@ -260,16 +260,15 @@ impl<L: Clone + Eq + Hash + Ord> Holder<L> {
                 // The others have used more still.
                 return None;
             }
-            let (with_room, full): (Vec<_>, Vec<_>) = CLASSES
-                .into_iter()
-                .filter(has_room)
-                .partition(|class| held.room_in_tenant(quota, &tenant, *class) > 0);
-            full.into_iter().for_each(|class| self.ready.unlist(&tenant, class));
+            let fits = |class: &LaneClass| held.room_in_tenant(quota, &tenant, *class) > 0;
+            let full = CLASSES.into_iter().filter(has_room).filter(|class| !fits(class));
+            full.for_each(|class| self.ready.unlist(&tenant, class));
+            let with_room = CLASSES.into_iter().filter(has_room).filter(fits);
             let used = |lane: &L| {
                 let of = |it: &Lane| self.usage.of_webhook(&it.waiting.tenant, it.waiting.hook, now);
                 lanes.get(lane).map(of).unwrap_or_default()
             };
-            let Some(lane) = self.ready.first_lane(&tenant, with_room.into_iter(), used) else { continue };
+            let Some(lane) = self.ready.first_lane(&tenant, with_room, used) else { continue };
             let Some(Lane { waiting, .. }) = lanes.get(&lane) else {
                 self.ready.remove(&lane);
                 continue;

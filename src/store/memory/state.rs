@@ -146,6 +146,8 @@ impl Row {
         if attempt.replaces_previous() {
             self.attempts.pop();
         }
+        // Most deliveries have one.
+        self.attempts.reserve_exact(usize::from(self.attempts.is_empty()));
         self.attempts.push(attempt.clone());
     }
 
