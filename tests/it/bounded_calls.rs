@@ -119,7 +119,7 @@ async fn act(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, mut ov
 struct Called {
     served: JoinHandle<()>,
     tell: watch::Sender<bool>,
-    _transport: HttpTransport,
+    transport: HttpTransport,
 }
 
 /// Makes some calls to such a receiver. Their bodies must be let go in time.
@@ -147,15 +147,16 @@ async fn call(peer: Peer, protocol: Option<&str>, size: usize, calls: usize) -> 
         let held = |_| panic!("{peer:?} {protocol:?} {size}: a body is held");
         timeout(BOUND, let_go.recv()).await.unwrap_or_else(held);
     }
-    Called { served, tell, _transport: transport }
+    Called { served, tell, transport }
 }
 
 /// Makes a call to such a receiver, of which nothing must be left, while the transport goes on.
 async fn bounded(peer: Peer, protocol: Option<&str>, size: usize) {
-    let called = call(peer, protocol, size, 1).await;
-    called.tell.send(true).expect("the receiver listens");
+    let Called { served, tell, transport } = call(peer, protocol, size, 1).await;
+    tell.send(true).expect("the receiver listens");
     let held = |_| panic!("{peer:?} {protocol:?} {size}: a connection is held");
-    timeout(DRAINED, called.served).await.unwrap_or_else(held).expect("the receiver does not panic");
+    timeout(DRAINED, served).await.unwrap_or_else(held).expect("the receiver does not panic");
+    drop(transport);
 }
 
 #[tokio::test]
@@ -226,9 +227,10 @@ async fn descriptors_and_memory_are_as_before_after_a_thousand_calls() {
         ] {
             let before = descriptors();
             let called = call(peer, protocol, 256 << 10, calls / 5).await;
-            // The receiver keeps its ends, and its listener. The transport goes on, and closes its own.
-            until_descriptors(before + calls / 5 + 1).await;
+            // What a handshake that came too late for its call has opened is kept for the next one, until then.
+            drop(called.transport);
             called.served.abort();
+            until_descriptors(before).await;
         }
     };
     // What the first calls make stays: threads of the runtime, buffers of the allocator.
