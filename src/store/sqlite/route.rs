@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rusqlite::{named_params, params};
 
 use super::changes::RoutingLease;
-use super::claim::Unroutable;
 use super::file::rows::{Lane, message, skipped_doc, unroutable_doc};
 use super::file::sql::{Cells, Sql, SqlError, as_i64};
 use super::transaction::Transaction;
@@ -89,12 +88,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Records an event whose row cannot be read as unroutable.
-    pub(super) fn set_unroutable(&self, event: &Unroutable) -> Result<(), SqlError> {
-        self.write_unroutable(event.event, &event.reason)
-    }
-
-    fn write_unroutable(&self, event: i64, reason: &str) -> Result<(), SqlError> {
+    pub(super) fn write_unroutable(&self, event: i64, reason: &str) -> Result<(), SqlError> {
         let write = "UPDATE event SET routed = ?, routing = ? WHERE id = ?";
         self.connection.run(write, params![self.now.time.as_millis(), unroutable_doc(reason)?, event])?;
         Ok(())

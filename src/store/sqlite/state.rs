@@ -175,7 +175,10 @@ impl WriterState {
         }
         if !unroutable.is_empty() {
             // If that fails, the next claim finds them again.
-            let _ = self.transact(|it| unroutable.iter().try_for_each(|event| it.set_unroutable(event)));
+            let write = |it: &mut Transaction<'_>| {
+                unroutable.iter().try_for_each(|at| it.write_unroutable(at.event, &at.reason))
+            };
+            let _ = self.transact(write);
         }
         self.note(&claimed.deliveries, now)?;
         Ok(claimed)
