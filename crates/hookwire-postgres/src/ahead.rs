@@ -15,7 +15,7 @@ use tracing::warn;
 use crate::connection::session::{MUCH_WITHIN, Operation, Sessions, Tx};
 use crate::error::{QueryError, ReadRow};
 use crate::rows::{LaneId, as_i64, ids};
-use crate::schedule::lanes::{self, EarliestDue, kind};
+use crate::schedule::lanes::{self, EarliestDue, half, kind};
 use crate::time::Millis;
 
 /// The time that a claim is left when its lease is brought back: its holder may be at work on it.
@@ -160,10 +160,9 @@ const BACKOFFS: &str = "UPDATE lane SET paused_until = NULL WHERE id = ANY ($1) 
 const DUE: &str = concat!(
     "UPDATE delivery SET due = $3 WHERE id IN (
         SELECT late.id FROM lane CROSS JOIN (VALUES (0), (1)) AS half (kind) CROSS JOIN LATERAL (
-            SELECT id FROM delivery WHERE delivery.lane = lane.id AND delivery.epoch = lane.epoch
-                AND state = 0 AND ",
-    kind!(),
-    " = half.kind AND due > $2
+            SELECT id FROM delivery ",
+    half!(),
+    " AND due > $2
             ORDER BY due, id LIMIT $4
         ) AS late
         WHERE lane.id = ANY ($1) LIMIT $4

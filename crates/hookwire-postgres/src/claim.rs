@@ -18,7 +18,7 @@ use crate::rows::{
 };
 use crate::schedule::cursor::ReadyLanes;
 use crate::schedule::holders::{ClaimKey, CountedClaim, Holders, Plan, Reservation};
-use crate::schedule::lanes::{self, EarliestDue, is_locked};
+use crate::schedule::lanes::{self, EarliestDue, is_locked, unheld};
 use crate::schedule::places::Place;
 use crate::schedule::ready::{
     Entry, Heads, LOCKED, MAX_LANES, Offer, READY, ReadyParams, ReadyScan, most_heads,
@@ -361,12 +361,16 @@ const TAKE: &str = concat!(
             AND status = 1 AND (ready OR wake_at <= $8) AND ",
     is_locked!(),
     " WHERE delivery.id = chosen.id AND delivery.fence = chosen.fence AND delivery.epoch = lane.epoch \
-        AND state = 0 AND due <= $8 AND (held_until IS NULL OR held_until <= $8) \
-    RETURNING delivery.id"
+        AND state = 0 AND due <= $8 AND ",
+    unheld!("$8"),
+    " RETURNING delivery.id"
 );
 
-const EXPIRE: &str = "UPDATE delivery SET state = 5, holder = NULL, held_until = NULL, ended_at = $2 \
-    WHERE id = ANY ($1) AND state = 0 AND due <= $2 AND (held_until IS NULL OR held_until <= $2)";
+const EXPIRE: &str = concat!(
+    "UPDATE delivery SET state = 5, holder = NULL, held_until = NULL, ended_at = $2 \
+    WHERE id = ANY ($1) AND state = 0 AND due <= $2 AND ",
+    unheld!("$2")
+);
 
 const EVENTS: &str = concat!("SELECT event.seq, ", event_columns!(), " FROM event WHERE seq = ANY ($1)");
 

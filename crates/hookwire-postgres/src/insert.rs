@@ -30,6 +30,8 @@ pub(crate) struct NewDelivery {
     pub(crate) due: Millis,
     /// The holder, if it is held from the start, and the end of the lease.
     pub(crate) held: Option<(Vec<u8>, Millis)>,
+    /// Whether it stands behind first attempts.
+    pub(crate) behind: bool,
     pub(crate) expires: Millis,
 }
 
@@ -57,6 +59,7 @@ pub(crate) struct Columns<'a> {
     due: Vec<Millis>,
     holders: Vec<Option<&'a [u8]>>,
     held_until: Vec<Option<Millis>>,
+    behind: Vec<Option<bool>>,
     expires: Vec<Millis>,
 }
 
@@ -73,14 +76,16 @@ impl<'a> Columns<'a> {
             columns.due.push(row.due);
             columns.holders.push(row.held.as_ref().map(|(holder, _)| &**holder));
             columns.held_until.push(row.held.as_ref().map(|(_, until)| *until));
+            columns.behind.push(row.behind.then_some(true));
             columns.expires.push(row.expires);
         }
         columns
     }
 
-    pub(crate) fn params<'p>(&'p self, now: &'p Millis) -> [&'p (dyn ToSql + Sync); 11] {
-        let Self { ids, lanes, epochs, events, origins, bytes, due, holders, held_until, expires } = self;
-        [ids, lanes, epochs, events, origins, bytes, due, holders, expires, now, held_until]
+    pub(crate) fn params<'p>(&'p self, now: &'p Millis) -> [&'p (dyn ToSql + Sync); 12] {
+        let Self { ids, lanes, epochs, events, origins, bytes, due, holders, held_until, behind, expires } =
+            self;
+        [ids, lanes, epochs, events, origins, bytes, due, holders, expires, now, held_until, behind]
     }
 }
 
@@ -131,6 +136,7 @@ pub(crate) async fn insert_routed(
         bytes: it.bytes,
         due: now,
         held: None,
+        behind: false,
         expires: it.expires,
     };
     let mut rows = Vec::new();
@@ -146,10 +152,10 @@ pub(crate) async fn insert_routed(
 /// Leaves out the deliveries of events that are not there.
 pub(crate) const INSERT: &str = "
     INSERT INTO delivery (id, lane, epoch, event, origin, bytes, due, holder, fence, expires, created_at,
-        held_until)
+        held_until, behind)
     SELECT id, lane, epoch, fresh.event, origin, bytes, due, holder, CASE WHEN holder IS NULL THEN 0 ELSE 1 END,
-        expires, $10, held_until
+        expires, $10, held_until, behind
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[],
-        $7::bigint[], $8::bytea[], $9::bigint[], $11::bigint[])
-        AS fresh (id, lane, epoch, event, origin, bytes, due, holder, expires, held_until)
+        $7::bigint[], $8::bytea[], $9::bigint[], $11::bigint[], $12::boolean[])
+        AS fresh (id, lane, epoch, event, origin, bytes, due, holder, expires, held_until, behind)
         JOIN event ON event.seq = fresh.event";

@@ -12,6 +12,7 @@ use crate::rows::{
     PENDING, as_i64, end_number, end_of, event, event_columns, event_id, message, optional_time, receipt,
     receipt_columns, time,
 };
+use crate::schedule::lanes::unheld;
 use crate::time::Millis;
 
 /// The most deliveries that one listing looks at.
@@ -180,7 +181,8 @@ macro_rules! standing {
             "FROM newest JOIN delivery ON delivery.id = newest.id JOIN lane ON lane.id = delivery.lane ",
             "JOIN event ON event.seq = delivery.event ",
             "CROSS JOIN LATERAL (SELECT state < 2 AND delivery.epoch <> lane.epoch AND ",
-            "(held_until IS NULL OR held_until <= (SELECT clock_ms())) AS is_dropped) AS it) ",
+            unheld!("(SELECT clock_ms())"),
+            " AS is_dropped) AS it) ",
             "SELECT looked_at, lowest, listed.* ",
             "FROM (SELECT count(*) AS looked_at, min(id) AS lowest FROM newest) AS looked ",
             "LEFT JOIN listed ON created_at >= $5 AND ($2::bigint IS NULL OR hook = $2) ",

@@ -47,7 +47,7 @@ struct KnownEvent {
     digest: [u8; 32],
     receipt: Receipt,
     /// The event, if it may be needed to judge another and its payload is still there.
-    event: Option<StampedEvent>,
+    event: Option<Arc<StampedEvent>>,
 }
 
 /// What is read before anything is written. The registries stay as they are until the transaction ends.
@@ -89,7 +89,7 @@ impl Operation for Publish {
         for it in fresh.iter().filter(|it| inserted.contains(&it.seq)) {
             let receipt = receipt_of(it.item, scene.now);
             answers[it.number] = Some(PublishAnswer::Stored(receipt));
-            let (digest, event) = (it.item.digest, Some(StampedEvent::clone(&it.item.event)));
+            let (digest, event) = (it.item.digest, Some(Arc::clone(&it.item.event)));
             known.0.insert(key_of(it.item), KnownEvent { digest, receipt, event });
         }
         let is_stored =
@@ -205,6 +205,7 @@ impl Scene {
             bytes: it.item.event.payload.get().len(),
             due: self.now,
             held: None,
+            behind: false,
             expires: self.now.plus(it.item.expires),
         };
         targets.zip(&self.deliveries).map(row).collect()
@@ -221,7 +222,7 @@ impl Known {
 
     fn answer(&self, item: &Publication) -> Option<PublishAnswer> {
         let known = self.0.get(&key_of(item))?;
-        Some(item.judge(&known.digest, known.event.as_ref(), known.receipt))
+        Some(item.judge(&known.digest, known.event.as_deref(), known.receipt))
     }
 }
 
@@ -269,7 +270,7 @@ fn receipt_of(item: &Publication, now: Millis) -> Receipt {
 /// digest yet.
 fn read_known(row: &Row) -> Result<KnownEvent, QueryError> {
     let has_payload = row.read::<Option<&str>>("payload")?.is_some_and(|payload| !payload.is_empty());
-    let event = has_payload.then(|| event(row)).transpose()?;
+    let event = has_payload.then(|| event(row).map(Arc::new)).transpose()?;
     let digest = match row.read::<Option<&[u8]>>("digest")? {
         Some(digest) => digest.try_into().map_err(QueryError::corrupt)?,
         None => event.as_ref().ok_or_else(|| QueryError::corrupt("no payload and no digest"))?.digest(),
@@ -334,6 +335,8 @@ async fn insert_all(
 pub(crate) struct Redeliver {
     pub(crate) tenant: TenantId,
     pub(crate) items: Vec<Redelivery>,
+    /// Whether they stand behind first attempts.
+    pub(crate) behind: bool,
 }
 
 /// A delivery that is to be repeated.
@@ -360,7 +363,10 @@ impl Operation for Redeliver {
         let (mut rows, mut answers) = (Vec::new(), Vec::new());
         for item in &self.items {
             let origin = origins.get(&item.origin.get());
-            let row = origin.zip(ids.next()).map(|(it, id)| repeated(item, it, lanes[&it.lane], (id, now)));
+            let row = origin.zip(ids.next()).map(|(it, id)| NewDelivery {
+                behind: self.behind,
+                ..repeated(item, it, lanes[&it.lane], (id, now))
+            });
             answers.push(row.as_ref().map(|row| DeliveryId::new(row.id)));
             rows.extend(row);
         }
@@ -397,6 +403,7 @@ fn repeated(item: &Redelivery, origin: &Origin, lane: &Lane, (id, now): (i64, Mi
         bytes: origin.bytes,
         due: now,
         held: None,
+        behind: false,
         expires: now.plus(item.expires),
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{QueryError, ReadRow};
 use crate::insert::find_lanes;
 use crate::publish::Redeliver;
 use crate::rows::{LaneId, as_i64};
-use crate::schedule::lanes::{self, EarliestDue};
+use crate::schedule::lanes;
 use crate::time::Millis;
 
 /// The most deliveries that one step looks at, unless its page is larger.
@@ -41,15 +41,8 @@ impl Operation for Recover {
         let missed = self.missed(tx, *lane).await?;
         let again = |id: i64| Redelivery { origin: DeliveryId::new(id), expires: it.expires };
         let items = missed.ids.into_iter().map(again).collect();
-        let made = Redeliver { tenant: tenant.clone(), items }.run(tx).await?;
-        let made: Vec<i64> = made.into_iter().flatten().map(DeliveryId::get).collect();
-        let behind = tx.rows(BEHIND, &[&made]).await?;
-        let due = behind.iter().map(|row| row.read("due")).collect::<Result<Vec<Millis>, _>>()?;
-        if let Some(due) = due.into_iter().min() {
-            // They were in the other half of the lane.
-            lanes::refresh(tx, &[*lane], due, EarliestDue::At(due)).await?;
-        }
-        Ok(Recovered { made: made.len(), next: missed.last.map(|last| last.to_string()) })
+        let made = Redeliver { tenant: tenant.clone(), items, behind: true }.run(tx).await?;
+        Ok(Recovered { made: made.iter().flatten().count(), next: missed.last.map(|last| last.to_string()) })
     }
 }
 
@@ -85,8 +78,6 @@ const MISSED: &str = "
         ORDER BY id DESC LIMIT $4
     ) AS missed ON true
     ORDER BY missed.id DESC";
-
-const BEHIND: &str = "UPDATE delivery SET behind = true WHERE id = ANY ($1) RETURNING due";
 
 /// Returns the statement that finds what was missed, for a test that counts what it reads.
 #[doc(hidden)]

@@ -345,7 +345,7 @@ impl Store for PostgresStore {
         tenant: &TenantId,
         redeliveries: &[Redelivery],
     ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
-        let redeliver = Redeliver { tenant: tenant.clone(), items: redeliveries.to_vec() };
+        let redeliver = Redeliver { tenant: tenant.clone(), items: redeliveries.to_vec(), behind: false };
         self.spawn_task(|core| async move { core.transact_and_notify(&redeliver).await }).await
     }
 

@@ -11,7 +11,7 @@ use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_lease;
 use crate::rows::{LaneId, as_i64, event, event_columns, ids};
-use crate::schedule::lanes::{self, EarliestDue, free, half, kind};
+use crate::schedule::lanes::{self, EarliestDue, free, half, kind, unheld};
 
 /// Ends waiting deliveries that have expired. Held ones are ended by their holders. No lane is locked: the next claim
 /// finds out that a lane has less than it says.
@@ -216,11 +216,15 @@ fn count(rows: u64) -> Result<usize, QueryError> {
     Ok(usize::try_from(rows)?)
 }
 
-const EXPIRE: &str = "
+const EXPIRE: &str = concat!(
+    "
     UPDATE delivery SET state = 5, holder = NULL, held_until = NULL, ended_at = $1 WHERE id IN (
         SELECT delivery.id FROM delivery JOIN lane ON lane.id = lane AND lane.epoch = delivery.epoch
-        WHERE state = 0 AND expires <= $1 AND (held_until IS NULL OR held_until <= $1)
-        ORDER BY expires LIMIT $2 FOR UPDATE OF delivery SKIP LOCKED)";
+        WHERE state = 0 AND expires <= $1 AND ",
+    unheld!("$1"),
+    "
+        ORDER BY expires LIMIT $2 FOR UPDATE OF delivery SKIP LOCKED)"
+);
 
 /// One of a dropped backlog ended when the new epoch began.
 const EXPIRE_ASIDE: &str = "
@@ -232,12 +236,16 @@ const EXPIRE_ASIDE: &str = "
 const DROPPED: &str = "SELECT lane, below FROM dropped ORDER BY lane LIMIT $1 FOR UPDATE SKIP LOCKED";
 
 /// They ended when the new epoch began, as the log said before.
-const SWEEP: &str = "
+const SWEEP: &str = concat!(
+    "
     UPDATE delivery SET state = 2, holder = NULL, held_until = NULL, ended_at = lane.epoch_at FROM lane
     WHERE lane.id = $1 AND delivery.id IN (
         SELECT id FROM delivery
-        WHERE lane = $1 AND epoch < $2 AND state = 0 AND (held_until IS NULL OR held_until <= $3)
-        LIMIT $4 FOR UPDATE SKIP LOCKED)";
+        WHERE lane = $1 AND epoch < $2 AND state = 0 AND ",
+    unheld!("$3"),
+    "
+        LIMIT $4 FOR UPDATE SKIP LOCKED)"
+);
 
 /// Held deliveries may still come to wait there.
 const SWEPT: &str = "DELETE FROM dropped WHERE lane = $1 AND below = $2 \

@@ -116,6 +116,14 @@ macro_rules! kind {
 }
 pub(crate) use kind;
 
+/// Whether nobody holds a delivery at `$now`.
+macro_rules! unheld {
+    ($now:literal) => {
+        concat!("(held_until IS NULL OR held_until <= ", $now, ")")
+    };
+}
+pub(crate) use unheld;
+
 /// Joins to each half of a lane when the first of its deliveries is free that nobody has claimed, or whose lease ends
 /// (`free.at`), and a time before which none is due (`first.due`). None is due before `$from`. Where something is free at
 /// `$now`, held ones are not looked at; where nothing is, all that are due are held.
@@ -129,9 +137,9 @@ macro_rules! free {
             " ORDER BY due, delivery.id LIMIT 1) AS first \
             LEFT JOIN LATERAL (SELECT due FROM delivery ",
             half!(),
-            " AND due >= first.due AND (held_until IS NULL OR held_until <= ",
-            $now,
-            ") ORDER BY due, delivery.id LIMIT 1) AS waiting ON true \
+            " AND due >= first.due AND ",
+            unheld!($now),
+            " ORDER BY due, delivery.id LIMIT 1) AS waiting ON true \
             CROSS JOIN LATERAL (SELECT least(waiting.due, min(held_until)) AS at FROM delivery ",
             half!(),
             " AND due >= first.due AND due <= CASE WHEN waiting.due <= ",

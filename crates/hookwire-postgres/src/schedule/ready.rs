@@ -11,9 +11,9 @@ use tokio_postgres::types::ToSql;
 
 use crate::error::{QueryError, ReadRow};
 use crate::rows::{CLASSES, Lane, LaneId, as_i64, lane_columns};
-use crate::schedule::cursor::{LaneCursor, LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
+use crate::schedule::cursor::{LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
 use crate::schedule::holders::{Holders, Plan};
-use crate::schedule::lanes::kind;
+use crate::schedule::lanes::{half, kind, unheld};
 use crate::schedule::places::Place;
 use crate::schedule::select::{Head, LaneHeads, Selection};
 use crate::time::Millis;
@@ -137,40 +137,30 @@ const MIN_LANES: usize = 4;
 const MAX_HEADS: usize = 256;
 
 /// The parameters of [`READY`].
-pub(crate) struct ReadyParams {
-    cursors: [LaneCursor; 3],
+pub(crate) struct ReadyParams<'a> {
+    plan: &'a Plan,
     windows: [i64; 3],
     fresh: [i64; 3],
-    full_lanes: Vec<LaneId>,
-    full_tenants: Vec<String>,
     lanes: i64,
     heads: i64,
-    tenants_by_use: Vec<String>,
-    lanes_by_use: Vec<LaneId>,
-    left: Vec<LaneId>,
 }
 
-impl ReadyParams {
+impl<'a> ReadyParams<'a> {
     /// It reads none of a class for which there is no room.
-    pub(crate) fn of(plan: &Plan, request: &ClaimRequest) -> Self {
+    pub(crate) fn of(plan: &'a Plan, request: &ClaimRequest) -> Self {
         let most = |has_room, most| as_i64(if has_room { most } else { 0 });
         Self {
+            plan,
             windows: [0, 1, 2].map(|class| most(plan.has_room[class], plan.cursors[class].window())),
             fresh: plan.has_room.map(|has_room| most(has_room, MAX_FRESH)),
-            cursors: plan.cursors,
-            full_lanes: plan.full_lanes.clone(),
-            full_tenants: plan.full_tenants.clone(),
             lanes: as_i64(request.limit.clamp(MIN_LANES, MAX_LANES)),
             heads: as_i64(most_heads(request)),
-            tenants_by_use: plan.tenants_by_use.clone(),
-            lanes_by_use: plan.lanes_by_use.clone(),
-            left: plan.left.clone(),
         }
     }
 
     pub(crate) fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
         let mut params: Vec<&(dyn ToSql + Sync)> = Vec::new();
-        for (class, cursor) in self.cursors.iter().enumerate() {
+        for (class, cursor) in self.plan.cursors.iter().enumerate() {
             let (transaction, lane) = (&cursor.since.0, &cursor.since.1);
             params.extend::<[&(dyn ToSql + Sync); 5]>([
                 &cursor.cursor,
@@ -181,13 +171,13 @@ impl ReadyParams {
             ]);
         }
         params.extend::<[&(dyn ToSql + Sync); 7]>([
-            &self.full_lanes,
-            &self.full_tenants,
+            &self.plan.full_lanes,
+            &self.plan.full_tenants,
             &self.lanes,
             &self.heads,
-            &self.tenants_by_use,
-            &self.lanes_by_use,
-            &self.left,
+            &self.plan.tenants_by_use,
+            &self.plan.lanes_by_use,
+            &self.plan.left,
         ]);
         params
     }
@@ -322,7 +312,7 @@ pub(crate) static READY: LazyLock<String> = LazyLock::new(|| {
             LEFT JOIN LATERAL ({heads}) AS head ON true \
             WHERE is_wanted AND lane.id = wanted.id LIMIT 1) AS offered ON true",
         columns = lane_columns!(),
-        heads = heads_of("lane", "$19")
+        heads = heads("$19")
     )
 });
 
@@ -332,23 +322,22 @@ pub(crate) static LOCKED: LazyLock<String> = LazyLock::new(|| {
         "SELECT {columns}, head.* FROM lane LEFT JOIN LATERAL ({heads}) AS head ON true \
         WHERE id = $1 AND status = 1 AND (ready OR wake_at <= (SELECT clock_ms()))",
         columns = lane_columns!(),
-        heads = heads_of("lane", "$2")
+        heads = heads("$2")
     )
 });
 
 /// Reads so many of each kind, each along a part of the index: the other may be long.
-fn heads_of(lane: &str, most: &str) -> String {
+fn heads(most: &str) -> String {
     format!(
         "SELECT array_agg(id) AS ids, array_agg(event) AS events, array_agg(fence) AS fences, \
             array_agg(attempts) AS all_attempts, array_agg(retry::text) AS retries, array_agg(bytes) AS sizes, \
             array_agg(expires) AS expiries, array_agg(kind) AS kinds \
-        FROM (VALUES (0, {lane}.floor), (1, {lane}.floor_behind)) AS half (kind, floor) CROSS JOIN LATERAL ( \
-            SELECT id, event, fence, attempts, retry, bytes, expires FROM delivery \
-            WHERE delivery.lane = {lane}.id AND delivery.epoch = {lane}.epoch AND state = 0 AND {kind} = half.kind \
-                AND due >= half.floor AND due <= (SELECT clock_ms()) \
-                AND (held_until IS NULL OR held_until <= (SELECT clock_ms())) \
+        FROM (VALUES (0, lane.floor), (1, lane.floor_behind)) AS half (kind, floor) CROSS JOIN LATERAL ( \
+            SELECT id, event, fence, attempts, retry, bytes, expires FROM delivery {half} \
+                AND due >= half.floor AND due <= (SELECT clock_ms()) AND {unheld} \
             ORDER BY due, id LIMIT {most}) AS first",
-        kind = kind!()
+        half = half!(),
+        unheld = unheld!("(SELECT clock_ms())")
     )
 }
 
