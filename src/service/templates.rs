@@ -70,7 +70,7 @@ impl Templates {
 
     /// Forgets the templates that were not used since the last call. Among them are those of webhooks that another
     /// process deleted.
-    #[cfg(feature = "dispatcher")]
+    #[cfg(any(test, feature = "dispatcher"))]
     pub(super) fn forget_unused(&self) {
         self.lock().retain(|_, kept| std::mem::take(&mut kept.is_used));
     }
