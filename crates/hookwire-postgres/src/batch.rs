@@ -15,8 +15,9 @@ pub(crate) const MAX_BATCH: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 /// The most transactions that are written at once.
 const MAX_WRITERS: usize = 2;
 
-/// Batches calls to publish, whatever their tenants. While transactions are written, later calls wait, and then share
-/// the next one. So more callers make larger batches, and a single caller waits for nobody.
+/// Batches calls to publish, whatever their tenants. While a transaction is written, later calls of its tenants wait, and
+/// then share the next one: they would wait for its locks. So more callers make larger batches, and a single caller
+/// waits for nobody.
 #[derive(Debug, Default)]
 pub(crate) struct PublishBatcher {
     queue: Mutex<Queue>,
@@ -27,6 +28,8 @@ pub(crate) struct PublishBatcher {
 struct Queue {
     waiting: Vec<Call>,
     writers: usize,
+    /// The tenants whose events are being written. Each is written by one writer at a time.
+    writing: HashSet<TenantId>,
 }
 
 /// A call to publish: its items, and the claim under which their deliveries may be held.
@@ -42,6 +45,8 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(crate) struct WriterPermit {
     batcher: Arc<PublishBatcher>,
+    /// The tenants of the batch that is being written.
+    tenants: HashSet<TenantId>,
     is_over: bool,
 }
 
@@ -73,6 +78,10 @@ impl Call {
         (Self { items, hold, number: 0, answer }, answered)
     }
 
+    fn tenants(&self) -> impl Iterator<Item = &TenantId> {
+        self.items.iter().map(|item| &item.tenant)
+    }
+
     /// Whether both may be held for the same dispatcher, or none of them for any.
     fn goes_with(&self, other: &Self) -> bool {
         let terms = |hold: Option<ClaimRequest>| hold.map(|it| (it.holder, it.lease, it.quota));
@@ -88,7 +97,8 @@ impl PublishBatcher {
         queue.waiting.push(Call { number, ..call });
         let is_free = queue.writers < MAX_WRITERS;
         queue.writers += usize::from(is_free);
-        (number, is_free.then(|| WriterPermit { batcher: Arc::clone(self), is_over: false }))
+        let permit = || WriterPermit { batcher: Arc::clone(self), tenants: HashSet::new(), is_over: false };
+        (number, is_free.then(permit))
     }
 
     /// Withdraws a call that still waits. Returns `false` for one that is being written, and will get its answer.
@@ -103,25 +113,47 @@ impl PublishBatcher {
 }
 
 impl WriterPermit {
-    /// Takes the next batch: the first waiting call, and those that go with it, up to a size of `most`. `None` if no call
-    /// waits, which ends the permit. Calls whose callers have gone are left out.
+    /// Takes the next batch: the first waiting call whose tenants nobody else writes, and those that go with it, up to a
+    /// size of `most`. `None` if there is none, which ends the permit: the others write what still waits. Calls whose
+    /// callers have gone are left out.
     pub(crate) fn next(&mut self, most: Size) -> Option<Vec<Call>> {
         let mut queue = self.batcher.queue();
-        let calls = &mut queue.waiting;
-        calls.retain(|call| !call.answer.is_closed());
-        if calls.is_empty() {
+        queue.free(&mut self.tenants);
+        queue.waiting.retain(|call| !call.answer.is_closed());
+        let batch = queue.take(most);
+        if batch.is_empty() {
             queue.writers -= 1;
             self.is_over = true;
             return None;
         }
-        let mut size = Size::default();
-        let group = calls.iter().take_while(|call| {
-            let fits = !size.reaches(most) && call.goes_with(&calls[0]);
-            call.items.iter().for_each(|item| size.add(item));
-            fits
+        self.tenants = batch.iter().flat_map(Call::tenants).cloned().collect();
+        queue.writing.extend(self.tenants.iter().cloned());
+        Some(batch)
+    }
+}
+
+impl Queue {
+    fn free(&mut self, tenants: &mut HashSet<TenantId>) {
+        tenants.drain().for_each(|tenant| {
+            self.writing.remove(&tenant);
         });
-        let count = group.count();
-        Some(calls.drain(..count).collect())
+    }
+
+    /// Takes calls that go together, up to a size of `most`. Those of one tenant keep their order.
+    fn take(&mut self, most: Size) -> Vec<Call> {
+        let (mut batch, mut size) = (Vec::<Call>::new(), Size::default());
+        let mut blocked = self.writing.clone();
+        for call in mem::take(&mut self.waiting) {
+            let fits = !size.reaches(most) && batch.first().is_none_or(|first| call.goes_with(first));
+            if fits && !call.tenants().any(|tenant| blocked.contains(tenant)) {
+                call.items.iter().for_each(|item| size.add(item));
+                batch.push(call);
+            } else {
+                blocked.extend(call.tenants().cloned());
+                self.waiting.push(call);
+            }
+        }
+        batch
     }
 }
 
@@ -131,6 +163,7 @@ impl Drop for WriterPermit {
             return;
         }
         let mut queue = self.batcher.queue();
+        queue.free(&mut self.tenants);
         queue.writers -= 1;
         if queue.writers == 0 {
             queue.waiting.clear();
@@ -218,11 +251,15 @@ mod tests {
     }
 
     fn call(ids: &[&str], holder: u128) -> (Call, Answered) {
+        call_of(&acme(), ids, holder)
+    }
+
+    fn call_of(tenant: &TenantId, ids: &[&str], holder: u128) -> (Call, Answered) {
         let items = ids.iter().map(|id| {
             let event = Event::new(EventId::new(1), id).unwrap();
             let event = event.stamped(|| MessageId::new(*id).unwrap(), Timestamp::from_secs(1));
             let routing = Routing::default();
-            Arc::new(Publication::new(acme(), event, Revision::default(), routing, Duration::ZERO))
+            Arc::new(Publication::new(tenant.clone(), event, Revision::default(), routing, Duration::ZERO))
         });
         let (holder, lease, quota) = (HolderId::new(holder), Duration::ZERO, Quota::default());
         let hold = ClaimRequest { holder, lease, limit: ids.len(), max_bytes: 10, quota };
@@ -236,10 +273,10 @@ mod tests {
 
     /// A batcher at which all writers but one are busy.
     fn batcher() -> (Arc<PublishBatcher>, Vec<WriterPermit>) {
-        let batcher = Arc::default();
+        let batcher = Arc::<PublishBatcher>::default();
         let busy = (1..MAX_WRITERS).map(|_| {
-            let (permit, _answered) = add(&batcher, &["busy"], 9);
-            let mut permit = permit.expect("it is free");
+            let (call, _answered) = call_of(&TenantId::new("busy").unwrap(), &["busy"], 9);
+            let mut permit = batcher.add(call).1.expect("it is free");
             permit.next(rows(1));
             permit
         });
@@ -284,6 +321,24 @@ mod tests {
             [1],
             "and its end takes nothing along"
         );
+    }
+
+    #[test]
+    fn a_tenant_is_written_by_one_writer_at_a_time_and_others_meanwhile() {
+        let (batcher, other) = (Arc::<PublishBatcher>::default(), TenantId::new("other").unwrap());
+        let (first, _to_first) = add(&batcher, &["a"], 1);
+        let mut first = first.expect("nobody writes");
+        assert_eq!(sizes(first.next(rows(9))), [1]);
+        let (second, _to_second) = add(&batcher, &["b", "c"], 1);
+        assert!(second.expect("one is free").next(rows(9)).is_none(), "its tenant is being written");
+        let (call, _to_third) = call_of(&other, &["d", "e", "f"], 1);
+        let mut third = batcher.add(call).1.expect("one is free");
+        assert_eq!(sizes(third.next(rows(9))), [3], "the other tenant does not wait");
+        let (call, _to_fourth) = call_of(&other, &["g"], 1);
+        assert!(batcher.add(call).1.is_none());
+        assert_eq!(sizes(first.next(rows(9))), [2], "what waited for it; the other is still being written");
+        drop(third);
+        assert_eq!(sizes(first.next(rows(9))), [1], "a writer that is lost keeps no tenant");
     }
 
     #[test]

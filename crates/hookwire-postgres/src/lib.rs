@@ -149,6 +149,8 @@ pub use log::log_statements;
 pub use publish_in::PublishError;
 #[doc(hidden)]
 pub use recover::missed_statement;
+#[doc(hidden)]
+pub use settle::settle_statements;
 pub use store::PostgresStore;
 pub use tokio_postgres;
 #[doc(hidden)]

@@ -113,6 +113,23 @@ pub(crate) struct Lane {
     row: Row,
 }
 
+/// Joins to each row of `$wanted` the place of the delivery with its id, so that `delivery.ctid = found.place` is that delivery.
+///
+/// It is looked up by the primary key, whatever the server believes of the table: `OFFSET 0` lets it see no other
+/// condition. A statement says `state < 1` beside it for pending deliveries, and not `state = 0`: a table that was small
+/// when a statement was planned would be gone through along an index of all pending ones. Conditions of `delivery` itself
+/// hold when it is written, whoever changed it meanwhile; those of `found` are of before.
+macro_rules! found {
+    ($wanted:literal) => {
+        concat!(
+            " CROSS JOIN LATERAL (SELECT ctid AS place FROM delivery WHERE delivery.id = ",
+            $wanted,
+            ".id OFFSET 0) AS found "
+        )
+    };
+}
+pub(crate) use found;
+
 /// The columns that [`Lane::read`] and [`registered`] read.
 macro_rules! lane_columns {
     () => {

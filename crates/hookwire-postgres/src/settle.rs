@@ -16,7 +16,7 @@ use crate::connection::statements::Params;
 use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_leases_of;
-use crate::rows::{Lane, LaneId, PENDING, class_number, end_number, fence_number, ids, retry_doc};
+use crate::rows::{Lane, LaneId, PENDING, class_number, end_number, fence_number, found, ids, retry_doc};
 use crate::schedule::holders::ClaimKey;
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::time::Millis;
@@ -150,8 +150,11 @@ impl Settle {
 
     /// Locks the claims that are still held under their fences, in the order of their ids.
     async fn held(&self, tx: &Tx<'_>) -> Result<HashMap<i64, SettledRow>, QueryError> {
-        let fences: Vec<i64> = self.0.iter().map(|item| fence_number(item.fence)).collect();
-        let rows = tx.rows(CLAIMED, &[&self.ids(|_| true), &fences]).await?;
+        let mut claims: Vec<_> =
+            self.0.iter().map(|item| (item.id.get(), fence_number(item.fence))).collect();
+        claims.sort_unstable();
+        let (ids, fences): (Vec<i64>, Vec<i64>) = claims.into_iter().unzip();
+        let rows = tx.rows(CLAIMED, &[&ids, &fences]).await?;
         rows.iter().map(|row| Ok((row.read("id")?, SettledRow::read(row)?))).collect()
     }
 }
@@ -338,41 +341,50 @@ impl Operation for Release {
 
 /// A success or a limit leaves a lane's health as it is, where its receiver is proven, and neither fails nor has backed
 /// off.
-const FINISH: &str = "
+const FINISH: &str = concat!(
+    "
     WITH finished AS (
         UPDATE delivery SET state = item.state, attempts = attempts + CASE WHEN item.attempt IS NULL THEN 0 ELSE 1 END,
             first_attempt = CASE WHEN delivery.attempts = 0 THEN item.attempt::json ELSE first_attempt END,
             retry = item.retry::json, holder = NULL, held_until = NULL, ended_at = (SELECT clock_ms())
         FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::boolean[])
-            AS item (id, fence, state, retry, attempt, is_untold)
-        WHERE delivery.id = item.id AND delivery.fence = item.fence AND delivery.state = 0 AND holder IS NOT NULL
+            AS item (id, fence, state, retry, attempt, is_untold)",
+    found!("item"),
+    "WHERE delivery.ctid = found.place AND delivery.fence = item.fence AND delivery.state < 1 AND holder IS NOT NULL
             AND (is_untold OR EXISTS (SELECT FROM lane WHERE lane.id = delivery.lane AND health ->> 'trust' = 'proven'
                 AND health -> 'failing_since' IS NULL AND health -> 'backoffs' IS NULL))
         RETURNING delivery.id, delivery.attempts, item.attempt),
     made AS (
         INSERT INTO attempt (delivery, number, doc)
         SELECT id, attempts, attempt::json FROM finished WHERE attempt IS NOT NULL AND attempts > 1)
-    SELECT id FROM finished";
+    SELECT id FROM finished"
+);
 
-const LANES: &str = "SELECT delivery.id, lane.id AS lane, lane.health::text AS health FROM delivery \
-    JOIN lane ON lane.id = delivery.lane WHERE delivery.id = ANY ($1)";
+const LANES: &str = concat!(
+    "SELECT settled.id, lane.id AS lane, lane.health::text AS health FROM unnest($1::bigint[]) AS settled (id)",
+    found!("settled"),
+    "JOIN delivery ON delivery.ctid = found.place JOIN lane ON lane.id = delivery.lane"
+);
 
+/// It locks in the order of `$1`. `OFFSET 0` as in [`found`].
 const CLAIMED: &str = "
     SELECT delivery.id, delivery.lane, delivery.fence, delivery.attempts, delivery.due, delivery.held_until,
         delivery.epoch <> (SELECT epoch FROM lane WHERE lane.id = delivery.lane) AS is_dropped
-    FROM delivery JOIN unnest($1::bigint[], $2::bigint[]) AS claimed (id, fence)
-        ON delivery.id = claimed.id AND delivery.fence = claimed.fence
-    WHERE delivery.id = ANY ($1) AND state = 0 AND holder IS NOT NULL
-    ORDER BY delivery.id FOR UPDATE OF delivery";
+    FROM unnest($1::bigint[], $2::bigint[]) AS claimed (id, fence)
+        CROSS JOIN LATERAL (SELECT * FROM delivery WHERE delivery.id = claimed.id OFFSET 0 FOR UPDATE) AS delivery
+    WHERE delivery.fence = claimed.fence AND state = 0 AND holder IS NOT NULL";
 
-const SETTLE: &str = "
+const SETTLE: &str = concat!(
+    "
     UPDATE delivery SET state = settled.state, due = settled.due, attempts = settled.attempts,
         first_attempt = coalesce(settled.first_attempt::json, delivery.first_attempt), retry = settled.retry::json,
         holder = CASE WHEN settled.held_until IS NOT NULL THEN holder END, held_until = settled.held_until,
         ended_at = CASE WHEN settled.state <> 0 THEN $6::bigint END
     FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::integer[], $5::bigint[],
-        $7::text[], $8::text[]) AS settled (id, state, due, attempts, held_until, retry, first_attempt)
-    WHERE delivery.id = ANY ($1) AND delivery.id = settled.id";
+        $7::text[], $8::text[]) AS settled (id, state, due, attempts, held_until, retry, first_attempt)",
+    found!("settled"),
+    "WHERE delivery.ctid = found.place"
+);
 
 const ATTEMPTS: &str = "INSERT INTO attempt (delivery, number, doc) \
     SELECT id, number, doc::json FROM unnest($1::bigint[], $2::integer[], $3::text[]) \
@@ -385,5 +397,16 @@ const LEARN: &str = "UPDATE lane SET health = $2::text::json, class = $3, paused
     readied = CASE WHEN class = $3 THEN readied ELSE pg_current_xact_id()::text::bigint END WHERE id = $1";
 
 /// A delivery of a dropped backlog becomes due in its old epoch, where it counts as cancelled.
-const RELEASE: &str = "UPDATE delivery SET holder = NULL, held_until = NULL, due = $3 \
-    WHERE id = ANY ($1) AND holder = $2 AND state = 0";
+const RELEASE: &str = concat!(
+    "UPDATE delivery SET holder = NULL, held_until = NULL, due = $3 FROM unnest($1::bigint[]) AS held (id)",
+    found!("held"),
+    "WHERE delivery.ctid = found.place AND holder = $2 AND state < 1"
+);
+
+/// Returns the statements of settlements, for a test that reads their plans.
+#[doc(hidden)]
+pub fn settle_statements() -> Vec<(&'static str, String)> {
+    [("finish", FINISH), ("lanes", LANES), ("claimed", CLAIMED), ("settle", SETTLE), ("release", RELEASE)]
+        .map(|(name, sql)| (name, sql.to_owned()))
+        .to_vec()
+}

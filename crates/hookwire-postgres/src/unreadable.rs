@@ -11,7 +11,7 @@ use tracing::warn;
 
 use crate::connection::session::{MUCH_WITHIN, Operation, Tx};
 use crate::error::QueryError;
-use crate::rows::{LaneId, as_i64, ids};
+use crate::rows::{LaneId, as_i64, found, ids};
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::time::Millis;
 
@@ -97,7 +97,11 @@ const REST: &str = "UPDATE lane SET unreadable_at = coalesce(unreadable_at, $2),
     paused_until = greatest(paused_until, $3) WHERE id = ANY ($1)";
 
 /// `due` has the time at which it was set aside.
-const SET_ASIDE: &str = "UPDATE delivery SET state = 1, holder = NULL, held_until = NULL, due = $2 WHERE id = ANY ($1) AND state = 0";
+const SET_ASIDE: &str = concat!(
+    "UPDATE delivery SET state = 1, holder = NULL, held_until = NULL, due = $2 FROM unnest($1::bigint[]) AS aside (id)",
+    found!("aside"),
+    "WHERE delivery.ctid = found.place AND state < 1"
+);
 
 const ASIDE: &str =
     "SELECT id, lane FROM delivery WHERE state = 1 AND due < $1 ORDER BY lane, expires LIMIT $2";

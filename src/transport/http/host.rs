@@ -18,8 +18,9 @@ pub(super) const TICK: Duration = Duration::from_secs(5);
 /// and checks the name again.
 const IDLE_TICKS: usize = 5;
 
-/// The number of idle HTTP/1.1 connections kept: as many as one webhook has in flight by default.
-const MAX_IDLE: usize = 16;
+/// The number of idle HTTP/1.1 connections kept: as many as a dispatcher has in flight by default. Fewer would be closed
+/// and opened again whenever many attempts end at once.
+const MAX_IDLE: usize = 512;
 
 /// The maximum number of HTTP/2 connections. It is reached only by a receiver that allows a few streams on each:
 /// every request of a dispatcher at once needs as many connections as HTTP/1.1 would.

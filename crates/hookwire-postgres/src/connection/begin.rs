@@ -63,6 +63,9 @@ fn settings(schema: &SchemaName, is_local: bool) -> String {
         ("enable_indexscan", "on"),
         ("enable_indexonlyscan", "on"),
         ("enable_nestloop", "on"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("enable_material", "off"),
         ("exit_on_error", "off"),
         ("standard_conforming_strings", "on"),
     ];

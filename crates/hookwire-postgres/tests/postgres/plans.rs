@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookwire_postgres::{claim_statements, upkeep_statements};
+use hookwire_postgres::{claim_statements, settle_statements, upkeep_statements};
 use tokio_postgres::Client;
 
 use crate::fleet::{World, publication};
@@ -33,8 +33,8 @@ async fn fill_and_analyze(client: &Client) {
         .expect("rows");
 }
 
-const AS_THE_STORE: &str =
-    "SET plan_cache_mode TO force_generic_plan; SET enable_seqscan TO off; SET enable_bitmapscan TO off";
+const AS_THE_STORE: &str = "SET plan_cache_mode TO force_generic_plan; SET enable_seqscan TO off; SET enable_bitmapscan TO off; \
+     SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET enable_material TO off";
 
 /// Whether each half of a lane is read along its own part of the index: nothing of the other is filtered out.
 fn reads_halves(plan: &str) -> bool {
@@ -82,6 +82,34 @@ async fn a_claim_scans_no_table_whatever_the_backlog() {
             assert!(sorted.iter().all(|line| !line.contains("due") && !line.contains("id + 0")), "{plan}");
         }
     }
+}
+
+/// Whether all scans of deliveries look single ones up.
+fn looks_up_deliveries(plan: &str) -> bool {
+    let lines: Vec<&str> = plan.lines().collect();
+    let is_scan = |line: &str| ["Index", "Tid", "Seq"].iter().any(|kind| line.contains(kind));
+    let mut scans = lines.windows(2).filter(|pair| is_scan(pair[0]) && pair[0].contains(" on delivery"));
+    scans.all(|pair| {
+        let by_id = pair[0].contains("delivery_pkey") && pair[1].contains("Index Cond: (id = ");
+        by_id || pair[1].contains("TID Cond")
+    })
+}
+
+#[tokio::test]
+async fn deliveries_are_looked_up_by_their_ids_before_the_server_knows_of_any() {
+    let schema = Schema::migrated().await;
+    let client = schema.client().await;
+    client.batch_execute(AS_THE_STORE).await.expect("settings");
+    let by_ids = ["take", "expire", "finish", "lanes", "claimed", "settle", "release"];
+    let statements = claim_statements().into_iter().chain(settle_statements());
+    for (name, sql) in statements.filter(|(name, _)| by_ids.contains(name)) {
+        let plan = plan(&client, name, &sql).await;
+        assert!(looks_up_deliveries(&plan) && plan.contains("delivery_pkey"), "{name}:\n{plan}");
+    }
+    // What the server does with ids alone.
+    let sql = "UPDATE delivery SET fence = 1 WHERE id = ANY ($1::bigint[]) AND state = 0";
+    let plan = plan(&client, "planted", sql).await;
+    assert!(!looks_up_deliveries(&plan), "{plan}");
 }
 
 #[tokio::test]
