@@ -54,7 +54,7 @@ struct TenantUse {
     webhooks: HashMap<HookId, Use>,
 }
 
-/// The places that are taken, and the use up to a reading.
+/// The places that are taken, the use up to a reading, and how many places were given back, which is weighed alike.
 ///
 /// Use is written in units that double with each half-life, so that what is over need not be lowered as time passes.
 /// Readings are whole numbers. So equal use stays equal, whenever it is read.
@@ -63,6 +63,7 @@ struct Use {
     taken: u128,
     used: u128,
     at: u128,
+    given_back: u128,
 }
 
 impl Use {
@@ -72,15 +73,17 @@ impl Use {
     }
 
     fn take(&mut self, reading: u128) {
-        *self = Self { taken: self.taken + 1, used: self.used(reading), at: reading };
+        *self = Self { taken: self.taken + 1, used: self.used(reading), at: reading, ..*self };
     }
 
-    fn give_back(&mut self, reading: u128) {
-        *self = Self { taken: self.taken.saturating_sub(1), used: self.used(reading), at: reading };
+    fn give_back(&mut self, reading: u128, weight: u128) {
+        let (taken, used) = (self.taken.saturating_sub(1), self.used(reading));
+        *self = Self { taken, used, at: reading, given_back: self.given_back.saturating_add(weight) };
     }
 
     fn rebase(&mut self, reading: u128, halvings: u32, at: u128) {
-        *self = Self { taken: self.taken, used: self.used(reading) >> halvings, at };
+        let (used, given_back) = (self.used(reading) >> halvings, self.given_back >> halvings);
+        *self = Self { taken: self.taken, used, at, given_back };
     }
 
     const fn is_nothing(&self) -> bool {
@@ -100,7 +103,8 @@ impl Usage {
         PlaceTime(of_hook.map_or(0, |it| it.used(self.reading(now))))
     }
 
-    /// Returns whether a tenant has used at most a tenth of what the other tenants that have places used on average.
+    /// Returns whether a tenant leaves few places to nobody for long: it has used at most a tenth of what the other tenants
+    /// that have places used on average, or it gives its places back in a tenth of their time.
     ///
     /// While [`HeldCounts::has_spare`](super::HeldCounts::has_spare) says that few places are left, they are for such
     /// tenants alone. So a tenant that needs little does not wait until those that take all they can give something
@@ -111,7 +115,14 @@ impl Usage {
         let others = self.holding - u128::from(own.taken > 0);
         let used = own.used(reading);
         let used_by_others = self.all.used(reading).saturating_sub(used);
-        used.saturating_mul(10 * others) <= used_by_others
+        let uses_little = used.saturating_mul(10 * others) <= used_by_others;
+        // Places that others still have count as if they were given back now.
+        let all = self.all.given_back.saturating_add(self.all.taken.saturating_mul(self.weight(now)));
+        let given_back_by_others = all.saturating_sub(own.given_back);
+        let time_of_others = used_by_others.saturating_mul(own.given_back);
+        let is_quick = own.given_back > 0
+            && used.saturating_mul(10).saturating_mul(given_back_by_others) <= time_of_others;
+        uses_little || is_quick
     }
 
     /// Counts one more place of this webhook.
@@ -128,19 +139,19 @@ impl Usage {
     /// Counts one place less of this webhook.
     pub fn give_back(&mut self, tenant: &TenantId, hook: HookId, now: Timestamp) {
         self.advance(now);
-        let reading = self.reading(now);
+        let (reading, weight) = (self.reading(now), self.weight(now));
         let Some(of_tenant) = self.tenants.get_mut(tenant) else { return };
         let Some(of_hook) = of_tenant.webhooks.get_mut(&hook).filter(|it| it.taken > 0) else { return };
-        of_hook.give_back(reading);
+        of_hook.give_back(reading, weight);
         if of_hook.is_nothing() {
             of_tenant.webhooks.remove(&hook);
         }
-        of_tenant.all.give_back(reading);
+        of_tenant.all.give_back(reading, weight);
         self.holding -= u128::from(of_tenant.all.taken == 0);
         if of_tenant.all.is_nothing() {
             self.tenants.remove(tenant);
         }
-        self.all.give_back(reading);
+        self.all.give_back(reading, weight);
     }
 
     /// Writes all use in smaller numbers when they have become large, and forgets what has come to nothing. Returns
@@ -172,9 +183,16 @@ impl Usage {
     /// Returns how much one place has used that is taken since `base`: each half-life counts twice as much as the one
     /// before it.
     fn reading(&self, now: Timestamp) -> u128 {
-        let millis = now.since(self.base).as_millis().min(FORGET * HALF_LIFE);
-        let half_lives = millis / HALF_LIFE;
-        ((1 << half_lives) - 1) * HALF_LIFE + ((millis % HALF_LIFE) << half_lives)
+        (self.weight(now) - 1) * HALF_LIFE + (self.millis(now) % HALF_LIFE) * self.weight(now)
+    }
+
+    /// Returns how much a millisecond counts.
+    fn weight(&self, now: Timestamp) -> u128 {
+        1 << (self.millis(now) / HALF_LIFE)
+    }
+
+    fn millis(&self, now: Timestamp) -> u128 {
+        now.since(self.base).as_millis().min(FORGET * HALF_LIFE)
     }
 }
 
@@ -241,6 +259,21 @@ mod tests {
         }
         let light: Vec<_> = (1..=5).filter(|number| usage.is_light(&tenant(*number), at(10))).collect();
         assert_eq!(light, [4, 5], "one, where the others have 14 on average, and none");
+    }
+
+    #[test]
+    fn who_gives_places_back_soon_is_light_however_often_it_takes_them() {
+        let mut usage = Usage::default();
+        for second in 0..60 {
+            let now = second * 1_000;
+            (1..=3).for_each(|slow| use_place(&mut usage, slow, now, now + 900));
+            (0..5).for_each(|_| use_place(&mut usage, 4, now, now + 20));
+            (0..5).for_each(|_| use_place(&mut usage, 5, now, now + 95));
+        }
+        (1..=3).for_each(|slow| usage.take(&tenant(slow), HOOK, at(60_000)));
+        (0..4).for_each(|_| usage.take(&tenant(6), HOOK, at(60_000)));
+        let light: Vec<_> = (1..=6).filter(|number| usage.is_light(&tenant(*number), at(63_000))).collect();
+        assert_eq!(light, [4], "not one that takes twice as long, nor one that has given nothing back yet");
     }
 
     proptest! {

@@ -75,6 +75,8 @@ pub(crate) struct Taken {
     pub(crate) claims: Vec<Claim>,
     pub(crate) reservation: Reservation,
     pub(crate) next_in: Option<Duration>,
+    /// Whether nothing that is due was left for want of room.
+    pub(crate) took_all: bool,
     /// The first lane that others had locked.
     pub(crate) busy: Option<LaneId>,
     pub(crate) has_unrouted: bool,
@@ -138,15 +140,15 @@ pub(crate) async fn take(
     let grab = Grab { request, now, lanes: &lanes, selection: &selection, expired, touched };
     let grabbed = if grab.touched.is_empty() { Grabbed::nothing() } else { sessions.transact(&grab).await? };
     let busy = grab.taken_lanes().filter(|id| !grabbed.locked.contains(id)).collect::<Vec<_>>();
-    let is_cut = scan.finish(holders, request, &busy, &candidates, &selection) || is_cut;
+    let (has_more, took_all) = scan.finish(holders, request, &busy, &candidates, &selection);
     let claims = grab.claims(&mut reservation, &grabbed, &mut unreadable)?;
-    let is_cut = is_cut || !unreadable.is_empty();
+    let is_cut = has_more || is_cut || !unreadable.is_empty();
     let is_passed = fired.iter().any(|id| !grabbed.locked.contains(id));
     let later = is_passed.then(|| now.plus(RETRY_LOCKED));
     let next = [next, grabbed.next, later, holders.next_end(request.holder)].into_iter().flatten().min();
     let next_in = if is_cut { Some(Duration::ZERO) } else { next.map(|at| at.since(now)) };
-    let busy = busy.first().copied();
-    Ok(Taken { claims, reservation, next_in, busy, has_unrouted, unreadable })
+    let (busy, took_all) = (busy.first().copied(), took_all && !is_cut && !is_passed);
+    Ok(Taken { claims, reservation, next_in, took_all, busy, has_unrouted, unreadable })
 }
 
 #[async_trait]
@@ -171,7 +173,7 @@ impl Operation for TakeFrom {
         let grab = Grab { request, now, lanes, selection, expired, touched: only.to_vec() };
         let claims = grab.claims(&mut reservation, &grab.run(tx).await?, &mut unreadable)?;
         let (next_in, has_unrouted) = (Some(Duration::ZERO), begun.read("unrouted")?);
-        Ok(Taken { claims, reservation, next_in, busy: None, has_unrouted, unreadable })
+        Ok(Taken { claims, reservation, next_in, took_all: false, busy: None, has_unrouted, unreadable })
     }
 }
 

@@ -159,6 +159,7 @@ impl Core {
         }
         taken.reservation.keep();
         let (deliveries, next_in) = (taken.claims, taken.next_in);
+        let took_all = taken.took_all && !taken.has_unrouted;
         let set_aside = self.set_aside(taken.unreadable).await;
         if deliveries.is_empty() {
             set_aside?;
@@ -172,7 +173,7 @@ impl Core {
             Err(_) if !deliveries.is_empty() => Vec::new(),
             unrouted => unrouted?,
         };
-        Ok(Claimed { deliveries, unrouted, next_in, ..Claimed::default() })
+        Ok(Claimed { deliveries, unrouted, next_in, took_all, ..Claimed::default() })
     }
 
     /// Sets aside what could not be read, so that the next claim does not meet it.

@@ -24,13 +24,16 @@
 //!   transaction because of others (a deadlock, say): it runs again.
 //! - **A publish locks every lane that it adds to.** If it locked only idle lanes, a claim that empties a lane at the same
 //!   time would leave it idle with a due delivery.
-//! - **Publishing is batched** (`batch`), whatever the tenants. While two transactions are written, the calls of other
-//!   callers wait, and then share the next one. A batch that fails because of one call is tried call by call.
+//! - **Publishing is batched** (`batch`), whatever the tenants. While a transaction is written, later calls of its tenants
+//!   wait, and then share the next one; other tenants' share a second one. A batch that fails because of one call is tried
+//!   call by call.
 //! - **What can be sent together is one round trip** (`connection::session`). `BEGIN` goes along with the first statements
 //!   and `COMMIT` with the last ones. So the first ones only read and lock, or are the only one: if `BEGIN` should fail,
 //!   nothing is half done. Publishing takes two round trips, claiming two or, where nothing is due, one.
 //! - **A settlement that only ends its delivery** is one statement for all deliveries that end together, and locks no
 //!   lane. Whatever a lane learns, or a delivery waits for, is recorded under the lane's lock.
+//! - **A claim waits for no disk.** A crash of the server may undo it, and then it is made again: the request may be sent
+//!   twice, as when a lease ends. What is published and settled is on the disk when the call returns.
 //! - **A claim reads first, and locks nothing** (`schedule::ready`): ready lanes, and the first due deliveries of those
 //!   for which there may be room. It decides in memory, and takes in a second transaction what is still as it was read.
 //! - **Holders are counted in memory** (`schedule::holders`), from the answers of their claims, and forgotten when their
@@ -65,7 +68,8 @@
 //!   connection may be given to others in between, and statements have no name. A connection of the store's own is set
 //!   up once.
 //! - **Statements are planned once for all parameters**, along indexes, and planned again as a connection gets older: a
-//!   plan that was made for an empty table would scan the whole of a full one. Tests read the plans.
+//!   plan that was made for an empty table would scan the whole of a full one. Deliveries that are known are looked up by
+//!   their ids whatever the server believes of the table (`rows::found`). Tests read the plans.
 //! - **Nothing is left to the defaults of a database or a role** (`transaction`): every transaction says its isolation,
 //!   and has set what the statements rely on. Functions that run in a session of the host's set it too.
 //! - **The only clock is `clock_ms()`** in the schema. Tests replace it by one that stands still.
@@ -128,7 +132,8 @@ use crate::upkeep::Erase;
 /// # What survives
 ///
 /// A call that writes commits all that belongs to it, or nothing. It returns after the commit. On a server that may
-/// lose commits (`synchronous_commit = off`), the connections of this store turn that off for themselves.
+/// lose commits (`synchronous_commit = off`), the connections of this store turn that off for themselves. Claims alone
+/// may be lost when the server crashes: what they took is due again.
 ///
 /// The deliveries that a killed process had claimed are due again when their leases end. `release` gives back only
 /// claims that were made through the same store.

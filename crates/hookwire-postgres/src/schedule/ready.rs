@@ -11,7 +11,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::error::{QueryError, ReadRow};
 use crate::rows::{CLASSES, Lane, LaneId, as_i64, lane_columns};
-use crate::schedule::cursor::{LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
+use crate::schedule::cursor::{LaneCursor, LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
 use crate::schedule::holders::{Holders, Plan};
 use crate::schedule::lanes::{half, kind, unheld};
 use crate::schedule::places::Place;
@@ -29,7 +29,8 @@ pub(crate) struct ReadyScan {
 }
 
 impl ReadyScan {
-    /// Moves the cursors on, and returns whether there may be more to take at once.
+    /// Moves the cursors on, and returns whether there may be more to take at once, and whether nothing was left for want of
+    /// room.
     pub(crate) fn finish(
         &self,
         holders: &Holders,
@@ -37,7 +38,7 @@ impl ReadyScan {
         busy: &[LaneId],
         candidates: &[LaneHeads],
         selection: &Selection,
-    ) -> bool {
+    ) -> (bool, bool) {
         let with_room: HashSet<LaneId> = self.in_turn.iter().map(|place| place.lane).collect();
         let outcome = |id| match with_room.contains(&id) {
             true => self.outcome(id, busy, candidates, selection),
@@ -53,8 +54,9 @@ impl ReadyScan {
                 has_more |= more && request.limit > 0;
             }
         }
+        let took_all = self.plan.has_room == [true; 3] && cursors.iter().all(LaneCursor::took_all);
         holders.finish_scan(request.holder, &self.plan, cursors, self.left(outcome));
-        has_more
+        (has_more, took_all)
     }
 
     /// Returns lanes that are left, for the next claim: one of each tenant, so that the many lanes of another hide none.
@@ -89,6 +91,7 @@ impl ReadyScan {
             offered if offered > taken && selection.is_cut => LaneOutcome::Left,
             offered if offered > taken => LaneOutcome::NoRoom,
             _ if candidates[number].is_part && selection.with_room.contains(&number) => LaneOutcome::Passed,
+            _ if candidates[number].is_part => LaneOutcome::Filled,
             _ => LaneOutcome::Served,
         }
     }

@@ -82,6 +82,27 @@ async fn one_with_room_is_served_at_once_beside_many_without() {
 }
 
 #[tokio::test]
+async fn a_claim_tells_whether_anything_was_left_for_want_of_room() {
+    let schema = Schema::migrated().await;
+    let world = World::new(Arc::new(schema.store().await), "acme", 2).await;
+    assert!(claim(&world.store, 1).await.took_all, "there is nothing");
+    publish(&world, 2, HOUR).await;
+    let first = claim(&world.store, 1).await;
+    assert_eq!((first.deliveries.len(), first.took_all), (2, false), "one of each webhook");
+    assert!(!claim(&world.store, 1).await.took_all, "there still is no room");
+    for it in &first.deliveries {
+        end(&world.store, it).await;
+    }
+    let rest = claim_of(&world.store, 1, 100, 4).await;
+    assert_eq!((rest.deliveries.len(), rest.took_all), (2, true));
+    publish(&world, 3, 2 * HOUR).await;
+    let cut = claim_of(&world.store, 1, 1, 100).await;
+    assert_eq!((cut.deliveries.len(), cut.took_all), (1, false));
+    let other = claim_of(&world.store, 2, 100, 100).await;
+    assert_eq!((other.deliveries.len(), other.took_all), (5, true));
+}
+
+#[tokio::test]
 async fn what_waits_behind_many_that_have_expired_is_found() {
     let fixture = Fixture::new().await;
     let world = World::new(fixture.store(), "acme", 1).await;
