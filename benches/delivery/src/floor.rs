@@ -21,7 +21,7 @@ use crate::{Error, load};
 
 /// The bare client. Clones share its connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Floor {
+pub struct Floor {
     client: Client<HttpConnector, Full<Bytes>>,
     catalog: Catalog,
     ring: KeyRing,
@@ -29,7 +29,8 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    pub(crate) fn new() -> Result<Self, Error> {
+    /// A client without connections.
+    pub fn new() -> Result<Self, Error> {
         // As the library's own connections.
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -41,7 +42,8 @@ impl Floor {
         })
     }
 
-    pub(crate) async fn send(&self, url: &str, number: usize) -> Result<(), Error> {
+    /// Posts the event of this number.
+    pub async fn send(&self, url: &str, number: usize) -> Result<(), Error> {
         let request = self.request(url, Note::event(number)?, &format!("msg_{number}_of_the_floor"))?;
         let response = self.client.request(request.map(Full::from)).await?;
         let status = response.status();
@@ -50,7 +52,7 @@ impl Floor {
     }
 
     /// Posts so many events, [`AT_ONCE`](load::AT_ONCE) at once, to each URL in turn, and returns the cost.
-    pub(crate) async fn burst(&self, urls: &[String], count: usize) -> Result<Cost, Error> {
+    pub async fn burst(&self, urls: &[String], count: usize) -> Result<Cost, Error> {
         let (floor, urls) = (self.clone(), Arc::<[String]>::from(urls));
         let stopwatch = Stopwatch::start();
         load::all(count, move |number| {

@@ -10,13 +10,10 @@ use tokio::time::sleep;
 use crate::{Error, clock};
 
 /// The requests that may be under way at once, and the callers that bring events.
-pub(crate) const AT_ONCE: usize = 64;
+pub const AT_ONCE: usize = 64;
 
 /// Has callers work on the numbers below `count`, [`AT_ONCE`] of them at once.
-pub(crate) async fn all<F>(
-    count: usize,
-    work: impl Fn(usize) -> F + Clone + Send + 'static,
-) -> Result<(), Error>
+pub async fn all<F>(count: usize, work: impl Fn(usize) -> F + Clone + Send + 'static) -> Result<(), Error>
 where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
@@ -39,7 +36,7 @@ where
 
 /// Starts work so many times a second, whatever the earlier ones do, until `end` completes. Waits for all of it, and
 /// returns how often it was started, with the output of `end`.
-pub(crate) async fn paced<F, T>(
+pub async fn paced<F, T>(
     rate: f64,
     end: impl Future<Output = T>,
     work: impl Fn(usize) -> F,

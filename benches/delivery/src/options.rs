@@ -90,6 +90,11 @@ impl StoreKind {
 }
 
 impl Options {
+    /// Names the run.
+    pub(crate) fn title(&self) -> String {
+        format!("{}, {}, {} rounds", self.scenario.name(), self.store.name(), self.rounds)
+    }
+
     /// Reads the arguments. `--bench` is what Cargo adds of its own accord.
     pub(crate) fn read(arguments: impl IntoIterator<Item = String>) -> Result<Self, Error> {
         let mut options = Self::default();

@@ -46,24 +46,25 @@ impl Process {
 
 /// The receiver's process.
 #[derive(Debug)]
-pub(crate) struct Receiver {
+pub struct Receiver {
     process: Process,
     port: u16,
 }
 
 impl Receiver {
-    pub(crate) async fn start() -> Result<Self, Error> {
+    /// Starts it: this binary, with the argument [`RECEIVER`].
+    pub async fn start() -> Result<Self, Error> {
         let (process, port) = Process::start(&[RECEIVER]).await?;
         Ok(Self { process, port: port.parse()? })
     }
 
     /// The URL of the webhook with this number, which answers in this manner.
-    pub(crate) fn url(&self, manner: &str, group: &str, number: usize) -> String {
+    pub fn url(&self, manner: &str, group: &str, number: usize) -> String {
         format!("http://{}:{}/{manner}/{group}/{number}", address(number), self.port)
     }
 
     /// Waits for so many of a group since it was last taken, at most so long, and returns how many there are.
-    pub(crate) async fn wait(&self, group: &str, count: usize, at_most: Duration) -> Result<usize, Error> {
+    pub async fn wait(&self, group: &str, count: usize, at_most: Duration) -> Result<usize, Error> {
         let end = clock::now() + at_most;
         loop {
             let step = end.saturating_sub(clock::now()).min(STEP);
@@ -76,13 +77,13 @@ impl Receiver {
     }
 
     /// Waits for so many, and fails if they do not come.
-    pub(crate) async fn expect(&self, group: &str, count: usize) -> Result<(), Error> {
+    pub async fn expect(&self, group: &str, count: usize) -> Result<(), Error> {
         let arrived = self.wait(group, count, Duration::from_secs(600)).await?;
         if arrived < count { Err(format!("{arrived} of {count} arrived at {group}").into()) } else { Ok(()) }
     }
 
     /// Returns what arrived of a group, and has the receiver forget it.
-    pub(crate) async fn take(&self, group: &str) -> Result<Taken, Error> {
+    pub async fn take(&self, group: &str) -> Result<Taken, Error> {
         Ok(serde_json::from_str(&self.process.ask(&format!("take {group}")).await?)?)
     }
 
