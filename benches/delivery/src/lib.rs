@@ -15,16 +15,19 @@
 
 pub mod arrivals;
 pub mod clock;
+mod descriptors;
 pub mod figures;
 pub mod floor;
 pub mod load;
 pub mod note;
 mod options;
 pub mod process;
+mod proxy;
 pub mod receiver;
 mod scenarios;
 mod service;
 mod stores;
+mod tls;
 mod worker;
 
 use std::process::ExitCode;
@@ -39,6 +42,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The argument with which this binary is the receiver.
 pub const RECEIVER: &str = "receiver";
+/// The argument with which this binary is a proxy that delays.
+const PROXY: &str = "proxy";
 /// The argument with which this binary is one process of a fleet.
 const WORKER: &str = "worker";
 
@@ -49,6 +54,8 @@ pub fn main() -> ExitCode {
     let done = match words[..] {
         // One thread, so that it takes no more of the machine than it needs.
         [RECEIVER] => on(runtime::Builder::new_current_thread(), receiver::serve()),
+        // Two threads for the two sides, beside the one that keeps the time.
+        [PROXY, target, micros] => on(runtime::Builder::new_multi_thread(), proxy::serve(target, micros)),
         [WORKER, name] => on(runtime::Builder::new_multi_thread(), worker::run(name)),
         _ => on(runtime::Builder::new_multi_thread(), measure(arguments)),
     };

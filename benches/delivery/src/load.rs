@@ -17,9 +17,21 @@ pub async fn all<F>(count: usize, work: impl Fn(usize) -> F + Clone + Send + 'st
 where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
+    all_by(AT_ONCE, count, work).await
+}
+
+/// The same, so many of them at once.
+pub(crate) async fn all_by<F>(
+    at_once: usize,
+    count: usize,
+    work: impl Fn(usize) -> F + Clone + Send + 'static,
+) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
     let next = Arc::new(AtomicUsize::new(0));
     let mut callers = JoinSet::new();
-    for _ in 0..AT_ONCE.min(count) {
+    for _ in 0..at_once.min(count) {
         let (work, next) = (work.clone(), Arc::clone(&next));
         callers.spawn(async move {
             loop {

@@ -11,7 +11,8 @@ use tokio::sync::Mutex;
 use crate::arrivals::Taken;
 use crate::clock;
 use crate::receiver::address;
-use crate::{Error, RECEIVER};
+use crate::tls::TlsReceiver;
+use crate::{Error, PROXY, RECEIVER};
 
 /// The longest that one order waits, so that a process whose parent was killed notices it soon.
 const STEP: Duration = Duration::from_millis(500);
@@ -41,6 +42,23 @@ impl Process {
         let (stdin, lines) = &mut *pipes;
         stdin.write_all(format!("{order}\n").as_bytes()).await?;
         Ok(lines.next_line().await?.ok_or_else(|| format!("no answer to {order}"))?)
+    }
+}
+
+/// A proxy of TCP, behind which a target is far.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    /// Ends with the value.
+    _process: Process,
+}
+
+impl Proxy {
+    /// One on this machine that passes on to the target what is so old.
+    pub(crate) async fn start(target: &str, delay: Duration) -> Result<Self, Error> {
+        let arguments = [PROXY, target, &delay.as_micros().to_string()];
+        let (process, port) = Process::start(&arguments).await?;
+        Ok(Self { port: port.parse()?, _process: process })
     }
 }
 
@@ -85,6 +103,11 @@ impl Receiver {
     /// Returns what arrived of a group, and has the receiver forget it.
     pub async fn take(&self, group: &str) -> Result<Taken, Error> {
         Ok(serde_json::from_str(&self.process.ask(&format!("take {group}")).await?)?)
+    }
+
+    /// Has the receiver speak TLS at a port of its own too.
+    pub(crate) async fn speak_tls(&self) -> Result<TlsReceiver, Error> {
+        Ok(serde_json::from_str(&self.process.ask("tls").await?)?)
     }
 
     /// Has the receiver answer 503 from now on, or as usual.
