@@ -13,6 +13,9 @@
 //! | `webhook-dispatcher-postgres` | the same | PostgreSQL |
 //! | `graphile-worker` | graphile_worker 0.14.1, and a handler that posts with reqwest 0.12 | PostgreSQL |
 //!
+//! How much a round delivers is told with it: a peer that delivers few a second needs longer rounds (`--seconds 20`) before
+//! its figures say anything, in *hanging* most of all.
+//!
 //! Settings are each crate's defaults, but for these: URLs of loopback are allowed; 64 requests may be under way at once,
 //! in all and for a webhook, where there is a setting for it (`SqliteEngine` has none); a full queue of
 //! webhook-dispatcher blocks the caller. `fn open` of each peer has them. The database is a new one for each peer that is

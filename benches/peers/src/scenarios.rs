@@ -79,9 +79,11 @@ impl Bench<'_> {
         let floor_rate = self.floor_burst(FLOOR_WARM_UP, webhooks).await?.rate;
         for _ in 0..self.options.rounds {
             let floor = self.floor_burst(self.events(floor_rate), webhooks).await?;
-            let of_peer = self.deliver(&peer, &group, self.events(rate / webhooks as f64), webhooks).await?;
+            let events = self.events(rate / webhooks as f64);
+            let of_peer = self.deliver(&peer, &group, events, webhooks).await?;
             let mut add = |name: &str, unit, value| self.figures.add(format!("{title}: {name}"), unit, value);
             add("floor", "1/s", floor.rate);
+            add("deliveries a round", "", (events * webhooks) as f64);
             add("peer", "1/s", of_peer.rate);
             add("made", "%", of_peer.made);
             add("share of the floor's rate", "", of_peer.rate / floor.rate);
@@ -144,6 +146,7 @@ impl Bench<'_> {
                 self.receiver.wait(&group, events * HEALTHY, PATIENCE).await?;
                 let taken = self.receiver.take(&group).await?;
                 let made = percent(taken.count - taken.again, events * HEALTHY);
+                self.figures.add(format!("{title}: events"), "", events as f64);
                 self.figures.add(format!("{title}: the nine others made"), "%", made);
                 self.figures.add(format!("{title}: p99"), "ms", taken.p99_ms);
             }
