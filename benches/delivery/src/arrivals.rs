@@ -23,12 +23,16 @@ pub(crate) struct Arrival {
 
 /// What arrived of one group.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Taken {
-    pub(crate) count: usize,
+#[expect(clippy::exhaustive_structs, reason = "figures by name")]
+pub struct Taken {
+    /// How many arrived.
+    pub count: usize,
     /// Arrivals of a message at a webhook that has had it already.
-    pub(crate) again: usize,
-    pub(crate) p50_ms: f64,
-    pub(crate) p99_ms: f64,
+    pub again: usize,
+    /// The median of the times from publishing to receipt.
+    pub p50_ms: f64,
+    /// The time that 99 in 100 took at most.
+    pub p99_ms: f64,
 }
 
 impl Arrivals {
@@ -71,12 +75,13 @@ impl Arrivals {
 }
 
 /// The smallest of the sorted times that so many in a hundred do not exceed; zero of none.
-pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
-pub(crate) fn millis(time: Duration) -> f64 {
+/// In milliseconds.
+pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 

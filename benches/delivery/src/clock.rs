@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The time since a moment that is the same for every process of this machine.
-pub(crate) fn now() -> Duration {
+pub fn now() -> Duration {
     read(ClockId::Monotonic)
 }
 
@@ -20,27 +20,29 @@ fn read(clock: ClockId) -> Duration {
 
 /// The time and the CPU time of this process since it was made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stopwatch {
+pub struct Stopwatch {
     began: Duration,
     cpu: Duration,
 }
 
 /// What deliveries have cost.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
+#[expect(clippy::exhaustive_structs, reason = "figures by name")]
+pub struct Cost {
     /// Deliveries a second.
-    pub(crate) rate: f64,
+    pub rate: f64,
     /// CPU time of this process a delivery, in microseconds.
-    pub(crate) cpu_us: f64,
+    pub cpu_us: f64,
 }
 
 impl Stopwatch {
-    pub(crate) fn start() -> Self {
+    /// Starts it.
+    pub fn start() -> Self {
         Self { began: now(), cpu: cpu() }
     }
 
     /// The cost of so many deliveries, which took since then.
-    pub(crate) fn stop(self, deliveries: usize) -> Cost {
+    pub fn stop(self, deliveries: usize) -> Cost {
         let deliveries = deliveries as f64;
         Cost {
             rate: deliveries / (now() - self.began).as_secs_f64(),

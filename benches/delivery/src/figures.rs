@@ -6,7 +6,7 @@ use crate::options::Options;
 
 /// The figures of a run, in the order in which they were first added.
 #[derive(Debug, Default)]
-pub(crate) struct Figures(Vec<Figure>);
+pub struct Figures(Vec<Figure>);
 
 #[derive(Debug)]
 struct Figure {
@@ -17,7 +17,8 @@ struct Figure {
 }
 
 impl Figures {
-    pub(crate) fn add(&mut self, name: impl Into<String>, unit: &'static str, value: f64) {
+    /// Adds the value of a round.
+    pub fn add(&mut self, name: impl Into<String>, unit: &'static str, value: f64) {
         let name = name.into();
         match self.0.iter_mut().find(|figure| figure.name == name) {
             Some(figure) => figure.values.push(value),
@@ -26,9 +27,8 @@ impl Figures {
     }
 
     /// A line a figure: the median, and the range of the rounds.
-    pub(crate) fn table(&self, options: &Options) -> String {
-        let (scenario, store, rounds) = (options.scenario.name(), options.store.name(), options.rounds);
-        let mut table = format!("{scenario}, {store}, {rounds} rounds: median, lowest and highest\n");
+    pub fn table(&self, title: &str) -> String {
+        let mut table = format!("{title}: median, lowest and highest\n");
         for Figure { name, unit, values } in &self.0 {
             let sorted = sorted(values);
             let (low, high) = (sorted.first().unwrap_or(&f64::NAN), sorted.last().unwrap_or(&f64::NAN));
@@ -80,7 +80,7 @@ mod tests {
         for value in [3.0, 1.0, 2.0] {
             figures.add("rate", "1/s", value);
         }
-        let table = figures.table(&Options::default());
+        let table = figures.table(&Options::default().title());
         let row: Vec<_> = table.lines().nth(1).expect("a row").split_whitespace().collect();
         assert_eq!(row, ["rate", "2.000", "1/s", "1.000", "3.000"]);
         let json = figures.json(&Options::default(), "");

@@ -12,7 +12,7 @@ use http::Request;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 
 use crate::clock::{Cost, Stopwatch};
@@ -21,19 +21,29 @@ use crate::{Error, load};
 
 /// The bare client. Clones share its connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Floor {
-    client: Client<HttpConnector, Full<Bytes>>,
+pub struct Floor<C = HttpConnector> {
+    client: Client<C, Full<Bytes>>,
+    at_once: usize,
     catalog: Catalog,
     ring: KeyRing,
     tenant: TenantId,
 }
 
 impl Floor {
-    pub(crate) fn new() -> Result<Self, Error> {
+    /// A client without connections.
+    pub fn new() -> Result<Self, Error> {
         // As the library's own connections.
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        Self::by(connector)
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Floor<C> {
+    /// A client that connects by this.
+    pub(crate) fn by(connector: C) -> Result<Self, Error> {
         Ok(Self {
+            at_once: load::AT_ONCE,
             client: Client::builder(TokioExecutor::new()).build(connector),
             catalog: note::catalog()?,
             ring: KeyRing::new(SigningKey::from_random(SignatureScheme::V1, [7; 32])),
@@ -41,7 +51,13 @@ impl Floor {
         })
     }
 
-    pub(crate) async fn send(&self, url: &str, number: usize) -> Result<(), Error> {
+    /// So many requests at once in a burst, and not [`AT_ONCE`](load::AT_ONCE).
+    pub(crate) fn at_once(self, at_once: usize) -> Self {
+        Self { at_once, ..self }
+    }
+
+    /// Posts the event of this number.
+    pub async fn send(&self, url: &str, number: usize) -> Result<(), Error> {
         let request = self.request(url, Note::event(number)?, &format!("msg_{number}_of_the_floor"))?;
         let response = self.client.request(request.map(Full::from)).await?;
         let status = response.status();
@@ -49,11 +65,11 @@ impl Floor {
         if status.is_success() { Ok(()) } else { Err(format!("the receiver answers {status}").into()) }
     }
 
-    /// Posts so many events, [`AT_ONCE`](load::AT_ONCE) at once, to each URL in turn, and returns the cost.
-    pub(crate) async fn burst(&self, urls: &[String], count: usize) -> Result<Cost, Error> {
+    /// Posts so many events, as many at once as it may, to each URL in turn, and returns the cost.
+    pub async fn burst(&self, urls: &[String], count: usize) -> Result<Cost, Error> {
         let (floor, urls) = (self.clone(), Arc::<[String]>::from(urls));
         let stopwatch = Stopwatch::start();
-        load::all(count, move |number| {
+        load::all_by(self.at_once, count, move |number| {
             let (floor, urls) = (floor.clone(), Arc::clone(&urls));
             async move { floor.send(&urls[number % urls.len()], number).await }
         })

@@ -10,10 +10,19 @@ use tokio::time::sleep;
 use crate::{Error, clock};
 
 /// The requests that may be under way at once, and the callers that bring events.
-pub(crate) const AT_ONCE: usize = 64;
+pub const AT_ONCE: usize = 64;
 
 /// Has callers work on the numbers below `count`, [`AT_ONCE`] of them at once.
-pub(crate) async fn all<F>(
+pub async fn all<F>(count: usize, work: impl Fn(usize) -> F + Clone + Send + 'static) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    all_by(AT_ONCE, count, work).await
+}
+
+/// The same, so many of them at once.
+pub(crate) async fn all_by<F>(
+    at_once: usize,
     count: usize,
     work: impl Fn(usize) -> F + Clone + Send + 'static,
 ) -> Result<(), Error>
@@ -22,7 +31,7 @@ where
 {
     let next = Arc::new(AtomicUsize::new(0));
     let mut callers = JoinSet::new();
-    for _ in 0..AT_ONCE.min(count) {
+    for _ in 0..at_once.min(count) {
         let (work, next) = (work.clone(), Arc::clone(&next));
         callers.spawn(async move {
             loop {
@@ -39,7 +48,7 @@ where
 
 /// Starts work so many times a second, whatever the earlier ones do, until `end` completes. Waits for all of it, and
 /// returns how often it was started, with the output of `end`.
-pub(crate) async fn paced<F, T>(
+pub async fn paced<F, T>(
     rate: f64,
     end: impl Future<Output = T>,
     work: impl Fn(usize) -> F,

@@ -16,8 +16,9 @@ const MARK: &[u8] = b"\"at\":";
 const TEXT: &str = "An invoice was paid in full. The customer was told by mail, the books are up to date, and nobody has \
                     to do anything. This text stands for the fields of an ordinary event.";
 
-#[derive(Serialize)]
-pub(crate) struct Note {
+/// An event of this kind.
+#[derive(Debug, Serialize)]
+pub struct Note {
     /// Nanoseconds by [`clock::now`].
     at: u64,
     number: usize,
@@ -30,7 +31,7 @@ impl Payload for Note {
 
 impl Note {
     /// One that is published now.
-    fn new(number: usize) -> Self {
+    pub fn new(number: usize) -> Self {
         let at = u64::try_from(clock::now().as_nanos()).expect("below 500 years");
         Self { at, number, text: TEXT }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Error;
 
 /// How a run is asked for.
-pub(crate) const USAGE: &str = "delivery [--scenario burst|idle|hanging|paced|tarpits|storm|recovery|fleet|host] \
+pub(crate) const USAGE: &str = "delivery [--scenario burst|idle|hanging|paced|tarpits|storm|recovery|fleet|host|far] \
     [--store memory|sqlite|sqlite-process-crash|postgres] [--rounds N] [--seconds S] [--pending N] [--json]";
 
 /// The settings of a run, each with its default.
@@ -38,6 +38,7 @@ impl Default for Options {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Scenario {
     Burst,
+    Far,
     Fleet,
     Hanging,
     Host,
@@ -49,8 +50,9 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    const NAMES: [(&'static str, Self); 9] = [
+    const NAMES: [(&'static str, Self); 10] = [
         ("burst", Self::Burst),
+        ("far", Self::Far),
         ("fleet", Self::Fleet),
         ("hanging", Self::Hanging),
         ("host", Self::Host),
@@ -90,6 +92,11 @@ impl StoreKind {
 }
 
 impl Options {
+    /// Names the run.
+    pub(crate) fn title(&self) -> String {
+        format!("{}, {}, {} rounds", self.scenario.name(), self.store.name(), self.rounds)
+    }
+
     /// Reads the arguments. `--bench` is what Cargo adds of its own accord.
     pub(crate) fn read(arguments: impl IntoIterator<Item = String>) -> Result<Self, Error> {
         let mut options = Self::default();

@@ -11,7 +11,8 @@ use tokio::sync::Mutex;
 use crate::arrivals::Taken;
 use crate::clock;
 use crate::receiver::address;
-use crate::{Error, RECEIVER};
+use crate::tls::TlsReceiver;
+use crate::{Error, PROXY, RECEIVER};
 
 /// The longest that one order waits, so that a process whose parent was killed notices it soon.
 const STEP: Duration = Duration::from_millis(500);
@@ -44,26 +45,44 @@ impl Process {
     }
 }
 
+/// A proxy of TCP, behind which a target is far.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    /// Ends with the value.
+    _process: Process,
+}
+
+impl Proxy {
+    /// One on this machine that passes on to the target what is so old.
+    pub(crate) async fn start(target: &str, delay: Duration) -> Result<Self, Error> {
+        let arguments = [PROXY, target, &delay.as_micros().to_string()];
+        let (process, port) = Process::start(&arguments).await?;
+        Ok(Self { port: port.parse()?, _process: process })
+    }
+}
+
 /// The receiver's process.
 #[derive(Debug)]
-pub(crate) struct Receiver {
+pub struct Receiver {
     process: Process,
     port: u16,
 }
 
 impl Receiver {
-    pub(crate) async fn start() -> Result<Self, Error> {
+    /// Starts it: this binary, with the argument [`RECEIVER`].
+    pub async fn start() -> Result<Self, Error> {
         let (process, port) = Process::start(&[RECEIVER]).await?;
         Ok(Self { process, port: port.parse()? })
     }
 
     /// The URL of the webhook with this number, which answers in this manner.
-    pub(crate) fn url(&self, manner: &str, group: &str, number: usize) -> String {
+    pub fn url(&self, manner: &str, group: &str, number: usize) -> String {
         format!("http://{}:{}/{manner}/{group}/{number}", address(number), self.port)
     }
 
     /// Waits for so many of a group since it was last taken, at most so long, and returns how many there are.
-    pub(crate) async fn wait(&self, group: &str, count: usize, at_most: Duration) -> Result<usize, Error> {
+    pub async fn wait(&self, group: &str, count: usize, at_most: Duration) -> Result<usize, Error> {
         let end = clock::now() + at_most;
         loop {
             let step = end.saturating_sub(clock::now()).min(STEP);
@@ -76,14 +95,19 @@ impl Receiver {
     }
 
     /// Waits for so many, and fails if they do not come.
-    pub(crate) async fn expect(&self, group: &str, count: usize) -> Result<(), Error> {
+    pub async fn expect(&self, group: &str, count: usize) -> Result<(), Error> {
         let arrived = self.wait(group, count, Duration::from_secs(600)).await?;
         if arrived < count { Err(format!("{arrived} of {count} arrived at {group}").into()) } else { Ok(()) }
     }
 
     /// Returns what arrived of a group, and has the receiver forget it.
-    pub(crate) async fn take(&self, group: &str) -> Result<Taken, Error> {
+    pub async fn take(&self, group: &str) -> Result<Taken, Error> {
         Ok(serde_json::from_str(&self.process.ask(&format!("take {group}")).await?)?)
+    }
+
+    /// Has the receiver speak TLS at a port of its own too.
+    pub(crate) async fn speak_tls(&self) -> Result<TlsReceiver, Error> {
+        Ok(serde_json::from_str(&self.process.ask("tls").await?)?)
     }
 
     /// Has the receiver answer 503 from now on, or as usual.

@@ -1,7 +1,8 @@
 //! The receiver, a process of its own: answers as the path says, and tells what arrived.
 //!
 //! The path is `/ok/GROUP/WEBHOOK`, `/hang/..`, or `/slow-MILLISECONDS/..`. Each line that it reads is an order, which one
-//! line answers: `down` (it answers 503 from now on), `up`, `take GROUP`, `wait GROUP COUNT MILLISECONDS`.
+//! line answers: `down` (it answers 503 from now on), `up`, `take GROUP`, `tls`
+//! (it listens with TLS too), `wait GROUP COUNT MILLISECONDS`.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,10 +19,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
 
 use crate::arrivals::{Arrival, Arrivals};
-use crate::{Error, clock, note};
+use crate::tls::{self, TlsReceiver};
+use crate::{Error, clock, descriptors, note};
 
 /// The addresses on which it listens, from 127.0.0.1 on: a sender takes each for a host.
 pub(crate) const HOSTS: usize = 64;
@@ -33,13 +37,14 @@ struct Receiver {
 }
 
 /// Serves until the process that started it closes the pipe, or ends.
-pub(crate) async fn serve() -> Result<(), Error> {
+pub async fn serve() -> Result<(), Error> {
+    descriptors::allow_many()?;
     let receiver = Arc::new(Receiver::default());
     let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = first.local_addr()?.port();
     let others = (1..HOSTS).map(|number| TcpListener::bind((address(number), port)));
     for listener in std::iter::once(Ok(first)).chain(others) {
-        listen(listener?, &receiver)?;
+        listen(listener?, None, &receiver)?;
     }
     println!("{port}");
     tokio::task::spawn_blocking(move || obey(&receiver)).await?
@@ -52,23 +57,42 @@ pub(crate) fn address(number: usize) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + number)
 }
 
-fn listen(listener: TcpListener, receiver: &Arc<Receiver>) -> Result<(), Error> {
+fn listen(listener: TcpListener, tls: Option<TlsAcceptor>, receiver: &Arc<Receiver>) -> Result<(), Error> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    tokio::spawn(accept(listener, Arc::clone(receiver)));
+    tokio::spawn(accept(listener, tls, Arc::clone(receiver)));
     Ok(())
 }
 
-async fn accept(listener: tokio::net::TcpListener, receiver: Arc<Receiver>) {
+async fn accept(listener: tokio::net::TcpListener, tls: Option<TlsAcceptor>, receiver: Arc<Receiver>) {
     while let Ok((stream, _)) = listener.accept().await {
         // Without it an answer may be late; it is never wrong.
         let _ = stream.set_nodelay(true);
         let receiver = Arc::clone(&receiver);
-        let service = service_fn(move |request| answer(Arc::clone(&receiver), request));
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        // A connection that breaks off is the sender's concern.
-        tokio::spawn(async move { connection.await.is_ok() });
+        match tls.clone() {
+            None => tokio::spawn(talk(stream, receiver)),
+            Some(tls) => tokio::spawn(async move {
+                if let Ok(stream) = tls.accept(stream).await {
+                    talk(stream, receiver).await;
+                }
+            }),
+        };
     }
+}
+
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, receiver: Arc<Receiver>) {
+    let service = service_fn(move |request| answer(Arc::clone(&receiver), request));
+    // A connection that breaks off is the sender's concern.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Listens with TLS at one more port.
+fn speak_tls(receiver: &Arc<Receiver>) -> Result<TlsReceiver, Error> {
+    let (pem, acceptor) = tls::acceptor()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    listen(listener, Some(acceptor), receiver)?;
+    Ok(TlsReceiver { port, pem })
 }
 
 async fn answer(
@@ -97,7 +121,8 @@ async fn answer(
 fn arrival(head: &http::request::Parts, body: &[u8]) -> Option<Arrival> {
     let took = clock::now().saturating_sub(note::published_at(body)?);
     let mut hasher = DefaultHasher::new();
-    head.headers.get("webhook-id")?.as_bytes().hash(&mut hasher);
+    // Not every sender that this is for gives its messages ids. No two bodies are alike, and a retry has the same.
+    head.headers.get("webhook-id").map_or(body, |id| id.as_bytes()).hash(&mut hasher);
     head.uri.path().hash(&mut hasher);
     Some(Arrival { identity: hasher.finish(), took })
 }
@@ -109,7 +134,7 @@ fn status(status: StatusCode) -> Response<Empty<Bytes>> {
 }
 
 /// Carries out orders until nobody can give one.
-fn obey(receiver: &Receiver) -> Result<(), Error> {
+fn obey(receiver: &Arc<Receiver>) -> Result<(), Error> {
     for order in std::io::stdin().lock().lines() {
         println!("{}", receiver.carry_out(&order?)?);
     }
@@ -118,11 +143,12 @@ fn obey(receiver: &Receiver) -> Result<(), Error> {
 }
 
 impl Receiver {
-    fn carry_out(&self, order: &str) -> Result<String, Error> {
+    fn carry_out(self: &Arc<Self>, order: &str) -> Result<String, Error> {
         let words: Vec<_> = order.split(' ').collect();
         match words[..] {
             ["down"] => self.is_down.store(true, Ordering::Relaxed),
             ["up"] => self.is_down.store(false, Ordering::Relaxed),
+            ["tls"] => return Ok(serde_json::to_string(&speak_tls(self)?)?),
             ["take", group] => return Ok(serde_json::to_string(&self.arrivals.take(group))?),
             ["wait", group, count, millis] => {
                 let at_most = Duration::from_millis(millis.parse()?);
@@ -140,7 +166,7 @@ mod tests {
 
     #[test]
     fn orders_are_carried_out_and_others_refused() {
-        let receiver = Receiver::default();
+        let receiver = Arc::new(Receiver::default());
         assert_eq!(receiver.carry_out("down").unwrap(), "done");
         assert!(receiver.is_down.load(Ordering::Relaxed));
         assert_eq!(receiver.carry_out("up").unwrap(), "done");

@@ -30,11 +30,20 @@ pub(crate) struct Service {
 
 /// A service that nobody runs yet: [`AT_ONCE`] requests at once, in all and for a webhook.
 pub(crate) fn hooks(store: Arc<dyn Store>) -> Result<Webhooks, Error> {
-    let quota = Quota::default().with_in_all(AT_ONCE).with_per_tenant(AT_ONCE).with_per_webhook(AT_ONCE);
+    hooks_by(store, AT_ONCE, HttpTransport::builder().allow_loopback().build()?)
+}
+
+/// The same, with so many requests at once, by this transport.
+pub(crate) fn hooks_by(
+    store: Arc<dyn Store>,
+    at_once: usize,
+    transport: HttpTransport,
+) -> Result<Webhooks, Error> {
+    let quota = Quota::default().with_in_all(at_once).with_per_tenant(at_once).with_per_webhook(at_once);
     let retry = RetryPolicy::default().with_delays([RETRY; 50]);
     Ok(Webhooks::builder(note::catalog()?)
         .store(store)
-        .transport(HttpTransport::builder().allow_loopback().build()?)
+        .transport(transport)
         .allow_loopback_http()
         .limits(Limits::default())
         .policy(Policy::default().with_quota(quota).with_retry(retry))

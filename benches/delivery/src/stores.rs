@@ -8,8 +8,10 @@ use hookwire::store::{Durability, MemoryStore, SqliteStore, Store};
 use hookwire_postgres::{PostgresOptions, PostgresStore};
 use rusqlite::Connection;
 use tokio_postgres::{Client, NoTls};
+use url::Url;
 
 use crate::options::StoreKind;
+use crate::process::Proxy;
 use crate::{Error, clock};
 
 /// The stores of one kind, each by a name of its own.
@@ -32,6 +34,24 @@ impl Stores {
             StoreKind::Sqlite => self.sqlite(name, Durability::PowerLoss).await?,
             StoreKind::SqliteProcessCrash => self.sqlite(name, Durability::ProcessCrash).await?,
         })
+    }
+
+    /// The same, whose server is behind a proxy with this delay. A store without a server is as near as ever.
+    pub(crate) async fn open_far(
+        &self,
+        name: &str,
+        delay: Duration,
+    ) -> Result<(Arc<dyn Store>, Option<Proxy>), Error> {
+        if self.kind != StoreKind::Postgres {
+            return Ok((self.open(name).await?, None));
+        }
+        drop(new_postgres(name).await?);
+        let mut url = Url::parse(&database_url()?)?;
+        let server = format!("{}:{}", url.host_str().ok_or("a host")?, url.port().unwrap_or(5432));
+        let proxy = Proxy::start(&server, delay).await?;
+        url.set_host(Some("127.0.0.1"))?;
+        url.set_port(Some(proxy.port)).map_err(|()| "a URL with a port")?;
+        Ok((Arc::new(options(name).connect(url.as_str()).await?), Some(proxy)))
     }
 
     async fn sqlite(&self, name: &str, durability: Durability) -> Result<Arc<dyn Store>, Error> {

@@ -67,6 +67,7 @@ fn a_receiver_that_comes_back_gets_everything_once() {
 #[test]
 fn the_other_scenarios_run_to_their_end() {
     for (scenario, figure) in [
+        ("far", "share of the floor's rate"),
         ("paced", "CPU against the floor's"),
         ("storm", "beside the flood: p99"),
         ("tarpits", "beside the tarpits: made"),

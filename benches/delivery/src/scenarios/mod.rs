@@ -1,6 +1,7 @@
 //! The scenarios, one file each.
 
 mod burst;
+mod far;
 mod fleet;
 mod hanging;
 mod host;
@@ -35,6 +36,7 @@ pub(crate) struct Bench {
 pub(crate) async fn run(bench: &mut Bench) -> Result<(), Error> {
     match bench.options.scenario {
         Scenario::Burst => burst::run(bench).await,
+        Scenario::Far => far::run(bench).await,
         Scenario::Fleet => fleet::run(bench).await,
         Scenario::Hanging => hanging::run(bench).await,
         Scenario::Host => host::run(bench).await,
