@@ -102,7 +102,7 @@ impl Ledger {
         self.news.notify_all();
     }
 
-    /// Notes a request of a claim of this age; its status depends on how often the receiver has seen the delivery before.
+    /// Notes a request of a claim of this age. Its status depends on how often the receiver has seen the delivery.
     pub(crate) fn arrived(
         &self,
         delivery: Delivery,
