@@ -16,11 +16,12 @@ mod prng;
 mod quickstart;
 mod rounds;
 
-const CASES: [(&str, fn()); 6] = [
+const CASES: [(&str, fn()); 7] = [
     ("rounds::nothing_confirmed_is_lost_by_kills", rounds::nothing_confirmed_is_lost_by_kills),
     ("catches::a_message_that_is_confirmed_too_early", catches::a_message_that_is_confirmed_too_early),
     ("catches::a_delivery_that_is_made_again", catches::a_delivery_that_is_made_again),
     ("catches::a_delivery_that_comes_twice", catches::a_delivery_that_comes_twice_without_its_kill),
+    ("catches::a_settlement_that_is_not_fenced", catches::a_settlement_that_is_not_fenced),
     ("catches::a_delivery_that_is_stuck", catches::a_delivery_that_is_stuck),
     ("quickstart::what_was_pending_is_delivered_at_once", quickstart::what_was_pending_is_delivered_at_once),
 ];

@@ -5,21 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use hookwire::model::{CallbackUrl, DeliveryState, End, HookId, MessageId};
+use hookwire::model::{DeliveryState, End, HookId, MessageId};
 use hookwire::policy::Policy;
 use hookwire::retry::RetryPolicy;
 use hookwire::service::Tenant;
 use hookwire::store::{Stats, Store};
-use hookwire::transport::{HttpTransport, SendLimits, Transport, TransportError};
+use hookwire::transport::HttpTransport;
 use hookwire::{DeliveryQuery, Event, EventId, TenantId, WebhookDraft, Webhooks, assist};
-use http::{HeaderValue, Request, Response};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::ledger::{Delivery, Word};
+use super::watched::{LEASE, Watch, WatchedStore, WatchedTransport};
 
 /// Each webhook, by the last segment of its URL, with the events that it wants.
 const HOOKS: [(&str, &[EventId]); 4] =
@@ -29,6 +27,9 @@ const EVENTS: [EventId; 2] = [assist::DEVICE_ONLINE, assist::DEVICE_OFFLINE];
 
 /// How many publish at once.
 const PUBLISHERS: u32 = 4;
+
+/// How many deliveries there are for a receiver that asks for fewer requests. One process can hold them all.
+pub(crate) const LIMITED: usize = 8;
 
 /// How many deliveries may wait before publishers do, beside those that are held, perhaps by the dead.
 const MAX_WAITING: u64 = 100;
@@ -45,10 +46,14 @@ pub(crate) struct Task {
 /// What it does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Part {
+    /// Delivers until it is killed.
+    Delivers,
     /// Delivers what is left, and ends.
     Drains,
     /// Publishes and delivers until it is killed.
     Lives,
+    /// Publishes for a webhook of its own whose receiver asks for fewer requests, and ends.
+    Publishes,
     /// Registers the webhooks, and ends.
     Registers,
 }
@@ -60,7 +65,14 @@ pub(crate) enum Bug {
     DeliversAgain,
     None,
     SleepsAtTheEnd,
+    /// Believes that leases last for longer than they do.
+    TrustsItsLeases,
 }
+
+const BUGS: [Bug; 5] =
+    [Bug::ConfirmsEarly, Bug::DeliversAgain, Bug::None, Bug::SleepsAtTheEnd, Bug::TrustsItsLeases];
+
+const PARTS: [Part; 5] = [Part::Delivers, Part::Drains, Part::Lives, Part::Publishes, Part::Registers];
 
 impl Task {
     /// What is told to the program by its arguments: the task, and where the store is.
@@ -73,10 +85,8 @@ impl Task {
     fn given() -> (String, Self) {
         let given: Vec<String> = std::env::args().skip(1).collect();
         let [place, bug, part, process, url] = given.try_into().expect("the five arguments");
-        let bugs = [Bug::ConfirmsEarly, Bug::DeliversAgain, Bug::None, Bug::SleepsAtTheEnd];
-        let bug = bugs.into_iter().find(|it| format!("{it:?}") == bug).expect("a bug");
-        let parts = [Part::Drains, Part::Lives, Part::Registers];
-        let part = parts.into_iter().find(|it| format!("{it:?}") == part).expect("a part");
+        let bug = BUGS.into_iter().find(|it| format!("{it:?}") == bug).expect("a bug");
+        let part = PARTS.into_iter().find(|it| format!("{it:?}") == part).expect("a part");
         (place, Self { bug, part, process: process.parse().expect("a number"), url })
     }
 }
@@ -90,12 +100,16 @@ pub(crate) fn main<S: Store>(open: impl AsyncFnOnce(String) -> S) {
 /// Lives until it is killed, or until nothing is left, as it is told.
 async fn live(store: impl Store, task: Task) {
     let transport = HttpTransport::builder().allow_loopback().build().expect("a transport");
-    let transport = Numbered(transport, HeaderValue::from(task.process));
-    let hooks = Webhooks::builder(assist::catalog()).store(store).transport(transport).policy(policy());
+    let watch = Watch::new(task.process);
+    let transport = WatchedTransport(transport, Arc::clone(&watch));
+    let hooks = Webhooks::builder(assist::catalog()).store(WatchedStore(store, watch)).transport(transport);
+    let hooks = hooks.policy(policy(task.bug));
     let hooks = hooks.allow_loopback_http().build().expect("a service");
     let acme = hooks.tenant(TenantId::new("acme").expect("valid"));
-    if task.part == Part::Registers {
-        return register(&acme, &task.url).await;
+    match task.part {
+        Part::Publishes => return publish_limited(&acme, &task.url).await,
+        Part::Registers => return register(&acme, &task.url).await,
+        Part::Delivers | Part::Drains | Part::Lives => {}
     }
     let hooks_of = acme.list().await.expect("a list");
     let names = hooks_of.iter().map(|hook| (hook.hook_id(), hook.name().to_owned())).collect();
@@ -104,6 +118,9 @@ async fn live(store: impl Store, task: Task) {
     let _dispatcher = (!sleeps).then(|| hooks.start().expect("inside tokio"));
     let teller = Teller { acme: acme.clone(), names, told: BTreeSet::new(), bug: task.bug };
     tokio::spawn(teller.run());
+    if task.part == Part::Delivers {
+        return std::future::pending().await;
+    }
     if drains {
         wait_until(&hooks, |stats| stats.pending == 0).await;
         return say(&Word::Drained);
@@ -118,12 +135,10 @@ async fn live(store: impl Store, task: Task) {
 
 /// Retries come within the life of a process, and as often as it takes. What the dead held comes back soon,
 /// and no receiver is so slow that an attempt reaches its deadline.
-fn policy() -> Policy {
+fn policy(bug: Bug) -> Policy {
+    let lease = if bug == Bug::TrustsItsLeases { 10 * LEASE } else { LEASE };
     let retry = RetryPolicy::default().with_delays([Duration::from_millis(15); 1000]);
-    Policy::default()
-        .with_retry(retry)
-        .with_deadline(Duration::from_secs(4))
-        .with_lease(Duration::from_secs(9))
+    Policy::default().with_retry(retry).with_deadline(Duration::from_secs(4)).with_lease(lease)
 }
 
 async fn register(acme: &Tenant, url: &str) {
@@ -131,6 +146,18 @@ async fn register(acme: &Tenant, url: &str) {
         let draft = WebhookDraft::new(name, format!("{url}/{name}"));
         let draft = events.iter().fold(draft, |draft, event| draft.subscribe(*event));
         acme.create(&draft).await.expect("registered");
+    }
+}
+
+/// Registers a webhook whose receiver asks for fewer requests, and publishes for it.
+async fn publish_limited(acme: &Tenant, url: &str) {
+    let draft = WebhookDraft::new("limited", format!("{url}/limited")).subscribe(EVENTS[0]);
+    acme.create(&draft).await.expect("registered");
+    for number in 0..LIMITED {
+        let message = format!("l{number}");
+        let event = Event::new(EVENTS[0], &number).expect("JSON");
+        acme.publish(event.message_id(MessageId::new(&message).expect("valid"))).await.expect("published");
+        say(&Word::Confirmed(message, vec!["limited".to_owned()]));
     }
 }
 
@@ -194,24 +221,4 @@ impl Teller {
 /// A line is written whole or not at all: it is short, and standard output ends at each.
 fn say(word: &Word) {
     println!("{word}");
-}
-
-/// Puts the process's number on each request.
-#[derive(Debug)]
-struct Numbered(HttpTransport, HeaderValue);
-
-#[async_trait]
-impl Transport for Numbered {
-    async fn send(
-        &self,
-        mut request: Request<Bytes>,
-        limits: &SendLimits,
-    ) -> Result<Response<Bytes>, TransportError> {
-        request.headers_mut().insert("x-process", self.1.clone());
-        self.0.send(request, limits).await
-    }
-
-    async fn check(&self, url: &CallbackUrl) -> Result<(), TransportError> {
-        self.0.check(url).await
-    }
 }

@@ -10,12 +10,25 @@ mod ledger;
 mod process;
 mod receiver;
 mod rounds;
+#[allow(dead_code, reason = "it needs a store that processes share")]
+pub(crate) mod standstill;
 mod verdict;
+mod watched;
 
-pub(crate) use ledger::{Delivery, Ledger};
+pub(crate) use ledger::{Change, Delivery, Ledger, Word};
 pub(crate) use process::{Process, Scratch, end_with_parent};
 pub(crate) use rounds::Rounds;
 pub(crate) use verdict::judge;
+
+use std::sync::Arc;
+
+/// Starts a host on the store at `place`, which tells the ledger.
+fn start(place: &str, task: &host::Task, ledger: &Arc<Ledger>) -> Process {
+    let ledger = Arc::clone(ledger);
+    Process::start("host", &task.arguments(place), move |line| {
+        ledger.note(line.parse().expect("a word of ours"));
+    })
+}
 
 /// Runs the cases whose names hold the first argument that is no option, as the usual harness does. The
 /// first that fails ends the process.

@@ -1,5 +1,6 @@
 //! Child processes, and the directory that they share.
 
+use std::fs::DirEntry;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -30,6 +31,29 @@ impl Process {
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is ours to kill");
         self.end();
+    }
+
+    /// Stops it with SIGSTOP, and returns once all of it stands still.
+    pub(crate) fn stop(&self) {
+        self.signal("STOP");
+        let threads = || std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it is there");
+        let stands = |thread: std::io::Result<DirEntry>| {
+            let stat = std::fs::read_to_string(thread.expect("a thread").path().join("stat"));
+            stat.is_ok_and(|stat| stat.contains(") T "))
+        };
+        while !threads().all(stands) {
+            thread::yield_now();
+        }
+    }
+
+    /// Lets it go on after [`stop`](Self::stop).
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "no signal {name}");
     }
 
     /// Waits until it ends by itself; it must end well.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::RETRY_AFTER;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -57,25 +58,50 @@ async fn receive(
     if body.collect().await.is_err() {
         return Ok(response);
     }
-    let header =
-        |name| head.headers.get(name).and_then(|value| value.to_str().ok()).expect("a header of ours");
-    let hook = head.uri.path().trim_start_matches('/').to_owned();
-    let (failures, late) = manner(&hook);
-    let delivery = Delivery { hook, message: header("webhook-id").to_owned() };
-    let process = header("x-process").parse().expect("a number");
-    let status = ledger.arrived(delivery, process, |before| if before < failures { 500 } else { 200 });
+    let head = Request::from_parts(head, ());
+    let number = |name| -> u32 {
+        let value = head.headers().get(name).and_then(|value| value.to_str().ok());
+        value.and_then(|value| value.parse().ok()).expect("a number of ours")
+    };
+    let delivery = Delivery::of(&head).expect("a delivery");
+    let Manner { failures, failure, late, waits } = manner(&delivery.hook);
+    let (process, age) = (number("x-process"), Duration::from_millis(number("x-age").into()));
+    let status =
+        ledger.arrived(delivery, (process, age), |before| if before < failures { failure } else { 200 });
     tokio::time::sleep(late).await;
+    if status == 429 {
+        response.headers_mut().insert(RETRY_AFTER, 1.into());
+    } else if waits {
+        until_one_stands_still(ledger).await;
+    }
     *response.status_mut() = http::StatusCode::from_u16(status).expect("an HTTP status");
     Ok(response)
 }
 
-/// How often a receiver fails each delivery at first, and how late it answers.
-fn manner(hook: &str) -> (usize, Duration) {
-    let (failures, millis) = match hook {
-        "flaky" => (1, 0),
-        "slow" => (0, 30),
-        "worst" => (2, 10),
-        _ => (0, 0),
-    };
-    (failures, Duration::from_millis(millis))
+/// Whoever waits is told at once, in another thread.
+async fn until_one_stands_still(ledger: Arc<Ledger>) {
+    let wait = move || ledger.wait(Duration::from_secs(60), |book| !book.stopped.is_empty());
+    tokio::task::spawn_blocking(wait).await.expect("no panic");
+}
+
+/// How a receiver answers.
+struct Manner {
+    /// How often it fails each delivery at first.
+    failures: usize,
+    /// The status of such an answer.
+    failure: u16,
+    late: Duration,
+    /// Whether it answers with success only once a process was stopped.
+    waits: bool,
+}
+
+fn manner(hook: &str) -> Manner {
+    let usual = Manner { failures: 0, failure: 500, late: Duration::ZERO, waits: false };
+    match hook {
+        "flaky" => Manner { failures: 1, ..usual },
+        "limited" => Manner { failures: 1, failure: 429, waits: true, ..usual },
+        "slow" => Manner { late: Duration::from_millis(30), ..usual },
+        "worst" => Manner { failures: 2, late: Duration::from_millis(10), ..usual },
+        _ => usual,
+    }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::fleet::Fleet;
 use super::host::{Bug, Part, Task};
 use super::ledger::Ledger;
-use super::process::Process;
 use super::receiver::Receiver;
+use super::start;
 use super::verdict::judge;
 
 /// Kills, and what is killed.
@@ -79,11 +79,4 @@ impl Rounds {
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
-}
-
-fn start(place: &str, task: &Task, ledger: &Arc<Ledger>) -> Process {
-    let ledger = Arc::clone(ledger);
-    Process::start("host", &task.arguments(place), move |line| {
-        ledger.note(line.parse().expect("a word of ours"));
-    })
 }

@@ -1,5 +1,5 @@
-//! Three processes on one database, of which one is killed with SIGKILL at a time, and what must have come
-//! of it. The harness is that of `hookwire` itself.
+//! Processes on one database, of which one is killed with SIGKILL at a time, or stands still for a while, and what must
+//! have come of it. The harness is that of `hookwire` itself.
 //!
 //! `HOOKWIRE_ROUNDS=1000` kills so many times; `HOOKWIRE_SEED=7` draws the moments of that seed.
 
@@ -11,6 +11,7 @@ mod harness;
 #[allow(dead_code, reason = "simulated worlds draw more than kills do")]
 #[path = "../../../../tests/simulation/prng.rs"]
 mod prng;
+mod standstill;
 #[allow(dead_code, reason = "the clock here is that of the server")]
 #[path = "../postgres/support.rs"]
 mod support;
@@ -25,9 +26,11 @@ use support::Schema;
 /// How many processes there are at a time.
 const FLEET: usize = 3;
 
-const CASES: [(&str, fn()); 2] = [
+const CASES: [(&str, fn()); 4] = [
     ("nothing_confirmed_is_lost_by_kills", nothing_confirmed_is_lost_by_kills),
     ("catches_a_message_that_is_confirmed_too_early", catches_a_message_that_is_confirmed_too_early),
+    ("what_a_process_held_that_stood_still_is_sent_by_another_alone", standstill::holds),
+    ("catches_a_process_that_trusts_its_leases", standstill::catches_a_process_that_trusts_its_leases),
 ];
 
 fn main() {
