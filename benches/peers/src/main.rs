@@ -27,7 +27,8 @@
 //!   handler signs with hookwire's. webhook-dispatcher and webhooksmith post the payload without an envelope.
 //! - An event for ten webhooks is one call to webhooksmith and webhook-dispatcher, and ten jobs of graphile_worker.
 //! - A delivery has ended once it is received: not every peer tells when it is recorded.
-//! - *hanging* opens the peer anew for each turn. The crates' own timeouts count for the receiver that hangs.
+//! - *hanging* opens the peer anew for each turn. The crates' own timeouts count for the receiver that hangs. What has not
+//!   arrived 10 s after the last event counts as not made.
 
 mod database;
 mod graphile_worker;
