@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookwire::TenantId;
-use hookwire::delivery::Next;
-use hookwire::model::{End, Event, EventId, HookId, MessageId, SealedSecrets, Status, Timestamp};
+use hookwire::delivery::{Next, Report};
+use hookwire::model::{
+    Attempt, End, Event, EventId, HookId, MessageId, Outcome, SealedSecrets, Status, Timestamp,
+};
 use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange};
 use hookwire::store::{Claim, ClaimRequest, HolderId, Publication, Quota, Routing, Settlement, Store};
+use http::StatusCode;
 
-use super::{Error, Sample, timed};
+use super::{Error, Sample, resident, timed};
 
 /// How often each case is measured.
 const ROUNDS: usize = 400;
-const BATCH: usize = 1_000;
+pub(super) const BATCH: usize = 1_000;
 /// What else is saturated: so many tenants with so many webhooks each.
 const NEIGHBOURS: (usize, usize) = (75, 20);
 /// How much of a backlog is delivered while somebody else keeps a snapshot of what was there before.
@@ -25,30 +28,37 @@ const FEW: usize = 10;
 const GIVEN_UP: usize = 20;
 const MAX_RATIO: f64 = 2.0;
 /// In megabytes.
-const MAX_GROWTH: u64 = 50;
-/// The size of a page of memory: Linux on the machines that we measure on.
-const PAGE: u64 = 4096;
+pub(super) const MAX_GROWTH: u64 = 50;
 
 /// Where stores come from.
 pub(crate) trait Database {
     /// What somebody else sees for as long as this is kept, whatever happens meanwhile.
     type Snapshot;
 
+    /// A new store.
     async fn open(&self, name: &str) -> Result<Arc<dyn Store>, Error>;
+
+    /// The store of that name, as another process opens it.
+    async fn reopen(&self, name: &str) -> Result<Arc<dyn Store>, Error>;
 
     /// Begins to look at the store of that name.
     async fn snapshot(&self, name: &str) -> Result<Self::Snapshot, Error>;
 }
 
 /// A store with a quiet webhook, and a dead one on which deliveries pile up.
-struct Scene {
-    store: Arc<dyn Store>,
+pub(crate) struct Scene {
+    pub(crate) store: Arc<dyn Store>,
     sent: AtomicUsize,
 }
 
 impl Scene {
-    async fn new(store: Arc<dyn Store>, backlog: usize) -> Result<Self, Error> {
-        let scene = Self { store, sent: AtomicUsize::new(0) };
+    /// A scene in a store that others have written to, whose messages are numbered from `number`.
+    pub(crate) fn resumed(store: Arc<dyn Store>, number: usize) -> Self {
+        Self { store, sent: AtomicUsize::new(number) }
+    }
+
+    pub(super) async fn new(store: Arc<dyn Store>, backlog: usize) -> Result<Self, Error> {
+        let scene = Self::resumed(store, 0);
         scene.create(&tenant("quiet")).await?;
         scene.create(&tenant("dead")).await?;
         let mut left = backlog;
@@ -60,7 +70,7 @@ impl Scene {
         Ok(scene)
     }
 
-    async fn create(&self, tenant: &TenantId) -> Result<HookId, Error> {
+    pub(crate) async fn create(&self, tenant: &TenantId) -> Result<HookId, Error> {
         let registry = self.store.registry(tenant).await?;
         let webhook =
             serde_json::from_value(serde_json::json!({"hook_id": registry.next_hook_id, "name": "hook",
@@ -71,7 +81,7 @@ impl Scene {
         Ok(registry.next_hook_id)
     }
 
-    async fn publish(&self, tenant: &TenantId, hook: HookId, count: usize) -> Result<(), Error> {
+    pub(crate) async fn publish(&self, tenant: &TenantId, hook: HookId, count: usize) -> Result<(), Error> {
         let routed_at = self.store.registry(tenant).await?.revision;
         let mut publications = Vec::with_capacity(count);
         for _ in 0..count {
@@ -117,8 +127,8 @@ impl Scene {
         Ok(())
     }
 
-    /// Delivers all that is due.
-    async fn drain(&self) -> Result<(), Error> {
+    /// Ends all that is due, as `end` says.
+    pub(crate) async fn drain(&self, end: End) -> Result<(), Error> {
         let quota = Quota::default().with_per_tenant(BATCH).with_per_webhook(BATCH).with_in_all(BATCH);
         let request = ClaimRequest { quota, ..request(BATCH) };
         loop {
@@ -126,8 +136,8 @@ impl Scene {
             if claims.is_empty() {
                 return Ok(());
             }
-            let end = |claim| Settlement::new(claim, Next::End(End::Delivered));
-            self.store.settle(&claims.iter().map(end).collect::<Vec<_>>()).await?;
+            let settle = |claim| ended(claim, end);
+            self.store.settle(&claims.iter().map(settle).collect::<Vec<_>>()).await?;
         }
     }
 
@@ -239,7 +249,7 @@ async fn claims(empty: &Scene, few: &Scene, many: &Scene) -> Result<Vec<Line>, E
 async fn drained(few: &Scene, rows: usize, database: &impl Database) -> Result<Line, Error> {
     let drained = Scene::new(database.open("drained").await?, rows).await?;
     let snapshot = database.snapshot("drained").await?;
-    drained.drain().await?;
+    drained.drain(End::Delivered).await?;
     drained.publish(&tenant("dead"), HookId::new(1), FEW).await?;
     let what = format!("claim, {rows} of the dead webhook's were delivered under a snapshot");
     let line = Line::compare(what, (few, 1), (&drained, 1)).await?;
@@ -269,20 +279,25 @@ async fn changes(few: &Scene, many: &Scene) -> Result<Vec<Line>, Error> {
         .collect())
 }
 
-fn tenant(name: &str) -> TenantId {
+pub(crate) fn tenant(name: &str) -> TenantId {
     TenantId::new(name).expect("a plain name")
 }
 
+/// A settlement that records an attempt and ends the delivery.
+fn ended(claim: &Claim, end: End) -> Settlement {
+    let (status, report) = match end {
+        End::Delivered => (StatusCode::OK, Report::Success),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, Report::NoAttempt),
+    };
+    let outcome = Outcome::answered(status, None, "");
+    let (number, at, took) = (claim.attempts + 1, Timestamp::from_secs(1), Duration::from_millis(7));
+    let attempt = Some(Attempt { number, at, took, uncounted: 0, outcome });
+    Settlement { attempt, report, ..Settlement::new(claim, Next::End(end)) }
+}
+
 /// All that one holder may have of a webhook is one, so that few deliveries saturate many webhooks.
-fn request(limit: usize) -> ClaimRequest {
+pub(crate) fn request(limit: usize) -> ClaimRequest {
     let quota = Quota::default().with_in_all(1_000_000).with_per_tenant(1_000).with_per_webhook(1);
     let lease = Duration::from_secs(24 * 60 * 60);
     ClaimRequest { holder: HolderId::new(1), lease, limit, max_bytes: usize::MAX, quota }
-}
-
-/// The bytes of memory that this process has now.
-fn resident() -> Result<u64, Error> {
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = statm.split_whitespace().nth(1).ok_or("statm has no second number")?;
-    Ok(pages.parse::<u64>()? * PAGE)
 }

@@ -5,6 +5,8 @@
 #![allow(clippy::print_stdout)]
 
 pub(crate) mod backlog;
+pub(crate) mod recovering;
+pub(crate) mod retention;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,6 +34,10 @@ impl Sample {
         self.0.push(took);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn median(&self) -> Duration {
         self.percentile(50)
     }
@@ -50,6 +56,22 @@ impl Sample {
     pub(crate) fn ratio(&self, other: &Self) -> f64 {
         self.median().as_secs_f64() / other.median().as_secs_f64()
     }
+}
+
+/// The size of a page of memory: Linux on the machines that we measure on.
+const PAGE: u64 = 4096;
+
+/// The bytes of memory that this process has now.
+pub(crate) fn resident() -> Result<u64, Error> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = statm.split_whitespace().nth(1).ok_or("statm has no second number")?;
+    Ok(pages.parse::<u64>()? * PAGE)
+}
+
+/// The parts of a benchmark that its arguments name; `usual` ones if they name none.
+pub(crate) fn parts(usual: &[&str]) -> Vec<String> {
+    let named: Vec<_> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
+    if named.is_empty() { usual.iter().map(|it| (*it).to_owned()).collect() } else { named }
 }
 
 /// A number from the environment, or the one that is meant.

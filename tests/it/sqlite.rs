@@ -3,6 +3,8 @@
 mod bounded;
 mod form;
 mod opening;
+#[cfg(target_os = "linux")]
+mod recovering;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -15,6 +15,11 @@ use super::{Directory, SqliteFixture, claim, create, delivered, fixture, open, p
 /// The number of deliveries between two looks.
 const STEP: usize = 250;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The events of ten minutes of a day.
+const EACH: usize = 200;
+
 /// About 10 MB, as the documentation says of the log.
 const MAX_USUAL: u64 = 12 * 1024 * 1024;
 
@@ -76,6 +81,44 @@ async fn space_is_used_again() {
         late <= early + early / 20,
         "{early} pages after a quarter of {deliveries} deliveries, {late} after all"
     );
+}
+
+/// Publishes, delivers and removes the events of ten minutes, of which an hour is kept.
+async fn ten_minutes(fixture: &SqliteFixture, item: &Publication, round: usize) {
+    let SqliteFixture { store, clock, .. } = fixture;
+    let items: Vec<_> = (0..EACH).map(|n| renamed(item, round * EACH + n)).collect();
+    store.publish(&items, None).await.expect("published");
+    let mut made = 0;
+    while made < EACH {
+        let claims = claim(store).await;
+        assert!(!claims.is_empty(), "{made} are delivered");
+        store.settle(&claims.iter().map(delivered).collect::<Vec<_>>()).await.expect("settled");
+        made += claims.len();
+    }
+    clock.advance(10 * MINUTE);
+    let request = TendRequest { keep: 60 * MINUTE, keep_payloads: 60 * MINUTE, limit: 500 };
+    while store.tend(&request).await.expect("tended").more {}
+}
+
+#[tokio::test]
+async fn the_file_stays_flat_for_a_day_of_which_an_hour_is_kept() {
+    let fixture = fixture().await;
+    create(&fixture.store).await;
+    let item = publication(&fixture.store, "m", HookId::new(1)).await;
+    let mut sizes = Vec::new();
+    for round in 0..144 {
+        ten_minutes(&fixture, &item, round).await;
+        let look = rusqlite::Connection::open(fixture.directory.file()).expect("a database");
+        for table in ["event", "delivery"] {
+            let count = format!("SELECT count(*) FROM {table}");
+            let rows: u32 = look.query_row(&count, [], |row| row.get(0)).expect("a number");
+            assert!(rows <= 7 * EACH as u32, "{rows} of {table} after {round}");
+        }
+        sizes.push(pages(&fixture.directory));
+    }
+    let then = sizes[23];
+    // Row numbers take a byte more now and then.
+    assert!(sizes[24..].iter().all(|now| *now <= then + then / 20), "{sizes:?}");
 }
 
 /// Somebody reads along and does not end: the log grows meanwhile, and is cut when that has ended.

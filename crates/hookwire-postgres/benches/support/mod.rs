@@ -3,6 +3,8 @@
 #[path = "../../../../benches/support/mod.rs"]
 mod shared;
 
+pub(crate) mod aged;
+
 use std::sync::Arc;
 
 use hookwire::store::Store;
@@ -27,14 +29,17 @@ impl Server {
         Ok(client)
     }
 
+    pub(crate) async fn reopen(&self, name: &str) -> Result<Arc<dyn Store>, Error> {
+        Ok(Arc::new(PostgresStore::options().schema(schema(name)).connect(&self.0).await?))
+    }
+
     /// A new store, whatever an earlier run has left.
     pub(crate) async fn open(&self, name: &str) -> Result<Arc<dyn Store>, Error> {
         let schema = schema(name);
         let afresh = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
         self.client().await?.batch_execute(&afresh).await?;
-        let options = PostgresStore::options().schema(schema);
-        options.clone().migrate(&self.0).await?;
-        Ok(Arc::new(options.connect(&self.0).await?))
+        PostgresStore::options().schema(schema).migrate(&self.0).await?;
+        self.reopen(name).await
     }
 }
 

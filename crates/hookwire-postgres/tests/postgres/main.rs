@@ -10,6 +10,7 @@ mod fixtures;
 mod fleet;
 mod function;
 mod gathering;
+mod health;
 mod host;
 mod in_transaction;
 mod leases;
