@@ -15,8 +15,8 @@ pub(crate) const MAX_BATCH: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 /// The most transactions that are written at once.
 const MAX_WRITERS: usize = 2;
 
-/// Batches calls to publish, whatever their tenants. While a transaction is written, later calls of its tenants wait, and
-/// then share the next one: they would wait for its locks. So more callers make larger batches, and a single caller
+/// Batches calls to publish, whatever their tenants. While a transaction is written, later calls of its tenants wait until
+/// it is over or they make a whole one, and share the next one: they would wait for its locks. So more callers make larger batches, and a single caller
 /// waits for nobody.
 #[derive(Debug, Default)]
 pub(crate) struct PublishBatcher {
@@ -28,7 +28,7 @@ pub(crate) struct PublishBatcher {
 struct Queue {
     waiting: Vec<Call>,
     writers: usize,
-    /// The tenants whose events are being written. Each is written by one writer at a time.
+    /// The tenants whose events are being written.
     writing: HashSet<TenantId>,
 }
 
@@ -113,8 +113,8 @@ impl PublishBatcher {
 }
 
 impl WriterPermit {
-    /// Takes the next batch: the first waiting call whose tenants nobody else writes, and those that go with it, up to a
-    /// size of `most`. `None` if there is none, which ends the permit: the others write what still waits. Calls whose
+    /// Takes the next batch: the first waiting call whose tenants nobody else writes, or the first one if enough wait, and
+    /// those that go with it, up to a size of `most`. `None` if there is none, which ends the permit: the others write what still waits. Calls whose
     /// callers have gone are left out.
     pub(crate) fn next(&mut self, most: Size) -> Option<Vec<Call>> {
         let mut queue = self.batcher.queue();
@@ -139,10 +139,17 @@ impl Queue {
         });
     }
 
+    /// Whether what waits makes a transaction of full size. Then waiting for more would only take time.
+    fn is_enough(&self, most: Size) -> bool {
+        let mut size = Size::default();
+        self.waiting.iter().flat_map(|call| &call.items).for_each(|item| size.add(item));
+        size.reaches(most)
+    }
+
     /// Takes calls that go together, up to a size of `most`. Those of one tenant keep their order.
     fn take(&mut self, most: Size) -> Vec<Call> {
         let (mut batch, mut size) = (Vec::<Call>::new(), Size::default());
-        let mut blocked = self.writing.clone();
+        let mut blocked = if self.is_enough(most) { HashSet::new() } else { self.writing.clone() };
         for call in mem::take(&mut self.waiting) {
             let fits = !size.reaches(most) && batch.first().is_none_or(|first| call.goes_with(first));
             if fits && !call.tenants().any(|tenant| blocked.contains(tenant)) {
@@ -337,8 +344,21 @@ mod tests {
         let (call, _to_fourth) = call_of(&other, &["g"], 1);
         assert!(batcher.add(call).1.is_none());
         assert_eq!(sizes(first.next(rows(9))), [2], "what waited for it; the other is still being written");
+        let (_, _to_fifth) = add(&batcher, &["h"], 1);
         drop(third);
-        assert_eq!(sizes(first.next(rows(9))), [1], "a writer that is lost keeps no tenant");
+        assert_eq!(sizes(first.next(rows(9))), [1, 1], "a writer that is lost keeps no tenant");
+    }
+
+    #[test]
+    fn a_tenant_with_enough_for_a_transaction_is_written_by_two() {
+        let batcher = Arc::<PublishBatcher>::default();
+        let (first, _to_first) = add(&batcher, &["a"], 1);
+        let mut first = first.expect("nobody writes");
+        assert_eq!(sizes(first.next(rows(3))), [1]);
+        let (second, _to_second) = add(&batcher, &["b", "c"], 1);
+        assert!(second.expect("one is free").next(rows(3)).is_none(), "too little");
+        let (third, _to_third) = add(&batcher, &["d"], 1);
+        assert_eq!(sizes(third.expect("one is free").next(rows(3))), [2, 1]);
     }
 
     #[test]

@@ -25,8 +25,8 @@
 //! - **A publish locks every lane that it adds to.** If it locked only idle lanes, a claim that empties a lane at the same
 //!   time would leave it idle with a due delivery.
 //! - **Publishing is batched** (`batch`), whatever the tenants. While a transaction is written, later calls of its tenants
-//!   wait, and then share the next one; other tenants' share a second one. A batch that fails because of one call is tried
-//!   call by call.
+//!   wait until it is over or they make a whole one, and share the next one; other tenants' share a second one. A batch
+//!   that fails because of one call is tried call by call.
 //! - **What can be sent together is one round trip** (`connection::session`). `BEGIN` goes along with the first statements
 //!   and `COMMIT` with the last ones. So the first ones only read and lock, or are the only one: if `BEGIN` should fail,
 //!   nothing is half done. Publishing takes two round trips, claiming two or, where nothing is due, one.
