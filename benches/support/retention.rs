@@ -12,9 +12,9 @@ use super::{Error, timed};
 const HOUR: usize = 3600;
 /// The time between two steps of a dispatcher's upkeep, in seconds.
 const MINUTE: usize = 60;
-/// The hours whose largest size the later ones are compared with. Everything is there by then: an hour that is kept, and
-/// an hour of what was removed and has not been used again.
-const SETTLED: usize = 4;
+/// The hours whose largest size the later ones are compared with. Everything is there by then: an hour that is kept, an
+/// hour of what was removed and has not been used again, and the ebb and flow of what the database tidies up by itself.
+const SETTLED: usize = 8;
 const MAX_RATIO: f64 = 1.1;
 
 /// A database whose time is set.

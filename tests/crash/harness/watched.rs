@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hookwire::delivery::Next;
 use hookwire::model::{CallbackUrl, DeliveryId};
 use hookwire::store::{
-    Claim, ClaimRequest, Claimed, Publication, Published, Settled, Settlement, Store, StoreError,
+    Claim, ClaimRequest, Claimed, Fence, Publication, Published, Settled, Settlement, Store, StoreError,
     delegate_store,
 };
 use hookwire::transport::{HttpTransport, SendLimits, Transport, TransportError};
@@ -25,7 +25,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(9);
 #[derive(Debug)]
 pub(crate) struct Watch {
     process: u32,
-    held: Mutex<BTreeMap<DeliveryId, Held>>,
+    /// By fence, since a delivery may be claimed again before the answer to its settlement is here.
+    held: Mutex<BTreeMap<(DeliveryId, Fence), Held>>,
 }
 
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Watch {
             let hook = claim.hook.webhook.name().to_owned();
             let delivery = Delivery { hook, message: claim.event.message_id.to_string() };
             self.say(Change::Claimed, &delivery);
-            self.held().insert(claim.id, Held { delivery, asked_at });
+            self.held().insert((claim.id, claim.fence), Held { delivery, asked_at });
         }
     }
 
@@ -56,7 +57,7 @@ impl Watch {
                 (Settled::Applied, Next::Extend(_)) => continue,
                 (Settled::Applied, _) => Change::Waits,
             };
-            let held = self.held().remove(&settlement.id);
+            let held = self.held().remove(&(settlement.id, settlement.fence));
             held.into_iter().for_each(|held| self.say(change, &held.delivery));
         }
     }
@@ -69,11 +70,12 @@ impl Watch {
     /// The time since the delivery was asked for.
     fn age(&self, delivery: &Delivery) -> Option<Duration> {
         let held = self.held();
-        held.values().find(|it| it.delivery == *delivery).map(|it| it.asked_at.elapsed())
+        let claims = held.values().filter(|it| it.delivery == *delivery);
+        claims.map(|it| it.asked_at.elapsed()).max()
     }
 
     /// Whoever panics here fails the test anyway.
-    fn held(&self) -> MutexGuard<'_, BTreeMap<DeliveryId, Held>> {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<(DeliveryId, Fence), Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
