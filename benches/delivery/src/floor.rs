@@ -1,6 +1,7 @@
 //! The floor: the least that anyone has to do, a bare HTTP client that posts the same bodies with the same signatures.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hookwire::clock::{Clock, SystemClock};
@@ -14,9 +15,12 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
+use tokio::time::sleep;
 
-use crate::clock::{Cost, Stopwatch};
+use crate::clock::{self, Cost, Stopwatch};
+use crate::load::PAUSE;
 use crate::note::{self, Note};
+use crate::process::Receiver;
 use crate::{Error, load};
 
 /// The bare client. Clones share its connections.
@@ -63,6 +67,21 @@ impl<C: Connect + Clone + Send + Sync + 'static> Floor<C> {
         let status = response.status();
         response.into_body().collect().await?;
         if status.is_success() { Ok(()) } else { Err(format!("the receiver answers {status}").into()) }
+    }
+
+    /// Posts one event after the other for that time, with a pause after each, and returns the median of the times until they
+    /// arrived, in milliseconds.
+    pub async fn idle_p50(&self, receiver: &Receiver, time: Duration) -> Result<f64, Error> {
+        let url = receiver.url("ok", "floor", 0);
+        let end = clock::now() + time;
+        for number in 0.. {
+            self.send(&url, number).await?;
+            sleep(PAUSE).await;
+            if clock::now() >= end {
+                break;
+            }
+        }
+        Ok(receiver.take("floor").await?.p50_ms)
     }
 
     /// Posts so many events, as many at once as it may, to each URL in turn, and returns the cost.

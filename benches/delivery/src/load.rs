@@ -12,6 +12,9 @@ use crate::{Error, clock};
 /// The requests that may be under way at once, and the callers that bring events.
 pub const AT_ONCE: usize = 64;
 
+/// The time in which nothing happens after each event that comes alone.
+pub const PAUSE: Duration = Duration::from_millis(2);
+
 /// Has callers work on the numbers below `count`, [`AT_ONCE`] of them at once.
 pub async fn all<F>(count: usize, work: impl Fn(usize) -> F + Clone + Send + 'static) -> Result<(), Error>
 where

@@ -79,21 +79,32 @@ impl Service {
         }
     }
 
-    /// Publishes events as quickly as it can, waits until each is received by `webhooks` and recorded, and returns the
-    /// cost.
+    /// Publishes events as quickly as it can, waits until each is received by the group's webhooks and recorded, and returns
+    /// the cost.
     pub(crate) async fn burst(&self, receiver: &Receiver, to: &Group, events: usize) -> Result<Cost, Error> {
+        let tenants = Arc::from([to.tenant.clone()]);
+        self.burst_among(receiver, (&to.name, to.webhooks), tenants, events).await
+    }
+
+    /// The same, to tenants in turn that have so many webhooks each in the group of that name.
+    pub(crate) async fn burst_among(
+        &self,
+        receiver: &Receiver,
+        (group, webhooks): (&str, usize),
+        tenants: Arc<[Tenant]>,
+        events: usize,
+    ) -> Result<Cost, Error> {
         let stopwatch = Stopwatch::start();
-        let tenant = to.tenant.clone();
         load::all(events, move |number| {
-            let tenant = tenant.clone();
+            let tenant = tenants[number % tenants.len()].clone();
             async move { publish(&tenant, number).await }
         })
         .await?;
-        let deliveries = events * to.webhooks;
-        receiver.expect(&to.name, deliveries).await?;
+        let deliveries = events * webhooks;
+        receiver.expect(group, deliveries).await?;
         self.recorded().await;
         let cost = stopwatch.stop(deliveries);
-        receiver.take(&to.name).await?;
+        receiver.take(group).await?;
         Ok(cost)
     }
 

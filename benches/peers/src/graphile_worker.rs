@@ -12,14 +12,14 @@ use hookwire::clock::{Clock, SystemClock};
 use hookwire::model::{MessageId, SignatureScheme};
 use hookwire::signature::{KeyRing, Message, SigningKey};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
 
 use crate::database;
+use crate::peer::Running;
 
 pub(crate) struct GraphileWorker {
     utils: WorkerUtils,
     urls: Vec<String>,
-    worker: JoinHandle<()>,
+    _worker: Running,
 }
 
 impl GraphileWorker {
@@ -32,12 +32,12 @@ impl GraphileWorker {
         let options = options.schema("graphile_worker").listen_os_shutdown_signals(false);
         let worker: Worker = options.define_job::<Delivery>().add_extension(sender).init().await?;
         let utils = worker.create_utils();
-        let worker = tokio::spawn(async move {
+        let worker = Running::spawn(async move {
             if let Err(error) = worker.run().await {
                 eprintln!("the worker ended: {error}");
             }
         });
-        Ok(Self { utils, urls: urls.to_vec(), worker })
+        Ok(Self { utils, urls: urls.to_vec(), _worker: worker })
     }
 
     pub(crate) async fn publish(&self, note: &Note) -> Result<(), Error> {
@@ -48,12 +48,6 @@ impl GraphileWorker {
             self.utils.add_job(delivery, JobSpec::default()).await?;
         }
         Ok(())
-    }
-}
-
-impl Drop for GraphileWorker {
-    fn drop(&mut self) {
-        self.worker.abort();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use delivery::Error;
 use delivery::note::Note;
+use tokio::task::JoinHandle;
 
 use crate::graphile_worker::GraphileWorker;
 use crate::options;
@@ -29,6 +30,21 @@ impl Kind {
 
     pub(crate) fn name(self) -> &'static str {
         options::name(&Self::NAMES, self)
+    }
+}
+
+/// A task of an engine, which ends with the value.
+pub(crate) struct Running(JoinHandle<()>);
+
+impl Running {
+    pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -8,7 +8,7 @@ use delivery::arrivals::millis;
 use delivery::clock::{self, Stopwatch};
 use delivery::figures::Figures;
 use delivery::floor::Floor;
-use delivery::load::{self, paced};
+use delivery::load::{self, PAUSE, paced};
 use delivery::process::Receiver;
 use tokio::time::sleep;
 
@@ -36,8 +36,6 @@ const FLOOR_WARM_UP: usize = 2_000;
 const WARM_UP: usize = 300;
 /// The time after which what has not arrived counts as not made, and as having taken so long.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The time in which nothing happens before each event of *idle*.
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// What all scenarios have.
 struct Bench<'a> {
@@ -99,7 +97,7 @@ impl Bench<'_> {
         self.warm_up(&peer, "idle", 1).await?;
         self.floor_burst(FLOOR_WARM_UP, 1).await?;
         for _ in 0..self.options.rounds {
-            let floor = self.floor_p50().await?;
+            let floor = self.floor.idle_p50(&self.receiver, self.options.round / 2).await?;
             let end = clock::now() + self.options.round;
             let mut number = 0;
             while number == 0 || clock::now() < end {
@@ -215,18 +213,6 @@ impl Bench<'_> {
         let cost = self.floor.burst(&urls, count).await?;
         self.receiver.take("floor").await?;
         Ok(cost)
-    }
-
-    async fn floor_p50(&self) -> Result<f64, Error> {
-        let url = self.receiver.url("ok", "floor", 0);
-        let end = clock::now() + self.options.round / 2;
-        let mut number = 0;
-        while number == 0 || clock::now() < end {
-            number += 1;
-            self.floor.send(&url, number).await?;
-            sleep(PAUSE).await;
-        }
-        Ok(self.receiver.take("floor").await?.p50_ms)
     }
 
     /// The number of events that take about a round at so many a second.

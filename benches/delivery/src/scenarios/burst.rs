@@ -2,7 +2,6 @@
 //! webhooks an event.
 
 use crate::Error;
-use crate::clock::Cost;
 use crate::scenarios::{Bench, FLOOR_WARM_UP};
 use crate::service::Group;
 
@@ -22,18 +21,8 @@ async fn to(bench: &mut Bench, webhooks: usize, title: &str) -> Result<(), Error
         let events = bench.events(rate / webhooks as f64);
         let store = service.burst(&bench.receiver, &group, events).await?;
         bench.receiver.take("floor").await?;
-        note(bench, title, floor, store);
+        bench.compare(&format!("{title}: "), floor, store);
     }
     service.shutdown().await;
     Ok(())
-}
-
-fn note(bench: &mut Bench, title: &str, floor: Cost, store: Cost) {
-    let mut add = |name: &str, unit, value| bench.figures.add(format!("{title}: {name}"), unit, value);
-    add("floor", "1/s", floor.rate);
-    add("store", "1/s", store.rate);
-    add("share of the floor's rate", "", store.rate / floor.rate);
-    add("floor, CPU a delivery", "µs", floor.cpu_us);
-    add("store, CPU a delivery", "µs", store.cpu_us);
-    add("CPU against the floor's", "", store.cpu_us / floor.cpu_us);
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use hookwire::Tenant;
 use hookwire::transport::HttpTransport;
 
-use crate::clock::{Cost, Stopwatch};
+use crate::clock::Cost;
 use crate::floor::Floor;
 use crate::process::Proxy;
 use crate::scenarios::Bench;
-use crate::service::{self, Service, publish, tenant};
+use crate::service::{self, Service, tenant};
 use crate::tls::{self, Loopback, TlsReceiver};
-use crate::{Error, descriptors, load};
+use crate::{Error, descriptors};
 
 const TENANTS: usize = 20;
 const WEBHOOKS: usize = 10;
@@ -44,7 +44,7 @@ pub(super) async fn run(bench: &mut Bench) -> Result<(), Error> {
         let of_floor = floor.burst(&urls, bench.events(floor_rate)).await?;
         bench.receiver.take(GROUP).await?;
         let of_store = burst(bench, &service, &tenants, bench.events(rate / WEBHOOKS as f64)).await?;
-        note(bench, of_floor, of_store);
+        bench.compare("", of_floor, of_store);
     }
     service.shutdown().await;
     Ok(())
@@ -67,28 +67,6 @@ async fn tenants(service: &Service, urls: &[String]) -> Result<Arc<[Tenant]>, Er
     Ok(tenants.into())
 }
 
-/// Publishes events to the tenants in turn, and waits until all are received and recorded.
 async fn burst(bench: &Bench, service: &Service, to: &Arc<[Tenant]>, events: usize) -> Result<Cost, Error> {
-    let stopwatch = Stopwatch::start();
-    let tenants = Arc::clone(to);
-    load::all(events, move |number| {
-        let tenant = tenants[number % tenants.len()].clone();
-        async move { publish(&tenant, number).await }
-    })
-    .await?;
-    bench.receiver.expect(GROUP, events * WEBHOOKS).await?;
-    service.recorded().await;
-    let cost = stopwatch.stop(events * WEBHOOKS);
-    bench.receiver.take(GROUP).await?;
-    Ok(cost)
-}
-
-fn note(bench: &mut Bench, floor: Cost, store: Cost) {
-    let mut add = |name: &str, unit, value| bench.figures.add(name, unit, value);
-    add("floor", "1/s", floor.rate);
-    add("store", "1/s", store.rate);
-    add("share of the floor's rate", "", store.rate / floor.rate);
-    add("floor, CPU a delivery", "µs", floor.cpu_us);
-    add("store, CPU a delivery", "µs", store.cpu_us);
-    add("CPU against the floor's", "", store.cpu_us / floor.cpu_us);
+    service.burst_among(&bench.receiver, (GROUP, WEBHOOKS), Arc::clone(to), events).await
 }

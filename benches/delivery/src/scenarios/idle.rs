@@ -1,17 +1,13 @@
 //! *idle*: one event at a time, from publish to receipt, beside the floor and a bare commit.
 
-use std::time::Duration;
-
 use tokio::time::sleep;
 
 use crate::arrivals::{millis, percentile};
+use crate::load::PAUSE;
 use crate::scenarios::{Bench, FLOOR_WARM_UP};
 use crate::service::{Group, Service, publish};
 use crate::stores::Commits;
 use crate::{Error, clock};
-
-/// The time in which nothing happens before each event.
-const PAUSE: Duration = Duration::from_millis(2);
 
 pub(super) async fn run(bench: &mut Bench) -> Result<(), Error> {
     let service = bench.service("idle").await?;
@@ -21,7 +17,7 @@ pub(super) async fn run(bench: &mut Bench) -> Result<(), Error> {
     bench.receiver.take("floor").await?;
     let commits = bench.stores.commits().await?;
     for _ in 0..bench.options.rounds {
-        let floor = floor_p50(bench).await?;
+        let floor = bench.floor.idle_p50(&bench.receiver, bench.options.round / 2).await?;
         let commit = commit_p50(bench, &commits).await?;
         let store = store_p50(bench, &service, &group).await?;
         bench.figures.add("floor, p50", "ms", floor);
@@ -31,19 +27,6 @@ pub(super) async fn run(bench: &mut Bench) -> Result<(), Error> {
     }
     service.shutdown().await;
     Ok(())
-}
-
-async fn floor_p50(bench: &Bench) -> Result<f64, Error> {
-    let url = bench.receiver.url("ok", "floor", 0);
-    let end = clock::now() + bench.options.round / 2;
-    for number in 0.. {
-        bench.floor.send(&url, number).await?;
-        sleep(PAUSE).await;
-        if clock::now() >= end {
-            break;
-        }
-    }
-    Ok(bench.receiver.take("floor").await?.p50_ms)
 }
 
 async fn commit_p50(bench: &Bench, commits: &Commits) -> Result<f64, Error> {

@@ -13,6 +13,7 @@ mod storm;
 mod tarpits;
 
 use crate::Error;
+use crate::clock::Cost;
 use crate::figures::Figures;
 use crate::floor::Floor;
 use crate::options::{Options, Scenario};
@@ -73,6 +74,17 @@ impl Bench {
     fn events(&self, rate: f64) -> usize {
         let events = rate * self.options.round.as_secs_f64();
         (events as usize).max(1)
+    }
+
+    /// Adds what a round has cost by the floor and by the store, under names that begin so.
+    fn compare(&mut self, begin: &str, floor: Cost, store: Cost) {
+        let mut add = |name: &str, unit, value| self.figures.add(format!("{begin}{name}"), unit, value);
+        add("floor", "1/s", floor.rate);
+        add("store", "1/s", store.rate);
+        add("share of the floor's rate", "", store.rate / floor.rate);
+        add("floor, CPU a delivery", "µs", floor.cpu_us);
+        add("store, CPU a delivery", "µs", store.cpu_us);
+        add("CPU against the floor's", "", store.cpu_us / floor.cpu_us);
     }
 
     /// Waits for the length of a round.

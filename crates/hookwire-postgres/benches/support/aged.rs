@@ -65,7 +65,8 @@ impl Motion for Aged {
         let (dead, live) = (self.number(DEAD).await?, self.number(LIVE).await?);
         let log = self.number(LOG).await?;
         let written = log - self.log.swap(log, Ordering::Relaxed);
-        let each = written as f64 / 1e3 * 1000.0 / delivered as f64;
+        // Bytes for one are kilobytes for a thousand.
+        let each = written as f64 / delivered as f64;
         Ok(format!(
             "; {live} rows, {dead} dead ones before it was tidied up; {each:.0} kB of WAL for 1000 deliveries"
         ))
