@@ -120,9 +120,7 @@ impl Usage {
         let all = self.all.given_back.saturating_add(self.all.taken.saturating_mul(self.weight(now)));
         let given_back_by_others = all.saturating_sub(own.given_back);
         let time_of_others = used_by_others.saturating_mul(own.given_back);
-        let is_quick = own.given_back > 0
-            && used.saturating_mul(10).saturating_mul(given_back_by_others) <= time_of_others;
-        uses_little || is_quick
+        uses_little || used.saturating_mul(10).saturating_mul(given_back_by_others) <= time_of_others
     }
 
     /// Counts one more place of this webhook.

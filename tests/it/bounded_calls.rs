@@ -17,6 +17,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::answers::Answers;
 use crate::support::identity::Identity;
+#[cfg(target_os = "linux")]
+use crate::support::memory::resident;
 
 const HOST: &str = "hooks.example.com";
 /// How long a call's things may be there after its deadline.
@@ -196,14 +198,6 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("Linux has it").count()
 }
 
-/// The resident memory of this process, in MiB.
-#[cfg(target_os = "linux")]
-fn memory() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
-    let resident: usize = pages.split(' ').nth(1).expect("the second one").parse().expect("a number");
-    (resident * 4096) >> 20
-}
-
 /// Waits until there are no more than these, for as long as a call's things may be there.
 #[cfg(target_os = "linux")]
 async fn until_descriptors(most: impl Fn() -> usize + Send + Sync) {
@@ -242,6 +236,7 @@ async fn descriptors_and_memory_are_as_before_after_a_thousand_calls() {
     };
     // What the first calls make stays: threads of the runtime, buffers of the allocator.
     calls(500).await;
+    let memory = || resident() >> 20; // in MiB
     let before = (descriptors(), memory());
     calls(500).await;
     calls(500).await;

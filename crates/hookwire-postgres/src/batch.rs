@@ -1,6 +1,6 @@
 //! `PublishBatcher`: calls to publish that share a transaction.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,8 @@ pub(crate) const MAX_BATCH: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 const MAX_WRITERS: usize = 2;
 
 /// Batches calls to publish, whatever their tenants. While a transaction is written, later calls of its tenants wait until
-/// it is over or they make a whole one, and share the next one: they would wait for its locks. So more callers make larger batches, and a single caller
-/// waits for nobody.
+/// it is over or they make a whole one, and share the next one: they would wait for its locks. So more callers make
+/// larger batches, and a single caller waits for nobody.
 #[derive(Debug, Default)]
 pub(crate) struct PublishBatcher {
     queue: Mutex<Queue>,
@@ -27,9 +27,8 @@ pub(crate) struct PublishBatcher {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<Call>,
-    writers: usize,
-    /// The tenants whose events are being written.
-    writing: HashSet<TenantId>,
+    /// Who writes, by the number of the call that it began with, and the tenants whose events it is writing.
+    writers: HashMap<u64, HashSet<TenantId>>,
 }
 
 /// A call to publish: its items, and the claim under which their deliveries may be held.
@@ -45,9 +44,7 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(crate) struct WriterPermit {
     batcher: Arc<PublishBatcher>,
-    /// The tenants of the batch that is being written.
-    tenants: HashSet<TenantId>,
-    is_over: bool,
+    number: u64,
 }
 
 /// The size of a transaction.
@@ -95,10 +92,12 @@ impl PublishBatcher {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         let mut queue = self.queue();
         queue.waiting.push(Call { number, ..call });
-        let is_free = queue.writers < MAX_WRITERS;
-        queue.writers += usize::from(is_free);
-        let permit = || WriterPermit { batcher: Arc::clone(self), tenants: HashSet::new(), is_over: false };
-        (number, is_free.then(permit))
+        let is_free = queue.writers.len() < MAX_WRITERS;
+        let permit = is_free.then(|| {
+            queue.writers.insert(number, HashSet::new());
+            WriterPermit { batcher: Arc::clone(self), number }
+        });
+        (number, permit)
     }
 
     /// Withdraws a call that still waits. Returns `false` for one that is being written, and will get its answer.
@@ -116,27 +115,23 @@ impl WriterPermit {
     /// Takes the next batch: the first waiting call whose tenants nobody else writes, or the first one if enough wait, and
     /// those that go with it, up to a size of `most`. `None` if there is none, which ends the permit: the others write what still waits. Calls whose
     /// callers have gone are left out.
-    pub(crate) fn next(&mut self, most: Size) -> Option<Vec<Call>> {
+    pub(crate) fn next(&self, most: Size) -> Option<Vec<Call>> {
         let mut queue = self.batcher.queue();
-        queue.free(&mut self.tenants);
+        queue.writers.remove(&self.number);
         queue.waiting.retain(|call| !call.answer.is_closed());
         let batch = queue.take(most);
         if batch.is_empty() {
-            queue.writers -= 1;
-            self.is_over = true;
             return None;
         }
-        self.tenants = batch.iter().flat_map(Call::tenants).cloned().collect();
-        queue.writing.extend(self.tenants.iter().cloned());
+        queue.writers.insert(self.number, batch.iter().flat_map(Call::tenants).cloned().collect());
         Some(batch)
     }
 }
 
 impl Queue {
-    fn free(&mut self, tenants: &mut HashSet<TenantId>) {
-        tenants.drain().for_each(|tenant| {
-            self.writing.remove(&tenant);
-        });
+    /// The tenants whose events are being written.
+    fn writing(&self) -> HashSet<TenantId> {
+        self.writers.values().flatten().cloned().collect()
     }
 
     /// Whether what waits makes a transaction of full size. Then waiting for more would only take time.
@@ -149,7 +144,7 @@ impl Queue {
     /// Takes calls that go together, up to a size of `most`. Those of one tenant keep their order.
     fn take(&mut self, most: Size) -> Vec<Call> {
         let (mut batch, mut size) = (Vec::<Call>::new(), Size::default());
-        let mut blocked = if self.is_enough(most) { HashSet::new() } else { self.writing.clone() };
+        let mut blocked = if self.is_enough(most) { HashSet::new() } else { self.writing() };
         for call in mem::take(&mut self.waiting) {
             let fits = !size.reaches(most) && batch.first().is_none_or(|first| call.goes_with(first));
             if fits && !call.tenants().any(|tenant| blocked.contains(tenant)) {
@@ -166,13 +161,8 @@ impl Queue {
 
 impl Drop for WriterPermit {
     fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
         let mut queue = self.batcher.queue();
-        queue.free(&mut self.tenants);
-        queue.writers -= 1;
-        if queue.writers == 0 {
+        if queue.writers.remove(&self.number).is_some() && queue.writers.is_empty() {
             queue.waiting.clear();
         }
     }
@@ -283,7 +273,7 @@ mod tests {
         let batcher = Arc::<PublishBatcher>::default();
         let busy = (1..MAX_WRITERS).map(|_| {
             let (call, _answered) = call_of(&TenantId::new("busy").unwrap(), &["busy"], 9);
-            let mut permit = batcher.add(call).1.expect("it is free");
+            let permit = batcher.add(call).1.expect("it is free");
             permit.next(rows(1));
             permit
         });
@@ -313,7 +303,7 @@ mod tests {
     fn calls_that_go_together_make_a_group_of_bounded_size() {
         let (batcher, _busy) = batcher();
         let (permit, _first) = add(&batcher, &["a"], 1);
-        let mut permit = permit.expect("one is free");
+        let permit = permit.expect("one is free");
         let others = [(["b", "c"], 1), (["d", "e"], 1), (["f", "g"], 2)];
         let others = others.map(|(ids, holder)| add(&batcher, &ids, holder));
         assert!(others.iter().all(|(permit, _)| permit.is_none()), "all write");
@@ -334,12 +324,12 @@ mod tests {
     fn a_tenant_is_written_by_one_writer_at_a_time_and_others_meanwhile() {
         let (batcher, other) = (Arc::<PublishBatcher>::default(), TenantId::new("other").unwrap());
         let (first, _to_first) = add(&batcher, &["a"], 1);
-        let mut first = first.expect("nobody writes");
+        let first = first.expect("nobody writes");
         assert_eq!(sizes(first.next(rows(9))), [1]);
         let (second, _to_second) = add(&batcher, &["b", "c"], 1);
         assert!(second.expect("one is free").next(rows(9)).is_none(), "its tenant is being written");
         let (call, _to_third) = call_of(&other, &["d", "e", "f"], 1);
-        let mut third = batcher.add(call).1.expect("one is free");
+        let third = batcher.add(call).1.expect("one is free");
         assert_eq!(sizes(third.next(rows(9))), [3], "the other tenant does not wait");
         let (call, _to_fourth) = call_of(&other, &["g"], 1);
         assert!(batcher.add(call).1.is_none());
@@ -353,7 +343,7 @@ mod tests {
     fn a_tenant_with_enough_for_a_transaction_is_written_by_two() {
         let batcher = Arc::<PublishBatcher>::default();
         let (first, _to_first) = add(&batcher, &["a"], 1);
-        let mut first = first.expect("nobody writes");
+        let first = first.expect("nobody writes");
         assert_eq!(sizes(first.next(rows(3))), [1]);
         let (second, _to_second) = add(&batcher, &["b", "c"], 1);
         assert!(second.expect("one is free").next(rows(3)).is_none(), "too little");
@@ -368,7 +358,7 @@ mod tests {
         let (calls, _answered): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
         let mut added = calls.into_iter().map(|call| batcher.add(call)).collect::<Vec<_>>();
         let numbers: Vec<_> = added.iter().map(|(number, _)| *number).collect();
-        let mut permit = added.remove(0).1.expect("the right to write");
+        let permit = added.remove(0).1.expect("the right to write");
         let group = permit.next(rows(1));
         assert!(!batcher.withdraw(numbers[0]), "it is being written");
         assert!(batcher.withdraw(numbers[1]) && !batcher.withdraw(numbers[1]));

@@ -64,7 +64,7 @@ impl Core {
     }
 
     /// Publishes calls batch by batch, until none waits.
-    pub(crate) async fn publish_batches(self: Arc<Self>, mut permit: WriterPermit) {
+    pub(crate) async fn publish_batches(self: Arc<Self>, permit: WriterPermit) {
         while let Some(calls) = permit.next(MAX_BATCH) {
             if calls.len() > 1 {
                 self.publish_calls(calls).await;

@@ -141,6 +141,8 @@ mod upkeep;
 
 #[doc(hidden)]
 pub use claim::claim_statements;
+#[doc(hidden)]
+pub use connection::begin::session_settings;
 pub use connection::error::ConnectError;
 pub use connection::options::PostgresOptions;
 pub use connection::schema::migration_sql;

@@ -9,15 +9,13 @@ use rusqlite::Connection;
 
 use super::{Directory, acme, claim, create, open, publish};
 use crate::support::alone::is_alone;
+use crate::support::memory::resident;
 
 /// Deliveries that were given up.
 const MISSED: usize = 50_000;
 
 /// As much as memory may grow, however much is recovered: about twice what the store's caches may have.
 const MAX_GROWTH: u64 = 40 * 1024 * 1024;
-
-/// The size of a page of memory: Linux on usual machines. Where it is more, the test sees less.
-const PAGE: u64 = 4096;
 
 /// A file with so many missed deliveries of one webhook: one by the store itself, and copies of it.
 async fn missed(directory: &Directory) -> HookId {
@@ -67,13 +65,6 @@ async fn recover(
         page = PageRequest::after(next).with_limit(PageRequest::MAX_LIMIT);
     }
     (made, Some(page))
-}
-
-/// The bytes of memory that this process has.
-fn resident() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("this system has it");
-    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.expect("a number") * PAGE
 }
 
 /// The memory is that of a process.

@@ -7,6 +7,8 @@ pub(crate) mod h2_server;
 pub(crate) mod identity;
 pub(crate) mod log;
 pub(crate) mod material;
+#[cfg(target_os = "linux")]
+pub(crate) mod memory;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod receiver;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::connection::error::ConnectError;
 use crate::connection::schema::SchemaName;
 use crate::connection::statements::Statements;
 use crate::transaction::BEGIN;
@@ -77,6 +78,16 @@ fn settings(schema: &SchemaName, is_local: bool) -> String {
             CASE WHEN pg_catalog.current_setting('transaction_timeout', true) <> '0' \
                 THEN pg_catalog.set_config('transaction_timeout', '0', {is_local}) END"
     )
+}
+
+/// Returns the statement that sets a connection up, for a test that reads plans.
+///
+/// # Errors
+///
+/// [`ConnectError::SchemaName`] if no schema may have this name.
+#[doc(hidden)]
+pub fn session_settings(schema: &str) -> Result<String, ConnectError> {
+    Ok(settings(&SchemaName::new(schema)?, false))
 }
 
 /// Returns the milliseconds after which the server gives a statement up: a little before nobody waits for it any more.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookwire_postgres::{claim_statements, settle_statements, upkeep_statements};
+use hookwire_postgres::{claim_statements, session_settings, settle_statements, upkeep_statements};
 use tokio_postgres::Client;
 
 use crate::fleet::{World, publication};
@@ -33,8 +33,12 @@ async fn fill_and_analyze(client: &Client) {
         .expect("rows");
 }
 
-const AS_THE_STORE: &str = "SET plan_cache_mode TO force_generic_plan; SET enable_seqscan TO off; SET enable_bitmapscan TO off; \
-     SET enable_hashjoin TO off; SET enable_mergejoin TO off; SET enable_material TO off";
+/// A connection that plans statements as those of the store do.
+async fn as_the_store(schema: &Schema) -> Client {
+    let client = schema.client().await;
+    client.batch_execute(&session_settings(&schema.0).expect("a schema")).await.expect("settings");
+    client
+}
 
 /// Whether each half of a lane is read along its own part of the index: nothing of the other is filtered out.
 fn reads_halves(plan: &str) -> bool {
@@ -62,9 +66,8 @@ async fn plan(client: &Client, name: &str, sql: &str) -> String {
 #[tokio::test]
 async fn a_claim_scans_no_table_whatever_the_backlog() {
     let schema = Schema::migrated().await;
-    let client = schema.client().await;
-    fill_and_analyze(&client).await;
-    client.batch_execute(AS_THE_STORE).await.expect("settings");
+    fill_and_analyze(&schema.client().await).await;
+    let client = as_the_store(&schema).await;
     for (name, sql) in claim_statements() {
         let plan = plan(&client, name, &sql).await;
         for table in ["delivery", "event", "lane"] {
@@ -98,8 +101,7 @@ fn looks_up_deliveries(plan: &str) -> bool {
 #[tokio::test]
 async fn deliveries_are_looked_up_by_their_ids_before_the_server_knows_of_any() {
     let schema = Schema::migrated().await;
-    let client = schema.client().await;
-    client.batch_execute(AS_THE_STORE).await.expect("settings");
+    let client = as_the_store(&schema).await;
     let by_ids = ["take", "expire", "finish", "lanes", "claimed", "settle", "release"];
     let statements = claim_statements().into_iter().chain(settle_statements());
     for (name, sql) in statements.filter(|(name, _)| by_ids.contains(name)) {
@@ -115,9 +117,8 @@ async fn deliveries_are_looked_up_by_their_ids_before_the_server_knows_of_any() 
 #[tokio::test]
 async fn upkeep_goes_through_no_backlog() {
     let schema = Schema::migrated().await;
-    let client = schema.client().await;
-    fill_and_analyze(&client).await;
-    client.batch_execute(AS_THE_STORE).await.expect("settings");
+    fill_and_analyze(&schema.client().await).await;
+    let client = as_the_store(&schema).await;
     for (name, sql) in upkeep_statements() {
         let plan = plan(&client, name, &sql).await;
         assert!(
