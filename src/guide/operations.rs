@@ -60,16 +60,22 @@
 //! | info | the webhook is disabled, unless it was changed meanwhile | `tenant`, `webhook`, `reason` |
 //! | warn | a row of the outbox was put aside | `file`, `seq`, `why` |
 //! | warn | a URL was refused by its address | `tenant`, `detail` |
+//! | warn | a connection to PostgreSQL ended | `error` |
+//! | warn | a delivery cannot be read; it is set aside until the store is opened again or it expires (SQLite) | `delivery`, `error` |
 //! | warn | an attempt was refused by its address | `tenant`, `webhook`, `message`, `number`, `detail` |
 //! | warn | claims could not be given back; claims could not be given back in time; their leases will end | `error` |
 //! | warn | due deliveries could not be claimed yet | `error`, `failures` |
 //! | warn | events could not be routed; they will be tried again | `tenant`, `error` |
+//! | warn | no request can be made; deliveries wait | `tenant`, `webhook`, `message`, `number`, `detail` |
 //! | warn | no connections can be opened from here; few attempts run at once until it is over | `error` |
 //! | warn | not published: it was published before with other content; choose another | `tenant`, `message` |
 //! | warn | outcomes could not be recorded yet | `error`, `failures` |
 //! | warn | outcomes could not be recorded; they come again | `error`, `lost` |
 //! | warn | the clock of this machine is off, by the dates of receivers' answers | `offset` |
-//! | warn | the row of a lane cannot be read: nothing of it is delivered (PostgreSQL) | `lane` |
+//! | warn | the database's clock was ahead (PostgreSQL) | `lanes`, `deliveries`, `events` |
+//! | warn | the process was killed at least five times in a row while a delivery was under way; it is put off (SQLite) | `delivery`, `kills`, `delay` |
+//! | warn | the row of a delivery or of its event cannot be read; it is set aside (PostgreSQL) | `delivery` |
+//! | warn | the row of a lane cannot be read; nothing of it is delivered (PostgreSQL) | `lane` |
 //! | warn | upkeep failed; it will be tried again | `error` |
 //!
 //! # Testing

@@ -22,6 +22,7 @@ mod judging;
 mod keeping;
 mod layers;
 mod load;
+mod log_lines;
 mod outbox;
 mod proxy;
 mod publishing;

@@ -2,6 +2,7 @@
 
 mod bounded;
 mod form;
+mod killed;
 mod opening;
 #[cfg(target_os = "linux")]
 mod recovering;
@@ -57,6 +58,15 @@ impl Drop for Directory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Copies the files that a killed process would leave: the file and its log while it runs.
+fn left_by_a_kill(from: &Directory) -> Directory {
+    let left = Directory::new();
+    for name in ["hooks.db", "hooks.db-wal"] {
+        fs::copy(from.path(name), left.path(name)).expect("copied");
+    }
+    left
 }
 
 pub(crate) struct SqliteFixture {

@@ -11,7 +11,6 @@ use super::file::rows::{Head, Lane, LaneId, Position, SELECT_HEAD, event};
 use super::file::sql::{Cells, Sql, SqlError, as_i64};
 use super::memory::Memory;
 use super::publish::Fresh;
-use super::suspects::Verdict;
 use crate::model::{DeliveryId, StampedEvent, TenantId, Timestamp};
 use crate::registry::RegisteredWebhook;
 use crate::retry::RetryState;
@@ -24,12 +23,6 @@ use crate::store::schedule::Turn;
 const MAX_EXPIRED: usize = 256;
 /// When a claim looks again that found a delivery which runs alone.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// What the operator is told of a delivery that cannot be read, and of one that is not tried any more.
-const UNREADABLE: &str =
-    "a delivery cannot be read; it is set aside until the store is opened again or it expires";
-const SET_ASIDE: &str = "a delivery is set aside until it expires: the process was killed five times in a row while it \
-    was under way; find out why, and redeliver it";
-
 /// A claim under way, with what it has taken so far.
 pub(super) struct Taking<'a> {
     file: &'a Connection,
@@ -151,7 +144,8 @@ impl<'a> Taking<'a> {
                 Ok(true)
             }
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                warn!(target: "hookwire", delivery = first.id, error = error.detail(), "{UNREADABLE}");
+                warn!(target: "hookwire", delivery = first.id, error = error.detail(),
+                    "a delivery cannot be read; it is set aside until the store is opened again or it expires");
                 self.memory.remove(first, self.now);
                 Ok(true)
             }
@@ -159,21 +153,12 @@ impl<'a> Taking<'a> {
         }
     }
 
-    /// Returns whether a delivery may be claimed now: not while others run, if it is to run alone, and not if it is set
-    /// aside.
+    /// Returns whether a delivery may be claimed now: not while others run, if it is to run alone.
     fn may_run(&mut self, first: Position, turn: Turn) -> bool {
-        match self.memory.suspects.verdict(first.id) {
-            Verdict::Aside => {
-                warn!(target: "hookwire", delivery = first.id, "{SET_ASIDE}");
-                self.memory.remove(first, self.now);
-                false
-            }
-            Verdict::Alone => {
-                self.memory.suspects.alone = Some((first, turn));
-                !self.memory.waits_for_one()
-            }
-            Verdict::Free => true,
+        if self.memory.suspects.runs_alone(first.id) {
+            self.memory.suspects.alone = Some((first, turn));
         }
+        !self.memory.waits_for_one()
     }
 
     /// Takes a delivery that was just written, if it overtakes no other of its lane and there is room; otherwise it waits.

@@ -33,7 +33,7 @@
 //! - **Unreadable rows**: a delivery that cannot be read is told, and set aside until the store is opened again or
 //!   it expires. All else goes on.
 //! - **Suspects**: for ten minutes after an opening that follows a kill, claims are noted in the file. A delivery that was
-//!   under way at three kills in a row runs alone, and after five it is set aside: see `suspects.rs`.
+//!   under way at three kills in a row runs alone, and from the fifth on it is put off: see `suspects.rs`.
 //! - **Versions**: migrations run on open, whole, by `user_version`. A file says in `meta.reader` which is the oldest form
 //!   whose code may open it, so that a later version of hookwire can add to the form and this one goes on with it.
 //! - **Checkpoints**: the writer copies the write-ahead log into the file after it has answered, not SQLite at a

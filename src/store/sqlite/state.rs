@@ -193,12 +193,12 @@ impl WriterState {
         Ok(())
     }
 
-    /// Notes what was claimed in the file, while that is watched. What cannot be noted is not sent.
+    /// Notes what was claimed in the file, if that is watched. What cannot be noted is not sent.
     fn note(&mut self, claims: &[Claim], now: Timestamp) -> Result<(), SqlError> {
-        if claims.is_empty() || !self.shared.memory().suspects.is_watching(now) {
+        let ids: Vec<_> = claims.iter().map(|claim| claim.id.get()).collect();
+        if !self.shared.memory().suspects.must_note(&ids, now) {
             return Ok(());
         }
-        let ids: Vec<_> = claims.iter().map(|claim| claim.id.get()).collect();
         let noted = self.transact(|it| it.suspects().note(it.connection, &ids));
         let mut memory = self.shared.memory_mut();
         match noted {

@@ -76,9 +76,9 @@ const READERS: usize = 2;
 /// not ended is free, and due at once if it was due. A request that
 /// was sent but not recorded is sent again, under the same message id.
 ///
-/// A delivery that ends the process whenever it is sent does not do so for ever. For ten minutes after an opening that
-/// follows a kill, claims are noted in the file. A delivery that was under way at three kills in a row runs alone, and
-/// after five it is set aside until it expires, which a warning tells.
+/// A delivery that ends the process whenever it is sent holds up no other for ever. For ten minutes after an opening
+/// that follows a kill, claims are noted in the file. A delivery that was under way at three kills in a row runs alone.
+/// At the fifth it is put off for an hour, at each further one for twice as long, at most for a day; a warning tells it.
 ///
 /// On a full disk, a write that does not fit fails as [`Full`](crate::store::StoreErrorKind::Full). Confirmed writes
 /// stay, and reading and smaller writes go on. Once there is room, every call succeeds again without reopening the

@@ -2,12 +2,14 @@
 //!
 //! After an opening that follows a kill, what is claimed is noted in the file for ten minutes. What is still noted when
 //! the next kill comes was being sent then. A delivery to which that has happened three times runs alone, so that no
-//! other is blamed for it; after five times it is set aside. Only while it is watched does a claim write anything.
+//! other is blamed for it. From the fifth time on it is put off for longer and longer, and noted whenever it is claimed:
+//! a process that is killed for another reason does not lose it. Only while it is watched does a claim write anything.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
+use tracing::warn;
 
 use super::file::rows::Position;
 use super::file::sql::{Cells, Sql, SqlError};
@@ -19,9 +21,12 @@ use crate::store::schedule::Turn;
 const WATCH: Duration = Duration::from_secs(10 * 60);
 /// The kills after which a delivery runs alone.
 const ALONE: i64 = 3;
-/// The kills after which a delivery is set aside.
-const ASIDE: i64 = 5;
-
+/// The kills after which a delivery is put off.
+const PUT_OFF: i64 = 5;
+/// For how long the first time. Each kill more doubles it.
+const FIRST_DELAY: Duration = Duration::from_secs(60 * 60);
+/// The longest that it is put off.
+const MAX_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Which deliveries were claimed when the process was killed, and how often in a row.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
@@ -35,14 +40,6 @@ pub(super) struct Suspects {
     pub(super) alone: Option<(Position, Turn)>,
 }
 
-/// How a delivery may be claimed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
-    Alone,
-    Aside,
-    Free,
-}
-
 impl Suspects {
     /// Reads them at an opening, within its transaction, and notes that the file is open.
     pub(super) fn open(file: &Connection, now: Timestamp) -> Result<Self, SqlError> {
@@ -54,7 +51,11 @@ impl Suspects {
             Self::end_watch(file)?;
         }
         let read = |cells: &mut Cells<'_>| Ok((cells.get()?, cells.get()?));
-        let kills = file.all("SELECT delivery, kills FROM suspect", [], read)?.into_iter().collect();
+        let kills: HashMap<i64, i64> =
+            file.all("SELECT delivery, kills FROM suspect", [], read)?.into_iter().collect();
+        if was_killed {
+            kills.iter().try_for_each(|(delivery, kills)| put_off(file, *delivery, *kills, now))?;
+        }
         let watch_until = was_killed.then(|| now.plus(WATCH));
         Ok(Self { kills, watch_until, ..Self::default() })
     }
@@ -65,7 +66,7 @@ impl Suspects {
         Self::end_watch(file)
     }
 
-    /// Returns whether claims are noted.
+    /// Returns whether all claims are noted.
     pub(super) fn is_watching(&self, now: Timestamp) -> bool {
         self.watch_until.is_some_and(|until| now < until)
     }
@@ -75,12 +76,15 @@ impl Suspects {
         self.watch_until.is_some_and(|until| now >= until)
     }
 
-    pub(super) fn verdict(&self, delivery: i64) -> Verdict {
-        match self.kills.get(&delivery) {
-            Some(kills) if *kills >= ASIDE => Verdict::Aside,
-            Some(kills) if *kills >= ALONE => Verdict::Alone,
-            _ => Verdict::Free,
-        }
+    /// Returns whether claims of these have to be noted.
+    pub(super) fn must_note(&self, claimed: &[i64], now: Timestamp) -> bool {
+        let are_suspected = || claimed.iter().any(|id| self.kills.contains_key(id));
+        !claimed.is_empty() && (self.is_watching(now) || are_suspected())
+    }
+
+    /// Returns whether a delivery is claimed while no other is under way, and others only once it is settled.
+    pub(super) fn runs_alone(&self, delivery: i64) -> bool {
+        self.kills.get(&delivery).is_some_and(|kills| *kills >= ALONE)
     }
 
     /// Writes down what is claimed: one kill more, should it come now.
@@ -121,16 +125,32 @@ impl Suspects {
         self.alone = self.alone.filter(|(position, _)| position.id != delivery);
     }
 
-    /// Removes the notes of a watch that has ended, except of what is set aside.
+    /// Removes the notes of a watch that has ended, except of what was put off.
     pub(super) fn end_watch(file: &Connection) -> Result<(), SqlError> {
-        file.run("DELETE FROM suspect WHERE kills < ?", [ASIDE]).map(|_| ())
+        file.run("DELETE FROM suspect WHERE kills < ?", [PUT_OFF]).map(|_| ())
     }
 
     /// Takes over that the watch has ended.
     pub(super) fn watch_ended(&mut self) {
-        self.kills.retain(|_, kills| *kills >= ASIDE);
-        *self = Self { kills: std::mem::take(&mut self.kills), ..Self::default() };
+        self.kills.retain(|_, kills| *kills >= PUT_OFF);
+        self.noted.retain(|id| self.kills.contains_key(id));
+        (self.outdated, self.watch_until) = (Vec::new(), None);
     }
+}
+
+/// Lets a delivery wait that is due and has seen so many kills.
+fn put_off(file: &Connection, delivery: i64, kills: i64, now: Timestamp) -> Result<(), SqlError> {
+    const LATER: &str = "UPDATE delivery SET due = ? WHERE id = ? AND state = 0 AND due <= ?";
+    let Some(doublings) = u32::try_from(kills - PUT_OFF).ok() else { return Ok(()) };
+    let factor = 2u32.checked_pow(doublings).unwrap_or(u32::MAX);
+    let delay = FIRST_DELAY.saturating_mul(factor).min(MAX_DELAY);
+    if file.run(LATER, params![now.plus(delay).as_millis(), delivery, now.as_millis()])? > 0 {
+        warn!(
+            target: "hookwire", delivery, kills, ?delay,
+            "the process was killed at least five times in a row while a delivery was under way; it is put off"
+        );
+    }
+    Ok(())
 }
 
 fn forget(file: &Connection, delivery: i64) -> Result<(), SqlError> {

@@ -8,6 +8,9 @@ use super::ledger::Ledger;
 use super::process::Process;
 use crate::prng::Prng;
 
+/// The kills in a row that a delivery sees at most: from the fifth on a store may put it off for an hour.
+const MAX_HITS: u32 = 3;
+
 /// When a process is killed.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
@@ -69,9 +72,12 @@ impl Fleet {
                 assert!(enough, "messages are no longer confirmed");
             }
         }
+        let is_settled = self.ledger.wait(Duration::from_secs(30), |book| book.most_hits() < MAX_HITS);
+        assert!(is_settled, "what kills have hit is not delivered");
         let (number, process) = self.running.swap_remove(victim);
         self.ledger.killed(number);
         process.kill();
+        self.ledger.count_hits(number);
     }
 
     fn draw(&mut self) -> Moment {

@@ -75,6 +75,8 @@ pub(crate) struct Book {
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) claims: Vec<Claimed>,
     pub(crate) killed: BTreeSet<u32>,
+    /// How many kills in a row have hit what is not settled since.
+    pub(crate) hits: BTreeMap<Delivery, u32>,
     pub(crate) stopped: BTreeSet<u32>,
     pub(crate) is_drained: bool,
 }
@@ -84,6 +86,9 @@ impl Ledger {
         let mut book = self.book();
         match word {
             Word::Claim { process, change, delivery } => {
+                if matches!(change, Change::Ended | Change::Waits) {
+                    book.hits.remove(&delivery);
+                }
                 book.claims.push(Claimed { process, change, delivery });
             }
             Word::Confirmed(message, hooks) => drop(book.confirmed.insert(message, hooks)),
@@ -95,6 +100,14 @@ impl Ledger {
 
     pub(crate) fn killed(&self, process: u32) {
         self.book().killed.insert(process);
+    }
+
+    /// Counts what a process held that was killed, once all is heard that it told.
+    pub(crate) fn count_hits(&self, process: u32) {
+        let mut book = self.book();
+        for delivery in book.held(process) {
+            *book.hits.entry(delivery).or_default() += 1;
+        }
     }
 
     pub(crate) fn stopped(&self, process: u32) {
@@ -149,6 +162,12 @@ impl Book {
             }
         }
         held
+    }
+
+    /// The most kills in a row that have hit what is not known to be settled since.
+    pub(crate) fn most_hits(&self) -> u32 {
+        let waiting = self.hits.iter().filter(|(delivery, _)| !self.settled.contains(delivery));
+        waiting.map(|(_, hits)| *hits).max().unwrap_or_default()
     }
 
     /// How much happened.

@@ -10,7 +10,10 @@ use std::time::Duration;
 use hookwire::model::{HookId, MessageId};
 use hookwire::store::{Publication, PublishAnswer, SqliteStore, StatsScope, Store, TendRequest};
 
-use super::{Directory, SqliteFixture, claim, create, delivered, fixture, open, publication, publication_of};
+use super::{
+    Directory, SqliteFixture, claim, create, delivered, fixture, left_by_a_kill, open, publication,
+    publication_of,
+};
 
 /// The number of deliveries between two looks.
 const STEP: usize = 250;
@@ -179,15 +182,6 @@ async fn the_log_stays_as_short_as_documented_whatever_is_written() {
         assert!(longest < MAX_USUAL, "{longest} bytes of log for payloads of {bytes}");
         assert!(length(&log) < MAX_USUAL, "{} bytes by batches for payloads of {bytes}", length(&log));
     }
-}
-
-/// Copies the files that a killed process would leave: the file and its log while it runs.
-fn left_by_a_kill(from: &Directory) -> Directory {
-    let left = Directory::new();
-    for name in ["hooks.db", "hooks.db-wal"] {
-        fs::copy(from.path(name), left.path(name)).expect("copied");
-    }
-    left
 }
 
 /// Each of the processes writes too little for the log to be copied on that account.

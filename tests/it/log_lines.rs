@@ -1,0 +1,48 @@
+//! The guide has every line that is logged at `info` and above.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ROOTS: [&str; 2] = ["src", "crates/hookwire-postgres/src"];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Returns what a call of a macro says, up to the first clause's end or to what is filled in. The message comes last.
+fn message(call: &str) -> &str {
+    let ends = call.match_indices('"').find(|(at, _)| call[at + 1..].trim_start().starts_with(')'));
+    let (end, _) = ends.expect("a call ends with its message");
+    let text = call[..end].rsplit('"').next().unwrap_or_default();
+    text.split([';', '{']).next().unwrap_or_default()
+}
+
+fn messages(source: &str) -> impl Iterator<Item = &str> {
+    ["warn!(", "info!("].into_iter().flat_map(|name| source.split(name).skip(1)).map(message)
+}
+
+#[test]
+fn the_guide_has_every_line() {
+    let guide = include_str!("../../src/guide/operations.rs");
+    let mut files = Vec::new();
+    ROOTS.iter().for_each(|root| sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(root), &mut files));
+    let texts: Vec<_> = files.iter().map(|file| fs::read_to_string(file).expect("a source")).collect();
+    let all: Vec<_> = texts.iter().flat_map(|text| messages(text)).collect();
+    assert!(all.len() > 15, "{all:?}");
+    let missing: Vec<_> = all.iter().filter(|message| !guide.contains(**message)).collect();
+    assert!(missing.is_empty(), "the guide's page on operations does not tell of {missing:?}");
+}
+
+#[test]
+fn a_line_is_found_however_it_is_written() {
+    let source =
+        "warn!(%id, \"one (1)\"); info!(\n  error = \"why\",\n  \"two; so\"\n); warn!(\"three: {X}\")";
+    assert_eq!(messages(source).collect::<Vec<_>>(), ["one (1)", "three: ", "two"]);
+}
