@@ -120,6 +120,7 @@
 //! | receive, verify, recognise replays | [`signature`](signature#receiving) |
 //! | test your own code, without waiting | [`guide::operations`](guide::operations#testing) |
 //! | run it: alarms, logs, backups | [`guide`] |
+//! | know what it holds, what it takes, and when to split it | [`guide::sizing`] |
 //! | know what stays the same in the next version | [`guide::stability`] |
 //! | take up a new version, or go back | [`guide::upgrades`] |
 //!

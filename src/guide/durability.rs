@@ -1,4 +1,4 @@
-//! Durability: which events survive what, how an event commits with the host's data, backups, sizes.
+//! Durability: which events survive what, how an event commits with the host's data, backups.
 //!
 //! # The promise
 //!
@@ -56,18 +56,3 @@
 //!   what is in `hooks.db-wal`.
 //! - **`PostgresStore`**: with the database, by whatever backs that up; `pg_dump --schema=hookwire` for it alone.
 //!   Restore your own data and the events from the same snapshot, or they no longer match.
-//!
-//! # Sizing
-//!
-//! - **Bytes.** In SQLite an event takes its payload and about 200 bytes. Each of its deliveries takes about 100 bytes with
-//!   one attempt. Each attempt also takes the body of the answer, up to
-//!   [16 KiB](crate::policy::Policy::with_response_bytes).
-//! - **Retention.** An event is kept for [30 days](crate::policy::Policy::with_keep) after the last delivery of an event ended. A
-//!   message id is remembered as long, its payload for [less](crate::policy::Policy::with_keep_payloads) if you say so. Space that is freed is used again; the SQLite file does not shrink.
-//!   The file `-wal` beside it takes about 10 MB, and 32 MB while many read. While one reader holds a snapshot for long,
-//!   it grows by what is written meanwhile.
-//! - **Expiry.** A delivery is pending for at most [30 days](crate::policy::Policy::with_expires), also at a disabled
-//!   webhook. Then it ends as expired.
-//! - **Memory.** A dispatcher holds at most [64 MiB](crate::policy::Policy::with_in_flight_bytes) of payloads.
-//!
-//! [`operations`](super::operations#alarms) says which numbers to watch.

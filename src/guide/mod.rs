@@ -1,13 +1,15 @@
 //! Pages for those who run a service with hookwire. There is no code here.
 //!
-//! - [`durability`]: which events survive what, events that commit with the host's data, backups, sizes.
+//! - [`durability`]: which events survive what, events that commit with the host's data, backups.
 //! - [`operations`]: stuck deliveries, alarms, log lines, tests, stopping.
 //! - [`security`]: networks, keys, and what to show tenants.
+//! - [`sizing`]: what one process and one database hold, what it takes on disk, and how to split by tenant.
 //! - [`stability`]: what stays the same between versions.
 //! - [`upgrades`]: how a new version takes over, and how to go back.
 
 pub mod durability;
 pub mod operations;
 pub mod security;
+pub mod sizing;
 pub mod stability;
 pub mod upgrades;
