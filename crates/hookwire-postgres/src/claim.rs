@@ -366,10 +366,10 @@ const TAKE: &str = concat!(
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[]) \
         AS chosen (id, fence, lane, version, class)",
     found!("chosen"),
-    "JOIN lane ON lane.id = chosen.lane AND lane.version = chosen.version AND lane.class = chosen.class \
-            AND status = 1 AND (ready OR wake_at <= $8) AND ",
+    "CROSS JOIN LATERAL (SELECT epoch FROM lane WHERE lane.id = chosen.lane AND lane.version = chosen.version \
+            AND lane.class = chosen.class AND status = 1 AND (ready OR wake_at <= $8) AND ",
     is_locked!(),
-    " WHERE delivery.ctid = found.place AND delivery.fence = chosen.fence AND delivery.epoch = lane.epoch \
+    " OFFSET 0) AS lane WHERE delivery.ctid = found.place AND delivery.fence = chosen.fence AND delivery.epoch = lane.epoch \
         AND state < 1 AND due <= $8 AND ",
     unheld!("$8"),
     " RETURNING delivery.id"

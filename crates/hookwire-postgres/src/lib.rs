@@ -148,9 +148,13 @@ pub use connection::options::PostgresOptions;
 pub use connection::schema::migration_sql;
 #[doc(hidden)]
 pub use log::log_statements;
+#[doc(hidden)]
+pub use publish::publish_statements;
 pub use publish_in::PublishError;
 #[doc(hidden)]
 pub use recover::missed_statement;
+#[doc(hidden)]
+pub use route::route_statements;
 #[doc(hidden)]
 pub use settle::settle_statements;
 pub use store::PostgresStore;

@@ -9,8 +9,8 @@ use tokio_postgres::Row;
 use crate::connection::session::Sessions;
 use crate::error::{QueryError, ReadRow};
 use crate::rows::{
-    PENDING, as_i64, end_number, end_of, event, event_columns, event_id, message, optional_time, receipt,
-    receipt_columns, time,
+    PENDING, as_i64, end_number, end_of, event, event_columns, event_id, event_of, message, optional_time,
+    receipt, receipt_columns, time,
 };
 use crate::schedule::lanes::unheld;
 use crate::time::Millis;
@@ -164,16 +164,18 @@ const EVENT: &str = concat!(
     event_columns!(),
     ", ",
     receipt_columns!(),
-    ", routed_at, unroutable, skipped::text AS skipped_doc FROM event WHERE tenant = $1 AND message = $2"
+    ", routed_at, unroutable, skipped::text AS skipped_doc FROM ",
+    event_of!("$1", "$2"),
+    " AS event WHERE message = $2"
 );
 
 /// Lists a window of deliveries with their state, also those of dropped backlogs that upkeep has not ended yet. `$window`
 /// selects their ids. Each row tells of the window too.
 macro_rules! standing {
-    ($window:literal) => {
+    ($($window:tt)+) => {
         concat!(
             "WITH newest AS MATERIALIZED (",
-            $window,
+            $($window)+,
             " ORDER BY id DESC LIMIT $7), ",
             "listed AS (SELECT delivery.id, event.message, event.event_id, lane.hook, attempts, created_at, ",
             "origin, greatest(due, held_until) AS due, CASE WHEN is_dropped THEN 2 WHEN state = 1 THEN 0 ELSE state END::smallint AS standing, ",
@@ -192,10 +194,12 @@ macro_rules! standing {
     };
 }
 
-const OF_EVENT: &str = standing!(
-    "SELECT delivery.id FROM event JOIN delivery ON delivery.event = event.seq \
-     WHERE event.tenant = $1 AND event.message = $3 AND delivery.id < $6"
-);
+const OF_EVENT: &str = standing!(concat!(
+    "SELECT delivery.id FROM ",
+    event_of!("$1", "$3"),
+    " AS event CROSS JOIN LATERAL (SELECT id FROM delivery WHERE delivery.event = event.seq OFFSET 0) AS delivery \
+     WHERE event.message = $3 AND delivery.id < $6"
+));
 
 /// Reads the newest of each webhook, from an index alone, and of these the newest of all.
 const OF_LANES: &str = standing!(
@@ -205,8 +209,8 @@ const OF_LANES: &str = standing!(
 );
 
 /// The first attempt, or one row without a document, and the later ones.
-const ATTEMPTS: &str = "WITH wanted AS (SELECT delivery.id, first_attempt FROM delivery \
-        JOIN lane ON lane.id = delivery.lane WHERE delivery.id = $1 AND lane.tenant = $2) \
+const ATTEMPTS: &str = "WITH wanted AS (SELECT id, first_attempt FROM delivery \
+        WHERE id = $1 AND (SELECT tenant FROM lane WHERE lane.id = delivery.lane) = $2) \
     SELECT doc::text AS doc FROM (SELECT 1 AS number, first_attempt AS doc FROM wanted \
         UNION ALL SELECT number, doc FROM attempt JOIN wanted ON wanted.id = attempt.delivery) AS made \
     ORDER BY number";

@@ -16,8 +16,8 @@ use crate::connection::session::{Operation, Tx};
 use crate::error::{QueryError, ReadRow};
 use crate::insert::{self, Columns, NewDelivery};
 use crate::rows::{
-    DELETED, Lane, LaneId, as_i32, as_i64, event, holder_bytes, ids, lane_columns, message, receipt,
-    receipt_columns,
+    DELETED, Lane, LaneId, as_i32, as_i64, event, event_of, holder_bytes, ids, lane_columns, message,
+    receipt, receipt_columns,
 };
 use crate::schedule::holders::{Holders, Reservation};
 use crate::schedule::lanes::{self, EarliestDue};
@@ -415,14 +415,15 @@ async fn keep_events(tx: &Tx<'_>, events: Vec<i64>) -> Result<HashSet<i64>, Quer
     rows.iter().map(|row| row.read("seq")).collect()
 }
 
-/// Reads the clock and the revisions, and makes sure that each tenant has a row.
+/// Reads the clock and the revisions, and makes sure that each tenant has a row. `OFFSET 0` as in [`found`](crate::rows::found).
 const BEGIN: &str = "
     WITH missing AS (
         INSERT INTO tenant (name) SELECT name FROM unnest($1::text[]) AS wanted (name)
-            WHERE NOT EXISTS (SELECT FROM tenant WHERE tenant.name = wanted.name)
+            WHERE NOT EXISTS (SELECT FROM tenant WHERE tenant.name = wanted.name OFFSET 0)
         ON CONFLICT DO NOTHING)
     SELECT wanted.name, coalesce(revision, 0) AS revision, (SELECT clock_ms()) AS now
-    FROM unnest($1::text[]) AS wanted (name) LEFT JOIN tenant ON tenant.name = wanted.name";
+    FROM unnest($1::text[]) AS wanted (name)
+        LEFT JOIN LATERAL (SELECT revision FROM tenant WHERE tenant.name = wanted.name OFFSET 0) AS tenant ON true";
 
 pub(crate) const KNOWN: &str = concat!(
     "SELECT event.tenant, digest, ",
@@ -430,15 +431,16 @@ pub(crate) const KNOWN: &str = concat!(
     ", event.message, event.event_id, event.time, ",
     "event.department, event.source, event.actor, ",
     "CASE WHEN digest IS NULL OR digest <> ALL ($3) THEN event.payload END AS payload ",
-    "FROM unnest($1::text[], $2::text[]) AS wanted (tenant, message) ",
-    "JOIN event ON event.tenant = wanted.tenant AND event.message = wanted.message"
+    "FROM unnest($1::text[], $2::text[]) AS wanted (tenant, message) CROSS JOIN LATERAL ",
+    event_of!("wanted.tenant", "wanted.message"),
+    " AS event WHERE event.message = wanted.message"
 );
 
 const LANES: &str = concat!(
     "SELECT ",
     lane_columns!(),
-    " FROM unnest($1::text[], $2::bigint[]) AS wanted (tenant, hook) ",
-    "JOIN lane ON lane.tenant = wanted.tenant AND lane.hook = wanted.hook AND status < 2"
+    " FROM unnest($1::text[], $2::bigint[]) AS wanted (tenant, hook) CROSS JOIN LATERAL (SELECT * FROM lane ",
+    "WHERE lane.tenant = wanted.tenant AND lane.hook = wanted.hook AND status < 2 OFFSET 0) AS lane"
 );
 
 const DRAW: &str = "SELECT nextval('event_seq_seq') AS id FROM generate_series(1, $1::bigint) \
@@ -458,3 +460,9 @@ const INSERT: &str = "
 
 const ORIGINS: &str = "SELECT delivery.id, delivery.lane, delivery.event, delivery.bytes FROM delivery \
     JOIN lane ON lane.id = delivery.lane WHERE delivery.id = ANY ($2) AND lane.tenant = $1 AND status < 2";
+
+/// Returns the statements by which publishing reads what there is, for a test that reads their plans.
+#[doc(hidden)]
+pub fn publish_statements() -> Vec<(&'static str, String)> {
+    [("begin", BEGIN), ("known", KNOWN), ("lanes", LANES)].map(|(name, sql)| (name, sql.to_owned())).to_vec()
+}

@@ -13,7 +13,9 @@ use crate::connection::session::{Operation, Tx};
 use crate::error::{QueryError, ReadRow};
 use crate::insert::{self, RoutedEvent};
 use crate::registry::ensure_tenant;
-use crate::rows::{as_i32, as_i64, event, event_columns, fence_number, fence_of, holder_bytes, message};
+use crate::rows::{
+    as_i32, as_i64, event, event_columns, event_of, fence_number, fence_of, holder_bytes, message,
+};
 use crate::schedule::lanes;
 use crate::time::Millis;
 
@@ -214,8 +216,11 @@ const ROUTING_LEASE: &str = "SELECT revision, CASE WHEN router IS NOT NULL THEN 
     FROM tenant WHERE name = $1 FOR UPDATE";
 
 /// Only events that were taken: one with a lower number may have been committed since, and comes next.
-const QUEUE: &str = "SELECT seq, message FROM event WHERE tenant = $1 AND message = ANY ($2) \
-    AND routed_at IS NULL ORDER BY seq";
+const QUEUE: &str = concat!(
+    "SELECT seq, event.message FROM unnest($2::text[]) AS wanted (message) CROSS JOIN LATERAL ",
+    event_of!("$1", "wanted.message"),
+    " AS event WHERE event.message = wanted.message AND routed_at IS NULL ORDER BY seq"
+);
 
 const ROUTED: &str = "UPDATE event SET routed_at = $2, alive_at = $2, targets = $3, \
     skipped = $4::text::json, digest = $5 WHERE seq = $1";
@@ -231,3 +236,9 @@ const RELEASE_ROUTING_LEASE: &str = "UPDATE tenant SET router = NULL, router_unt
 
 const RELEASE_ROUTING_LEASES_OF: &str =
     "UPDATE tenant SET router = NULL, router_until = NULL WHERE router = $1";
+
+/// Returns the statement that looks events up which are routed, for a test that reads its plan.
+#[doc(hidden)]
+pub fn route_statements() -> Vec<(&'static str, String)> {
+    vec![("queue", QUEUE.to_owned())]
+}

@@ -130,6 +130,23 @@ macro_rules! found {
 }
 pub(crate) use found;
 
+/// The event of `$tenant` with the message id `$message`, or the one after it: the statement asks for the message id again.
+///
+/// It is looked up by both. A table that had few events when a statement was planned would otherwise be gone through:
+/// the index of a tenant's newest events seems as good then. That one has no order of message ids.
+macro_rules! event_of {
+    ($tenant:literal, $message:literal) => {
+        concat!(
+            "(SELECT * FROM event WHERE event.tenant = ",
+            $tenant,
+            " AND event.message >= ",
+            $message,
+            " ORDER BY event.message LIMIT 1)"
+        )
+    };
+}
+pub(crate) use event_of;
+
 /// The columns that [`Lane::read`] and [`registered`] read.
 macro_rules! lane_columns {
     () => {

@@ -169,7 +169,7 @@ pub(crate) use half;
 pub(crate) const REFRESH: &str = concat!(
     "
     WITH fresh AS MATERIALIZED (
-        SELECT lane.id, heads.first, heads.behind, CASE WHEN status = 1 AND heads.at IS NOT NULL
+        SELECT lane.ctid AS place, heads.first, heads.behind, CASE WHEN status = 1 AND heads.at IS NOT NULL
             THEN greatest(heads.at, paused_until) END AS at
         FROM lane CROSS JOIN LATERAL (
             SELECT min(free.at) AS at, min(first.due) FILTER (WHERE kind = 0) AS first,
@@ -183,7 +183,7 @@ pub(crate) const REFRESH: &str = concat!(
     UPDATE lane SET ready = coalesce(at <= $2, false), wake_at = CASE WHEN at > $2 THEN at END,
         floor = fresh.first, floor_behind = fresh.behind,
         readied = CASE WHEN at <= $2 AND NOT ready THEN pg_current_xact_id()::text::bigint ELSE readied END
-    FROM fresh WHERE lane.id = fresh.id AND (ready, wake_at, floor, floor_behind) IS DISTINCT FROM
+    FROM fresh WHERE lane.ctid = fresh.place AND (ready, wake_at, floor, floor_behind) IS DISTINCT FROM
         (coalesce(at <= $2, false), CASE WHEN at > $2 THEN at END, fresh.first, fresh.behind)
     RETURNING wake_at"
 );

@@ -1,6 +1,6 @@
 //! Reads ready lanes with their first due deliveries, and locks nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use hookwire::model::{HookId, TenantId};
@@ -146,6 +146,17 @@ pub(crate) struct ReadyParams<'a> {
     fresh: [i64; 3],
     lanes: i64,
     heads: i64,
+    full_lanes: String,
+    full_tenants: String,
+    lanes_by_use: String,
+    tenants_by_use: String,
+}
+
+/// Returns a JSON object that has the place of each, by which the server finds one among thousands at once. It would go
+/// along an array for each row.
+fn places<T: ToString>(all: &[T]) -> String {
+    let places = all.iter().zip(0..).map(|(it, place): (&T, i32)| (it.to_string(), place));
+    serde_json::to_string(&places.collect::<HashMap<_, _>>()).unwrap_or_else(|_| "{}".to_owned())
 }
 
 impl<'a> ReadyParams<'a> {
@@ -158,6 +169,10 @@ impl<'a> ReadyParams<'a> {
             fresh: plan.has_room.map(|has_room| most(has_room, MAX_FRESH)),
             lanes: as_i64(request.limit.clamp(MIN_LANES, MAX_LANES)),
             heads: as_i64(most_heads(request)),
+            full_lanes: places(&plan.full_lanes),
+            full_tenants: places(&plan.full_tenants),
+            lanes_by_use: places(&plan.lanes_by_use),
+            tenants_by_use: places(&plan.tenants_by_use),
         }
     }
 
@@ -174,12 +189,12 @@ impl<'a> ReadyParams<'a> {
             ]);
         }
         params.extend::<[&(dyn ToSql + Sync); 7]>([
-            &self.plan.full_lanes,
-            &self.plan.full_tenants,
+            &self.full_lanes,
+            &self.full_tenants,
             &self.lanes,
             &self.heads,
-            &self.plan.tenants_by_use,
-            &self.plan.lanes_by_use,
+            &self.tenants_by_use,
+            &self.lanes_by_use,
             &self.plan.left,
         ]);
         params
@@ -302,11 +317,11 @@ pub(crate) static READY: LazyLock<String> = LazyLock::new(|| {
             FROM lane WHERE wake_at <= (SELECT clock_ms()) ORDER BY wake_at LIMIT {MAX_FIRED}) \
             UNION ALL (SELECT id, tenant, hook, readied, class::int, {LEFT} AS part FROM lane WHERE id = ANY ($22::bigint[]) AND ready)), \
         placed AS (SELECT seen.*, is_full, row_number() OVER (PARTITION BY class, part, is_full \
-                ORDER BY used.rank NULLS FIRST, lane_used.rank NULLS FIRST, CASE WHEN part = 0 THEN readied END, seen.id) AS place \
-            FROM seen CROSS JOIN LATERAL \
-                (SELECT seen.id = ANY ($16::bigint[]) OR tenant = ANY ($17::text[]) AS is_full) AS room \
-            LEFT JOIN unnest($20::text[]) WITH ORDINALITY AS used (tenant, rank) USING (tenant) \
-            LEFT JOIN unnest($21::bigint[]) WITH ORDINALITY AS lane_used (id, rank) ON lane_used.id = seen.id), \
+                ORDER BY tenant_used NULLS FIRST, lane_used NULLS FIRST, CASE WHEN part = 0 THEN readied END, id) AS place \
+            FROM seen CROSS JOIN LATERAL (SELECT \
+                (SELECT $16::text::jsonb) ? id::text OR (SELECT $17::text::jsonb) ? tenant AS is_full, \
+                ((SELECT $20::text::jsonb) -> tenant)::int AS tenant_used, \
+                ((SELECT $21::text::jsonb) -> id::text)::int AS lane_used OFFSET 0) AS known), \
         wanted AS (SELECT *, NOT is_full AND place <= $18::bigint \
             AND row_number() OVER (PARTITION BY id ORDER BY place, part) = 1 AS is_wanted FROM placed) \
         SELECT wanted.id AS ready_id, wanted.tenant AS ready_tenant, wanted.hook AS ready_hook, \

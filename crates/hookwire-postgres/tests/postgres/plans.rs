@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookwire_postgres::{claim_statements, session_settings, settle_statements, upkeep_statements};
+use hookwire_postgres::{
+    claim_statements, log_statements, publish_statements, route_statements, session_settings,
+    settle_statements, upkeep_statements,
+};
 use tokio_postgres::Client;
 
 use crate::fleet::{World, publication};
@@ -112,6 +115,62 @@ async fn deliveries_are_looked_up_by_their_ids_before_the_server_knows_of_any() 
     let sql = "UPDATE delivery SET fence = 1 WHERE id = ANY ($1::bigint[]) AND state = 0";
     let plan = plan(&client, "planted", sql).await;
     assert!(!looks_up_deliveries(&plan), "{plan}");
+}
+
+/// Whether each row is looked up by its key: no index is gone along, and none is read for one part of a key.
+fn looks_up_keys(plan: &str) -> bool {
+    let is_passed_over = |line: &str| {
+        let filter = line.trim_start().strip_prefix("Filter: ").unwrap_or_default();
+        ["message = ", "tenant = ", "hook = ", "name = "].iter().any(|key| filter.contains(key))
+    };
+    let filters_what_it_found =
+        |lines: &[&str]| ["Subquery Scan on event", "CTE Scan"].iter().any(|scan| lines[0].contains(scan));
+    let lines: Vec<&str> = plan.lines().collect();
+    let passes_over = lines.windows(2).any(|pair| is_passed_over(pair[1]) && !filters_what_it_found(pair));
+    let goes_along = |line: &&str| {
+        let keys = ["lane.id", "lane.hook", "event.message", "tenant.name"];
+        line.contains("Seq Scan") || line.contains("Join Filter") && keys.iter().any(|key| line.contains(key))
+    };
+    !passes_over && !lines.iter().any(goes_along)
+}
+
+/// Tables that had a row when the server last counted them may have a million by now.
+#[tokio::test]
+async fn events_lanes_and_tenants_are_looked_up_by_their_keys_while_the_server_knows_of_few() {
+    let schema = Schema::migrated().await;
+    let client = as_the_store(&schema).await;
+    let one_of_each = "
+        INSERT INTO tenant (name) VALUES ('acme');
+        INSERT INTO event (tenant, message, event_id, time, payload, published_at, alive_at, routed_at)
+            VALUES ('acme', 'm', 1, 0, '1', 0, 0, 0);
+        INSERT INTO lane (tenant, hook, status, class, epoch_at, version, health) VALUES ('acme', 1, 1, 0, 0, 1, '{}');";
+    let wanted =
+        ["begin", "known", "lanes", "queue", "event", "of_event", "attempts", "take", "refresh", "finish"];
+    let all = || {
+        let publish_and_route = publish_statements().into_iter().chain(route_statements());
+        publish_and_route
+            .chain(log_statements())
+            .chain(claim_statements())
+            .chain(settle_statements().into_iter().take(1))
+    };
+    for (number, state) in ["", one_of_each].into_iter().enumerate() {
+        client.batch_execute(state).await.expect("rows");
+        client.batch_execute("ANALYZE tenant; ANALYZE event; ANALYZE lane").await.expect("counted");
+        for (name, sql) in all().filter(|(name, _)| wanted.contains(name)) {
+            let plan = plan(&client, &format!("{name}_{number}"), &sql).await;
+            assert!(looks_up_keys(&plan), "{name}:\n{plan}");
+        }
+    }
+    // What the server does with the keys alone.
+    let planted = [
+        "SELECT seq FROM event WHERE tenant = $1 AND message = $2",
+        "SELECT seq FROM unnest($1::text[], $2::text[]) AS wanted (tenant, message) JOIN event USING (tenant, message)",
+        "SELECT lane.id FROM unnest($1::bigint[]) AS wanted (id) JOIN lane ON lane.id = wanted.id",
+    ];
+    for (number, sql) in planted.into_iter().enumerate() {
+        let plan = plan(&client, &format!("planted_{number}"), sql).await;
+        assert!(!looks_up_keys(&plan), "{plan}");
+    }
 }
 
 #[tokio::test]
