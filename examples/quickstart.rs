@@ -41,7 +41,7 @@ pub(crate) async fn main() -> Result<(), support::Error> {
         .store(SqliteStore::open(&file).await?)
         .transport(transport)
         .build()?;
-    println!("{} holds {} deliveries of an earlier run.", file.display(), hooks.stats().await?.pending);
+    println!("{} holds {} deliveries of an earlier run.", file.display(), hooks.stats().await?.pending());
 
     println!("\n1. A user tries a callback URL and registers a webhook for it.");
     let acme = hooks.tenant(TenantId::new("acme")?);

@@ -124,6 +124,20 @@ impl Catalog {
         self.events.get(&id)
     }
 
+    /// Returns the event type with this key.
+    ///
+    /// ```
+    /// use hookwire::assist;
+    ///
+    /// let catalog = assist::catalog();
+    /// let online = catalog.by_key("DEVICE_ONLINE").map(|event| event.id());
+    /// assert_eq!(online, Some(assist::DEVICE_ONLINE));
+    /// assert!(catalog.by_key("device_online").is_none(), "keys are compared as they are");
+    /// ```
+    pub fn by_key(&self, key: &str) -> Option<&EventType> {
+        self.iter().find(|event| event.key == key)
+    }
+
     /// Returns every event type by ascending id.
     pub fn iter(&self) -> impl Iterator<Item = &EventType> {
         self.events.values()
@@ -190,7 +204,7 @@ impl CatalogBuilder {
             if earlier.iter().any(|other| other.id == event.id) {
                 faults.push(CatalogFault::DuplicateId(event.id));
             }
-            if earlier.iter().any(|other| other.key == event.key) {
+            if earlier.iter().any(|other| other.key.eq_ignore_ascii_case(&event.key)) {
                 faults.push(CatalogFault::DuplicateKey(event.key.clone()));
             }
             if event.key.is_empty() {
@@ -220,8 +234,8 @@ pub enum CatalogFault {
     /// Two event types have this id.
     #[error("event id {0} is used twice")]
     DuplicateId(EventId),
-    /// Two event types have this key.
-    #[error("key {0:?} is used twice")]
+    /// Two event types have this key, perhaps with other capitals.
+    #[error("key {0:?} is used twice, capitals aside")]
     DuplicateKey(String),
     /// The event type has no key.
     #[error("event {0} has an empty key")]
@@ -262,7 +276,7 @@ mod tests {
                 CatalogFault::UnserializableSample(EventId::new(3)),
             ]
         );
-        assert!(error.to_string().contains("event id 1 is used twice; key \"a\" is used twice"));
+        assert!(error.to_string().contains("event id 1 is used twice; key \"a\" is used twice, capitals aside"));
     }
 
     #[test]

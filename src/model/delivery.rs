@@ -27,7 +27,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// The time at which it was created.
     pub created_at: Timestamp,
-    /// The time at which the next attempt is due; `None` once the delivery has ended.
+    /// The time at which the next attempt is due; `None` once the delivery has ended, and in a listing of
+    /// [`Tenant`](crate::Tenant) also while its webhook is disabled.
     ///
     /// During an attempt: the time at which its lease ends. A delivery just published is normally in that state.
     pub due_at: Option<Timestamp>,

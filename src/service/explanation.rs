@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, End, HookId, Outcome};
+use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, DisableReason, End, HookId, Outcome};
 use crate::routing::SkipReason;
 use crate::store::{EventRecord, RoutingRecord};
 
@@ -20,6 +20,10 @@ pub struct Explanation {
     /// The last attempt of each delivery that was attempted and not delivered. The handle decides how much of the
     /// outcome is shown, as in [`attempts`](crate::Tenant::attempts).
     pub last_attempts: BTreeMap<DeliveryId, Attempt>,
+    /// The webhooks that are disabled now, with hookwire's reason if it disabled them. Their pending deliveries wait.
+    pub disabled: BTreeMap<HookId, Option<DisableReason>>,
+    /// The key of the event, or its number if the catalog no longer has it.
+    pub event: String,
 }
 
 /// The fate of an event at one webhook.
@@ -30,13 +34,16 @@ pub enum Fate {
     Delivery(Delivery),
     /// Routing skipped the webhook.
     Skipped(SkipReason),
+    /// The webhook has a delivery of the event, which waits because the webhook is disabled: by hookwire, for this
+    /// reason, or by somebody.
+    Waiting(Delivery, Option<DisableReason>),
 }
 
 impl Explanation {
     /// Returns the fate of the event at each webhook, by ascending id. A redelivered event appears once for each
     /// delivery.
     pub fn fates(&self) -> Vec<(HookId, Fate)> {
-        let delivered = self.deliveries.iter().map(|it| (it.hook_id, Fate::Delivery(it.clone())));
+        let delivered = self.deliveries.iter().map(|it| (it.hook_id, self.fate(it)));
         let skipped: &[_] = match &self.record.routing {
             RoutingRecord::Routed(skipped) => skipped,
             RoutingRecord::Unroutable(_) | RoutingRecord::Waiting => &[],
@@ -47,9 +54,16 @@ impl Explanation {
         fates
     }
 
+    fn fate(&self, delivery: &Delivery) -> Fate {
+        match self.disabled.get(&delivery.hook_id).filter(|_| delivery.state == DeliveryState::Pending) {
+            Some(reason) => Fate::Waiting(delivery.clone(), *reason),
+            None => Fate::Delivery(delivery.clone()),
+        }
+    }
+
     fn write_fate(&self, f: &mut fmt::Formatter<'_>, hook_id: HookId, fate: &Fate) -> fmt::Result {
         write!(f, "\n  webhook {hook_id}: {fate}")?;
-        let Fate::Delivery(delivery) = fate else { return Ok(()) };
+        let (Fate::Delivery(delivery) | Fate::Waiting(delivery, _)) = fate else { return Ok(()) };
         let Some(last) = self.last_attempts.get(&delivery.id) else { return Ok(()) };
         write!(f, "; the last {}", told(&last.outcome))
     }
@@ -59,7 +73,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let event = &self.record.event;
         let at = self.record.receipt.published_at;
-        write!(f, "{}: event {} published {at}", event.message_id, event.event_id)?;
+        write!(f, "{}: {} published {at}", event.message_id, self.event)?;
         match &self.record.routing {
             RoutingRecord::Routed(_) => {}
             RoutingRecord::Unroutable(reason) => write!(f, "\n  not routed: {reason}")?,
@@ -77,11 +91,12 @@ impl fmt::Display for Fate {
         let delivery = match self {
             Self::Delivery(delivery) => delivery,
             Self::Skipped(reason) => return write!(f, "skipped, {reason}"),
+            Self::Waiting(delivery, reason) => {
+                write!(f, "waits after {}: the webhook is disabled", attempts(delivery))?;
+                return reason.map_or(Ok(()), |reason| write!(f, ", because {reason}"));
+            }
         };
-        let attempts = match delivery.attempts {
-            1 => "1 attempt".to_owned(),
-            n => format!("{n} attempts"),
-        };
+        let attempts = attempts(delivery);
         match (delivery.state, delivery.due_at) {
             (DeliveryState::Ended(end), _) => write!(f, "{} after {attempts}", ended(end)),
             (DeliveryState::Pending, Some(due)) => {
@@ -90,6 +105,13 @@ impl fmt::Display for Fate {
             }
             (DeliveryState::Pending, None) => write!(f, "pending after {attempts}"),
         }
+    }
+}
+
+fn attempts(delivery: &Delivery) -> String {
+    match delivery.attempts {
+        1 => "1 attempt".to_owned(),
+        n => format!("{n} attempts"),
     }
 }
 
@@ -124,23 +146,35 @@ mod tests {
     use super::*;
     use crate::model::{DeliveryId, EventId, MessageId, Timestamp};
 
-    #[test]
-    fn a_delivery_that_may_be_under_way_is_not_said_to_wait_for_the_end_of_its_lease() {
-        let delivery = Delivery {
+    fn pending(attempts: u32, due_at: Option<Timestamp>) -> Delivery {
+        Delivery {
             id: DeliveryId::new(1),
             message_id: MessageId::new("msg_1").expect("valid"),
             event_id: EventId::new(1),
             hook_id: HookId::new(1),
             state: DeliveryState::Pending,
-            attempts: 0,
+            attempts,
             created_at: Timestamp::default(),
-            due_at: Some(Timestamp::from_secs(35)),
+            due_at,
             ended_at: None,
             origin: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_delivery_that_may_be_under_way_is_not_said_to_wait_for_the_end_of_its_lease() {
         assert_eq!(
-            Fate::Delivery(delivery).to_string(),
+            Fate::Delivery(pending(0, Some(Timestamp::from_secs(35)))).to_string(),
             "pending after 0 attempts; the next is under way, or due 1970-01-01T00:00:35.000Z"
         );
+    }
+
+    #[test]
+    fn a_delivery_of_a_disabled_webhook_waits_for_somebody_to_enable_it() {
+        let by_somebody = Fate::Waiting(pending(1, None), None);
+        assert_eq!(by_somebody.to_string(), "waits after 1 attempt: the webhook is disabled");
+        let by_hookwire = Fate::Waiting(pending(2, None), Some(DisableReason::Gone));
+        let told = "waits after 2 attempts: the webhook is disabled, because the receiver answered 410 Gone";
+        assert_eq!(by_hookwire.to_string(), told);
     }
 }

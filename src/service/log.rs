@@ -6,8 +6,8 @@ use super::error::{Error, ErrorKind};
 use super::explanation::Explanation;
 use super::tenant::Tenant;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, HookId, MessageId, Page, PageRequest,
-    Scope, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, DisableReason, End, HookId, MessageId, Page,
+    PageRequest, Scope, Timestamp,
 };
 use crate::store::{Recovered, Recovery, Redelivery};
 
@@ -27,8 +27,28 @@ impl Tenant {
         let record = record.ok_or_else(|| not_found(&format!("message {message_id}")))?;
         let mut deliveries = self.all(DeliveryQuery::new().message(message_id.clone())).await?;
         deliveries.reverse();
+        let disabled = self.hide_dues(&mut deliveries).await?;
         let last_attempts = self.last_attempts(&deliveries).await?;
-        Ok(Explanation { record, deliveries, last_attempts })
+        let event = self.core.event_key(record.event.event_id).into_owned();
+        Ok(Explanation { record, deliveries, last_attempts, disabled, event })
+    }
+
+    /// Takes the times away at which pending deliveries of disabled webhooks were due: nothing happens then. Returns the
+    /// webhooks that are disabled, with the reasons.
+    async fn hide_dues(
+        &self,
+        deliveries: &mut [Delivery],
+    ) -> Result<BTreeMap<HookId, Option<DisableReason>>, Error> {
+        if !deliveries.iter().any(|it| it.state == DeliveryState::Pending) {
+            return Ok(BTreeMap::new());
+        }
+        let registry = self.core.store().registry(&self.id).await?;
+        let disabled = registry.webhooks.iter().filter(|it| !it.webhook.status().is_enabled());
+        let disabled: BTreeMap<_, _> = disabled.map(|it| (it.hook_id(), it.disabled)).collect();
+        for delivery in deliveries.iter_mut().filter(|it| disabled.contains_key(&it.hook_id)) {
+            delivery.due_at = None;
+        }
+        Ok(disabled)
     }
 
     /// Reads the last attempt of each delivery that was attempted and not delivered.
@@ -51,7 +71,9 @@ impl Tenant {
     /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
     pub async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<Delivery>, Error> {
         self.require(Scope::Read)?;
-        Ok(self.core.store().deliveries(&self.id, query).await?)
+        let mut page = self.core.store().deliveries(&self.id, query).await?;
+        self.hide_dues(&mut page.items).await?;
+        Ok(page)
     }
 
     /// Lists the attempts of a delivery, in order, with the class of each failure and the status of each answer.

@@ -16,7 +16,9 @@ use super::templates::Template;
 use crate::catch_panic::catch_panic;
 use crate::envelope;
 use crate::handshake::{Consent, Handshake, REQUEST_ORIGIN};
-use crate::model::{CallbackUrl, DeliveryOptions, FailureKind, Outcome, StampedEvent, TenantId, Timestamp};
+use crate::model::{
+    CallbackUrl, DeliveryOptions, EventId, FailureKind, Outcome, StampedEvent, TenantId, Timestamp,
+};
 use crate::registry::RegisteredWebhook;
 use crate::request::RequestTemplate;
 use crate::retry::parse_retry_after;
@@ -91,11 +93,15 @@ impl Core {
         }
     }
 
-    /// Writes an event as a webhook gets it. The number of an event that is no longer in the catalog takes the place
-    /// of its key.
+    /// Returns the key of an event, or the number of one that is no longer in the catalog.
+    pub(super) fn event_key(&self, id: EventId) -> Cow<'_, str> {
+        let known = self.catalog().get(id);
+        known.map_or_else(|| id.to_string().into(), |it| Cow::Borrowed(it.key()))
+    }
+
+    /// Writes an event as a webhook gets it.
     pub(super) fn body(&self, options: &DeliveryOptions, event: &StampedEvent, tenant: &TenantId) -> Bytes {
-        let known = self.catalog().get(event.event_id);
-        let key = known.map_or_else(|| event.event_id.to_string().into(), |it| Cow::Borrowed(it.key()));
+        let key = self.event_key(event.event_id);
         let envelope = options.envelope().unwrap_or_else(|| self.catalog().envelope());
         envelope::body(envelope, event, &key, tenant)
     }

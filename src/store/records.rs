@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::publication::Receipt;
 use super::routing::Skipped;
 use crate::model::{HookId, StampedEvent, TenantId};
@@ -45,17 +47,43 @@ pub enum StatsScope {
     Webhook(TenantId, HookId),
 }
 
-/// The number of deliveries that have not ended. An event that waits for routing has no deliveries yet, so it is not
-/// counted.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// The deliveries that have not ended, and the events that wait for routing.
+///
+/// Each delivery is counted once. [`pending`](Self::pending) is all of them.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use hookwire::store::Stats;
+///
+/// let stats = Stats { due: 2, held: 1, oldest_due: Some(Duration::from_secs(90)), ..Stats::default() };
+/// assert_eq!(stats.pending(), 3);
+/// let is_behind = stats.oldest_due > Some(Duration::from_secs(60));
+/// assert!(is_behind, "worth an alarm");
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "stores build it")]
 pub struct Stats {
-    /// Deliveries that have not ended, including those that are held.
-    pub pending: u64,
+    /// Deliveries that a dispatcher may take now.
+    pub due: u64,
+    /// Deliveries that are to be made later: retries, and what waits until its webhook's backoff is over.
+    pub scheduled: u64,
+    /// Deliveries that wait because their webhook is disabled.
+    pub disabled: u64,
     /// Deliveries that a dispatcher holds.
     pub held: u64,
-    /// The time for which the oldest due delivery of an enabled webhook has been due. Held deliveries do not count.
+    /// Events that wait for routing, because they were written by SQL or by another process. They have no deliveries yet,
+    /// and count for the tenant but for no webhook.
+    pub unrouted: u64,
+    /// The time for which the oldest of what is due, or unrouted, has waited. It grows while no dispatcher runs.
     pub oldest_due: Option<Duration>,
+}
+
+impl Stats {
+    /// Returns the number of deliveries that have not ended.
+    pub const fn pending(&self) -> u64 {
+        self.due + self.scheduled + self.disabled + self.held
+    }
 }
 
 /// One bounded step of upkeep.

@@ -6,7 +6,7 @@ use hookwire::model::{FailureKind, MessageId};
 use hookwire::policy::Policy;
 use hookwire::retry::RetryPolicy;
 use hookwire::service::Tenant;
-use hookwire::{WebhookDraft, assist};
+use hookwire::{DeliveryQuery, WebhookDraft, assist};
 
 use crate::seed::support::{Answer, RecordingTransport, Service, create, event, named};
 
@@ -53,6 +53,28 @@ async fn a_delivery_that_waits_or_was_given_up_tells_what_its_last_attempt_met()
     }
     assert!(given_up.ends_with("answered 500"), "{given_up}");
     assert!(operator.ends_with(r#"answered 500 ("\u{1b}[31mno\nroom")"#), "{operator}");
+}
+
+#[tokio::test]
+async fn a_delivery_of_a_disabled_webhook_is_due_at_no_time_and_says_why_it_waits() {
+    let service = Service::on(RecordingTransport::answering(|_, _| Answer::status(410)));
+    let id = sent(&service, []).await;
+    let acme = service.acme();
+    let pending = DeliveryQuery::new().message(id.clone());
+    let due_at = async || acme.deliveries(&pending).await.expect("listed").items[0].due_at;
+    let text = told(&acme, &id).await;
+    let why = "waits after 1 attempt: the webhook is disabled, because the receiver answered 410 Gone";
+    assert!(text.contains(why), "{text}");
+    assert!(text.contains("DEVICE_ADD published"), "named by its key: {text}");
+    assert_eq!(due_at().await, None, "nothing happens at the time of its next attempt");
+    let stats = acme.stats().await.expect("counted");
+    assert_eq!((stats.disabled, stats.pending(), stats.oldest_due), (1, 1, None));
+    let hook = acme.list().await.expect("listed")[0].hook_id();
+    acme.disable(hook).await.expect("it is already");
+    assert!(told(&acme, &id).await.contains("410 Gone"), "the reason is kept");
+    acme.enable(hook).await.expect("enabled");
+    assert!(due_at().await.is_some());
+    assert!(told(&acme, &id).await.contains("pending after 1 attempt"));
 }
 
 #[tokio::test]

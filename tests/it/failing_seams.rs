@@ -314,7 +314,7 @@ async fn nothing_is_started(late: Duration) {
     let dispatcher = hooks.start().expect("inside tokio");
     sleep(Duration::from_secs(600)).await;
     assert!(transport.requests().is_empty(), "it answers {late:?} late");
-    assert_eq!(hooks.stats().await.expect("counted").pending, 1);
+    assert_eq!(hooks.stats().await.expect("counted").pending(), 1);
     dispatcher.shutdown_within(Duration::ZERO).await;
 }
 

@@ -52,7 +52,7 @@ impl World {
 
     /// Waits until nothing is pending, looking every `often`.
     async fn all_end(&self, often: Duration) {
-        while self.hooks.stats().await.expect("counted").pending > 0 {
+        while self.hooks.stats().await.expect("counted").pending() > 0 {
             sleep(often).await;
         }
     }
@@ -121,7 +121,7 @@ async fn days_on_which_the_host_did_not_run_are_no_evidence() {
     sleep(6 * DAY).await;
     let hooks = service().build().expect("a sound service");
     let dispatcher = hooks.start().expect("inside tokio");
-    while hooks.stats().await.expect("counted").pending > 0 {
+    while hooks.stats().await.expect("counted").pending() > 0 {
         sleep(SECOND).await;
     }
     let details = hooks.tenant(acme()).details(HookId::new(1)).await.expect("there");
@@ -261,7 +261,7 @@ async fn a_receiver_that_asks_for_a_second_for_ever_gets_no_more_than_its_schedu
             sleep(12 * HOUR).await;
         }
         sleep(5 * DAY).await;
-        let open = world.hooks.stats().await.expect("counted").pending;
+        let open = world.hooks.stats().await.expect("counted").pending();
         assert_eq!((open == 0, world.disabled().await.is_some()), (!is_disabled, is_disabled), "{status}");
         assert!(transport.requests().len() <= 200, "ten for each: {}", transport.requests().len());
         world.stop().await;

@@ -121,7 +121,7 @@ async fn a_network_that_is_down_is_not_the_receivers_fault_and_is_probed() {
     is_down.store(false, Ordering::SeqCst);
     sleep(Duration::from_secs(24 * 60 * 60)).await;
     assert_eq!(dispatcher.health().narrowed_to, None);
-    assert_eq!(hooks.stats().await.expect("counted").pending, 0);
+    assert_eq!(hooks.stats().await.expect("counted").pending(), 0);
     let kinds = failures(&tenants).await;
     let theirs = kinds.iter().filter(|kind| **kind == FailureKind::Connect).count();
     assert!(theirs < 10, "what came before it was seen: {theirs}");
@@ -172,7 +172,7 @@ async fn a_dispatcher_without_descriptors_narrows_itself_to_what_it_can_open() {
     let failure = dispatcher.health().last_own_failure.expect("it failed");
     assert!(failure.ends_with("too many open files"), "{failure}");
     sleep(Duration::from_secs(24 * 60 * 60)).await;
-    assert_eq!(hooks.stats().await.expect("counted").pending, 0, "all is delivered");
+    assert_eq!(hooks.stats().await.expect("counted").pending(), 0, "all is delivered");
     let missed = transport.missed.load(Ordering::SeqCst);
     assert!(missed < 1_000, "the first volley, and a few now and then: {missed}");
     dispatcher.shutdown_within(Duration::from_secs(60)).await;
@@ -198,6 +198,6 @@ async fn claims_that_waited_for_their_turn_are_given_back_when_the_own_side_fail
     assert_eq!(dispatcher.health().narrowed_to, Some(4));
     assert_eq!(transport.requests().len(), 2, "one that was limited, and one that failed just now");
     sleep(Duration::from_secs(24 * 60 * 60)).await;
-    assert_eq!(hooks.stats().await.expect("counted").pending, 0, "all is delivered");
+    assert_eq!(hooks.stats().await.expect("counted").pending(), 0, "all is delivered");
     dispatcher.shutdown_within(Duration::from_secs(60)).await;
 }

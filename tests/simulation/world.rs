@@ -205,7 +205,7 @@ impl World {
     /// Returns whether a delivery is pending, or an event waits to be routed, which the statistics do not count.
     async fn is_busy(&self) -> bool {
         let stats = self.memory.stats(&StatsScope::All).await;
-        if stats.expect("memory answers").pending > 0 {
+        if stats.expect("memory answers").pending() > 0 {
             return true;
         }
         let confirmed: Vec<_> = self.ledger.book().confirmed.keys().cloned().collect();

@@ -152,10 +152,15 @@ pub(crate) async fn stats(sessions: &Sessions, scope: &StatsScope) -> Result<Sta
     };
     let row = rows.first().ok_or_else(|| QueryError::corrupt("no answer"))?;
     let now = time(row, "now")?;
+    let count = |name| row.read::<i64>(name).map(i64::unsigned_abs);
+    let first = [optional_time(row, "first_due")?, optional_time(row, "first_unrouted")?];
     Ok(Stats {
-        pending: row.read::<i64>("pending")?.unsigned_abs(),
-        held: row.read::<i64>("held")?.unsigned_abs(),
-        oldest_due: optional_time(row, "oldest")?.map(|due| now.since(due)),
+        due: count("due")?,
+        scheduled: count("scheduled")?,
+        disabled: count("disabled")?,
+        held: count("held")?,
+        unrouted: count("unrouted")?,
+        oldest_due: first.into_iter().flatten().map(|at| now.since(at)).max(),
     })
 }
 
@@ -215,27 +220,35 @@ const ATTEMPTS: &str = "WITH wanted AS (SELECT id, first_attempt FROM delivery \
         UNION ALL SELECT number, doc FROM attempt JOIN wanted ON wanted.id = attempt.delivery) AS made \
     ORDER BY number";
 
-/// Counts the pending deliveries of the lanes that `$lanes` says.
+/// Counts the pending deliveries of the lanes that `$lanes` says, and the events waiting for routing that `$events` says.
 macro_rules! counted {
-    ($lanes:literal) => {
+    ($lanes:literal, $events:literal) => {
         concat!(
-            "SELECT max(now) AS now, count(*) FILTER (WHERE is_held OR is_present) AS pending, ",
-            "count(*) FILTER (WHERE is_held) AS held, ",
-            "min(due) FILTER (WHERE is_present AND NOT is_held AND status = 1 AND due <= now) AS oldest ",
-            "FROM (SELECT clock_ms() AS now) AS clock LEFT JOIN (lane CROSS JOIN LATERAL (",
+            "SELECT max(now) AS now, count(*) FILTER (WHERE is_held) AS held, ",
+            "count(*) FILTER (WHERE is_waiting AND status = 1 AND at <= now) AS due, ",
+            "count(*) FILTER (WHERE is_waiting AND status = 1 AND at > now) AS scheduled, ",
+            "count(*) FILTER (WHERE is_waiting AND status <> 1) AS disabled, ",
+            "min(at) FILTER (WHERE is_waiting AND status = 1 AND at <= now) AS first_due, ",
+            "max(unrouted) AS unrouted, max(first_unrouted) AS first_unrouted ",
+            "FROM (SELECT clock_ms() AS now) AS clock CROSS JOIN (SELECT count(*) AS unrouted, ",
+            "min(published_at) AS first_unrouted FROM event WHERE routed_at IS NULL AND ",
+            $events,
+            ") AS events LEFT JOIN (lane CROSS JOIN LATERAL (",
             "SELECT epoch, held_until, due FROM delivery WHERE delivery.lane = lane.id AND state = 0 UNION ALL ",
             "SELECT epoch, held_until, due FROM delivery WHERE delivery.lane = lane.id AND state = 1",
             ") AS waiting) ON ",
             $lanes,
             " CROSS JOIN LATERAL (SELECT coalesce(held_until > now, false) AS is_held, ",
-            "waiting.epoch = lane.epoch AS is_present) AS it"
+            "waiting.epoch = lane.epoch AND NOT coalesce(held_until > now, false) AS is_waiting, ",
+            "greatest(due, paused_until) AS at) AS it"
         )
     };
 }
 
-const STATS: &str = counted!("true");
-const STATS_OF_TENANT: &str = counted!("tenant = $1");
-const STATS_OF_WEBHOOK: &str = counted!("tenant = $1 AND hook = $2");
+const STATS: &str = counted!("true", "true");
+const STATS_OF_TENANT: &str = counted!("lane.tenant = $1", "tenant = $1");
+/// An event that waits for routing has no webhook yet.
+const STATS_OF_WEBHOOK: &str = counted!("lane.tenant = $1 AND hook = $2", "false");
 
 /// Returns the statements of the log, for a test that counts what they read.
 #[doc(hidden)]

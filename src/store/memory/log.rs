@@ -78,19 +78,41 @@ impl State {
             StatsScope::Tenant(tenant) => row.lane.0 == *tenant,
             StatsScope::Webhook(tenant, hook) => row.lane.0 == *tenant && row.lane.1 == *hook,
         };
-        self.rows.values().filter(in_scope).fold(Stats::default(), |stats, row| self.count(stats, row, now))
+        let unrouted = self.unrouted(scope);
+        self.rows.values().filter(in_scope).fold(unrouted, |stats, row| self.count(stats, row, now))
+    }
+
+    /// Counts the events that wait for routing.
+    fn unrouted(&self, scope: &StatsScope) -> Stats {
+        let in_scope = |name: &&TenantId| match scope {
+            StatsScope::All => true,
+            StatsScope::Tenant(tenant) => *name == tenant,
+            StatsScope::Webhook(..) => false,
+        };
+        let tenants = self.unrouted.iter().filter(in_scope).filter_map(|name| self.tenants.get(name));
+        tenants.fold(Stats::default(), |stats, tenant| {
+            let first = tenant.unrouted.front().and_then(|id| tenant.events.get(id));
+            let waited = first.map(|first| self.present.date.since(first.receipt.published_at));
+            Stats {
+                unrouted: stats.unrouted + tenant.unrouted.len() as u64,
+                oldest_due: stats.oldest_due.max(waited),
+                ..stats
+            }
+        })
     }
 
     fn count(&self, mut stats: Stats, row: &Row, now: Timestamp) -> Stats {
         let Some(lane) = self.lanes.get(&row.lane) else { return stats };
         match row.state {
-            RowState::Held => {
-                stats.pending += 1;
-                stats.held += 1;
-            }
+            RowState::Held => stats.held += 1,
             RowState::Due(due) if lane.epoch == row.epoch => {
-                stats.pending += 1;
-                if due <= now && lane.hook.webhook.status().is_enabled() {
+                let due = lane.backoff_until.map_or(due, |until| until.max(due));
+                if !lane.hook.webhook.status().is_enabled() {
+                    stats.disabled += 1;
+                } else if due > now {
+                    stats.scheduled += 1;
+                } else {
+                    stats.due += 1;
                     stats.oldest_due = stats.oldest_due.max(Some(now.since(due)));
                 }
             }

@@ -212,7 +212,7 @@ async fn a_full_disk_loses_nothing_and_the_store_goes_on_when_there_is_room() {
     assert_eq!(claims.len(), confirmed);
     assert!(is_stored(&scene.publish("later", 8_000).await.expect("there is room again")));
     scene.settle(&claims).await.expect("settled");
-    assert_eq!(scene.stats().await.pending, 1);
+    assert_eq!(scene.stats().await.pending(), 1);
     assert!(scene.memory_is_as_the_file().await);
 }
 
@@ -254,7 +254,7 @@ async fn what_does_not_fit_harms_nobody_else_of_its_group() {
     settled.expect("it takes no room");
     assert_eq!(huge.expect_err("it does not fit").kind(), StoreErrorKind::Full);
     assert!(is_stored(&small.expect("it fits")));
-    assert_eq!((scene.stats().await.pending, scene.stats().await.held), (2, 1));
+    assert_eq!((scene.stats().await.pending(), scene.stats().await.held), (2, 1));
     assert!(scene.memory_is_as_the_file().await);
     assert_eq!(scene.claim().await.len(), 1, "the small one");
 }
@@ -321,7 +321,7 @@ async fn a_bad_job_harms_no_other(name: &str, way: Way) -> bool {
         };
         scene.store.between(planted).await.expect_err("planted");
     }
-    scene.logged().await == 1 && scene.stats().await.pending == 1 && scene.memory_is_as_the_file().await
+    scene.logged().await == 1 && scene.stats().await.pending() == 1 && scene.memory_is_as_the_file().await
 }
 
 #[tokio::test]

@@ -6,11 +6,15 @@ use serde_json::json;
 
 use super::StoreFixture;
 use super::scene::{ANA, BEN, DAY, LEASE, MOMENT, Scene, event_json, greedy, message};
-use crate::model::{DeliveryId, DeliveryQuery, DeliveryState, End, HookId, MessageId, TenantId, Timestamp};
+use crate::delivery::Next;
+use crate::model::{
+    DeliveryId, DeliveryQuery, DeliveryState, End, HookId, MessageId, Status, TenantId, Timestamp,
+};
+use crate::registry::Backlog;
 use crate::routing::SkipReason;
 use crate::store::{
-    ClaimRequest, Publication, PublishAnswer, Quota, Receipt, RouteAnswer, Routed, Routing, RoutingRecord,
-    StatsScope, Unrouted,
+    Claim, ClaimRequest, Publication, PublishAnswer, Quota, Receipt, RouteAnswer, Routed, Routing, RoutingRecord,
+    Settlement, Stats, StatsScope, Unrouted,
 };
 
 /// Point 1: each publication is all or nothing, seen by every later read, and fails alone.
@@ -39,6 +43,7 @@ pub async fn publications_are_whole(fixture: &dyn StoreFixture) {
     assert_eq!(scene.deliveries(DeliveryQuery::new()).await.len(), 3, "what was published is seen");
     held_publications_are_claimed(&scene, hooks[0]).await;
     every_read_shows_them(&scene.of("globex")).await;
+    counts_tell_what_waits_for_what(&scene.of("initech")).await;
 }
 
 /// Publishing under a hold writes deliveries already claimed, only on idle lanes that have room.
@@ -78,10 +83,35 @@ async fn every_read_shows_them(scene: &Scene<'_>) {
     scene.fixture.advance(MOMENT).await;
     let stats = async |scope| scene.store.stats(&scope).await.expect("stats");
     let counted = stats(StatsScope::Tenant(scene.tenant.clone())).await;
-    assert_eq!((counted.pending, counted.held), (3, 1), "one is held, one has ended");
+    assert_eq!((counted.pending(), counted.held), (3, 1), "one is held, one has ended");
     assert_eq!(counted.oldest_due, Some(MOMENT), "since the second event was published");
     let counted = stats(StatsScope::Webhook(scene.tenant.clone(), ours[0].hook.hook_id())).await;
-    assert_eq!((counted.pending, counted.held), (1, 0), "of the webhook whose first has ended");
+    assert_eq!((counted.pending(), counted.held), (1, 0), "of the webhook whose first has ended");
+}
+
+/// Each delivery is counted once, and what waits for routing counts for its tenant.
+async fn counts_tell_what_waits_for_what(scene: &Scene<'_>) {
+    let hooks = scene.create_many(3).await;
+    scene.publish("waits", &hooks).await;
+    let claims = scene.claim(ANA).await;
+    let of = |hook: HookId| {
+        let ours = |claim: &&Claim| claim.tenant == scene.tenant && claim.hook.hook_id() == hook;
+        claims.iter().find(ours).expect("it was claimed")
+    };
+    scene.settle(Settlement::new(of(hooks[0]), Next::Again(DAY))).await;
+    scene.settle(Settlement { backoff: Some(DAY), ..Settlement::new(of(hooks[1]), Next::Release) }).await;
+    scene.settle(Settlement::new(of(hooks[2]), Next::Release)).await;
+    let disabled = Status::Disabled;
+    scene.edit(hooks[2], Backlog::Resume, |it| it.webhook = it.webhook.clone().with_status(disabled)).await;
+    scene.fixture.write_unrouted(&scene.tenant, event_json("unrouted", &json!({}))).await;
+    scene.fixture.advance(MOMENT).await;
+    let stats = async |scope| scene.store.stats(&scope).await.expect("stats");
+    let all = stats(StatsScope::Tenant(scene.tenant.clone())).await;
+    let counted = (all.due, all.scheduled, all.disabled, all.held, all.unrouted);
+    assert_eq!(counted, (0, 2, 1, 0, 1), "each counts as what it waits for");
+    assert_eq!(all.oldest_due, Some(MOMENT), "what waits for routing is late too");
+    let of_webhook = stats(StatsScope::Webhook(scene.tenant.clone(), hooks[1])).await;
+    assert_eq!(of_webhook, Stats { scheduled: 1, ..Stats::default() }, "it has no webhook yet");
 }
 
 async fn filters_hold(scene: &Scene<'_>, hook: HookId) {

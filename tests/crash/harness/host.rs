@@ -122,7 +122,7 @@ async fn live(store: impl Store, task: Task) {
         return std::future::pending().await;
     }
     if drains {
-        wait_until(&hooks, |stats| stats.pending == 0).await;
+        wait_until(&hooks, |stats| stats.pending() == 0).await;
         return say(&Word::Drained);
     }
     let mut publishers = JoinSet::new();
@@ -163,7 +163,7 @@ async fn publish_limited(acme: &Tenant, url: &str) {
 
 async fn publish(hooks: Webhooks, acme: Tenant, task: Task, number: Arc<AtomicU32>) {
     loop {
-        wait_until(&hooks, |stats| stats.pending <= stats.held + MAX_WAITING).await;
+        wait_until(&hooks, |stats| stats.pending() <= stats.held + MAX_WAITING).await;
         let number = number.fetch_add(1, Ordering::SeqCst);
         let event = EVENTS[number as usize % EVENTS.len()];
         let message = format!("p{}-{number}", task.process);

@@ -77,7 +77,7 @@ impl Play {
         }
         let stats = sound(self.subject.store.stats(&StatsScope::All).await)?;
         let right = (rows().filter(is_open).count(), rows().filter(|row| row.held(now).is_some()).count());
-        let seen = (stats.pending, stats.held);
+        let seen = (stats.pending(), stats.held);
         ensure!(seen == (right.0 as u64, right.1 as u64), "{seen:?} pending and held instead of {right:?}");
         Ok(())
     }

@@ -48,6 +48,16 @@ catches! { publications_are_whole:
         => "one is held, one has ended",
     an_age_that_is_not_told_is_found = CountAs(|it| Stats { oldest_due: None, ..it })
         => "since the second event was published",
+    what_is_scheduled_and_counts_as_due_is_found =
+        CountAs(|it| Stats { due: it.due + it.scheduled, scheduled: 0, ..it }) => "each counts as what it waits for",
+    what_is_disabled_and_counts_as_due_is_found =
+        CountAs(|it| Stats { due: it.due + it.disabled, disabled: 0, ..it }) => "each counts as what it waits for",
+    what_waits_for_routing_and_is_not_counted_is_found = CountAs(|it| Stats { unrouted: 0, ..it })
+        => "each counts as what it waits for",
+    what_waits_for_routing_and_is_never_late_is_found = CountAs(|it| match it {
+        Stats { unrouted: 1.., due: 0, .. } => Stats { oldest_due: None, ..it },
+        _ => it,
+    }) => "what waits for routing is late too",
     counting_a_tenant_for_a_webhook_is_found = CountsTenants => "of the webhook whose first has ended",
 }
 
@@ -238,7 +248,7 @@ impl Fault for ForgetsEnded {
     ) -> Answer<Published> {
         let mut published = inner.publish(items, hold).await?;
         for (item, answer) in items.iter().zip(&mut published.answers) {
-            let waiting = inner.stats(&StatsScope::Tenant(item.tenant.clone())).await?.pending > 0;
+            let waiting = inner.stats(&StatsScope::Tenant(item.tenant.clone())).await?.pending() > 0;
             if matches!(answer, PublishAnswer::Duplicate(_)) && !waiting {
                 *answer = written_again(inner, item).await?;
             }

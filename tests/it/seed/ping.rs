@@ -29,7 +29,7 @@ async fn assert_no_trace(service: &Service, tenant: &Tenant) {
     assert!(service.deliver().await.is_empty(), "not tried again");
     assert_eq!(service.transport.requests().len(), sent);
     assert!(tenant.deliveries(&DeliveryQuery::new()).await.expect("in memory").items.is_empty());
-    assert_eq!(tenant.stats().await.expect("in memory").pending, 0);
+    assert_eq!(tenant.stats().await.expect("in memory").pending(), 0);
 }
 
 fn violations(report: &PingReport) -> Vec<(&str, Rule)> {

@@ -61,7 +61,7 @@ async fn what_waited_before_a_webhook_was_disabled_goes_on_waiting() {
     assert_eq!(acme.disable(id).await.expect("it is there").status(), Status::Disabled);
     assert!(service.heard().await.is_empty());
     assert_eq!(only_delivery(&acme).await.state, DeliveryState::Pending);
-    assert_eq!(acme.stats().await.expect("in memory").pending, 1);
+    assert_eq!(acme.stats().await.expect("in memory").pending(), 1);
 }
 
 #[tokio::test]

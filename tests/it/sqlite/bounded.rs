@@ -204,7 +204,7 @@ async fn logs_that_kills_leave_do_not_add_up() {
 }
 
 async fn pending(store: &SqliteStore) -> u64 {
-    store.stats(&StatsScope::All).await.expect("counted").pending
+    store.stats(&StatsScope::All).await.expect("counted").pending()
 }
 
 /// Of several that count without a backoff, one or the other always reads.
@@ -242,7 +242,7 @@ async fn a_large_batch_lets_others_come_in_between() {
     let batch: Vec<_> = (0..20_000).map(|n| renamed(&item, n)).collect();
     let (large, other) = (Arc::clone(&store), renamed(&item, 20_000));
     let large = tokio::spawn(async move { large.publish(&batch, None).await.expect("published").answers });
-    while store.stats(&StatsScope::All).await.expect("stats").pending == 0 {
+    while store.stats(&StatsScope::All).await.expect("stats").pending() == 0 {
         tokio::task::yield_now().await;
     }
     store.publish(&[other], None).await.expect("published");

@@ -83,7 +83,7 @@ async fn a_row_that_cannot_be_read_holds_up_nobody() {
     store.settle(&[delivered(&claims[0])]).await.expect("settled");
     assert!(claim(&store).await.is_empty());
     let stats = store.stats(&StatsScope::All).await.expect("counted");
-    assert_eq!((stats.pending, stats.held), (1, 0), "it is set aside, and not ended");
+    assert_eq!((stats.pending(), stats.held), (1, 0), "it is set aside, and not ended");
     look(&directory)
         .execute_batch("UPDATE event SET meta = (SELECT meta FROM event WHERE message = 'good')")
         .expect("mended");
@@ -221,7 +221,7 @@ async fn opening_costs_as_much_as_there_are_lanes_with_work() {
     let took = began.elapsed();
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert_eq!(
-        store.stats(&StatsScope::All).await.expect("counted").pending,
+        store.stats(&StatsScope::All).await.expect("counted").pending(),
         u64::try_from(rows / 2 + 1).expect("few")
     );
 }

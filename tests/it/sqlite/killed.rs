@@ -128,7 +128,7 @@ async fn what_was_only_there_is_delivered_in_the_end() {
     assert_eq!(delivered, ["first", "second"]);
     let ended = DeliveryQuery::new().state(DeliveryState::Ended(End::Delivered));
     assert_eq!(process.store.deliveries(&acme(), &ended).await.expect("a log").items.len(), 2);
-    assert_eq!(process.store.stats(&StatsScope::All).await.expect("counted").pending, 0);
+    assert_eq!(process.store.stats(&StatsScope::All).await.expect("counted").pending(), 0);
 }
 
 #[tokio::test]

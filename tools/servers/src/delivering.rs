@@ -159,7 +159,7 @@ impl Service {
     async fn wait_until_pending(&self, few: usize) -> Result<(), Error> {
         let few = u64::try_from(few)?;
         let ended = async {
-            while self.acme.stats().await?.pending > few {
+            while self.acme.stats().await?.pending() > few {
                 sleep(GLANCE).await;
             }
             Ok(())

@@ -88,7 +88,7 @@ impl Stepped {
     }
 
     async fn pending(&self) -> u64 {
-        self.world.store.stats(&StatsScope::All).await.expect("counts").pending
+        self.world.store.stats(&StatsScope::All).await.expect("counts").pending()
     }
 
     async fn number(&self, sql: &str) -> i64 {

@@ -34,7 +34,7 @@ impl Host {
     /// Waits until nothing waits any more. The server may be away meanwhile.
     pub(crate) async fn until_delivered(&self) {
         let delivered = async {
-            while self.hooks.stats().await.map_or(true, |stats| stats.pending > 0) {
+            while self.hooks.stats().await.map_or(true, |stats| stats.pending() > 0) {
                 sleep(Duration::from_millis(10)).await;
             }
         };

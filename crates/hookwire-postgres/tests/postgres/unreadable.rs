@@ -108,7 +108,7 @@ async fn a_delivery_that_cannot_be_read_is_set_aside_and_told_once() {
         broken.tend().await;
         assert_eq!(broken.states().await, [DeliveryState::Pending; 2], "{sql}: it has not ended");
         let stats = broken.a.store.stats(&StatsScope::Tenant(broken.a.tenant.clone())).await;
-        assert_eq!(stats.expect("counts").pending, 2, "{sql}");
+        assert_eq!(stats.expect("counts").pending(), 2, "{sql}");
         broken.advance(DAY).await;
         broken.tend().await;
         let ended =
