@@ -5,15 +5,17 @@
 //! | watch | from | it means |
 //! |---|---|---|
 //! | `oldest_due` grows | [`Webhooks::stats`](crate::Webhooks::stats) | delivery is behind by that time, or no dispatcher runs |
-//! | events that wait for routing grow old | SQL, below | no dispatcher routes the events that were written by SQL |
+//! | `unrouted` stays above zero | [`Webhooks::stats`](crate::Webhooks::stats) | no dispatcher routes the events that were written by SQL |
+//! | `disabled` grows | [`Webhooks::stats`](crate::Webhooks::stats) | events wait for webhooks to be enabled, until they expire |
 //! | `running` is false | `Dispatcher::health` | the dispatcher of this process has ended |
 //! | `store_failures` grows | `Dispatcher::health` | the store fails; `last_store_error` says why |
 //! | `clock_off` is not `None` | `Dispatcher::health` | the clock of this machine is off; receivers answer 401 to what is signed then |
 //! | `narrowed_to` is not `None` | `Dispatcher::health` | this machine cannot open connections; `last_own_failure` says why |
 //! | `store_waiting` grows | `Dispatcher::health` | the store hangs: its oldest call has been out for so long |
 //!
-//! Watch the first two together. An event that SQL wrote, in the host's own transaction, has no delivery until a
-//! dispatcher routes it, and so it is in no number of `stats`.
+//! If you can have one alarm only, have it on `oldest_due`. It covers events that wait for routing, too: one that SQL wrote,
+//! in the host's own transaction, has no delivery until a dispatcher routes it. What waits at disabled webhooks is not
+//! late.
 //!
 //! # Stuck deliveries
 //!
@@ -21,7 +23,7 @@
 //! [`Tenant::deliveries`](crate::Tenant::deliveries) lists deliveries by webhook, state and time, and
 //! [`Tenant::attempts`](crate::Tenant::attempts) the requests of one.
 //! [`Tenant::webhook_stats`](crate::Tenant::webhook_stats) counts the pending deliveries of one webhook.
-//! A webhook that was disabled, by a user or because it only failed, keeps its deliveries pending:
+//! A webhook that was disabled, by a user or because it only failed, keeps its deliveries pending, which `explain` says:
 //! [`Tenant::details`](crate::Tenant::details) gives the reason.
 //!
 //! [`Tenant::redeliver`](crate::Tenant::redeliver) sends one event again, and

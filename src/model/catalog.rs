@@ -276,7 +276,9 @@ mod tests {
                 CatalogFault::UnserializableSample(EventId::new(3)),
             ]
         );
-        assert!(error.to_string().contains("event id 1 is used twice; key \"a\" is used twice, capitals aside"));
+        assert!(
+            error.to_string().contains("event id 1 is used twice; key \"a\" is used twice, capitals aside")
+        );
     }
 
     #[test]

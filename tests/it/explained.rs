@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hookwire::model::{FailureKind, MessageId};
 use hookwire::policy::Policy;
+use hookwire::registry::Backlog;
 use hookwire::retry::RetryPolicy;
 use hookwire::service::Tenant;
 use hookwire::{DeliveryQuery, WebhookDraft, assist};
@@ -72,7 +73,7 @@ async fn a_delivery_of_a_disabled_webhook_is_due_at_no_time_and_says_why_it_wait
     let hook = acme.list().await.expect("listed")[0].hook_id();
     acme.disable(hook).await.expect("it is already");
     assert!(told(&acme, &id).await.contains("410 Gone"), "the reason is kept");
-    acme.enable(hook).await.expect("enabled");
+    acme.enable(hook, Backlog::Resume).await.expect("enabled");
     assert!(due_at().await.is_some());
     assert!(told(&acme, &id).await.contains("pending after 1 attempt"));
 }

@@ -127,7 +127,10 @@ async fn four_hundred_slow_webhooks_delay_no_quick_one() {
     let others = publish(&receivers, slow, SECOND / 100);
     sleep(40 * SECOND).await;
     let stats = hooks.stats().await.expect("counted");
-    assert!(stats.pending() > 10_000 && stats.held > 400, "the others need far more than there is: {stats:?}");
+    assert!(
+        stats.pending() > 10_000 && stats.held > 400,
+        "the others need far more than there is: {stats:?}"
+    );
     for task in [healthy, others] {
         task.abort();
     }

@@ -195,7 +195,8 @@ pub(super) fn stats(
     };
     let now = present.now;
     let held = present.ids();
-    let parameters = named_params! {":tenant": tenant, ":hook": hook, ":held": held, ":now": now.time.as_millis()};
+    let parameters =
+        named_params! {":tenant": tenant, ":hook": hook, ":held": held, ":now": now.time.as_millis()};
     let waiting = |cells: &mut Cells<'_>| {
         Ok((counted(cells)?, counted(cells)?, counted(cells)?, cells.optional_time()?))
     };
@@ -207,7 +208,9 @@ pub(super) fn stats(
     let (unrouted, first_unrouted) = match hook {
         // They have no webhook yet.
         Some(_) => (0, None),
-        None => connection.one(COUNT_UNROUTED, named_params! {":tenant": tenant}, unrouted)?.unwrap_or_default(),
+        None => {
+            connection.one(COUNT_UNROUTED, named_params! {":tenant": tenant}, unrouted)?.unwrap_or_default()
+        }
     };
     let due_for = first_due.map(|due| now.time.since(due));
     let unrouted_for = first_unrouted.map(|at| now.date.since(at));

@@ -13,8 +13,8 @@ use crate::model::{
 use crate::registry::Backlog;
 use crate::routing::SkipReason;
 use crate::store::{
-    Claim, ClaimRequest, Publication, PublishAnswer, Quota, Receipt, RouteAnswer, Routed, Routing, RoutingRecord,
-    Settlement, Stats, StatsScope, Unrouted,
+    Claim, ClaimRequest, Publication, PublishAnswer, Quota, Receipt, RouteAnswer, Routed, Routing,
+    RoutingRecord, Settlement, Stats, StatsScope, Unrouted,
 };
 
 /// Point 1: each publication is all or nothing, seen by every later read, and fails alone.
