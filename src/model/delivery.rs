@@ -1,6 +1,10 @@
 //! One event for one webhook as the log shows it, and the query that lists them.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::integer_id::{DeliveryId, EventId, HookId};
 use super::page::PageRequest;
@@ -63,6 +67,57 @@ pub enum End {
     /// It waited for longer than [`Policy::expires`](crate::policy::Policy::expires) allows.
     Expired,
 }
+
+/// Writes the name of the state, such as `pending` or `delivered`.
+///
+/// ```
+/// use hookwire::model::{DeliveryState, End};
+///
+/// let state: DeliveryState = "exhausted".parse()?;
+/// assert_eq!(state, DeliveryState::Ended(End::Exhausted));
+/// assert_eq!(state.to_string(), "exhausted");
+/// assert_eq!(End::Expired.to_string(), "expired");
+/// # Ok::<_, hookwire::model::InvalidDeliveryState>(())
+/// ```
+impl fmt::Display for DeliveryState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(end) => end.fmt(f),
+            Self::Pending => f.pad("pending"),
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Cancelled => "cancelled",
+            Self::Delivered => "delivered",
+            Self::Exhausted => "exhausted",
+            Self::Expired => "expired",
+        })
+    }
+}
+
+impl FromStr for DeliveryState {
+    type Err = InvalidDeliveryState;
+
+    fn from_str(name: &str) -> Result<Self, InvalidDeliveryState> {
+        Ok(match name {
+            "pending" => Self::Pending,
+            "cancelled" => Self::Ended(End::Cancelled),
+            "delivered" => Self::Ended(End::Delivered),
+            "exhausted" => Self::Ended(End::Exhausted),
+            "expired" => Self::Ended(End::Expired),
+            _ => return Err(InvalidDeliveryState(())),
+        })
+    }
+}
+
+/// The error for a text that names no [`DeliveryState`].
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("a delivery is pending, cancelled, delivered, exhausted or expired")]
+pub struct InvalidDeliveryState(());
 
 /// A filter for a listing of deliveries, which shows the newest first.
 ///
@@ -133,5 +188,21 @@ impl DeliveryQuery {
             && self.message.as_ref().is_none_or(|id| *id == delivery.message_id)
             && self.state.is_none_or(|state| state == delivery.state)
             && self.since.is_none_or(|since| delivery.created_at >= since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_read_as_they_are_written() {
+        let ends = [End::Cancelled, End::Delivered, End::Exhausted, End::Expired];
+        let states = ends.into_iter().map(DeliveryState::Ended).chain([DeliveryState::Pending]);
+        for state in states {
+            assert_eq!(state.to_string().parse(), Ok(state));
+        }
+        let error = "Pending".parse::<DeliveryState>().expect_err("names are compared as they are");
+        assert!(error.to_string().contains("pending, cancelled"), "{error}");
     }
 }

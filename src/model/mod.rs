@@ -30,7 +30,7 @@ mod webhook;
 pub use attempt::{Attempt, FailureKind, Outcome};
 pub use callback_url::{CallbackUrl, InvalidCallbackUrl};
 pub use catalog::{Catalog, CatalogBuilder, CatalogFault, EventType, InvalidCatalog};
-pub use delivery::{Delivery, DeliveryQuery, DeliveryState, End};
+pub use delivery::{Delivery, DeliveryQuery, DeliveryState, End, InvalidDeliveryState};
 pub use disable_reason::DisableReason;
 pub use draft::WebhookDraft;
 pub use event::{Event, InvalidEvent, Payload, StampedEvent};

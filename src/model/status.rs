@@ -12,6 +12,7 @@ use thiserror::Error;
 ///
 /// assert_eq!(Status::try_from(1)?, Status::Enabled);
 /// assert!(Status::try_from(2).is_err());
+/// assert_eq!(Status::from(true), Status::Enabled);
 /// # Ok::<_, hookwire::model::InvalidStatus>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -39,6 +40,12 @@ impl Status {
 pub struct InvalidStatus {
     /// The refused number.
     pub number: i64,
+}
+
+impl From<bool> for Status {
+    fn from(is_enabled: bool) -> Self {
+        if is_enabled { Self::Enabled } else { Self::Disabled }
+    }
 }
 
 impl TryFrom<i64> for Status {

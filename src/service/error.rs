@@ -16,18 +16,11 @@ use crate::store::{StoreError, StoreErrorKind};
 /// cause, if there is one.
 ///
 /// ```
-/// use hookwire::{Error, ErrorKind};
+/// use hookwire::Error;
 ///
-/// fn http_status(error: &Error) -> u16 {
-///     match error.kind() {
-///         ErrorKind::Invalid(_) | ErrorKind::UnknownEvent => 400,
-///         ErrorKind::MissingScope | ErrorKind::NotInEdition => 403,
-///         ErrorKind::NotFound => 404,
-///         ErrorKind::Conflict | ErrorKind::LimitReached | ErrorKind::MessageIdReused => 409,
-///         ErrorKind::PayloadTooLarge => 413,
-///         ErrorKind::Overloaded => 503,
-///         _ => 500,
-///     }
+/// fn answer(error: &Error) -> (u16, String) {
+///     let kind = error.kind();
+///     (kind.http_status(), format!(r#"{{"code": "{}"}}"#, kind.as_str()))
 /// }
 /// ```
 #[derive(Debug)]
@@ -66,6 +59,50 @@ pub enum ErrorKind {
     Store,
     /// The event is not in the catalog.
     UnknownEvent,
+}
+
+impl ErrorKind {
+    /// Returns the name of the kind, as a code for programs: `not_found`. Names stay as they are.
+    ///
+    /// ```
+    /// use hookwire::ErrorKind;
+    ///
+    /// assert_eq!(ErrorKind::MessageIdReused.as_str(), "message_id_reused");
+    /// ```
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Invalid(_) => "invalid",
+            Self::LimitReached => "limit_reached",
+            Self::MessageIdReused => "message_id_reused",
+            Self::MissingScope => "missing_scope",
+            Self::NotFound => "not_found",
+            Self::NotInEdition => "not_in_edition",
+            Self::Overloaded => "overloaded",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::Store => "store",
+            Self::UnknownEvent => "unknown_event",
+        }
+    }
+
+    /// Returns the status with which an HTTP API would answer. Where it is 5xx, trying again may help.
+    ///
+    /// ```
+    /// use hookwire::ErrorKind;
+    ///
+    /// assert_eq!(ErrorKind::Invalid(Vec::new()).http_status(), 422);
+    /// assert_eq!(ErrorKind::NotFound.http_status(), 404);
+    /// ```
+    pub const fn http_status(&self) -> u16 {
+        match self {
+            Self::Invalid(_) | Self::UnknownEvent => 422,
+            Self::MissingScope | Self::NotInEdition => 403,
+            Self::NotFound => 404,
+            Self::Conflict | Self::LimitReached | Self::MessageIdReused => 409,
+            Self::PayloadTooLarge => 413,
+            Self::Overloaded | Self::Store => 503,
+        }
+    }
 }
 
 impl Error {

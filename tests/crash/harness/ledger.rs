@@ -102,6 +102,14 @@ impl Ledger {
         self.book().killed.insert(process);
     }
 
+    /// Waits until what so many kills in a row have hit is settled. What is not settled by then has ended before, and the
+    /// word of it was lost with its process.
+    pub(crate) fn wait_for_hits(&self, most: Duration, hits: u32) {
+        if !self.wait(most, |book| book.most_hits() < hits) {
+            self.book().hits.retain(|_, it| *it < hits);
+        }
+    }
+
     /// Counts what a process held that was killed, once all is heard that it told.
     pub(crate) fn count_hits(&self, process: u32) {
         let mut book = self.book();
