@@ -117,12 +117,14 @@ async fn live(store: impl Store, task: Task) {
     let sleeps = task.bug == Bug::SleepsAtTheEnd && drains;
     let _dispatcher = (!sleeps).then(|| hooks.start().expect("inside tokio"));
     let teller = Teller { acme: acme.clone(), names, told: BTreeSet::new(), bug: task.bug };
-    tokio::spawn(teller.run());
+    let teller = tokio::spawn(teller.run());
     if task.part == Part::Delivers {
         return std::future::pending().await;
     }
     if drains {
         wait_until(&hooks, |stats| stats.pending() == 0).await;
+        // It would read from a store that is closed.
+        teller.abort();
         return say(&Word::Drained);
     }
     let mut publishers = JoinSet::new();
