@@ -1,5 +1,6 @@
 //! The state that the handles of a service and its dispatcher share: its parts, and what it keeps in memory.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::templates::Templates;
 use super::visibility::Visibility;
 use crate::clock::Clock;
 use crate::handshake::Handshake;
-use crate::model::{Catalog, HookId, TenantId, Timestamp};
+use crate::model::{Catalog, EventId, HookId, TenantId, Timestamp};
 use crate::notify::Notify;
 use crate::policy::Policy;
 use crate::registry::{Limits, Registry, RegistryChange, Terms, UrlRule};
@@ -99,6 +100,12 @@ impl Core {
 
     pub(super) fn catalog(&self) -> &Catalog {
         &self.parts.catalog
+    }
+
+    /// Returns the key of an event, or the number of one that is no longer in the catalog.
+    pub(super) fn event_key(&self, id: EventId) -> Cow<'_, str> {
+        let known = self.catalog().get(id);
+        known.map_or_else(|| id.to_string().into(), |it| Cow::Borrowed(it.key()))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -2,7 +2,6 @@
 //!
 //! It has no runtime and so no timer: the dispatcher limits how long a signer or a transport may take.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,9 +15,7 @@ use super::templates::Template;
 use crate::catch_panic::catch_panic;
 use crate::envelope;
 use crate::handshake::{Consent, Handshake, REQUEST_ORIGIN};
-use crate::model::{
-    CallbackUrl, DeliveryOptions, EventId, FailureKind, Outcome, StampedEvent, TenantId, Timestamp,
-};
+use crate::model::{CallbackUrl, DeliveryOptions, FailureKind, Outcome, StampedEvent, TenantId, Timestamp};
 use crate::registry::RegisteredWebhook;
 use crate::request::RequestTemplate;
 use crate::retry::parse_retry_after;
@@ -91,12 +88,6 @@ impl Core {
             Ok(answer) => handshake.judge(&answer),
             Err(_) => Consent::Denied,
         }
-    }
-
-    /// Returns the key of an event, or the number of one that is no longer in the catalog.
-    pub(super) fn event_key(&self, id: EventId) -> Cow<'_, str> {
-        let known = self.catalog().get(id);
-        known.map_or_else(|| id.to_string().into(), |it| Cow::Borrowed(it.key()))
     }
 
     /// Writes an event as a webhook gets it.

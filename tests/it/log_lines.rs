@@ -1,20 +1,6 @@
 //! The guide has every line that is logged at `info` and above.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-const ROOTS: [&str; 2] = ["src", "crates/hookwire-postgres/src"];
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|it| it == "rs") {
-            found.push(path);
-        }
-    }
-}
+use crate::layers::{crates, sources};
 
 /// Returns what a call of a macro says, up to the first clause's end or to what is filled in. The message comes last.
 fn message(call: &str) -> &str {
@@ -31,10 +17,8 @@ fn messages(source: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_guide_has_every_line() {
     let guide = include_str!("../../src/guide/operations.rs");
-    let mut files = Vec::new();
-    ROOTS.iter().for_each(|root| sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(root), &mut files));
-    let texts: Vec<_> = files.iter().map(|file| fs::read_to_string(file).expect("a source")).collect();
-    let all: Vec<_> = texts.iter().flat_map(|text| messages(text)).collect();
+    let sources: Vec<_> = crates().iter().flat_map(|(_, src)| sources(src).into_values()).collect();
+    let all: Vec<_> = sources.iter().flat_map(|source| messages(source)).collect();
     assert!(all.len() > 15, "{all:?}");
     let missing: Vec<_> = all.iter().filter(|message| !guide.contains(**message)).collect();
     assert!(missing.is_empty(), "the guide's page on operations does not tell of {missing:?}");

@@ -113,8 +113,8 @@ impl PublishBatcher {
 
 impl WriterPermit {
     /// Takes the next batch: the first waiting call whose tenants nobody else writes, or the first one if enough wait, and
-    /// those that go with it, up to a size of `most`. `None` if there is none, which ends the permit: the others write what still waits. Calls whose
-    /// callers have gone are left out.
+    /// those that go with it, up to a size of `most`. `None` if there is none, which ends the permit: the others write what
+    /// still waits. Calls whose callers have gone are left out.
     pub(crate) fn next(&self, most: Size) -> Option<Vec<Call>> {
         let mut queue = self.batcher.queue();
         queue.writers.remove(&self.number);

@@ -65,7 +65,7 @@ fn of_each_crate(check: impl Fn(&Files) -> Vec<String>) -> Vec<String> {
 }
 
 /// The libraries, each with the folder of its sources.
-fn crates() -> Vec<(String, PathBuf)> {
+pub(crate) fn crates() -> Vec<(String, PathBuf)> {
     let mut crates = vec![("hookwire".to_owned(), src().to_owned())];
     for entry in fs::read_dir(src().with_file_name("crates")).expect("the folder of the other crates") {
         let entry = entry.expect("an entry of the folder of crates");
@@ -79,7 +79,7 @@ fn src() -> &'static Path {
 }
 
 /// The sources of a library, without modules that only tests compile.
-fn sources(src: &Path) -> Sources {
+pub(crate) fn sources(src: &Path) -> Sources {
     let mut sources = Sources::new();
     collect(src, src, &mut sources);
     let tests: Vec<_> = sources.iter().flat_map(|(module, source)| test_modules(module, source)).collect();

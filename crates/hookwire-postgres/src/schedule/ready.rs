@@ -152,11 +152,11 @@ pub(crate) struct ReadyParams<'a> {
     tenants_by_use: String,
 }
 
-/// Returns a JSON object that has the place of each, by which the server finds one among thousands at once. It would go
+/// Returns a JSON object that has the number of each, by which the server finds one among thousands at once. It would go
 /// along an array for each row.
-fn places<T: ToString>(all: &[T]) -> String {
-    let places = all.iter().zip(0..).map(|(it, place): (&T, i32)| (it.to_string(), place));
-    serde_json::to_string(&places.collect::<HashMap<_, _>>()).unwrap_or_else(|_| "{}".to_owned())
+fn numbered<T: ToString>(all: &[T]) -> String {
+    let numbered = all.iter().zip(0..).map(|(it, number): (&T, i32)| (it.to_string(), number));
+    serde_json::to_string(&numbered.collect::<HashMap<_, _>>()).unwrap_or_else(|_| "{}".to_owned())
 }
 
 impl<'a> ReadyParams<'a> {
@@ -169,10 +169,10 @@ impl<'a> ReadyParams<'a> {
             fresh: plan.has_room.map(|has_room| most(has_room, MAX_FRESH)),
             lanes: as_i64(request.limit.clamp(MIN_LANES, MAX_LANES)),
             heads: as_i64(most_heads(request)),
-            full_lanes: places(&plan.full_lanes),
-            full_tenants: places(&plan.full_tenants),
-            lanes_by_use: places(&plan.lanes_by_use),
-            tenants_by_use: places(&plan.tenants_by_use),
+            full_lanes: numbered(&plan.full_lanes),
+            full_tenants: numbered(&plan.full_tenants),
+            lanes_by_use: numbered(&plan.lanes_by_use),
+            tenants_by_use: numbered(&plan.tenants_by_use),
         }
     }
 
