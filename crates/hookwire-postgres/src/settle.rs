@@ -352,7 +352,7 @@ const FINISH: &str = concat!(
     found!("item"),
     "WHERE delivery.ctid = found.place AND delivery.fence = item.fence AND delivery.state < 1 AND holder IS NOT NULL
             AND (is_untold OR EXISTS (SELECT FROM lane WHERE lane.id = delivery.lane AND health ->> 'trust' = 'proven'
-                AND health -> 'failing_since' IS NULL AND health -> 'backoffs' IS NULL))
+                AND health -> 'failing_since' IS NULL AND health -> 'backoffs' IS NULL OFFSET 0))
         RETURNING delivery.id, delivery.attempts, item.attempt),
     made AS (
         INSERT INTO attempt (delivery, number, doc)
