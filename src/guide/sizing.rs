@@ -9,11 +9,11 @@
 //!
 //! |  | MemoryStore | SqliteStore, PowerLoss | PostgresStore |
 //! | --- | --- | --- | --- |
-//! | deliveries a second, while their events are published | 12,000 | 7,000 | 2,800 |
-//! | deliveries a second, of what waits | 20,000 | 7,800 | 4,100 |
-//! | CPU of the process for a delivery, µs | 90 | 129 | 157 |
-//! | publish to receipt at a fourth of that, p50, ms | 0.191 | 0.777 | 4.78 |
-//! | publish to receipt at a fourth of that, p99, ms | 0.721 | 2.79 | 12 |
+//! | deliveries a second, while their events are published | 28,000 | 18,000 | 7,200 |
+//! | deliveries a second, of what waits | 20,000 | 16,000 | 8,900 |
+//! | CPU of the process for a delivery, µs | 45.8 | 52.6 | 69.6 |
+//! | publish to receipt at a fourth of that, p50, ms | 0.124 | 0.472 | 2.26 |
+//! | publish to receipt at a fourth of that, p99, ms | 0.509 | 1.34 | 5.81 |
 //!
 //! <!-- to here -->
 //!
