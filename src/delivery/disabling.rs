@@ -48,6 +48,11 @@ impl DisablePolicy {
         Counting { spacing: self.spacing, silence }
     }
 
+    /// Returns whether the failures of this run are half of what disables a webhook.
+    pub(super) fn is_half(self, run: &FailureRun) -> bool {
+        run.count >= MIN_FAILURES.div_ceil(2) && run.last_at.since(run.since) >= self.after / 2
+    }
+
     /// Returns the reason to disable a webhook whose last failure, at `now`, belongs to this run.
     pub(super) fn judge(self, run: &FailureRun, now: Timestamp) -> Option<DisableReason> {
         let is_proven = run.count >= MIN_FAILURES && now.since(run.since) >= self.after;

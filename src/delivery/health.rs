@@ -120,6 +120,11 @@ impl Health {
         }
     }
 
+    /// Returns whether the receiver has only failed, for half of what disables a webhook by `policy`.
+    pub fn is_failing(&self, policy: DisablePolicy) -> bool {
+        self.failing.is_some_and(|run| policy.is_half(&run))
+    }
+
     /// Returns a number that changes whenever a success comes after a backoff.
     pub(super) const fn recoveries(&self) -> u32 {
         self.recoveries

@@ -2,15 +2,14 @@
 //! signer and transport end here as failures.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
 use tokio::time::{Instant, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
-use super::shared::{Leased, Shared};
+use super::shared::Shared;
 use super::slow_start::Answer;
 use crate::catch_panic::catch_panic;
 use crate::delivery::{self, Decision, Facts, Next, Report};
@@ -27,24 +26,23 @@ const TRANSPORT_GRACE: Duration = Duration::from_secs(1);
 
 /// Makes one attempt, and returns the settlement that records it. A claim is released without an attempt if its lease
 /// leaves no time for one, if its webhook was changed in this process since, or if our own side has failed since.
-pub(super) async fn attempt(core: Arc<Core>, shared: &Shared, leased: Leased) -> Settlement {
-    let Leased { claim, until } = leased;
-    if core.is_outdated(&claim) {
-        return Settlement::new(&claim, Next::Release);
+pub(super) async fn attempt(core: &Core, shared: &Shared, claim: &Claim, until: Instant) -> Settlement {
+    if core.is_outdated(claim) {
+        return Settlement::new(claim, Next::Release);
     }
     // An attempt that outlives its lease may run beside another attempt of the same delivery.
     if until.saturating_duration_since(Instant::now()) < core.policy().deadline() + TRANSPORT_GRACE {
         // The store is slow. Claiming the delivery again at once would make it slower.
-        return Settlement::new(&claim, Next::Again(LATE_DELAY));
+        return Settlement::new(claim, Next::Again(LATE_DELAY));
     }
-    let Some(_running) = shared.begin(until) else { return Settlement::new(&claim, Next::Release) };
+    let Some(_running) = shared.begin(until) else { return Settlement::new(claim, Next::Release) };
     let at = core.now();
     let started = Instant::now();
-    let outcome = send(&core, &claim, at).await;
-    let outcome = shared.judge(&claim, started, outcome);
+    let outcome = send(core, claim, at).await;
+    let outcome = shared.judge(claim, started, outcome);
     let number = claim.attempts.saturating_add(1);
-    log(&claim, number, &outcome, shared.unprepared.is_news(&claim, &outcome));
-    settlement(&core, &claim, Attempt { number, at, took: started.elapsed(), uncounted: 0, outcome })
+    log(claim, number, &outcome, shared.unprepared.is_news(claim, &outcome));
+    settlement(core, claim, Attempt { number, at, took: started.elapsed(), uncounted: 0, outcome })
 }
 
 /// Returns what the result of a claim tells of how many attempts its receiver can take at once.
@@ -120,11 +118,6 @@ fn settlement(core: &Core, claim: &Claim, attempt: Attempt) -> Settlement {
     let Decision { next, retry, report, backoff, disable } =
         delivery::decide(facts, rules, jitter, core.now());
     let disable = disable.map(|reason| Disable { reason, version: claim.hook.version });
-    if let Some(Disable { reason, .. }) = &disable {
-        let tenant = &claim.tenant;
-        let webhook = claim.hook.hook_id();
-        info!(%tenant, %webhook, %reason, "the webhook is disabled, unless it was changed meanwhile");
-    }
     let attempt = Some(Attempt { uncounted: retry.in_a_row(), ..attempt });
     let counting = rules.counting();
     Settlement { attempt, retry, report, counting, backoff, disable, ..Settlement::new(claim, next) }

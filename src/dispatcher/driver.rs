@@ -202,16 +202,16 @@ impl Driver {
     fn spawn(&mut self, lane: LaneKey, Taken { leased, slot }: Taken, turn: Option<Turn>) {
         let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
         let settler = self.settler.clone();
-        let until = leased.until;
+        let Leased { claim, until } = leased;
         self.started += 1;
         self.attempts.spawn(async move {
             // An attempt that panics is not settled; its delivery is due again when its lease ends.
-            let settlement = catch_panic(pin!(attempt(core, &shared, leased))).await;
+            let settlement = catch_panic(pin!(attempt(&core, &shared, &claim, until))).await;
             let answer = settlement.as_ref().map_or(Answer::Other, answer);
             let backs_off = settlement.as_ref().is_some_and(|it| it.backoff.is_some());
             if let Some(settlement) = settlement {
                 // The settler lives as long as any attempt does.
-                let _ = settler.send(Settling { settlement, slot, until });
+                let _ = settler.send(Settling { claim, settlement, slot, until });
             }
             let is_paced = turn.is_some() || answer == Answer::Limit;
             is_paced.then_some(Ended { lane, turn, answer, backs_off })
@@ -224,8 +224,9 @@ impl Driver {
         let Some(Ended { lane, turn, answer, backs_off }) = ended else { return };
         if backs_off {
             for Taken { leased, slot } in self.slow_start.take_waiting(&lane) {
-                let settlement = Settlement::new(&leased.claim, Next::Release);
-                let _ = self.settler.send(Settling { settlement, slot, until: leased.until });
+                let Leased { claim, until } = leased;
+                let settlement = Settlement::new(&claim, Next::Release);
+                let _ = self.settler.send(Settling { claim, settlement, slot, until });
             }
         }
         if answer == Answer::Success {
@@ -273,7 +274,10 @@ impl Driver {
         let (keep, keep_payloads) = (policy.keep(), policy.keep_payloads());
         let request = TendRequest { keep, keep_payloads, limit: TEND_STEP };
         let more = match self.shared.calls.answer(self.core.store().tend(&request)).await {
-            Ok(tended) => tended.more,
+            Ok(tended) => {
+                self.core.tell_tended(&tended);
+                tended.more
+            }
             Err(error) => {
                 warn!(error = error.detail(), "upkeep failed; it will be tried again");
                 false

@@ -11,12 +11,12 @@ use tracing::{debug, warn};
 
 use super::shared::{Shared, Slot};
 use crate::catch_panic::catch_panic;
-use crate::delivery::Next;
 use crate::service::Core;
-use crate::store::{Settled, Settlement, StoreError, StoreErrorKind};
+use crate::store::{Claim, Settled, Settlement, StoreError, StoreErrorKind};
 
-/// A settlement on its way to the store, with the slot that it frees.
+/// A settlement on its way to the store, with its claim and the slot that it frees.
 pub(super) struct Settling {
+    pub(super) claim: Claim,
     pub(super) settlement: Settlement,
     pub(super) slot: Slot,
     /// The end of the lease. Recording the settlement later has no effect.
@@ -45,7 +45,8 @@ async fn run(core: Arc<Core>, shared: Arc<Shared>, mut receiver: UnboundedReceiv
 /// again.
 async fn settle(core: &Core, shared: &Shared, batch: Drain<'_, Settling>) {
     let until = batch.as_slice().iter().map(|item| item.until).max();
-    let (settlements, slots): (Vec<_>, Vec<_>) = batch.map(|item| (item.settlement, item.slot)).unzip();
+    let (settlements, claims): (Vec<_>, Vec<_>) =
+        batch.map(|item| (item.settlement, (item.claim, item.slot))).unzip();
     let answers = loop {
         let error = match shared.calls.answer(try_settle(core, &settlements)).await {
             Ok(answers) => break answers,
@@ -66,8 +67,10 @@ async fn settle(core: &Core, shared: &Shared, batch: Drain<'_, Settling>) {
     if fenced > 0 {
         debug!(fenced, "outcomes came after their leases had ended, and were not recorded");
     }
-    for (slot, (settlement, answer)) in slots.into_iter().zip(settlements.iter().zip(&answers)) {
-        if matches!((settlement.next, answer), (Next::End(_), Settled::Applied)) {
+    for ((claim, slot), (settlement, answer)) in claims.into_iter().zip(settlements.iter().zip(&answers)) {
+        let Settled::Applied(effect) = answer else { continue };
+        core.tell_settled(&claim, settlement, effect);
+        if effect.end.is_some() {
             slot.end();
         }
     }

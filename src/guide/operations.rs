@@ -17,6 +17,13 @@
 //! in the host's own transaction, has no delivery until a dispatcher routes it. What waits at disabled webhooks is not
 //! late.
 //!
+//! # Notices
+//!
+//! [`WebhooksBuilder::observe`](crate::service::WebhooksBuilder::observe) sets a function that is told of each attempt and
+//! end of a delivery, of webhooks that fail, recover, or are disabled, and of secrets that are rotated or revealed: for
+//! counts, alerts, and mails to customers. What must not be missed when a process ends is listed by
+//! [`Webhooks::disabled_since`](crate::Webhooks::disabled_since).
+//!
 //! # Stuck deliveries
 //!
 //! [`Tenant::explain`](crate::Tenant::explain) says of one event what happened at each webhook, or why nothing did.
@@ -24,7 +31,7 @@
 //! [`Tenant::attempts`](crate::Tenant::attempts) the requests of one.
 //! [`Tenant::webhook_stats`](crate::Tenant::webhook_stats) counts the pending deliveries of one webhook.
 //! A webhook that was disabled, by a user or because it only failed, keeps its deliveries pending, which `explain` says:
-//! [`Tenant::details`](crate::Tenant::details) gives the reason.
+//! [`Tenant::details`](crate::Tenant::details) says since when and why.
 //!
 //! [`Tenant::redeliver`](crate::Tenant::redeliver) sends one event again, and
 //! [`Tenant::recover`](crate::Tenant::recover), page by page, all that a webhook has missed since a time. Neither can once
@@ -59,11 +66,12 @@
 //! | debug | outcomes came after their leases had ended, and were not recorded | `fenced` |
 //! | info | connections can be opened again; as many attempts run at once as before | |
 //! | info | the secret was revealed; the secret was rotated | `tenant`, `webhook` |
-//! | info | the webhook is disabled, unless it was changed meanwhile | `tenant`, `webhook`, `reason` |
+//! | info | the webhook was disabled | `tenant`, `webhook`, `reason` |
 //! | warn | a row of the outbox was put aside | `file`, `seq`, `why` |
 //! | warn | a URL was refused by its address | `tenant`, `detail` |
 //! | warn | a connection to PostgreSQL ended | `error` |
 //! | warn | a delivery cannot be read; it is set aside until the store is opened again or it expires (SQLite) | `delivery`, `error` |
+//! | warn | an observer panicked | |
 //! | warn | an attempt was refused by its address | `tenant`, `webhook`, `message`, `number`, `detail` |
 //! | warn | claims could not be given back; claims could not be given back in time; their leases will end | `error` |
 //! | warn | due deliveries could not be claimed yet | `error`, `failures` |

@@ -6,11 +6,12 @@
 //!
 //! ```
 //! use hookwire::{assist, WebhookDraft};
-//! use hookwire::model::SealedSecrets;
+//! use hookwire::model::{SealedSecrets, Timestamp};
 //! use hookwire::registry::{self, Registry, Terms, UrlRule};
 //!
 //! let catalog = assist::catalog();
-//! let terms = Terms { catalog: &catalog, limits: Some(assist::limits()), urls: UrlRule::HttpsOnly };
+//! let (limits, urls, now) = (Some(assist::limits()), UrlRule::HttpsOnly, Timestamp::from_secs(1_700_000_000));
+//! let terms = Terms { catalog: &catalog, limits, urls, now };
 //! let draft = WebhookDraft::new("", "http://hooks.example.com/");
 //!
 //! let refusal = registry::create(&draft, SealedSecrets::default(), &Registry::default(), terms);

@@ -4,10 +4,10 @@ use thiserror::Error;
 
 use super::check::{UrlRule, check_draft};
 use super::limits::Limits;
-use super::state::{Backlog, RegisteredWebhook, Registry, RegistryChange, Version};
+use super::state::{Backlog, RegisteredWebhook, Registry, RegistryChange};
 use crate::model::{
-    Catalog, DeliveryOptions, HookId, Rule, SealedSecrets, Status, Subscription, Violation, Webhook,
-    WebhookDraft, WebhookPatch,
+    Catalog, DeliveryOptions, Disabled, HookId, Rule, SealedSecrets, Status, Subscription, Timestamp,
+    Violation, Webhook, WebhookDraft, WebhookPatch,
 };
 
 /// The catalog, limits and URL rule by which a tenant's webhooks are checked.
@@ -20,6 +20,8 @@ pub struct Terms<'a> {
     pub limits: Option<Limits>,
     /// The kinds of callback URL that are accepted.
     pub urls: UrlRule,
+    /// The time of the request.
+    pub now: Timestamp,
 }
 
 /// The reason why a request was refused.
@@ -67,9 +69,8 @@ pub fn create(
     terms: Terms<'_>,
 ) -> Result<RegistryChange, Refusal> {
     let webhook = check(draft, registry.next_hook_id, None, registry, terms)?;
-    let options = DeliveryOptions::default();
-    let version = Version::default();
-    Ok(RegistryChange::Create(RegisteredWebhook { webhook, options, secrets, version, disabled: None }))
+    let disabled = (!webhook.status().is_enabled()).then_some(Disabled::by_call(terms.now));
+    Ok(RegistryChange::Create(RegisteredWebhook { secrets, disabled, ..RegisteredWebhook::new(webhook) }))
 }
 
 /// Replaces the attributes of a webhook by those of `draft`.
@@ -87,7 +88,7 @@ pub fn replace(
 ) -> Result<RegistryChange, Refusal> {
     let present = find(hook_id, registry)?;
     let webhook = check(draft, hook_id, Some(&present.webhook), registry, terms)?;
-    Ok(update(present, Backlog::Resume, |registered| registered.webhook = webhook))
+    Ok(update(present, Backlog::Resume, |it| it.set_webhook(webhook, terms.now)))
 }
 
 /// Changes the attributes of a webhook that `patch` names.
@@ -105,7 +106,7 @@ pub fn patch(
     replace(hook_id, &draft, registry, terms)
 }
 
-/// Enables or disables a webhook.
+/// Enables or disables a webhook at the time `now`.
 ///
 /// Limits are not checked, because disabled webhooks count too. `backlog` applies only if the webhook was disabled
 /// before.
@@ -118,11 +119,12 @@ pub fn set_status(
     status: Status,
     backlog: Backlog,
     registry: &Registry,
+    now: Timestamp,
 ) -> Result<RegistryChange, Refusal> {
     let present = find(hook_id, registry)?;
     let was_enabled = present.webhook.status().is_enabled();
     let backlog = if was_enabled { Backlog::Resume } else { backlog };
-    Ok(update(present, backlog, |it| it.webhook = it.webhook.clone().with_status(status)))
+    Ok(update(present, backlog, |it| it.set_webhook(it.webhook.clone().with_status(status), now)))
 }
 
 /// Sets the options of a webhook, and the secrets that their signature scheme requires.
@@ -166,7 +168,7 @@ fn find(hook_id: HookId, registry: &Registry) -> Result<&RegisteredWebhook, Refu
     registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))
 }
 
-/// Changes a webhook. Every change that leaves it enabled clears the reason for which hookwire disabled it.
+/// Changes a webhook, which has a new version then.
 fn update(
     present: &RegisteredWebhook,
     backlog: Backlog,
@@ -175,9 +177,6 @@ fn update(
     let mut registered = present.clone();
     change(&mut registered);
     registered.version = present.version.next();
-    if registered.webhook.status() == Status::Enabled {
-        registered.disabled = None;
-    }
     RegistryChange::Update(registered, backlog)
 }
 
@@ -233,17 +232,17 @@ fn limit(field: &str, message: String) -> Violation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::applied;
+    use super::super::state::{Version, applied};
     use super::*;
     use crate::assist;
-    use crate::model::{DisableReason, EventId};
-    use crate::model::{EnvelopeKind, Timestamp};
+    use crate::model::{DisableReason, EnvelopeKind, EventId};
 
     const ID: HookId = HookId::new(1);
+    const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
     fn with_terms<T>(limits: Option<Limits>, decide: impl FnOnce(Terms<'_>) -> T) -> T {
         let catalog = assist::catalog();
-        decide(Terms { catalog: &catalog, limits, urls: UrlRule::HttpsOnly })
+        decide(Terms { catalog: &catalog, limits, urls: UrlRule::HttpsOnly, now: NOW })
     }
 
     /// Limits of three webhooks, and two for each event.
@@ -312,7 +311,7 @@ mod tests {
     #[test]
     fn disabled_webhooks_count_and_deleted_ones_do_not() {
         let two = registry_of(&[&[5], &[5]]);
-        let off = set_status(ID, Status::Disabled, Backlog::Resume, &two).expect("it is there");
+        let off = set_status(ID, Status::Disabled, Backlog::Resume, &two, NOW).expect("it is there");
         let off = applied(two, off);
         assert_eq!(full(create_in(&off, &draft(&[5]))), ["subscriptions[0].event_id"]);
         let gone = delete(ID, &off).expect("it is there");
@@ -363,7 +362,7 @@ mod tests {
             [
                 replace(id, &sound, &registry, terms).err(),
                 patch(id, &nothing, &registry, terms).err(),
-                set_status(id, Status::Enabled, Backlog::Drop, &registry).err(),
+                set_status(id, Status::Enabled, Backlog::Drop, &registry, NOW).err(),
                 set_options(id, DeliveryOptions::new(), SealedSecrets::default(), &registry).err(),
                 set_secrets(id, SealedSecrets::default(), &registry).err(),
                 delete(id, &registry).err(),
@@ -387,7 +386,8 @@ mod tests {
         let only = &mut registry.webhooks[0];
         only.webhook = only.webhook.clone().with_status(Status::Disabled);
         only.options = DeliveryOptions::new().with_envelope(EnvelopeKind::StandardWebhooks);
-        only.disabled = Some(DisableReason::Failing { since: Timestamp::default() });
+        let reason = Some(DisableReason::Failing { since: Timestamp::default() });
+        only.disabled = Some(Disabled { reason, at: Some(Timestamp::from_secs(9)) });
         let only = only.clone();
         (registry, only)
     }
@@ -404,12 +404,31 @@ mod tests {
     }
 
     #[test]
+    fn whatever_disables_a_webhook_is_noted_with_its_time() {
+        let registry = registry_of(&[&[5]]);
+        let off = draft(&[5]).status(Status::Disabled);
+        let changes = with_terms(small(), |terms| {
+            [
+                set_status(ID, Status::Disabled, Backlog::Resume, &registry, NOW),
+                patch(ID, &WebhookPatch::new().status(Status::Disabled), &registry, terms),
+                replace(ID, &off, &registry, terms),
+            ]
+        });
+        assert!(changes.map(updated).iter().all(|(new, _)| new.disabled == Some(Disabled::by_call(NOW))));
+        let created = create_in(&Registry::default(), &off).expect("sound");
+        let RegistryChange::Create(new) = created else { panic!("{created:?}") };
+        assert_eq!(new.disabled, Some(Disabled::by_call(NOW)));
+        let (again, _) = updated(set_status(ID, Status::Disabled, Backlog::Resume, &disabled().0, NOW));
+        assert_eq!(again.disabled, disabled().1.disabled, "it was disabled already");
+    }
+
+    #[test]
     fn whatever_enables_a_webhook_forgets_why_it_was_disabled() {
         let (registry, _) = disabled();
         let on = draft(&[5]).status(Status::Enabled);
         let changes = with_terms(small(), |terms| {
             [
-                set_status(ID, Status::Enabled, Backlog::Drop, &registry),
+                set_status(ID, Status::Enabled, Backlog::Drop, &registry, NOW),
                 patch(ID, &WebhookPatch::new().status(Status::Enabled), &registry, terms),
                 replace(ID, &on, &registry, terms),
             ]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeliveryOptions, DisableReason, EventId, HookId, SealedSecrets, Webhook, number};
+use crate::model::{DeliveryOptions, Disabled, EventId, HookId, SealedSecrets, Timestamp, Webhook, number};
 
 /// Everything that a tenant has registered.
 #[derive(Clone, Debug)]
@@ -48,8 +48,8 @@ pub struct RegisteredWebhook {
     pub secrets: SealedSecrets,
     /// The number of changes so far.
     pub version: Version,
-    /// The reason for which hookwire disabled it, if it did.
-    pub disabled: Option<DisableReason>,
+    /// Since when and why it is disabled; `None` while it is enabled.
+    pub disabled: Option<Disabled>,
 }
 
 impl RegisteredWebhook {
@@ -66,13 +66,21 @@ impl RegisteredWebhook {
     /// # Ok::<_, serde_json::Error>(())
     /// ```
     pub fn new(webhook: Webhook) -> Self {
+        let disabled = (!webhook.status().is_enabled()).then(Disabled::default);
         Self {
             webhook,
             options: DeliveryOptions::default(),
             secrets: SealedSecrets::default(),
             version: Version::default(),
-            disabled: None,
+            disabled,
         }
+    }
+
+    /// Replaces the attributes. A webhook that is disabled by that is so since `now`, by a call.
+    pub fn set_webhook(&mut self, webhook: Webhook, now: Timestamp) {
+        let is_enabled = webhook.status().is_enabled();
+        self.webhook = webhook;
+        self.disabled = (!is_enabled).then(|| self.disabled.unwrap_or_else(|| Disabled::by_call(now)));
     }
 
     /// Returns the id of the webhook.

@@ -14,7 +14,9 @@ use super::limits::Limits;
 use super::rules::{Refusal, Terms, create, delete, patch, replace};
 use super::state::{RegisteredWebhook, Registry, RegistryChange, applied};
 use crate::assist;
-use crate::model::{Catalog, DeptSet, EventId, HookId, SealedSecrets, Webhook, WebhookDraft, WebhookPatch};
+use crate::model::{
+    Catalog, DeptSet, EventId, HookId, SealedSecrets, Timestamp, Webhook, WebhookDraft, WebhookPatch,
+};
 
 /// Generates any JSON value, a few levels deep.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -93,7 +95,7 @@ fn attributes() -> BoxedStrategy<Value> {
 }
 
 fn terms(catalog: &Catalog, limits: Limits) -> Terms<'_> {
-    Terms { catalog, limits: Some(limits), urls: UrlRule::HttpsOnly }
+    Terms { catalog, limits: Some(limits), urls: UrlRule::HttpsOnly, now: Timestamp::default() }
 }
 
 fn created(draft: &WebhookDraft, registry: &Registry) -> Result<RegisteredWebhook, Refusal> {
@@ -186,7 +188,7 @@ proptest! {
             prop_assert_eq!(&new.webhook, &old.webhook);
             prop_assert_eq!(&new.options, &old.options);
             prop_assert_eq!(new.secrets.expose(), old.secrets.expose());
-            prop_assert_eq!((new.version, new.disabled), (old.version.next(), None));
+            prop_assert_eq!((new.version, new.disabled), (old.version.next(), old.disabled));
         }
     }
 

@@ -8,6 +8,7 @@ use std::thread;
 use thiserror::Error;
 
 use super::core::{Core, LimitsOf, Parts};
+use super::notice::{Notice, Observer};
 use super::visibility::Visibility;
 use super::webhooks::Webhooks;
 use crate::clock::{Clock, SystemClock};
@@ -49,6 +50,7 @@ pub struct WebhooksBuilder {
     signer: Option<Arc<dyn Signer>>,
     handshake: Option<Handshake>,
     sealing: Option<SealingKeys>,
+    observers: Vec<Observer>,
 }
 
 impl Webhooks {
@@ -72,6 +74,7 @@ impl WebhooksBuilder {
             signer: None,
             handshake: None,
             sealing: None,
+            observers: Vec::new(),
         }
     }
 
@@ -161,6 +164,28 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Adds an observer: it is told what happens, after it is recorded. There may be any number of them.
+    ///
+    /// It is called by the task that records outcomes, so it must not block: send what takes long to a task of your own.
+    /// A panic in it is caught and logged.
+    ///
+    /// ```
+    /// # use hookwire::{assist, Webhooks};
+    /// use hookwire::service::Notice;
+    ///
+    /// let (alerts, received) = std::sync::mpsc::channel();
+    /// let builder = Webhooks::builder(assist::catalog()).observe(move |notice| {
+    ///     if let Notice::Disabled(webhook, disabled) = notice {
+    ///         let _ = alerts.send(format!("webhook {} of {} is {disabled}", webhook.hook_id, webhook.tenant));
+    ///     }
+    /// });
+    /// # drop((builder, received));
+    /// ```
+    pub fn observe(mut self, observer: impl Fn(&Notice<'_>) + Send + Sync + 'static) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
     /// Seals webhooks' secrets by these keys before the store sees them. Default: they are stored in clear.
     ///
     /// Secrets that are stored in clear remain readable; [`Webhooks::reseal`] seals them at once. A sealed secret
@@ -204,7 +229,8 @@ impl WebhooksBuilder {
             Some(transport) => transport,
             None => default_transport(self.urls)?,
         };
-        let Self { catalog, limits, policy, urls, clock, visibility, signer, handshake, sealing, .. } = self;
+        let Self { catalog, limits, policy, urls, clock, visibility, .. } = self;
+        let Self { signer, handshake, sealing, observers, .. } = self;
         let parts = Parts {
             catalog,
             limits,
@@ -217,6 +243,7 @@ impl WebhooksBuilder {
             signer,
             handshake,
             sealing,
+            observers,
             timer: start_timer()?,
         };
         Ok(Webhooks::new(Core::new(parts)))

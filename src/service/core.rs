@@ -8,6 +8,7 @@ use super::changes::Changes;
 use super::clock_check::{ClockCheck, ClockOffset};
 use super::error::Error;
 use super::handoff::{Handoff, HandoffSlot};
+use super::notice::Observer;
 use super::registries::Registries;
 use super::room::Room;
 use super::templates::Templates;
@@ -41,6 +42,7 @@ pub(super) struct Parts {
     pub(super) signer: Option<Arc<dyn Signer>>,
     pub(super) handshake: Option<Handshake>,
     pub(super) sealing: Option<SealingKeys>,
+    pub(super) observers: Vec<Observer>,
     pub(super) timer: Timer,
 }
 
@@ -94,6 +96,11 @@ impl Core {
         self.parts.sealing.as_ref()
     }
 
+    /// Returns the observers, in the order in which they were set.
+    pub(super) fn observers(&self) -> &[Observer] {
+        &self.parts.observers
+    }
+
     pub(crate) fn policy(&self) -> &Policy {
         &self.parts.policy
     }
@@ -140,7 +147,7 @@ impl Core {
 
     pub(super) fn terms(&self, tenant: &TenantId) -> Terms<'_> {
         let limits = (self.parts.limits)(tenant);
-        Terms { catalog: &self.parts.catalog, limits, urls: self.parts.urls }
+        Terms { catalog: &self.parts.catalog, limits, urls: self.parts.urls, now: self.now() }
     }
 
     /// Returns a registry that may be outdated: see [`Registries::cached`].

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, DisableReason, End, HookId, Outcome};
+use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, Disabled, End, HookId, Outcome};
 use crate::routing::SkipReason;
 use crate::store::{EventRecord, RoutingRecord};
 
@@ -20,8 +20,8 @@ pub struct Explanation {
     /// The last attempt of each delivery that was attempted and not delivered. The handle decides how much of the
     /// outcome is shown, as in [`attempts`](crate::Tenant::attempts).
     pub last_attempts: BTreeMap<DeliveryId, Attempt>,
-    /// The webhooks that are disabled now, with hookwire's reason if it disabled them. Their pending deliveries wait.
-    pub disabled: BTreeMap<HookId, Option<DisableReason>>,
+    /// The webhooks that are disabled now, since when and why. Their pending deliveries wait.
+    pub disabled: BTreeMap<HookId, Disabled>,
     /// The key of the event, or its number if the catalog no longer has it.
     pub event: String,
 }
@@ -34,9 +34,8 @@ pub enum Fate {
     Delivery(Delivery),
     /// Routing skipped the webhook.
     Skipped(SkipReason),
-    /// The webhook has a delivery of the event, which waits because the webhook is disabled: by hookwire, for this
-    /// reason, or by somebody.
-    Waiting(Delivery, Option<DisableReason>),
+    /// The webhook has a delivery of the event, which waits because the webhook is disabled.
+    Waiting(Delivery, Disabled),
 }
 
 impl Explanation {
@@ -56,7 +55,7 @@ impl Explanation {
 
     fn fate(&self, delivery: &Delivery) -> Fate {
         match self.disabled.get(&delivery.hook_id).filter(|_| delivery.state == DeliveryState::Pending) {
-            Some(reason) => Fate::Waiting(delivery.clone(), *reason),
+            Some(disabled) => Fate::Waiting(delivery.clone(), *disabled),
             None => Fate::Delivery(delivery.clone()),
         }
     }
@@ -91,9 +90,8 @@ impl fmt::Display for Fate {
         let delivery = match self {
             Self::Delivery(delivery) => delivery,
             Self::Skipped(reason) => return write!(f, "skipped, {reason}"),
-            Self::Waiting(delivery, reason) => {
-                write!(f, "waits after {}: the webhook is disabled", attempts(delivery))?;
-                return reason.map_or(Ok(()), |reason| write!(f, ", because {reason}"));
+            Self::Waiting(delivery, disabled) => {
+                return write!(f, "waits after {}: the webhook is {disabled}", attempts(delivery));
             }
         };
         let attempts = attempts(delivery);
@@ -144,7 +142,7 @@ const fn ended(end: End) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DeliveryId, EventId, MessageId, Timestamp};
+    use crate::model::{DeliveryId, DisableReason, EventId, MessageId, Timestamp};
 
     fn pending(attempts: u32, due_at: Option<Timestamp>) -> Delivery {
         Delivery {
@@ -171,10 +169,12 @@ mod tests {
 
     #[test]
     fn a_delivery_of_a_disabled_webhook_waits_for_somebody_to_enable_it() {
-        let by_somebody = Fate::Waiting(pending(1, None), None);
+        let by_somebody = Fate::Waiting(pending(1, None), Disabled::default());
         assert_eq!(by_somebody.to_string(), "waits after 1 attempt: the webhook is disabled");
-        let by_hookwire = Fate::Waiting(pending(2, None), Some(DisableReason::Gone));
-        let told = "waits after 2 attempts: the webhook is disabled, because the receiver answered 410 Gone";
+        let disabled = Disabled { reason: Some(DisableReason::Gone), at: Some(Timestamp::default()) };
+        let by_hookwire = Fate::Waiting(pending(2, None), disabled);
+        let told = "waits after 2 attempts: the webhook is disabled since 1970-01-01T00:00:00.000Z, \
+            because the receiver answered 410 Gone";
         assert_eq!(by_hookwire.to_string(), told);
     }
 }

@@ -6,7 +6,7 @@ use super::error::{Error, ErrorKind};
 use super::explanation::Explanation;
 use super::tenant::Tenant;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, DisableReason, End, HookId, MessageId, Page,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, Disabled, End, HookId, MessageId, Page,
     PageRequest, Scope, Timestamp,
 };
 use crate::store::{Recovered, Recovery, Redelivery};
@@ -34,17 +34,14 @@ impl Tenant {
     }
 
     /// Takes the times away at which pending deliveries of disabled webhooks were due: nothing happens then. Returns the
-    /// webhooks that are disabled, with the reasons.
-    async fn hide_dues(
-        &self,
-        deliveries: &mut [Delivery],
-    ) -> Result<BTreeMap<HookId, Option<DisableReason>>, Error> {
+    /// webhooks that are disabled.
+    async fn hide_dues(&self, deliveries: &mut [Delivery]) -> Result<BTreeMap<HookId, Disabled>, Error> {
         if !deliveries.iter().any(|it| it.state == DeliveryState::Pending) {
             return Ok(BTreeMap::new());
         }
         let registry = self.core.store().registry(&self.id).await?;
-        let disabled = registry.webhooks.iter().filter(|it| !it.webhook.status().is_enabled());
-        let disabled: BTreeMap<_, _> = disabled.map(|it| (it.hook_id(), it.disabled)).collect();
+        let disabled = registry.webhooks.iter().filter_map(|it| Some((it.hook_id(), it.disabled?)));
+        let disabled: BTreeMap<_, _> = disabled.collect();
         for delivery in deliveries.iter_mut().filter(|it| disabled.contains_key(&it.hook_id)) {
             delivery.due_at = None;
         }

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::secrets::{in_clear, random_bytes};
 use super::tenant::Tenant;
 use crate::model::{
-    DeliveryOptions, DisableReason, HookId, Scope, Status, Webhook, WebhookDraft, WebhookPatch,
+    DeliveryOptions, Disabled, HookId, Scope, Status, Timestamp, Webhook, WebhookDraft, WebhookPatch,
 };
 use crate::registry::{self, Backlog, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms};
 use crate::signature::{KeyRing, Secret, SigningKey};
@@ -65,8 +65,10 @@ pub struct Details {
     pub webhook: Webhook,
     /// Its envelope, signature scheme and headers.
     pub options: DeliveryOptions,
-    /// Why hookwire disabled it, if it did.
-    pub disabled: Option<DisableReason>,
+    /// Since when and why it is disabled; `None` while it is enabled.
+    pub disabled: Option<Disabled>,
+    /// The time since which every attempt has failed; `None` if the last one succeeded, or none was made.
+    pub failing_since: Option<Timestamp>,
 }
 
 /// How often the rules are checked again after another change came first.
@@ -149,7 +151,7 @@ impl Tenant {
         self.require(Scope::Update)?;
         self.change(|registry, terms| {
             terms.limits.ok_or(Refusal::NotInEdition)?;
-            Ok(registry::set_status(hook_id, Status::Enabled, backlog, registry)?)
+            Ok(registry::set_status(hook_id, Status::Enabled, backlog, registry, terms.now)?)
         })
         .await
     }
@@ -166,8 +168,8 @@ impl Tenant {
     /// The webhook is disabled or not; disabling it again is harmless.
     pub async fn disable(&self, hook_id: HookId) -> Result<Webhook, Error> {
         self.require(Scope::Update)?;
-        self.change(|registry, _| {
-            Ok(registry::set_status(hook_id, Status::Disabled, Backlog::Resume, registry)?)
+        self.change(|registry, terms| {
+            Ok(registry::set_status(hook_id, Status::Disabled, Backlog::Resume, registry, terms.now)?)
         })
         .await
     }
@@ -215,7 +217,7 @@ impl Tenant {
         };
         self.change(set).await?;
         if rotates {
-            self.trace_secret(hook_id, "the secret was rotated");
+            self.secret_rotated(hook_id);
         }
         Ok(())
     }
@@ -231,7 +233,7 @@ impl Tenant {
         self.get_registered(hook_id).await.map(|registered| registered.webhook)
     }
 
-    /// Reads a webhook's options, and why hookwire disabled it if it did.
+    /// Reads a webhook's options, since when and why it is disabled, and since when it fails.
     ///
     /// # Errors
     ///
@@ -239,7 +241,9 @@ impl Tenant {
     pub async fn details(&self, hook_id: HookId) -> Result<Details, Error> {
         self.require(Scope::Read)?;
         let RegisteredWebhook { webhook, options, disabled, .. } = self.get_registered(hook_id).await?;
-        Ok(Details { webhook, options, disabled })
+        let health = self.core.store().health(&self.id, hook_id).await?;
+        let failing_since = health.and_then(|health| health.failing_since());
+        Ok(Details { webhook, options, disabled, failing_since })
     }
 
     /// Lists the tenant's webhooks, by ascending id.
@@ -284,6 +288,7 @@ impl Tenant {
             match self.core.store().commit(&self.id, registry.revision, &change).await {
                 Ok(_) => {
                     self.core.changed(&self.id, &change);
+                    self.tell_changed(&registry, &change);
                     return Ok(change);
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => last = Some(error),
@@ -291,6 +296,13 @@ impl Tenant {
             }
         }
         Err(last.unwrap_or_else(|| StoreErrorKind::Conflict.into()).into())
+    }
+
+    fn tell_changed(&self, before: &Registry, change: &RegistryChange) {
+        if let RegistryChange::Update(new, _) = change {
+            let before = before.get(new.hook_id()).and_then(|present| present.disabled);
+            self.core.tell_changed(&self.id, before, new);
+        }
     }
 
     /// Checks a URL unless it is the one that the webhook has already.

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::core::Core;
 use super::error::Error;
+use super::notice::{Notice, WebhookRef};
 use super::tenant::Tenant;
 use crate::model::{HookId, Scope, SealedSecrets, TenantId};
 use crate::registry::{self, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms};
@@ -35,7 +36,7 @@ impl Tenant {
             Ok(registry::set_secrets(hook_id, secrets, registry)?)
         };
         let changed = self.commit(rotate).await?;
-        self.trace_secret(hook_id, "the secret was rotated");
+        self.secret_rotated(hook_id);
         match changed {
             RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new_key(&new).verifying_key()),
             RegistryChange::Delete(hook_id) => Err(Refusal::NotFound(hook_id).into()),
@@ -52,7 +53,8 @@ impl Tenant {
     pub async fn reveal_secret(&self, hook_id: HookId) -> Result<VerifyingKey, Error> {
         self.require(Scope::Update)?;
         let ring = self.core.key_ring(&self.id, &self.get_registered(hook_id).await?)?;
-        self.trace_secret(hook_id, "the secret was revealed");
+        info!(target: "hookwire", tenant = %self.id, webhook = %hook_id, "the secret was revealed");
+        self.core.tell(&Notice::SecretRevealed(WebhookRef { tenant: &self.id, hook_id }));
         Ok(ring.current().verifying_key())
     }
 
@@ -67,8 +69,10 @@ impl Tenant {
         Ok(in_clear(&ring.rotate(key, overlap, self.core.now())))
     }
 
-    pub(super) fn trace_secret(&self, hook_id: HookId, what: &str) {
-        info!(target: "hookwire", tenant = %self.id, webhook = %hook_id, "{what}");
+    /// Records that a webhook has a new key.
+    pub(super) fn secret_rotated(&self, hook_id: HookId) {
+        info!(target: "hookwire", tenant = %self.id, webhook = %hook_id, "the secret was rotated");
+        self.core.tell(&Notice::SecretRotated(WebhookRef { tenant: &self.id, hook_id }));
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::core::Core;
 use super::error::Error;
 use super::tenant::Tenant;
-use crate::model::{Catalog, Page, PageRequest, Scopes, TenantId};
-use crate::store::{Stats, StatsScope};
+use crate::model::{Catalog, Page, PageRequest, Scopes, TenantId, Timestamp};
+use crate::store::{DisabledWebhook, Stats, StatsScope};
 
 /// The webhooks of a host, as the one value that it keeps. Clones share everything.
 ///
@@ -71,6 +71,24 @@ impl Webhooks {
     /// [`Store`](crate::ErrorKind::Store).
     pub async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, Error> {
         Ok(self.core.store().tenants(page).await?)
+    }
+
+    /// Lists the webhooks of all tenants that hookwire has disabled by itself since this date and that still are, in the
+    /// order of the dates.
+    ///
+    /// Ask for it now and then, from the date of the last one on, where none must be missed. An
+    /// [observer](super::WebhooksBuilder::observe) is told at once, but not by a process that ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the page begins after a cursor that no page gave,
+    /// [`Store`](crate::ErrorKind::Store).
+    pub async fn disabled_since(
+        &self,
+        since: impl Into<Timestamp>,
+        page: &PageRequest,
+    ) -> Result<Page<DisabledWebhook>, Error> {
+        Ok(self.core.store().disabled(since.into(), page).await?)
     }
 
     /// Counts the deliveries of all tenants that have not ended.

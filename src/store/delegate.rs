@@ -20,7 +20,7 @@
 ///     }
 ///
 ///     delegate_store! { |self| self.0;
-///         registry, commit, tenants, publish, route, redeliver, recover, settle, release, wake, poll_every,
+///         registry, commit, health, disabled, tenants, publish, route, redeliver, recover, settle, release, wake, poll_every,
 ///         event, deliveries, attempts, stats, tend, erase }
 /// }
 /// ```
@@ -51,7 +51,7 @@
 /// impl<S: Store> Store for Printed<S> {
 ///     delegate_store! { |self| self.0; wake, poll_every }
 ///     delegate_store! { |self| self.0, |method, call| self.print(method, call);
-///         registry, commit, tenants, publish, route, redeliver, recover, claim, settle, release,
+///         registry, commit, health, disabled, tenants, publish, route, redeliver, recover, claim, settle, release,
 ///         event, deliveries, attempts, stats, tend, erase }
 /// }
 /// ```
@@ -103,6 +103,19 @@ macro_rules! delegate_store {
                 expected: $crate::registry::Revision,
                 change: &'life2 $crate::registry::RegistryChange
             ) -> $crate::registry::Revision, $to
+        }
+    };
+    (@health $to:tt) => {
+        $crate::delegate_store! {
+            @try health 'life1, (tenant: &'life1 $crate::model::TenantId, hook_id: $crate::model::HookId)
+            -> ::std::option::Option<$crate::delivery::Health>, $to
+        }
+    };
+    (@disabled $to:tt) => {
+        $crate::delegate_store! {
+            @try disabled 'life1,
+            (since: $crate::model::Timestamp, page: &'life1 $crate::model::PageRequest)
+            -> $crate::model::Page<$crate::store::DisabledWebhook>, $to
         }
     };
     (@tenants $to:tt) => {

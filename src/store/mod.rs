@@ -48,6 +48,7 @@
 mod bounds;
 mod claim;
 mod delegate;
+mod disabled;
 mod error;
 mod lease;
 mod leases;
@@ -70,12 +71,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, TenantId};
+use crate::delivery::Health;
+use crate::model::{
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, TenantId, Timestamp,
+};
 use crate::registry::{Registry, RegistryChange, Revision};
 
 #[doc(no_inline)]
 pub use crate::delegate_store;
 pub use claim::{Claim, ClaimRequest, Claimed};
+pub use disabled::{DisabledKey, DisabledWebhook, InvalidDisabledKey};
 pub use error::{StoreError, StoreErrorKind};
 pub use lease::{Fence, HolderId, WakeMark};
 pub use memory::MemoryStore;
@@ -85,7 +90,7 @@ pub use publication::{
 pub use quota::{HeldCounts, Quota};
 pub use records::{Erased, EventRecord, RoutingRecord, Stats, StatsScope, TendRequest, Tended};
 pub use routing::{RouteAnswer, Routed, Routing, Skipped, Unrouted};
-pub use settlement::{Disable, Settled, Settlement};
+pub use settlement::{Disable, Effect, Settled, Settlement};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
 pub use usage::{PlaceTime, Usage};
@@ -110,7 +115,7 @@ pub use usage::{PlaceTime, Usage};
 ///    settled or removed. From the end of the lease on, a store may refuse it.
 /// 6. An attempt, the delivery's next state and its position in the schedule are recorded together or not at all. The
 ///    log keeps an attempt in place of the one before it where
-///    [`replaces_previous`](Attempt::replaces_previous) says so; both are counted.
+///    [`replaces_previous`](Attempt::replaces_previous) says so; both are counted. The answer tells the [`Effect`].
 /// 7. [`claim`](Self::claim) returns only due deliveries, at most `limit` of them with at most `max_bytes` of payload
 ///    (a single larger one comes alone). It returns no more than the [`Quota`] leaves room for, counting all live
 ///    leases of this holder, those that publishing took included.
@@ -129,7 +134,8 @@ pub use usage::{PlaceTime, Usage};
 ///     for a disabled one, whose deliveries wait. Enabling resumes or drops them, as requested. Both cost the same
 ///     whatever the backlog. Dropped deliveries read as `Cancelled` at once, with that time as their end, whenever
 ///     upkeep ends them. A claim that was out already still settles: an end is recorded, and a delivery that would
-///     wait again is cancelled.
+///     wait again is cancelled. The registry says since when and why a webhook is disabled, and
+///     [`disabled`](Self::disabled) lists those that hookwire disabled by itself.
 /// 13. A delivery that has waited for its `expires` is not claimed any more, and the next claim or
 ///     [`tend`](Self::tend) ends it `Expired`, unless it was dropped and so has ended already. Every delivery ends,
 ///     and an ended one never becomes pending again: [`redeliver`](Self::redeliver) makes a new delivery with the old
@@ -188,6 +194,17 @@ pub trait Store: Debug + Send + Sync + 'static {
         expected: Revision,
         change: &RegistryChange,
     ) -> Result<Revision, StoreError>;
+
+    /// Reads the health of a webhook's lane; `None` when the tenant has no such webhook.
+    async fn health(&self, tenant: &TenantId, hook_id: HookId) -> Result<Option<Health>, StoreError>;
+
+    /// Lists the webhooks of all tenants that are disabled and that hookwire disabled by itself, since this date, in the
+    /// [order](DisabledKey) of the dates.
+    async fn disabled(
+        &self,
+        since: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<DisabledWebhook>, StoreError>;
 
     /// Lists the tenants that have webhooks or events, in a fixed order.
     async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError>;
@@ -305,6 +322,6 @@ pub trait Store: Debug + Send + Sync + 'static {
 #[async_trait]
 impl<S: Store + ?Sized> Store for Arc<S> {
     delegate_store! { |self| **self;
-    registry, commit, tenants, publish, route, redeliver, recover, claim, settle, release, wake, poll_every,
+    registry, commit, health, disabled, tenants, publish, route, redeliver, recover, claim, settle, release, wake, poll_every,
     event, deliveries, attempts, stats, tend, erase }
 }

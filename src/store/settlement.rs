@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::claim::Claim;
 use super::lease::Fence;
 use crate::delivery::{Counting, Health, Next, Report};
-use crate::model::{Attempt, DeliveryId, DisableReason, Status, Timestamp};
+use crate::model::{Attempt, DeliveryId, DisableReason, Disabled, End, Status, Timestamp};
 use crate::registry::{RegisteredWebhook, Version};
 use crate::retry::RetryState;
 
@@ -81,16 +81,21 @@ pub struct Disable {
 }
 
 impl Disable {
-    /// Returns the disabled webhook, with a new version. For stores to build on.
+    /// Returns the webhook as it is once it was disabled at this date, with a new version. For stores to build on.
     ///
     /// `None` if the webhook has another version by now, its health no longer confirms the reason, or it is disabled
     /// already.
-    pub fn applied_to(&self, hook: &RegisteredWebhook, health: &Health) -> Option<RegisteredWebhook> {
+    pub fn applied_to(
+        &self,
+        hook: &RegisteredWebhook,
+        health: &Health,
+        date: Timestamp,
+    ) -> Option<RegisteredWebhook> {
         let is_judged = hook.version == self.version && health.confirms(&self.reason);
         (is_judged && hook.webhook.status().is_enabled()).then(|| RegisteredWebhook {
             webhook: hook.webhook.clone().with_status(Status::Disabled),
             version: hook.version.next(),
-            disabled: Some(self.reason),
+            disabled: Some(Disabled { reason: Some(self.reason), at: Some(date) }),
             ..hook.clone()
         })
     }
@@ -100,8 +105,35 @@ impl Disable {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "it was applied or it was not")]
 pub enum Settled {
-    /// The settlement is recorded.
-    Applied,
+    /// The settlement is recorded, with this effect.
+    Applied(Effect),
     /// The claim was no longer held; nothing of the settlement is recorded.
     Fenced,
+}
+
+impl Settled {
+    /// Returns whether the settlement is recorded.
+    pub const fn is_applied(&self) -> bool {
+        matches!(self, Self::Applied(_))
+    }
+}
+
+/// What a settlement has changed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "stores build it")]
+pub struct Effect {
+    /// The end of the delivery, if it has ended. It is [`Cancelled`](End::Cancelled) where the delivery was to wait again
+    /// and its webhook's backlog was dropped.
+    pub end: Option<End>,
+    /// The health of the lane before and after, if it has changed.
+    pub health: Option<(Health, Health)>,
+    /// Since when and why the webhook is disabled, if the settlement has disabled it.
+    pub disabled: Option<Disabled>,
+}
+
+impl Effect {
+    /// Creates the effect on a lane with this health before and after.
+    pub fn of_health(before: Health, after: Health) -> Self {
+        Self { health: (before != after).then_some((before, after)), ..Self::default() }
+    }
 }

@@ -51,8 +51,10 @@ pub enum Call {
     Claim,
     Commit,
     Deliveries,
+    Disabled,
     Erase,
     Event,
+    Health,
     Publish,
     Recover,
     Redeliver,
@@ -110,6 +112,8 @@ impl<S: Store> Store for FaultyStore<S> {
     delegate_store! { |self| self.store; wake, poll_every }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Registry, call); registry }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Commit, call); commit }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Health, call); health }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Disabled, call); disabled }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Tenants, call); tenants }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Publish, call); publish }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Route, call); route }

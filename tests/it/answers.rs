@@ -88,7 +88,7 @@ async fn a_cut_answer_is_judged_like_a_whole_one() {
     let (_, delivery) = delivered_to("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this").await;
     assert_eq!(delivery.state, DeliveryState::Ended(End::Delivered));
     let (details, _) = delivered_to("HTTP/1.1 410 Gone\r\ncontent-length: 100\r\n\r\nonly this").await;
-    assert_eq!(details.disabled, Some(DisableReason::Gone));
+    assert_eq!(details.disabled.and_then(|it| it.reason), Some(DisableReason::Gone));
     let limited = "HTTP/1.1 429 Slow\r\ncontent-length: 100\r\nretry-after: 3600\r\n\r\nonly this";
     let (_, delivery) = delivered_to(limited).await;
     let waits = delivery.due_at.expect("it waits").since(delivery.created_at);

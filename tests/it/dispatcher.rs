@@ -321,7 +321,7 @@ async fn gone_disables_the_webhook_and_enabling_resumes_it() {
     assert_eq!(transport.requests().len(), 1);
     let details = acme.details(hook).await.expect("there");
     assert_eq!(details.webhook.status(), Status::Disabled);
-    assert_eq!(details.disabled, Some(DisableReason::Gone));
+    assert_eq!(details.disabled.and_then(|it| it.reason), Some(DisableReason::Gone));
     acme.enable(hook, Backlog::Resume).await.expect("enabled");
     assert_eq!(end(&acme, sent.message_id()).await, End::Delivered);
     assert_eq!(acme.details(hook).await.expect("there").disabled, None);
@@ -344,7 +344,7 @@ async fn five_days_without_a_success_disable_the_webhook() {
     sleep(24 * HOUR).await;
     let details = acme.details(hook).await.expect("there");
     assert_eq!(details.webhook.status(), Status::Disabled);
-    assert!(matches!(details.disabled, Some(DisableReason::Failing { .. })));
+    assert!(matches!(details.disabled.and_then(|it| it.reason), Some(DisableReason::Failing { .. })));
     dispatcher.shutdown_within(HOUR).await;
 }
 

@@ -64,7 +64,8 @@ async fn a_delivery_of_a_disabled_webhook_is_due_at_no_time_and_says_why_it_wait
     let pending = DeliveryQuery::new().message(id.clone());
     let due_at = async || acme.deliveries(&pending).await.expect("listed").items[0].due_at;
     let text = told(&acme, &id).await;
-    let why = "waits after 1 attempt: the webhook is disabled, because the receiver answered 410 Gone";
+    let why = "waits after 1 attempt: the webhook is disabled since 2026-01-01T00:00:00.000Z, because \
+        the receiver answered 410 Gone";
     assert!(text.contains(why), "{text}");
     assert!(text.contains("DEVICE_ADD published"), "named by its key: {text}");
     assert_eq!(due_at().await, None, "nothing happens at the time of its next attempt");

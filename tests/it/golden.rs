@@ -59,7 +59,12 @@ fn full_draft() -> WebhookDraft {
 
 fn create(draft: &WebhookDraft) -> Result<Webhook, registry::Refusal> {
     let catalog = assist::catalog();
-    let terms = Terms { catalog: &catalog, limits: Some(assist::limits()), urls: UrlRule::HttpsOnly };
+    let terms = Terms {
+        catalog: &catalog,
+        limits: Some(assist::limits()),
+        urls: UrlRule::HttpsOnly,
+        now: Timestamp::default(),
+    };
     let change = registry::create(draft, SealedSecrets::default(), &Registry::default(), terms)?;
     let RegistryChange::Create(registered) = change else { panic!("a creation creates") };
     Ok(registered.webhook)

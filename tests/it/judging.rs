@@ -69,7 +69,7 @@ impl World {
     }
 
     async fn disabled(&self) -> Option<DisableReason> {
-        self.acme.details(self.webhook).await.expect("there").disabled
+        self.acme.details(self.webhook).await.expect("there").disabled?.reason
     }
 
     async fn stop(self) {

@@ -23,6 +23,7 @@ mod keeping;
 mod layers;
 mod load;
 mod log_lines;
+mod notices;
 mod outbox;
 mod proxy;
 mod publishing;

@@ -23,7 +23,7 @@ use crate::publish::{KNOWN, Known, Publish, answer_known, messages_of};
 use crate::route::{Route, TakeUnrouted};
 use crate::rows::fence_number;
 use crate::schedule::holders::Holders;
-use crate::settle::{Finish, Settle, is_plain};
+use crate::settle::{Finish, Settle, ended, is_plain};
 use crate::time::Millis;
 use crate::unreadable::{SetAside, TryAgain, Unreadable};
 use crate::upkeep::{EndDropped, Expire, Remove, Repair, Strip};
@@ -233,7 +233,7 @@ impl Core {
         self.holders.end(part.iter().filter(|item| is_finished(item)).map(key));
         let rest: Vec<_> = part.iter().filter(|item| !is_finished(item)).cloned().collect();
         let mut others = self.settle_each(rest).await?.into_iter();
-        let answer = |item| if is_finished(item) { Some(Settled::Applied) } else { others.next() };
+        let answer = |item| if is_finished(item) { Some(ended(item)) } else { others.next() };
         Ok(part.iter().map(answer).map(|answer| answer.unwrap_or(Settled::Fenced)).collect())
     }
 

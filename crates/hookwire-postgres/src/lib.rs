@@ -87,6 +87,7 @@
 //! | `delivery.retry` | the position in the schedule, as JSON; null while every attempt used a step of it |
 //! | `delivery.state` | 0 pending, 1 set aside because it cannot be read, 2 cancelled, 3 delivered, 4 exhausted, 5 expired |
 //! | `lane.status` | 0 disabled, 1 enabled, 2 deleted |
+//! | `lane.disabled_at` | when the webhook was disabled, in milliseconds since 1970; null while it is enabled |
 //! | `lane.disabled` | why hookwire disabled the webhook, as JSON; null if it did not |
 //! | `lane.health` | what recent attempts showed of the receiver, as JSON |
 //!

@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 use hookwire::delivery::Health;
-use hookwire::model::{HookId, Page, PageRequest, TenantId};
+use hookwire::model::{HookId, Page, PageRequest, TenantId, Timestamp};
 use hookwire::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
+use hookwire::store::{DisabledKey, DisabledWebhook};
+use tokio_postgres::Row;
 
 use crate::connection::session::{Operation, Sessions, Tx};
 use crate::error::{QueryError, ReadRow};
@@ -33,6 +35,42 @@ pub(crate) async fn tenants(sessions: &Sessions, page: &PageRequest) -> Result<P
     let Page { items, next, .. } = Page::from_surplus(names, page.limit(), ToString::to_string);
     // An invalid name was written by hand: no tenant can have it.
     Ok(Page::new(items.into_iter().filter_map(|name| TenantId::new(name).ok()).collect(), next))
+}
+
+/// Reads the health of a webhook's lane.
+pub(crate) async fn health(
+    sessions: &Sessions,
+    tenant: &TenantId,
+    hook: HookId,
+) -> Result<Option<Health>, QueryError> {
+    const HEALTH: &str =
+        "SELECT health::text AS health FROM lane WHERE tenant = $1 AND hook = $2 AND status < 2";
+    let rows = sessions.rows(HEALTH, &[&tenant.as_str(), &hook.get()]).await?;
+    rows.first().map(|row| Ok(serde_json::from_str(row.read("health")?)?)).transpose()
+}
+
+/// Lists the webhooks that were disabled for a reason of hookwire's own.
+pub(crate) async fn disabled(
+    sessions: &Sessions,
+    since: Timestamp,
+    page: &PageRequest,
+) -> Result<Page<DisabledWebhook>, QueryError> {
+    let last: Option<DisabledKey> = page.cursor_as()?;
+    let last = last.as_ref();
+    let (at, tenant) = (last.map(|it| Millis::from(it.at)), last.map(|it| it.tenant.as_str()));
+    let (since, hook) = (Millis::from(since), last.map(|it| it.hook_id.get()));
+    let rows = sessions.rows(LISTED, &[&since, &at, &tenant, &hook, &as_i64(page.limit() + 1)]).await?;
+    let items = rows.iter().map(disabled_webhook).collect::<Result<_, _>>()?;
+    Ok(Page::from_surplus(items, page.limit(), |last| last.key().to_string()))
+}
+
+fn disabled_webhook(row: &Row) -> Result<DisabledWebhook, QueryError> {
+    Ok(DisabledWebhook {
+        tenant: TenantId::new(row.read::<&str>("tenant")?)?,
+        hook_id: HookId::new(row.read("hook")?),
+        reason: serde_json::from_str(row.read("disabled")?)?,
+        at: row.read::<Millis>("disabled_at")?.timestamp(),
+    })
 }
 
 /// Creates the row of a tenant, unless it is there.
@@ -146,15 +184,17 @@ pub(crate) async fn write_hook(
     let status = if hook.webhook.status().is_enabled() { ENABLED } else { DISABLED };
     let webhook = serde_json::to_string(&hook.webhook)?;
     let options = serde_json::to_string(&hook.options)?;
-    let disabled = hook.disabled.as_ref().map(serde_json::to_string).transpose()?;
+    let disabled = hook.disabled.unwrap_or_default();
+    let reason = disabled.reason.as_ref().map(serde_json::to_string).transpose()?;
+    let at = disabled.at.map(Millis::from);
     let (version, secrets) = (version_number(hook.version), &hook.secrets.expose()[..]);
-    tx.run(WRITE, &[&lane, &status, &version, &webhook, &options, &disabled, &secrets]).await.map(drop)
+    tx.run(WRITE, &[&lane, &status, &version, &webhook, &options, &reason, &secrets, &at]).await.map(drop)
 }
 
 /// Deletes a webhook with its secrets. The lane stays as long as the log has deliveries of it.
 pub(crate) async fn delete_lane(tx: &Tx<'_>, lane: LaneId, now: Millis) -> Result<(), QueryError> {
     const DELETE: &str = "UPDATE lane SET status = $2, webhook = NULL, options = NULL, disabled = NULL, \
-        secrets = NULL WHERE id = $1";
+        disabled_at = NULL, secrets = NULL WHERE id = $1";
     tx.run(DELETE, &[&lane, &DELETED]).await?;
     drop_backlog(tx, lane, now).await?;
     lanes::refresh(tx, &[lane], now, EarliestDue::Nothing).await?;
@@ -181,9 +221,14 @@ pub(crate) async fn forget_lanes(tx: &Tx<'_>, lanes: &[LaneId]) -> Result<(), Qu
 }
 
 const READ: &str = "SELECT revision, next_hook, lane.hook, lane.version, lane.webhook::text AS webhook, \
-    lane.options::text AS options, lane.disabled::text AS disabled, lane.secrets \
+    lane.options::text AS options, lane.disabled::text AS disabled, lane.disabled_at, lane.secrets \
     FROM tenant LEFT JOIN lane ON lane.tenant = tenant.name AND lane.status < 2 \
     WHERE tenant.name = $1 ORDER BY lane.hook";
+
+const LISTED: &str = "SELECT tenant, hook, disabled::text AS disabled, disabled_at FROM lane \
+    WHERE status = 0 AND disabled IS NOT NULL AND disabled_at >= greatest($1::bigint, $2::bigint) \
+        AND ($2 IS NULL OR (disabled_at, tenant, hook) > ($2, $3, $4)) \
+    ORDER BY disabled_at, tenant, hook LIMIT $5";
 
 const TENANT: &str = "SELECT revision, next_hook FROM tenant WHERE name = $1";
 
@@ -191,7 +236,7 @@ const INSERT: &str = "INSERT INTO lane (tenant, hook, status, class, health, ver
     VALUES ($1, $2, 0, $3, $4::text::json, 0, clock_ms()) RETURNING id";
 
 const WRITE: &str = "UPDATE lane SET status = $2, version = $3, webhook = $4::text::json, \
-    options = $5::text::json, disabled = $6::text::json, secrets = $7 WHERE id = $1";
+    options = $5::text::json, disabled = $6::text::json, secrets = $7, disabled_at = $8 WHERE id = $1";
 
 /// Includes tenants that have nothing but events which wait for routing.
 const TENANTS: &str = "

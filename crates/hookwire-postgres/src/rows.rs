@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hookwire::delivery::{Health, LaneClass};
 use hookwire::model::{
-    DeptId, End, EventId, HookId, MessageId, SealedSecrets, SourceId, StampedEvent, TenantId, Timestamp,
+    DeptId, Disabled, End, EventId, HookId, MessageId, SealedSecrets, SourceId, StampedEvent, TenantId,
+    Timestamp, Webhook,
 };
 use hookwire::registry::{RegisteredWebhook, Version};
 use hookwire::retry::RetryState;
@@ -153,7 +154,7 @@ macro_rules! lane_columns {
         "lane.id, lane.tenant, lane.hook, lane.status, lane.ready, lane.wake_at, \
          lane.paused_until, lane.epoch, lane.version, lane.health::text AS health, \
          lane.webhook::text AS webhook, lane.options::text AS options, \
-         lane.disabled::text AS disabled, lane.secrets"
+         lane.disabled::text AS disabled, lane.disabled_at, lane.secrets"
     };
 }
 pub(crate) use lane_columns;
@@ -202,13 +203,17 @@ pub(crate) fn version_number(version: Version) -> i64 {
 
 /// Reads the webhook of a lane that is not deleted.
 pub(crate) fn registered(row: &Row) -> Result<RegisteredWebhook, QueryError> {
-    let disabled: Option<&str> = row.read("disabled")?;
+    let webhook: Webhook = serde_json::from_str(row.read("webhook")?)?;
+    let reason = row.read::<Option<&str>>("disabled")?.map(serde_json::from_str).transpose()?;
+    let at = row.read::<Option<Millis>>("disabled_at")?.map(Millis::timestamp);
+    // Code without the column leaves a time there when it enables a webhook.
+    let disabled = (!webhook.status().is_enabled()).then_some(Disabled { reason, at });
     Ok(RegisteredWebhook {
-        webhook: serde_json::from_str(row.read("webhook")?)?,
+        webhook,
         options: serde_json::from_str(row.read("options")?)?,
         secrets: SealedSecrets::new(row.read::<Vec<u8>>("secrets")?),
         version: version(row)?,
-        disabled: disabled.map(serde_json::from_str).transpose()?,
+        disabled,
     })
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookwire::delivery::{Health, Next, Report};
-use hookwire::model::{Attempt, End, Timestamp};
+use hookwire::model::{Attempt, Disabled, End, Timestamp};
 use hookwire::registry::RegisteredWebhook;
 use hookwire::retry::RetryState;
-use hookwire::store::{Disable, Settled, Settlement};
+use hookwire::store::{Disable, Effect, Settled, Settlement};
 use tokio_postgres::Row;
 
 use crate::connection::session::{Operation, Tx};
@@ -16,7 +16,9 @@ use crate::connection::statements::Params;
 use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_leases_of;
-use crate::rows::{Lane, LaneId, PENDING, class_number, end_number, fence_number, found, ids, retry_doc};
+use crate::rows::{
+    Lane, LaneId, PENDING, class_number, end_number, end_of, fence_number, found, ids, retry_doc,
+};
 use crate::schedule::holders::ClaimKey;
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::time::Millis;
@@ -33,6 +35,15 @@ pub(crate) fn is_plain(item: &Settlement) -> bool {
     let fails = matches!(item.report, Report::Failure | Report::Timeout);
     let is_end = matches!(item.next, Next::End(_));
     is_end && !fails && !replaces && item.backoff.is_none() && item.disable.is_none()
+}
+
+/// The answer to a settlement that has ended its delivery and changed nothing else.
+pub(crate) fn ended(item: &Settlement) -> Settled {
+    let end = match item.next {
+        Next::End(end) => Some(end),
+        Next::Again(_) | Next::Extend(_) | Next::Release => None,
+    };
+    Settled::Applied(Effect { end, ..Effect::default() })
 }
 
 #[async_trait]
@@ -192,10 +203,12 @@ impl Settling {
             Next::Extend(by) => held.held_until = Some(self.now.plus(by)),
             Next::Release => held.wait(self.now)?,
         }
-        if let Some(lane) = self.lanes.get_mut(&held.lane) {
-            lane.learn(item, self.now)?;
-        }
-        Ok(Settled::Applied)
+        let end = held.end_recorded()?;
+        let effect = match self.lanes.get_mut(&held.lane) {
+            Some(lane) => lane.learn(item, self.now)?,
+            None => Effect::default(),
+        };
+        Ok(Settled::Applied(Effect { end, ..effect }))
     }
 
     async fn write(&self, tx: &Tx<'_>) -> Result<(), QueryError> {
@@ -274,6 +287,10 @@ impl SettledRow {
         Ok(())
     }
 
+    fn end_recorded(&self) -> Result<Option<End>, QueryError> {
+        (self.state != PENDING).then(|| end_of(self.state)).transpose()
+    }
+
     const fn waits(&self) -> bool {
         self.state == PENDING && self.held_until.is_none()
     }
@@ -284,22 +301,25 @@ impl LaneChange {
         Self { health: lane.health, backoff_until: lane.backoff_until, lane, disabled: None }
     }
 
-    fn learn(&mut self, item: &Settlement, now: Millis) -> Result<(), QueryError> {
+    fn learn(&mut self, item: &Settlement, now: Millis) -> Result<Effect, QueryError> {
         let (now, until) = (now.timestamp(), self.backoff_until.map(Millis::timestamp));
-        self.health = item.health_after(self.health, now);
+        let before = self.health;
+        self.health = item.health_after(before, now);
         self.backoff_until = item.backoff_after(until, now).map(Millis::from);
-        if let Some(disable) = &item.disable {
-            self.disable(disable)?;
-        }
-        Ok(())
+        let disabled = match &item.disable {
+            Some(disable) => self.disable(disable, now)?,
+            None => None,
+        };
+        Ok(Effect { disabled, ..Effect::of_health(before, self.health) })
     }
 
     /// Disables the webhook by hookwire's own decision, unless it was changed since it was claimed.
-    fn disable(&mut self, disable: &Disable) -> Result<(), QueryError> {
-        if self.disabled.is_none() && self.lane.is_enabled() {
-            self.disabled = disable.applied_to(&self.lane.registered()?, &self.health);
+    fn disable(&mut self, disable: &Disable, now: Timestamp) -> Result<Option<Disabled>, QueryError> {
+        if self.disabled.is_some() || !self.lane.is_enabled() {
+            return Ok(None);
         }
-        Ok(())
+        self.disabled = disable.applied_to(&self.lane.registered()?, &self.health, now);
+        Ok(self.disabled.as_ref().and_then(|hook| hook.disabled))
     }
 
     async fn write(&self, tx: &Tx<'_>) -> Result<(), QueryError> {

@@ -84,11 +84,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, TenantId};
+use hookwire::delivery::Health;
+use hookwire::model::{
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, TenantId, Timestamp,
+};
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, Publication, Published, Recovered, Recovery,
-    Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
+    ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, Publication, Published, Recovered,
+    Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
     StoreErrorKind, TendRequest, Tended, WakeMark,
 };
 use tokio::sync::OnceCell;
@@ -312,6 +315,18 @@ impl Store for PostgresStore {
         let commit = Commit { tenant: tenant.clone(), expected, change: change.clone() };
         let revision = self.spawn_task(|core| async move { core.transact_and_notify(&commit).await }).await?;
         revision.ok_or_else(|| StoreErrorKind::Conflict.into())
+    }
+
+    async fn health(&self, tenant: &TenantId, hook_id: HookId) -> Result<Option<Health>, StoreError> {
+        Ok(registry::health(&self.core.sessions, tenant, hook_id).await?)
+    }
+
+    async fn disabled(
+        &self,
+        since: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<DisabledWebhook>, StoreError> {
+        Ok(registry::disabled(&self.core.sessions, since, page).await?)
     }
 
     async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {

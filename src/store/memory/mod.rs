@@ -30,15 +30,16 @@ use async_trait::async_trait;
 
 use super::publication::warn_duplicate_id;
 use crate::clock::{Clock, SystemClock};
-use crate::delivery::Next;
+use crate::delivery::{Health, Next};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, StampedEvent, TenantId,
-    Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, StampedEvent,
+    TenantId, Timestamp,
 };
 use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
 use crate::store::Store;
 use crate::store::claim::{Claim, ClaimRequest, Claimed};
+use crate::store::disabled::DisabledWebhook;
 use crate::store::error::StoreError;
 use crate::store::lease::{HolderId, WakeMark};
 use crate::store::publication::{Publication, PublishAnswer, Published, Recovered, Recovery, Redelivery};
@@ -137,6 +138,18 @@ impl Store for MemoryStore {
         let revision = self.with(|state, now| state.commit(tenant, expected, change, now))?;
         self.new_work.notify();
         Ok(revision)
+    }
+
+    async fn health(&self, tenant: &TenantId, hook_id: HookId) -> Result<Option<Health>, StoreError> {
+        Ok(self.state().health(tenant, hook_id))
+    }
+
+    async fn disabled(
+        &self,
+        since: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<DisabledWebhook>, StoreError> {
+        Ok(self.state().list_disabled(since, page)?)
     }
 
     async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {

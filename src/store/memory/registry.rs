@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::state::{Lane, LaneKey, State};
 use crate::delivery::Health;
-use crate::model::{HookId, InvalidCursor, Page, PageRequest, TenantId, Timestamp};
+use crate::model::{Disabled, HookId, InvalidCursor, Page, PageRequest, TenantId, Timestamp};
 use crate::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
+use crate::store::disabled::{DisabledKey, DisabledWebhook};
 use crate::store::error::{StoreError, StoreErrorKind};
 
 impl State {
@@ -103,6 +104,28 @@ impl State {
                 tenant.hooks.remove(&key.1);
             }
         }
+    }
+
+    pub(super) fn health(&self, tenant: &TenantId, hook_id: HookId) -> Option<Health> {
+        let lane = self.lanes.get(&(tenant.clone(), hook_id)).filter(|lane| !lane.deleted)?;
+        Some(lane.health)
+    }
+
+    pub(super) fn list_disabled(
+        &self,
+        since: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<DisabledWebhook>, InvalidCursor> {
+        let last: Option<DisabledKey> = page.cursor_as()?;
+        let lanes = self.lanes.iter().filter(|(_, lane)| !lane.deleted);
+        let all = lanes.filter_map(|((tenant, hook_id), lane)| {
+            let Disabled { reason, at } = lane.hook.disabled?;
+            Some(DisabledWebhook { tenant: tenant.clone(), hook_id: *hook_id, reason: reason?, at: at? })
+        });
+        let after = |it: &DisabledWebhook| last.as_ref().is_none_or(|last| it.key() > *last);
+        let mut items: Vec<_> = all.filter(|it| it.at >= since && after(it)).collect();
+        items.sort_by_key(DisabledWebhook::key);
+        Ok(Page::from_surplus(items, page.limit(), |last| last.key().to_string()))
     }
 
     pub(super) fn list_tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, InvalidCursor> {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::state::{LaneKey, State};
+use super::state::{LaneKey, Row, State};
 use crate::delivery::Next;
-use crate::model::{DeliveryId, Timestamp};
+use crate::model::{DeliveryId, Disabled, Timestamp};
 use crate::store::lease::HolderId;
-use crate::store::settlement::{Disable, Settled, Settlement};
+use crate::store::settlement::{Disable, Effect, Settled, Settlement};
 
 impl State {
     pub(super) fn settle(&mut self, item: &Settlement, now: Timestamp) -> Settled {
@@ -17,10 +17,11 @@ impl State {
             row.log(attempt);
         }
         let key = row.lane.clone();
-        self.settle_lane(&key, item, now);
+        let effect = self.settle_lane(&key, item, now);
         self.settle_row(item.id, item.next, now);
         self.refresh(&key, now);
-        Settled::Applied
+        let end = self.rows.get(&item.id).and_then(Row::end);
+        Settled::Applied(Effect { end, ..effect })
     }
 
     fn settle_row(&mut self, id: DeliveryId, next: Next, now: Timestamp) {
@@ -35,23 +36,26 @@ impl State {
         }
     }
 
-    fn settle_lane(&mut self, key: &LaneKey, item: &Settlement, now: Timestamp) {
-        let Some(lane) = self.lanes.get_mut(key) else { return };
-        lane.health = item.health_after(lane.health, self.present.date);
+    fn settle_lane(&mut self, key: &LaneKey, item: &Settlement, now: Timestamp) -> Effect {
+        let Some(lane) = self.lanes.get_mut(key) else { return Effect::default() };
+        let before = lane.health;
+        lane.health = item.health_after(before, self.present.date);
         lane.backoff_until = item.backoff_after(lane.backoff_until, now);
-        if let Some(disable) = item.disable.filter(|_| !lane.deleted) {
-            self.disable(key, disable);
-        }
+        let effect = Effect::of_health(before, lane.health);
+        let disable = item.disable.filter(|_| !lane.deleted);
+        Effect { disabled: disable.and_then(|disable| self.disable(key, disable)), ..effect }
     }
 
     /// Disables a webhook by hookwire's own decision, if it is still the one that was judged.
-    fn disable(&mut self, key: &LaneKey, disable: Disable) {
-        let Some(lane) = self.lanes.get_mut(key) else { return };
-        let Some(disabled) = disable.applied_to(&lane.hook, &lane.health) else { return };
-        lane.hook = Arc::new(disabled);
+    fn disable(&mut self, key: &LaneKey, disable: Disable) -> Option<Disabled> {
+        let lane = self.lanes.get_mut(key)?;
+        let hook = disable.applied_to(&lane.hook, &lane.health, self.present.date)?;
+        let disabled = hook.disabled;
+        lane.hook = Arc::new(hook);
         if let Some(tenant) = self.tenants.get_mut(&key.0) {
             tenant.revision = tenant.revision.next();
         }
+        disabled
     }
 
     pub(super) fn release(&mut self, holder: HolderId, now: Timestamp) {

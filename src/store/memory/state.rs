@@ -151,6 +151,13 @@ impl Row {
         self.attempts.push(attempt.clone());
     }
 
+    pub(super) const fn end(&self) -> Option<End> {
+        match self.state {
+            RowState::Ended(end, _) => Some(end),
+            RowState::Due(_) | RowState::Held => None,
+        }
+    }
+
     const fn ended_at(&self) -> Option<Timestamp> {
         match self.state {
             RowState::Ended(_, at) => Some(at.time),

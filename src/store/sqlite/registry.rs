@@ -12,8 +12,9 @@ use super::file::sql::{Cells, Sql, SqlError, as_i64};
 use super::memory;
 use super::transaction::Transaction;
 use crate::delivery::Health;
-use crate::model::{HookId, Page, PageRequest, TenantId};
+use crate::model::{HookId, Page, PageRequest, TenantId, Timestamp};
 use crate::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
+use crate::store::disabled::{DisabledKey, DisabledWebhook};
 
 pub(super) fn read(connection: &Connection, name: &TenantId) -> Result<Registry, SqlError> {
     let Some(tenant) = memory::tenant(connection, name)? else { return Ok(Registry::default()) };
@@ -32,6 +33,38 @@ pub(super) fn tenants(connection: &Connection, page: &PageRequest) -> Result<Pag
     let read = |cells: &mut Cells<'_>| Ok(TenantId::new(cells.text()?)?);
     let items = connection.all(SELECT, params![after, most], read)?;
     Ok(Page::from_surplus(items, page.limit(), ToString::to_string))
+}
+
+pub(super) fn health(
+    connection: &Connection,
+    tenant: &TenantId,
+    hook: HookId,
+) -> Result<Option<Health>, SqlError> {
+    const SELECT: &str = "SELECT health FROM lane JOIN tenant ON tenant.id = lane.tenant \
+        WHERE tenant.name = ? AND lane.hook = ? AND status < 2";
+    connection.one(SELECT, params![tenant.as_str(), hook.get()], |cells| cells.json())
+}
+
+pub(super) fn disabled(
+    connection: &Connection,
+    since: Timestamp,
+    page: &PageRequest,
+) -> Result<Page<DisabledWebhook>, SqlError> {
+    const SELECT: &str = "SELECT name, hook, doc -> '$.disabled', disabled_at
+        FROM lane JOIN tenant ON tenant.id = lane.tenant
+        WHERE status = 0 AND disabled_at >= ?1 AND doc -> '$.disabled' IS NOT NULL
+            AND (?2 IS NULL OR (disabled_at, name, hook) > (?2, ?3, ?4))
+        ORDER BY disabled_at, name, hook LIMIT ?5";
+    let last: Option<DisabledKey> = page.cursor_as()?;
+    let last = last.as_ref();
+    let (at, name) = (last.map(|it| it.at.as_millis()), last.map(|it| it.tenant.as_str()));
+    let hook = last.map(|it| it.hook_id.get());
+    let values = params![since.as_millis(), at, name, hook, as_i64(page.limit() + 1)];
+    let items = connection.all(SELECT, values, |cells| {
+        let (tenant, hook_id) = (TenantId::new(cells.text()?)?, HookId::new(cells.get()?));
+        Ok(DisabledWebhook { tenant, hook_id, reason: cells.json()?, at: cells.time()? })
+    })?;
+    Ok(Page::from_surplus(items, page.limit(), |last| last.key().to_string()))
 }
 
 impl Transaction<'_> {
@@ -87,8 +120,8 @@ impl Transaction<'_> {
 
     fn insert_lane(&self, tenant: i64, new: &RegisteredWebhook) -> Result<(), SqlError> {
         const INSERT: &str = "
-            INSERT INTO lane (tenant, hook, status, epoch_at, version, health, doc, secrets)
-            VALUES (:tenant, :hook, :status, :now, :version, :health, :doc, :secrets)";
+            INSERT INTO lane (tenant, hook, status, epoch_at, version, health, doc, secrets, disabled_at)
+            VALUES (:tenant, :hook, :status, :now, :version, :health, :doc, :secrets, :disabled_at)";
         let values = named_params! {
             ":tenant": tenant,
             ":hook": new.hook_id().get(),
@@ -98,6 +131,7 @@ impl Transaction<'_> {
             ":health": serde_json::to_string(&Health::default())?,
             ":doc": hook_doc(new)?,
             ":secrets": &new.secrets.expose()[..],
+            ":disabled_at": disabled_at(new),
         };
         self.connection.run(INSERT, values)?;
         Ok(())
@@ -132,13 +166,14 @@ impl Transaction<'_> {
     /// Writes a webhook down as it is now.
     pub(super) fn write_hook(&mut self, lane: Lane, hook: &RegisteredWebhook) -> Result<Arc<Lane>, SqlError> {
         const UPDATE: &str = "UPDATE lane SET status = :status, version = :version, doc = :doc, \
-            secrets = :secrets WHERE id = :lane";
+            secrets = :secrets, disabled_at = :disabled_at WHERE id = :lane";
         let values = named_params! {
             ":lane": lane.id,
             ":status": status(hook),
             ":version": version_number(hook.version),
             ":doc": hook_doc(hook)?,
             ":secrets": &hook.secrets.expose()[..],
+            ":disabled_at": disabled_at(hook),
         };
         self.connection.run(UPDATE, values)?;
         self.changes.hooks.push(lane.id);
@@ -157,7 +192,7 @@ impl Transaction<'_> {
 
     /// Deletes a webhook with its secrets. The lane stays while the log tells of it.
     pub(super) fn delete_lane(&mut self, lane: &Lane) -> Result<(), SqlError> {
-        let delete = "UPDATE lane SET status = 2, doc = '', secrets = x'' WHERE id = ?";
+        let delete = "UPDATE lane SET status = 2, doc = '', secrets = x'', disabled_at = NULL WHERE id = ?";
         self.connection.run(delete, [lane.id])?;
         self.changes.hooks.push(lane.id);
         self.drop_backlog(&Lane { status: DELETED, ..lane.clone() })?;
@@ -184,6 +219,10 @@ impl Transaction<'_> {
         }
         Ok(())
     }
+}
+
+fn disabled_at(hook: &RegisteredWebhook) -> Option<i64> {
+    hook.disabled?.at.map(Timestamp::as_millis)
 }
 
 fn status(hook: &RegisteredWebhook) -> i64 {

@@ -9,8 +9,8 @@ use super::file::rows::{Lane, Position, end_number};
 use super::file::sql::{Sql, SqlError};
 use super::transaction::Transaction;
 use crate::delivery::Next;
-use crate::model::{Attempt, End};
-use crate::store::settlement::{Disable, Settled, Settlement};
+use crate::model::{Attempt, Disabled, End};
+use crate::store::settlement::{Disable, Effect, Settled, Settlement};
 
 impl Transaction<'_> {
     pub(super) fn settle(&mut self, items: &[Settlement]) -> Result<Vec<Settled>, SqlError> {
@@ -49,9 +49,9 @@ impl Transaction<'_> {
             self.changes.waiting.extend(next);
         }
         self.changes.held.insert(id, claim);
-        self.settle_lane(&lane, item)?;
+        let effect = self.settle_lane(&lane, item)?;
         self.changes.has_new_work |= matches!(item.next, Next::Again(_) | Next::Release);
-        Ok(Settled::Applied)
+        Ok(Settled::Applied(Effect { end, ..effect }))
     }
 
     /// Writes a later attempt down, and gives the text of the first one, which stands in the delivery's own row.
@@ -97,7 +97,7 @@ impl Transaction<'_> {
 
     /// Writes what the lane learns; most settlements teach it nothing, and write nothing. Its health counts by dates,
     /// which are shown, and its backoff in the store's own time.
-    fn settle_lane(&mut self, lane: &Arc<Lane>, item: &Settlement) -> Result<(), SqlError> {
+    fn settle_lane(&mut self, lane: &Arc<Lane>, item: &Settlement) -> Result<Effect, SqlError> {
         let health = item.health_after(lane.health, self.now.date);
         let backoff_until = item.backoff_after(lane.backoff_until, self.now.time);
         let mut after = Lane { health, backoff_until, ..Lane::clone(lane) };
@@ -105,18 +105,19 @@ impl Transaction<'_> {
             self.write_state(&after)?;
             after = Lane::clone(&self.set_lane(after));
         }
-        match item.disable.filter(|_| lane.is_enabled()) {
-            Some(disable) => self.disable(after, disable),
-            None => Ok(()),
-        }
+        let disabled = match item.disable.filter(|_| lane.is_enabled()) {
+            Some(disable) => self.disable(after, disable)?,
+            None => None,
+        };
+        Ok(Effect { disabled, ..Effect::of_health(lane.health, health) })
     }
 
     /// Disables a webhook by hookwire's own decision, if it is still the one that was judged.
-    fn disable(&mut self, lane: Lane, disable: Disable) -> Result<(), SqlError> {
+    fn disable(&mut self, lane: Lane, disable: Disable) -> Result<Option<Disabled>, SqlError> {
         let hook = self.hook(lane.id)?;
-        let Some(disabled) = disable.applied_to(&hook, &lane.health) else { return Ok(()) };
+        let Some(hook) = disable.applied_to(&hook, &lane.health, self.now.date) else { return Ok(None) };
         self.revise(&lane.name)?;
-        self.write_hook(lane, &disabled)?;
-        Ok(())
+        self.write_hook(lane, &hook)?;
+        Ok(hook.disabled)
     }
 }

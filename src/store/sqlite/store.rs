@@ -20,13 +20,16 @@ use super::threads::worker::{Spawn, Worker, spawn_thread};
 use super::threads::writer::{Job, Writer};
 use super::transaction::Transaction;
 use super::{log, registry};
+use crate::delivery::Health;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest, StampedEvent, TenantId,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, StampedEvent,
+    TenantId, Timestamp,
 };
 use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
 use crate::store::Store;
 use crate::store::claim::{ClaimRequest, Claimed};
+use crate::store::disabled::DisabledWebhook;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::lease::{HolderId, WakeMark};
 use crate::store::publication::warn_duplicate_id;
@@ -337,6 +340,20 @@ impl Store for SqliteStore {
         let (tenant, change) = (tenant.clone(), change.clone());
         let revision = self.write(1, move |state| state.commit(&tenant, expected, &change)).await?;
         revision.ok_or_else(|| StoreErrorKind::Conflict.into())
+    }
+
+    async fn health(&self, tenant: &TenantId, hook_id: HookId) -> Result<Option<Health>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |file| registry::health(file, &tenant, hook_id)).await
+    }
+
+    async fn disabled(
+        &self,
+        since: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<DisabledWebhook>, StoreError> {
+        let page = page.clone();
+        self.read(move |file| registry::disabled(file, since, &page)).await
     }
 
     async fn tenants(&self, page: &PageRequest) -> Result<Page<TenantId>, StoreError> {

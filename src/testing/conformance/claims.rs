@@ -9,7 +9,7 @@ use crate::delivery::{Health, LaneClass, Next, Report};
 use crate::model::{Attempt, DeliveryState, DisableReason, End, Status};
 use crate::registry::Backlog;
 use crate::retry::Uncounted;
-use crate::store::{Claim, ClaimRequest, Disable, Fence, Settled, Settlement};
+use crate::store::{Claim, ClaimRequest, Disable, Effect, Fence, Settled, Settlement};
 
 /// Point 3: a delivery has at most one live claim, and interleaved claims share out what is due.
 ///
@@ -92,7 +92,8 @@ pub async fn stale_fences_do_nothing(fixture: &dyn StoreFixture) {
     let real =
         Settlement { attempt: Some(attempt(1, 200)), ..Settlement::new(&new, Next::End(End::Delivered)) };
     let answers = scene.store.settle(&[everything, forged, real.clone()]).await.expect("settle");
-    assert_eq!(answers, [Settled::Fenced, Settled::Fenced, Settled::Applied], "one holds it");
+    let are_applied: Vec<_> = answers.iter().map(Settled::is_applied).collect();
+    assert_eq!(are_applied, [false, false, true], "one holds it");
     let attempts = scene.store.attempts(&scene.tenant, new.id).await.expect("attempts").expect("known");
     assert_eq!(attempts, [attempt(1, 200)], "nothing of a stale settlement is recorded");
     let webhook = scene.registered(hook).await.expect("there").webhook;
@@ -128,6 +129,13 @@ pub async fn attempt_and_state_go_together(fixture: &dyn StoreFixture) {
     what_has_recovered_stays_enabled(&scene).await;
 }
 
+async fn effect_of(scene: &Scene<'_>, settlement: Settlement) -> Effect {
+    match scene.settle(settlement).await {
+        Settled::Applied(effect) => effect,
+        Settled::Fenced => panic!("a live claim is settled"),
+    }
+}
+
 async fn a_failed_attempt_waits(scene: &Scene<'_>) -> Claim {
     let hook = scene.create().await;
     scene.publish("m", &[hook]).await;
@@ -137,7 +145,7 @@ async fn a_failed_attempt_waits(scene: &Scene<'_>) -> Claim {
         report: Report::Failure,
         ..Settlement::new(&claim, Next::Again(LEASE))
     };
-    assert_eq!(scene.settle(failed).await, Settled::Applied);
+    let effect = effect_of(scene, failed).await;
     let delivery = scene.delivery(claim.id).await.expect("logged");
     assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Pending, 1), "an attempt is logged");
     let waiting = scene.claim_with(&greedy(ANA)).await;
@@ -146,16 +154,20 @@ async fn a_failed_attempt_waits(scene: &Scene<'_>) -> Claim {
     scene.fixture.advance(LEASE).await;
     let again = scene.claim_one(ANA).await;
     assert_eq!((again.attempts, again.health.class()), (1, LaneClass::Proven), "and the lane has learnt");
+    assert_eq!((effect.end, effect.disabled), (None, None), "the answer tells of no end");
+    let changed = Some((Health::default(), again.health));
+    assert_eq!(effect.health, changed, "the answer tells how the lane's health changes");
     again
 }
 
 async fn the_last_attempt_ends(scene: &Scene<'_>, claim: &Claim) {
     let delivered =
         Settlement { attempt: Some(attempt(2, 200)), ..Settlement::new(claim, Next::End(End::Delivered)) };
-    assert_eq!(scene.settle(delivered).await, Settled::Applied);
+    let effect = effect_of(scene, delivered).await;
     let delivery = scene.delivery(claim.id).await.expect("logged");
     let ended = (DeliveryState::Ended(End::Delivered), 2);
     assert_eq!((delivery.state, delivery.attempts), ended, "the last attempt ends it");
+    assert_eq!(effect.end, Some(End::Delivered), "the answer tells of an end");
     let attempts = scene.store.attempts(&scene.tenant, claim.id).await.expect("attempts").expect("known");
     assert_eq!(attempts, [attempt(1, 503), attempt(2, 200)], "all attempts, in order");
 }
@@ -190,7 +202,7 @@ async fn backoffs_hold(scene: &Scene<'_>) {
     let back_off = async || {
         let claim = scene.claim_one(ANA).await;
         let backed_off = Settlement { backoff: Some(LEASE), ..Settlement::new(&claim, Next::Release) };
-        assert_eq!(scene.settle(backed_off).await, Settled::Applied);
+        assert!(scene.settle(backed_off).await.is_applied());
         let nothing = scene.claim_with(&greedy(ANA)).await;
         assert!(nothing.deliveries.is_empty(), "a lane that backs off gives nothing");
         assert_eq!(nothing.next_in, Some(LEASE), "until its backoff ends");
@@ -214,15 +226,19 @@ async fn what_was_judged_is_disabled(scene: &Scene<'_>) {
     scene.publish("gone", &[hook]).await;
     let claim = scene.claim_one(ANA).await;
     scene.edit(hook, Backlog::Resume, |_| ()).await;
-    scene.settle(disabling(&claim, DisableReason::Gone)).await;
+    let effect = effect_of(scene, disabling(&claim, DisableReason::Gone)).await;
+    assert_eq!(effect.disabled, None, "it was changed since it was judged");
     let present = scene.registered(hook).await.expect("there");
     assert_eq!(present.webhook.status(), Status::Enabled, "it was changed since it was judged");
     let claim = scene.claim_one(ANA).await;
     let before = scene.revision().await;
-    scene.settle(disabling(&claim, DisableReason::Gone)).await;
+    let effect = effect_of(scene, disabling(&claim, DisableReason::Gone)).await;
     let disabled = scene.registered(hook).await.expect("there");
     assert_eq!(disabled.webhook.status(), Status::Disabled, "what was judged is disabled");
-    assert_eq!(disabled.disabled, Some(DisableReason::Gone), "the reason is kept");
+    let kept = disabled.disabled.unwrap_or_default();
+    assert_eq!(kept.reason, Some(DisableReason::Gone), "the reason is kept");
+    assert!(kept.at.is_some(), "and the time");
+    assert_eq!(effect.disabled, Some(kept), "and the answer tells of it");
     assert!(disabled.version > present.version, "a disabled webhook is another version");
     assert!(scene.revision().await > before, "and the registry at another revision");
     assert!(scene.claim(ANA).await.is_empty(), "a disabled webhook gets nothing");
@@ -256,7 +272,7 @@ async fn a_changed_receiver_starts_afresh(scene: &Scene<'_>) {
         let claim = scene.claim_one(ANA).await;
         let failed =
             Settlement { report: Report::Failure, ..Settlement::new(&claim, Next::End(End::Exhausted)) };
-        assert_eq!(scene.settle(failed).await, Settled::Applied);
+        assert!(scene.settle(failed).await.is_applied());
         claim.health
     };
     fail("a").await;

@@ -3,9 +3,14 @@
 use super::StoreFixture;
 use super::scene::{ANA, DAY, HOUR, Scene};
 use crate::delivery::Next;
-use crate::model::{DeliveryId, DeliveryQuery, DeliveryState, End, HookId, Status};
+use crate::model::{
+    DeliveryId, DeliveryQuery, DeliveryState, DisableReason, Disabled, End, HookId, PageRequest, Status,
+    Timestamp,
+};
 use crate::registry::{Backlog, RegisteredWebhook, RegistryChange, Revision};
-use crate::store::{Claim, PublishAnswer, Redelivery, Stats, StatsScope, StoreErrorKind};
+use crate::store::{
+    Claim, Disable, PublishAnswer, Redelivery, Settled, Settlement, Stats, StatsScope, StoreErrorKind,
+};
 
 /// Point 10: old revisions change nothing.
 ///
@@ -64,15 +69,21 @@ pub async fn hook_ids_are_never_reused(fixture: &dyn StoreFixture) {
 pub async fn disabled_and_deleted_get_nothing(fixture: &dyn StoreFixture) {
     let scene = Scene::new(fixture);
     let set = async |hook, status, backlog| {
-        let edit = |it: &mut RegisteredWebhook| it.webhook = it.webhook.clone().with_status(status);
+        let edit = |it: &mut RegisteredWebhook| {
+            it.set_webhook(it.webhook.clone().with_status(status), Timestamp::from_secs(1));
+        };
         scene.edit(hook, backlog, edit).await;
     };
     let hook = scene.create().await;
     scene.publish_many("m", 2, &[hook]).await;
     set(hook, Status::Disabled, Backlog::Resume).await;
+    let disabled = scene.registered(hook).await.expect("there").disabled;
+    let by_call = Some(Disabled::by_call(Timestamp::from_secs(1)));
+    assert_eq!(disabled, by_call, "the registry says since when it is disabled");
     assert!(scene.claim(ANA).await.is_empty(), "a disabled webhook's deliveries wait");
     assert_eq!(states(&scene).await, [DeliveryState::Pending; 2], "and are not lost");
     set(hook, Status::Enabled, Backlog::Resume).await;
+    assert_eq!(scene.registered(hook).await.expect("there").disabled, None, "and forgets it with the end");
     let claims = scene.claim(ANA).await;
     assert_eq!(claims.len(), 2, "and resume when it is enabled");
     scene.finish(&claims[0], Next::Release).await;
@@ -84,6 +95,56 @@ pub async fn disabled_and_deleted_get_nothing(fixture: &dyn StoreFixture) {
     assert_eq!(states(&scene).await, [DeliveryState::Ended(End::Cancelled); 2], "they are cancelled");
     deleted_webhooks_get_nothing(&scene, hook).await;
     upkeep_dates_nothing_anew(&scene).await;
+    what_was_judged_is_listed(&scene).await;
+}
+
+/// Disables a webhook as a dispatcher does, and says when.
+async fn judge(scene: &Scene<'_>, hook: HookId) -> Timestamp {
+    scene.publish(&format!("judged-{hook}"), &[hook]).await;
+    let claim = scene.claim_one(ANA).await;
+    let disable = Some(Disable { reason: DisableReason::Gone, version: claim.hook.version });
+    let settlement = Settlement { disable, ..Settlement::new(&claim, Next::End(End::Exhausted)) };
+    let Settled::Applied(effect) = scene.settle(settlement).await else { panic!("a live claim is settled") };
+    effect.disabled.and_then(|it| it.at).expect("it is disabled")
+}
+
+/// Those that hookwire disabled by itself are listed in the order of the dates, and those that a call disabled are not.
+async fn what_was_judged_is_listed(scene: &Scene<'_>) {
+    let [one, two, by_call] = scene.create_many(3).await[..] else { panic!("three") };
+    let off = |it: &mut RegisteredWebhook| {
+        it.set_webhook(
+            it.webhook.clone().with_status(Status::Disabled),
+            Timestamp::from_secs(i64::MAX / 1_000),
+        );
+    };
+    scene.edit(by_call, Backlog::Resume, off).await;
+    let second = judge(scene, two).await;
+    scene.fixture.advance(HOUR).await;
+    let third = judge(scene, one).await;
+    assert!(third > second, "dates go on");
+    assert_eq!(listed(scene, second).await, [(two, second), (one, third)], "all since then, in order");
+    assert_eq!(listed(scene, third).await, [(one, third)], "and none of before");
+    let wrong = scene.store.disabled(second, &PageRequest::after("9:nine:acme")).await;
+    let wrong = wrong.map_err(|error| error.kind()).err();
+    assert_eq!(wrong, Some(StoreErrorKind::InvalidCursor), "a cursor of another listing is refused");
+    let on = |it: &mut RegisteredWebhook| {
+        it.set_webhook(it.webhook.clone().with_status(Status::Enabled), Timestamp::default());
+    };
+    scene.edit(two, Backlog::Resume, on).await;
+    scene.change(RegistryChange::Delete(one)).await;
+    assert_eq!(listed(scene, second).await, [], "nor what was enabled or deleted since");
+}
+
+/// Lists page by page, with one on each.
+async fn listed(scene: &Scene<'_>, since: Timestamp) -> Vec<(HookId, Timestamp)> {
+    let (mut page, mut all) = (PageRequest::first().with_limit(1), Vec::new());
+    loop {
+        let listed = scene.store.disabled(since, &page).await.expect("disabled webhooks");
+        assert!(listed.items.len() <= 1, "a page has no more than it may");
+        all.extend(listed.items.iter().map(|it| (it.hook_id, it.at)));
+        let Some(next) = listed.next else { return all };
+        page = PageRequest::after(next).with_limit(1);
+    }
 }
 
 async fn deleted_webhooks_get_nothing(scene: &Scene<'_>, hook: HookId) {
@@ -134,6 +195,8 @@ pub async fn tenants_are_apart(fixture: &dyn StoreFixture) {
     let stranger = scene.of("globex");
     let (store, tenant) = (&stranger.store, &stranger.tenant);
     assert!(store.registry(tenant).await.expect("registry").webhooks.is_empty(), "no webhook is theirs");
+    assert!(store.health(tenant, hook).await.expect("health").is_none(), "no health is theirs");
+    assert!(scene.store.health(&scene.tenant, hook).await.expect("health").is_some(), "a webhook has one");
     let event = store.event(tenant, &claim.event.message_id).await.expect("event");
     assert!(event.is_none(), "no event is theirs");
     for query in [DeliveryQuery::new(), DeliveryQuery::new().webhook(hook)] {

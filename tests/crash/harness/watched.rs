@@ -53,9 +53,9 @@ impl Watch {
         for (settlement, answer) in settlements.iter().zip(answers) {
             let change = match (answer, settlement.next) {
                 (Settled::Fenced, _) => Change::Fenced,
-                (Settled::Applied, Next::End(_)) => Change::Ended,
-                (Settled::Applied, Next::Extend(_)) => continue,
-                (Settled::Applied, _) => Change::Waits,
+                (Settled::Applied(_), Next::End(_)) => Change::Ended,
+                (Settled::Applied(_), Next::Extend(_)) => continue,
+                (Settled::Applied(_), _) => Change::Waits,
             };
             let held = self.held().remove(&(settlement.id, settlement.fence));
             held.into_iter().for_each(|held| self.say(change, &held.delivery));
@@ -111,7 +111,7 @@ impl<S: Store> Store for WatchedStore<S> {
     }
 
     delegate_store! { |self| self.0;
-    registry, commit, tenants, route, redeliver, recover, release, wake, poll_every, event, deliveries,
+    registry, commit, health, disabled, tenants, route, redeliver, recover, release, wake, poll_every, event, deliveries,
     attempts, stats, tend, erase }
 }
 

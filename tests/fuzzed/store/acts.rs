@@ -85,7 +85,8 @@ impl Play {
         let backlog = input.pick(&[Backlog::Resume, Backlog::Drop]);
         let mut hook = lane.hook.clone();
         hook.version = hook.version.next();
-        hook.webhook = hook.webhook.with_status(input.pick(&[Status::Enabled, Status::Disabled]));
+        let status = input.pick(&[Status::Enabled, Status::Disabled]);
+        hook.set_webhook(hook.webhook.clone().with_status(status), self.model.now);
         self.commit(&key.0, &RegistryChange::Update(hook.clone(), backlog)).await?;
         self.model.update(&key, hook, backlog);
         Ok(())
@@ -199,13 +200,14 @@ impl Play {
         let settled = sound(self.subject.settle(&self.model, item.clone()).await)?;
         let right = match lease {
             Some(State::Held(lease)) if lease.fence == item.fence => {
-                settled == Settled::Applied || lease.until <= self.model.now
+                settled.is_applied() || lease.until <= self.model.now
             }
             _ => settled == Settled::Fenced,
         };
         ensure!(right, "{item:?} is {settled:?}, while it is {lease:?}");
-        if settled == Settled::Applied {
-            self.model.apply(&item);
+        if let Settled::Applied(effect) = settled {
+            let expected = self.model.apply(&item);
+            ensure!(effect == expected, "{item:?} has the effect {effect:?} instead of {expected:?}");
         }
         Ok(())
     }

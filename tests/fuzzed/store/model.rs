@@ -8,7 +8,7 @@ use hookwire::TenantId;
 use hookwire::delivery::{Health, LaneClass, Next};
 use hookwire::model::{DeliveryId, DeliveryState, End, HookId, MessageId, Timestamp};
 use hookwire::registry::{Backlog, RegisteredWebhook, Revision};
-use hookwire::store::{Claim, Fence, HolderId, Quota, Receipt, Settlement};
+use hookwire::store::{Claim, Effect, Fence, HolderId, Quota, Receipt, Settlement};
 
 pub(super) type LaneKey = (TenantId, HookId);
 
@@ -167,10 +167,11 @@ impl Model {
         }
     }
 
-    pub(super) fn apply(&mut self, item: &Settlement) {
-        let Some(mut row) = self.rows.remove(&item.id) else { return };
+    /// Applies a settlement, and returns its effect.
+    pub(super) fn apply(&mut self, item: &Settlement) -> Effect {
+        let Some(mut row) = self.rows.remove(&item.id) else { return Effect::default() };
         row.attempts += u32::from(item.attempt.is_some());
-        self.learn(&row.lane, item);
+        let effect = self.learn(&row.lane, item);
         row.state = match (item.next, row.state) {
             (Next::Again(after), _) => self.waits(&row, self.now.plus(after)),
             (Next::Release, _) => self.waits(&row, self.now),
@@ -180,19 +181,28 @@ impl Model {
             }
             (Next::Extend(_), other) => other,
         };
+        let end = match row.state {
+            State::Ended(end, _) => Some(end),
+            State::Due(_) | State::Held(_) => None,
+        };
         self.rows.insert(item.id, row);
+        Effect { end, ..effect }
     }
 
-    fn learn(&mut self, key: &LaneKey, item: &Settlement) {
+    fn learn(&mut self, key: &LaneKey, item: &Settlement) -> Effect {
         let now = self.now;
-        let Some(lane) = self.lanes.get_mut(key) else { return };
-        lane.health = item.health_after(lane.health, now);
+        let Some(lane) = self.lanes.get_mut(key) else { return Effect::default() };
+        let before = lane.health;
+        lane.health = item.health_after(before, now);
         lane.backoff_until = item.backoff_after(lane.backoff_until, now);
-        let disabled = item.disable.filter(|_| !lane.deleted);
-        if let Some(disabled) = disabled.and_then(|it| it.applied_to(&lane.hook, &lane.health)) {
-            lane.hook = disabled;
-            self.committed(&key.0);
-        }
+        let effect = Effect::of_health(before, lane.health);
+        let disable = item.disable.filter(|_| !lane.deleted);
+        let hook = disable.and_then(|it| it.applied_to(&lane.hook, &lane.health, now));
+        let Some(hook) = hook else { return effect };
+        let disabled = hook.disabled;
+        lane.hook = hook;
+        self.committed(&key.0);
+        Effect { disabled, ..effect }
     }
 
     /// What was claimed before its lane's backlog was dropped waits no more.

@@ -11,11 +11,12 @@ use hookwire::model::{Attempt, DeliveryId, DisableReason};
 use hookwire::registry::{RegistryChange, Revision};
 use hookwire::retry::RetryState;
 use hookwire::store::{
-    Claim, ClaimRequest, Claimed, Disable, Fence, HolderId, MemoryStore, Settled, Settlement, Store,
+    Claim, ClaimRequest, Claimed, Disable, Effect, Fence, HolderId, MemoryStore, Settled, Settlement, Store,
 };
 
 use super::kinds::{
-    ApplyAll, ClaimAs, GiveAs, Ledger, SettleAs, ShowAttemptsAs, ShowRegistryAs, given_back, lock, of_nobody,
+    AnswerAs, ApplyAll, ClaimAs, GiveAs, Ledger, SettleAs, ShowAttemptsAs, ShowRegistryAs, given_back, lock,
+    of_nobody,
 };
 use super::{Answer, Fault, catches};
 
@@ -140,7 +141,7 @@ impl Fault for PromisesTheEnd {
 }
 
 catches! { stale_fences_do_nothing:
-    any_fence_that_settles_is_found = StaleDoes::new(Settled::Applied, |it| it) => "one holds it",
+    any_fence_that_settles_is_found = StaleDoes::new(Settled::Applied(Effect::default()), |it| it) => "one holds it",
     a_stale_attempt_that_is_recorded_is_found = StaleDoes::new(Settled::Fenced, |it| Settlement {
         attempt: it.attempt.clone(),
         ..nothing(it)
@@ -223,8 +224,8 @@ impl Fault for SettlesTwice {
         for (item, answer) in items.iter().zip(&mut answers) {
             let key = (item.id, item.fence);
             match answer {
-                Settled::Applied => drop(settled.insert(key)),
-                Settled::Fenced if settled.contains(&key) => *answer = Settled::Applied,
+                Settled::Applied(_) => drop(settled.insert(key)),
+                Settled::Fenced if settled.contains(&key) => *answer = Settled::Applied(Effect::default()),
                 Settled::Fenced => {}
             }
         }
@@ -233,6 +234,12 @@ impl Fault for SettlesTwice {
 }
 
 catches! { attempt_and_state_go_together:
+    an_end_that_is_not_told_is_found = AnswerAs(|it| Effect { end: None, ..it })
+        => "the answer tells of an end",
+    a_change_of_health_that_is_not_told_is_found = AnswerAs(|it| Effect { health: None, ..it })
+        => "the answer tells how the lane's health changes",
+    disabling_that_is_not_told_is_found = AnswerAs(|it| Effect { disabled: None, ..it })
+        => "and the answer tells of it",
     an_attempt_that_is_dropped_is_found = SettleAs(|it| Settlement { attempt: None, ..it })
         => "an attempt is logged",
     a_state_that_is_dropped_is_found = SettleAs(|it| match it.next {

@@ -11,8 +11,8 @@ use hookwire::delivery::Next;
 use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page};
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    Claim, ClaimRequest, Claimed, EventRecord, HolderId, MemoryStore, Publication, PublishAnswer, Published,
-    Quota, RouteAnswer, Routed, Settled, Settlement, Store, TendRequest, Tended,
+    Claim, ClaimRequest, Claimed, Effect, EventRecord, HolderId, MemoryStore, Publication, PublishAnswer,
+    Published, Quota, RouteAnswer, Routed, Settled, Settlement, Store, TendRequest, Tended,
 };
 
 use super::{Answer, Fault};
@@ -107,13 +107,27 @@ impl Fault for SettleAs {
     }
 }
 
+/// Tells of another effect than a settlement has.
+pub(super) struct AnswerAs(pub(super) fn(Effect) -> Effect);
+
+#[async_trait]
+impl Fault for AnswerAs {
+    async fn settle(&self, inner: &MemoryStore, items: &[Settlement]) -> Answer<Vec<Settled>> {
+        let other = |answer| match answer {
+            Settled::Applied(effect) => Settled::Applied((self.0)(effect)),
+            Settled::Fenced => Settled::Fenced,
+        };
+        Ok(inner.settle(items).await?.into_iter().map(other).collect())
+    }
+}
+
 /// Says that it settled whatever it was given.
 pub(super) struct ApplyAll;
 
 #[async_trait]
 impl Fault for ApplyAll {
     async fn settle(&self, inner: &MemoryStore, items: &[Settlement]) -> Answer<Vec<Settled>> {
-        inner.settle(items).await.map(|answers| vec![Settled::Applied; answers.len()])
+        inner.settle(items).await.map(|answers| vec![Settled::Applied(Effect::default()); answers.len()])
     }
 }
 

@@ -17,12 +17,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookwire::TenantId;
-use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page, PageRequest};
+use hookwire::delivery::Health;
+use hookwire::model::{
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, Timestamp,
+};
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, Published, Recovered,
-    Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
-    TendRequest, Tended, WakeMark, delegate_store,
+    ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, MemoryStore, Publication,
+    Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope,
+    Store, StoreError, TendRequest, Tended, WakeMark, delegate_store,
 };
 
 use crate::conformance::MemoryFixture;
@@ -104,6 +107,8 @@ macro_rules! faults {
 faults! {
     registry(tenant: &TenantId) -> Registry;
     commit(tenant: &TenantId, expected: Revision, change: &RegistryChange) -> Revision;
+    health(tenant: &TenantId, hook_id: HookId) -> Option<Health>;
+    disabled(since: Timestamp, page: &PageRequest) -> Page<DisabledWebhook>;
     tenants(page: &PageRequest) -> Page<TenantId>;
     publish(items: &[Publication], hold: Option<&ClaimRequest>) -> Published;
     route(items: &[Routed]) -> Vec<RouteAnswer>;

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookwire::TenantId;
-use hookwire::delivery::Next;
+use hookwire::delivery::{Health, Next};
 use hookwire::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, Status, Webhook,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, Status, Timestamp,
+    Webhook,
 };
 use hookwire::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, Erased, EventRecord, MemoryStore, Publication, PublishAnswer, Published,
-    Redelivery, Settled, Settlement, Stats, StatsScope, Store,
+    ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, MemoryStore, Publication, PublishAnswer,
+    Published, Redelivery, Settled, Settlement, Stats, StatsScope, Store,
 };
 use hookwire::testing::Call;
 
@@ -187,6 +188,50 @@ catches! { disabled_and_deleted_get_nothing:
         page.items.iter_mut().for_each(|it| it.ended_at = it.ended_at.map(|at| at.plus(MOMENT)));
         page
     }) => "and so it reads once upkeep has ended it",
+    a_time_of_disabling_that_is_lost_is_found = CommitAs(|change| match change {
+        RegistryChange::Update(it, backlog) => {
+            RegistryChange::Update(RegisteredWebhook { disabled: None, ..it }, backlog)
+        }
+        other => other,
+    }) => "the registry says since when it is disabled",
+    a_list_of_the_disabled_without_an_item_is_found
+        = ListDisabledAs(|since| since.plus(MOMENT)) => "all since then, in order",
+    a_list_of_the_disabled_from_the_beginning_is_found
+        = ListDisabledAs(|_| Timestamp::default()) => "and none of before",
+    a_list_of_the_disabled_without_pages_is_found = DisabledFromTheFirst => "a cursor of another listing",
+}
+
+/// Lists the disabled since another date.
+struct ListDisabledAs(fn(Timestamp) -> Timestamp);
+
+#[async_trait]
+impl Fault for ListDisabledAs {
+    async fn disabled(
+        &self,
+        inner: &MemoryStore,
+        since: Timestamp,
+        page: &PageRequest,
+    ) -> Answer<Page<DisabledWebhook>> {
+        inner.disabled((self.0)(since), page).await
+    }
+}
+
+/// Takes a cursor that it does not know for the first page.
+struct DisabledFromTheFirst;
+
+#[async_trait]
+impl Fault for DisabledFromTheFirst {
+    async fn disabled(
+        &self,
+        inner: &MemoryStore,
+        since: Timestamp,
+        page: &PageRequest,
+    ) -> Answer<Page<DisabledWebhook>> {
+        match inner.disabled(since, page).await {
+            Err(_) => inner.disabled(since, &PageRequest::first()).await,
+            listed => listed,
+        }
+    }
 }
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -291,6 +336,7 @@ impl Fault for FencesTheDeleted {
 
 catches! { tenants_are_apart:
     webhooks_of_others_are_found = TenantIgnored(Call::Registry) => "no webhook is theirs",
+    health_of_others_is_found = TenantIgnored(Call::Health) => "no health is theirs",
     events_of_others_are_found = TenantIgnored(Call::Event) => "no event is theirs",
     deliveries_of_others_are_found = TenantIgnored(Call::Deliveries) => "no delivery is theirs",
     attempts_of_others_are_found = TenantIgnored(Call::Attempts) => "no attempts are theirs",
@@ -327,6 +373,10 @@ impl TenantIgnored {
 
 #[async_trait]
 impl Fault for TenantIgnored {
+    async fn health(&self, inner: &MemoryStore, tenant: &TenantId, hook: HookId) -> Answer<Option<Health>> {
+        inner.health(&self.of(Call::Health, tenant), hook).await
+    }
+
     async fn registry(&self, inner: &MemoryStore, tenant: &TenantId) -> Answer<Registry> {
         inner.registry(&self.of(Call::Registry, tenant)).await
     }

@@ -140,7 +140,10 @@ async fn a_webhook_whose_receiver_is_gone_is_disabled_with_the_reason() {
     assert_eq!(service.heard().await, ["a"]);
     let details = acme.details(id).await.expect("it is there");
     assert_eq!(details.webhook.status(), Status::Disabled);
-    assert_eq!(details.disabled.expect("a reason").to_string(), "the receiver answered 410 Gone");
+    assert_eq!(
+        details.disabled.and_then(|it| it.reason).expect("a reason").to_string(),
+        "the receiver answered 410 Gone"
+    );
     acme.enable(id, Backlog::Resume).await.expect("it is there");
     assert_eq!(acme.details(id).await.expect("it is there").disabled, None);
 }

@@ -4,12 +4,15 @@ use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use hookwire::model::{Attempt, Delivery, DeliveryId, MessageId, Page, PageRequest, SealedSecrets};
+use hookwire::delivery::Health;
+use hookwire::model::{
+    Attempt, Delivery, DeliveryId, HookId, MessageId, Page, PageRequest, SealedSecrets, Timestamp,
+};
 use hookwire::registry::{RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, Erased, EventRecord, HolderId, MemoryStore, Publication, Published, Recovered,
-    Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
-    StoreErrorKind, TendRequest, Tended, delegate_store,
+    ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, MemoryStore, Publication,
+    Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope,
+    Store, StoreError, StoreErrorKind, TendRequest, Tended, delegate_store,
 };
 use hookwire::{DeliveryQuery, TenantId};
 
@@ -120,6 +123,8 @@ macro_rules! watch {
 
 watch! {
     registry(tenant: &TenantId) -> Registry;
+    health(tenant: &TenantId, hook_id: HookId) -> Option<Health>;
+    disabled(since: Timestamp, page: &PageRequest) -> Page<DisabledWebhook>;
     tenants(page: &PageRequest) -> Page<TenantId>;
     publish(publications: &[Publication], hold: Option<&ClaimRequest>) -> Published;
     route(routed: &[Routed]) -> Vec<RouteAnswer>;

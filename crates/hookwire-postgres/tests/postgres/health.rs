@@ -184,7 +184,7 @@ async fn a_settlement_changes_every_health_as_the_rule_says() {
         let claims = lanes.claim_one_of_each(&format!("m{round}")).await;
         let settlements: Vec<_> = claims.iter().map(|claim| told.settlement(claim)).collect();
         let settled = lanes.world.store.settle(&settlements).await.expect("settled");
-        assert!(settled.iter().all(|it| *it == Settled::Applied), "{settled:?}");
+        assert!(settled.iter().all(Settled::is_applied), "{settled:?}");
         let stored = lanes.stored().await;
         for (claim, settlement) in claims.iter().zip(&settlements) {
             let hook = claim.hook.hook_id();

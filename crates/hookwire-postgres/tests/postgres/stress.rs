@@ -110,7 +110,7 @@ impl Player {
         let ended = items.iter().filter(|it| matches!(it.next, Next::End(_)));
         self.book().claimed.extend(ended.map(|it| (it.id, (it.fence, true))));
         let settled = self.world.store.settle(&items).await.expect("settled");
-        assert!(settled.iter().all(|it| *it == Settled::Applied), "{settled:?}");
+        assert!(settled.iter().all(Settled::is_applied), "{settled:?}");
     }
 
     async fn toggle(&self, dice: &mut Dice) {

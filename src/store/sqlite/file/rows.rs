@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use super::sql::{Cells, SqlError};
 use crate::delivery::Health;
 use crate::model::{
-    DeliveryOptions, DeptId, DisableReason, End, EventId, HookId, MessageId, SealedSecrets, SourceId,
-    StampedEvent, TenantId, Timestamp, Webhook,
+    DeliveryOptions, DeptId, DisableReason, Disabled, End, EventId, HookId, MessageId, SealedSecrets,
+    SourceId, StampedEvent, TenantId, Timestamp, Webhook,
 };
 use crate::registry::{RegisteredWebhook, Version};
 use crate::retry::RetryState;
@@ -124,23 +124,29 @@ struct HookDoc<'a> {
     disabled: Option<DisableReason>,
 }
 
+/// Writes `doc`. When the webhook was disabled has a column of its own.
 pub(crate) fn hook_doc(hook: &RegisteredWebhook) -> Result<String, SqlError> {
     let webhook = Cow::Borrowed(&hook.webhook);
     let options = Cow::Borrowed(&hook.options);
-    Ok(serde_json::to_string(&HookDoc { webhook, options, disabled: hook.disabled })?)
+    let disabled = hook.disabled.and_then(|it| it.reason);
+    Ok(serde_json::to_string(&HookDoc { webhook, options, disabled })?)
 }
 
 /// The statement for [`registered`], to be followed by a condition on `lane`.
-pub(crate) const SELECT_HOOK: &str = "SELECT doc, secrets, version FROM lane WHERE ";
+pub(crate) const SELECT_HOOK: &str = "SELECT doc, secrets, version, disabled_at FROM lane WHERE ";
 
 pub(crate) fn registered(cells: &mut Cells<'_>) -> Result<RegisteredWebhook, SqlError> {
-    let doc: HookDoc<'_> = cells.json()?;
+    let HookDoc { webhook, options, disabled: reason } = cells.json()?;
+    let (secrets, version) = (cells.get::<Vec<u8>>()?, cells.get::<i64>()?.unsigned_abs());
+    let at = cells.optional_time()?;
+    // Code without the column leaves a time there when it enables a webhook.
+    let disabled = (!webhook.status().is_enabled()).then_some(Disabled { reason, at });
     Ok(RegisteredWebhook {
-        webhook: doc.webhook.into_owned(),
-        options: doc.options.into_owned(),
-        secrets: SealedSecrets::new(cells.get::<Vec<u8>>()?),
-        version: Version::new(cells.get::<i64>()?.unsigned_abs()),
-        disabled: doc.disabled,
+        webhook: webhook.into_owned(),
+        options: options.into_owned(),
+        secrets: SealedSecrets::new(secrets),
+        version: Version::new(version),
+        disabled,
     })
 }
 

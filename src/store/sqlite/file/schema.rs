@@ -105,7 +105,7 @@ const SECOND: &str = "ALTER TABLE delivery ADD COLUMN retry TEXT;";
 ///   `meta.last_event` and `meta.last_delivery` the last numbers of rows that were removed.
 ///
 /// For what is to come, null or empty until then: `event.ordering_key`, `trace`, `is_test`; `lane.pause_until`,
-/// `suspended_at`, `rate`, `cap`, `disabled_at`, `succeeded_at`, `creation_key` (hashed); the tables `operation`, and
+/// `suspended_at`, `rate`, `cap`, `succeeded_at`, `creation_key` (hashed); the tables `operation`, and
 /// `statistic` by webhook and hour.
 const THIRD: &str = "
 CREATE TABLE meta (

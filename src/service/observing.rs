@@ -1,0 +1,93 @@
+//! Telling observers what the store has recorded.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+#[cfg(feature = "dispatcher")]
+use tracing::info;
+use tracing::warn;
+
+use super::core::Core;
+#[cfg(feature = "dispatcher")]
+use super::notice::DeliveryRef;
+use super::notice::{Notice, WebhookRef};
+use crate::model::{Disabled, TenantId};
+#[cfg(feature = "dispatcher")]
+use crate::model::{FailureKind, Outcome};
+use crate::registry::RegisteredWebhook;
+#[cfg(feature = "dispatcher")]
+use crate::store::{Claim, Effect, Settlement, Tended};
+
+impl Core {
+    /// Tells every observer. One that panics keeps nothing from the others.
+    pub(super) fn tell(&self, notice: &Notice<'_>) {
+        for observer in self.observers() {
+            if catch_unwind(AssertUnwindSafe(|| observer(notice))).is_err() {
+                warn!(target: "hookwire", "an observer panicked");
+            }
+        }
+    }
+
+    /// Tells that a call has enabled or disabled a webhook, if it has.
+    pub(super) fn tell_changed(
+        &self,
+        tenant: &TenantId,
+        before: Option<Disabled>,
+        after: &RegisteredWebhook,
+    ) {
+        let webhook = WebhookRef { tenant, hook_id: after.hook_id() };
+        match (before, after.disabled) {
+            (None, Some(disabled)) => self.tell(&Notice::Disabled(webhook, disabled)),
+            (Some(_), None) => self.tell(&Notice::Enabled(webhook)),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+    }
+}
+
+#[cfg(feature = "dispatcher")]
+impl Core {
+    /// Tells of a settlement that the store has recorded.
+    pub(crate) fn tell_settled(&self, claim: &Claim, settlement: &Settlement, effect: &Effect) {
+        if let Some(Disabled { reason: Some(reason), .. }) = effect.disabled {
+            let (tenant, webhook) = (&claim.tenant, claim.hook.hook_id());
+            info!(target: "hookwire", %tenant, %webhook, %reason, "the webhook was disabled");
+        }
+        if self.observers().is_empty() {
+            return;
+        }
+        let delivery = DeliveryRef::of(claim);
+        if let Some(attempt) = &settlement.attempt {
+            self.tell(&Notice::Attempted(delivery, attempt));
+            if let Outcome::Failed { kind: FailureKind::Refused, detail } = &attempt.outcome {
+                self.tell(&Notice::Refused(delivery, detail));
+            }
+        }
+        if let Some(end) = effect.end {
+            self.tell(&Notice::Ended(delivery, end));
+        }
+        self.tell_health(delivery.webhook, effect);
+    }
+
+    fn tell_health(&self, webhook: WebhookRef<'_>, effect: &Effect) {
+        let disabling = *self.policy().rules().disable;
+        if let Some((before, after)) = effect.health {
+            match (before.is_failing(disabling), after.failing_since()) {
+                (false, Some(since)) if after.is_failing(disabling) => {
+                    self.tell(&Notice::Failing(webhook, since));
+                }
+                (true, None) => self.tell(&Notice::Recovered(webhook)),
+                _ => {}
+            }
+        }
+        if let Some(disabled) = effect.disabled {
+            self.tell(&Notice::Disabled(webhook, disabled));
+        }
+    }
+
+    /// Tells of what upkeep has ended.
+    pub(crate) fn tell_tended(&self, tended: &Tended) {
+        let (expired, cancelled) = (tended.expired, tended.swept);
+        if expired + cancelled > 0 {
+            self.tell(&Notice::Swept { expired, cancelled });
+        }
+    }
+}
