@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
+use hookwire::service::Rotation;
 use hookwire::signature::Verifier;
 use hookwire::store::MemoryStore;
 use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
@@ -80,7 +81,7 @@ async fn main() -> Result<(), support::Error> {
     println!("an unsigned ping was accepted: {}", ping.is_success());
 
     // After a rotation the old secret still verifies for a day.
-    acme.rotate_secret(created.webhook().hook_id()).await?;
+    acme.rotate_secret(created.webhook().hook_id(), Rotation::default()).await?;
     acme.publish(Event::new(assist::DEVICE_ADD, &json!({"deviceName": "LAB-5"}))?).await?;
     hooks.deliver_due().await?;
     Ok(())

@@ -117,6 +117,7 @@
 //! | open or close networks, use an egress proxy | `transport::HttpTransport` |
 //! | set a webhook's headers, envelope or signature | [`model::DeliveryOptions`] |
 //! | change a webhook's secret without a gap | [`Tenant::rotate_secret`] |
+//! | move webhooks here from another sender | [`WebhookDraft::secret`], [`header_prefix`](service::WebhooksBuilder::header_prefix) |
 //! | receive, verify, recognise replays | [`signature`](signature#receiving) |
 //! | test your own code, without waiting | [`guide::operations`](guide::operations#testing) |
 //! | run it: alarms, logs, backups | [`guide`] |

@@ -1,10 +1,11 @@
 //! The HTTP request of an attempt, built without I/O.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::header::{CONTENT_TYPE, InvalidHeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::model::{CallbackUrl, DeliveryOptions};
+use crate::signature::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 
 /// The header that marks a ping. Its value is `url` or `event`.
 pub(crate) const WEBHOOK_PING: HeaderName = HeaderName::from_static("webhook-ping");
@@ -12,8 +13,67 @@ pub(crate) const WEBHOOK_PING: HeaderName = HeaderName::from_static("webhook-pin
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("hookwire/", env!("CARGO_PKG_VERSION")));
 
-/// The room for the headers that a request gets beside those of its template: of the signature, and of the transport.
-const MORE_HEADERS: usize = 5;
+/// The room for the headers that a request gets beside those of its template: of the signature, twice, and of the
+/// transport.
+const MORE_HEADERS: usize = 8;
+
+/// What all requests of a service have in common.
+#[derive(Debug)]
+pub(crate) struct RequestStyle {
+    agent: HeaderValue,
+    /// Headers, and the names under which they are sent again.
+    again: Vec<(HeaderName, HeaderName)>,
+}
+
+impl Default for RequestStyle {
+    fn default() -> Self {
+        Self { agent: AGENT, again: Vec::new() }
+    }
+}
+
+impl RequestStyle {
+    pub(crate) fn set_agent(&mut self, agent: HeaderValue) {
+        self.agent = agent;
+    }
+
+    /// Sends the standard headers again, under names that begin with `prefix`.
+    pub(crate) fn repeat_under(&mut self, prefix: &str) -> Result<(), InvalidHeaderName> {
+        HeaderName::try_from(prefix)?;
+        let named = |name: HeaderName| {
+            let ending = name.as_str().trim_start_matches("webhook");
+            let again = HeaderName::try_from(format!("{prefix}{ending}"))?;
+            Ok((name, again))
+        };
+        self.again = [WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE]
+            .into_iter()
+            .map(named)
+            .collect::<Result<_, InvalidHeaderName>>()?;
+        Ok(())
+    }
+
+    /// Adds the headers that are sent again, once the signature's are there.
+    pub(crate) fn repeat(&self, headers: &mut HeaderMap) {
+        for (name, again) in &self.again {
+            if let Some(value) = headers.get(name).cloned() {
+                headers.insert(again.clone(), value);
+            }
+        }
+    }
+
+    /// Creates the template of POSTs to `url`, with the webhook's own headers and those in `more`.
+    pub(crate) fn template(
+        &self,
+        url: &CallbackUrl,
+        options: &DeliveryOptions,
+        more: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Result<RequestTemplate, http::Error> {
+        let mut headers = options.headers().clone();
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(USER_AGENT, self.agent.clone());
+        headers.extend(more);
+        Ok(RequestTemplate { url: Uri::try_from(url.as_str())?, headers })
+    }
+}
 
 /// What the requests to one URL have in common.
 ///
@@ -24,19 +84,6 @@ pub(crate) struct RequestTemplate {
 }
 
 impl RequestTemplate {
-    /// Creates the template of POSTs to `url`, with the webhook's own headers and those in `more`.
-    pub(crate) fn new(
-        url: &CallbackUrl,
-        options: &DeliveryOptions,
-        more: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
-    ) -> Result<Self, http::Error> {
-        let mut headers = options.headers().clone();
-        headers.insert(CONTENT_TYPE, JSON);
-        headers.insert(USER_AGENT, AGENT);
-        headers.extend(more);
-        Ok(Self { url: Uri::try_from(url.as_str())?, headers })
-    }
-
     /// Creates a POST of `body`, to which the signature's headers are still to be added.
     pub(crate) fn post(&self, body: Bytes) -> Request<Bytes> {
         let mut request = Request::new(body);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::integer_id::{DeptId, EventId, LenientInteger};
 use super::status::Status;
@@ -53,6 +54,7 @@ pub struct WebhookDraft {
     pub(crate) ignore_src: Option<Given<String>>,
     pub(crate) status: Option<Given<i64>>,
     pub(crate) subscriptions: Option<Given<Vec<Given<SubscriptionDraft>>>>,
+    pub(crate) secret: Option<Zeroizing<String>>,
 }
 
 /// An unchecked request for a subscription.
@@ -93,6 +95,16 @@ impl WebhookDraft {
         Self { status: Some(Given::Right(status.into())), ..self }
     }
 
+    /// Sets the secret that the receiver has already, as its text: `whsec_` and 24 to 64 bytes in base64. Default: a new
+    /// one.
+    ///
+    /// Use it to move webhooks here from another sender without a change at their receivers. It is no attribute in JSON:
+    /// the host decides whether its users may bring secrets.
+    #[must_use]
+    pub fn secret(self, secret: impl Into<String>) -> Self {
+        Self { secret: Some(Zeroizing::new(secret.into())), ..self }
+    }
+
     /// Adds a subscription to `event` for every department.
     #[must_use]
     pub fn subscribe(self, event: EventId) -> Self {
@@ -128,7 +140,7 @@ impl WebhookDraft {
     }
 }
 
-/// Omits the URL, whose path and query may be secrets.
+/// Omits the secret and the URL, whose path and query may be secrets.
 impl fmt::Debug for WebhookDraft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookDraft")
@@ -148,6 +160,7 @@ impl From<Map<String, Value>> for WebhookDraft {
             ignore_src: take(&mut object, "ignore_src"),
             status: take(&mut object, "status"),
             subscriptions: take(&mut object, "subscriptions"),
+            secret: None,
         }
     }
 }
@@ -167,6 +180,7 @@ impl From<&Webhook> for WebhookDraft {
             ignore_src: webhook.ignore_src().map(|source| Given::Right(source.to_string())),
             status: Some(Given::Right(webhook.status().into())),
             subscriptions: Some(Given::Right(subscriptions.collect())),
+            secret: None,
         }
     }
 }

@@ -102,6 +102,7 @@ impl WebhookPatch {
             ignore_src: self.ignore_src.clone().unwrap_or(now.ignore_src),
             status: self.status.clone().unwrap_or(now.status),
             subscriptions: self.subscriptions.clone().unwrap_or(now.subscriptions),
+            secret: None,
         }
     }
 }

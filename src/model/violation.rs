@@ -60,7 +60,7 @@ pub enum Rule {
     DuplicateEvent,
     /// The value is empty.
     Empty,
-    /// The text contains a forbidden character.
+    /// The text contains a forbidden character, or does not have the form that it must have.
     Format,
     /// Another webhook would exceed a limit of the tenant or of the event.
     Limit,
@@ -84,6 +84,8 @@ pub enum Rule {
     TooLong,
     /// The list has more entries than allowed.
     TooMany,
+    /// The text has less than it must have.
+    TooShort,
     /// The event is not in the catalog.
     UnknownEvent,
     /// The receiver did not allow this service to send to it: see [`handshake`](crate::handshake).

@@ -43,6 +43,18 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Returns the refusal with one more violation, where it lists any.
+    #[must_use]
+    pub fn and(self, violation: Violation) -> Self {
+        match self {
+            Self::Invalid(mut all) | Self::LimitReached(mut all) => {
+                all.push(violation);
+                Self::Invalid(all)
+            }
+            other => other,
+        }
+    }
+
     /// Returns the violations; none if the reason is another.
     pub fn into_violations(self) -> Vec<Violation> {
         match self {

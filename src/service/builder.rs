@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
+use http::HeaderValue;
 use thiserror::Error;
 
 use super::core::{Core, LimitsOf, Parts};
@@ -16,6 +17,7 @@ use crate::handshake::Handshake;
 use crate::model::{Catalog, TenantId};
 use crate::policy::Policy;
 use crate::registry::{Limits, UrlRule};
+use crate::request::RequestStyle;
 use crate::sealing::SealingKeys;
 use crate::signer::Signer;
 use crate::store::Store;
@@ -51,6 +53,9 @@ pub struct WebhooksBuilder {
     handshake: Option<Handshake>,
     sealing: Option<SealingKeys>,
     observers: Vec<Observer>,
+    short_secrets: bool,
+    requests: RequestStyle,
+    header_prefix: Option<String>,
 }
 
 impl Webhooks {
@@ -75,6 +80,9 @@ impl WebhooksBuilder {
             handshake: None,
             sealing: None,
             observers: Vec::new(),
+            short_secrets: false,
+            requests: RequestStyle::default(),
+            header_prefix: None,
         }
     }
 
@@ -197,6 +205,29 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Accepts secrets of 16 to 23 bytes from those who [bring](crate::WebhookDraft::secret) one. Standard Webhooks asks for
+    /// at least 24; turn it on only to move webhooks here whose receivers have shorter ones.
+    pub fn accept_short_secrets(mut self) -> Self {
+        self.short_secrets = true;
+        self
+    }
+
+    /// Sends id, time and signature under a prefix of the host's too, as `svix-id`, `svix-timestamp` and `svix-signature`
+    /// for `svix`: for receivers that read those and no others. Signatures in GitHub's and Stripe's form keep their own
+    /// name.
+    ///
+    /// [`build`](Self::build) refuses a prefix that is no part of a header's name.
+    pub fn header_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.header_prefix = Some(prefix.into());
+        self
+    }
+
+    /// Sets the `user-agent` of all requests. Default: `hookwire/` and its version.
+    pub fn user_agent(mut self, agent: HeaderValue) -> Self {
+        self.requests.set_agent(agent);
+        self
+    }
+
     /// Accepts `http` URLs whose host is literally loopback, and lets the default transport dial loopback addresses.
     /// Use it for development only: anybody who may register a webhook can then reach this machine.
     ///
@@ -230,7 +261,11 @@ impl WebhooksBuilder {
             None => default_transport(self.urls)?,
         };
         let Self { catalog, limits, policy, urls, clock, visibility, .. } = self;
-        let Self { signer, handshake, sealing, observers, .. } = self;
+        let Self { signer, handshake, sealing, observers, short_secrets, mut requests, .. } = self;
+        if let Some(prefix) = &self.header_prefix {
+            let names = requests.repeat_under(prefix);
+            names.map_err(|_| BuildError::HeaderPrefix { prefix: prefix.clone() })?;
+        }
         let parts = Parts {
             catalog,
             limits,
@@ -244,6 +279,8 @@ impl WebhooksBuilder {
             handshake,
             sealing,
             observers,
+            short_secrets,
+            requests,
             timer: start_timer()?,
         };
         Ok(Webhooks::new(Core::new(parts)))
@@ -285,6 +322,12 @@ impl fmt::Debug for WebhooksBuilder {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// The prefix of the host's headers is no part of a header's name.
+    #[error("`{prefix}` is no prefix of a header's name; use letters, digits and hyphens, as in `svix`")]
+    HeaderPrefix {
+        /// The prefix.
+        prefix: String,
+    },
     /// The lease is shorter than the deadline plus [`Policy::SETTLE_MARGIN`].
     #[error("the lease must be at least the deadline and 5 s; lengthen it with `Policy::with_lease`")]
     LeaseTooShort,

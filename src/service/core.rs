@@ -19,6 +19,7 @@ use crate::model::{Catalog, EventId, HookId, TenantId, Timestamp};
 use crate::notify::Notify;
 use crate::policy::Policy;
 use crate::registry::{Limits, Registry, RegistryChange, Terms, UrlRule};
+use crate::request::RequestStyle;
 use crate::sealing::SealingKeys;
 use crate::signer::Signer;
 #[cfg(feature = "dispatcher")]
@@ -43,6 +44,8 @@ pub(super) struct Parts {
     pub(super) handshake: Option<Handshake>,
     pub(super) sealing: Option<SealingKeys>,
     pub(super) observers: Vec<Observer>,
+    pub(super) short_secrets: bool,
+    pub(super) requests: RequestStyle,
     pub(super) timer: Timer,
 }
 
@@ -94,6 +97,16 @@ impl Core {
     /// Returns the keys that seal webhooks' secrets.
     pub(super) fn sealing(&self) -> Option<&SealingKeys> {
         self.parts.sealing.as_ref()
+    }
+
+    /// Returns whether secrets that somebody brings may have fewer bytes than Standard Webhooks asks for.
+    pub(super) const fn takes_short_secrets(&self) -> bool {
+        self.parts.short_secrets
+    }
+
+    /// Returns what all requests have in common.
+    pub(super) const fn requests(&self) -> &RequestStyle {
+        &self.parts.requests
     }
 
     /// Returns the observers, in the order in which they were set.

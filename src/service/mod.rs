@@ -42,5 +42,6 @@ pub use publishing::Sent;
 pub use registering::{Created, Details, Updated};
 #[cfg(feature = "seal")]
 pub use resealing::{Resealed, Unopened};
+pub use secrets::Rotation;
 pub use tenant::Tenant;
 pub use webhooks::Webhooks;

@@ -2,10 +2,11 @@
 
 use super::address::AddressFinding;
 use super::error::Error;
-use super::secrets::{in_clear, random_bytes};
+use super::secrets::{in_clear, random_bytes, secret_stays};
 use super::tenant::Tenant;
 use crate::model::{
-    DeliveryOptions, Disabled, HookId, Scope, Status, Timestamp, Webhook, WebhookDraft, WebhookPatch,
+    DeliveryOptions, Disabled, HookId, Scope, Status, Timestamp, Violation, Webhook, WebhookDraft,
+    WebhookPatch,
 };
 use crate::registry::{self, Backlog, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms};
 use crate::signature::{KeyRing, Secret, SigningKey};
@@ -71,11 +72,23 @@ pub struct Details {
     pub failing_since: Option<Timestamp>,
 }
 
+/// Refuses a change for a violation of which the registry's rules do not know, with every other one.
+fn unless(
+    violation: &Option<Violation>,
+    decided: Result<RegistryChange, Refusal>,
+) -> Result<RegistryChange, Refusal> {
+    match (violation, decided) {
+        (None, decided) => decided,
+        (Some(violation), Ok(_)) => Err(Refusal::Invalid(vec![violation.clone()])),
+        (Some(violation), Err(refusal)) => Err(refusal.and(violation.clone())),
+    }
+}
+
 /// How often the rules are checked again after another change came first.
 const MAX_CONFLICTS: usize = 32;
 
 impl Tenant {
-    /// Registers a webhook.
+    /// Registers a webhook, with a new secret or the one that the [draft brings](WebhookDraft::secret).
     ///
     /// # Errors
     ///
@@ -88,10 +101,15 @@ impl Tenant {
     /// The webhook is registered or not; list to find out.
     pub async fn create(&self, draft: &WebhookDraft) -> Result<Created, Error> {
         self.require(Scope::Create)?;
-        let secret = Secret::from_random(*random_bytes()?);
+        let (secret, refused) = match self.core.brought(draft.secret.as_deref()) {
+            Ok(Some(secret)) => (secret, None),
+            Ok(None) => (Secret::from_random(*random_bytes()?), None),
+            Err(violation) => (Secret::from_random(*random_bytes()?), Some(violation)),
+        };
         let secrets = in_clear(&KeyRing::new(secret.clone()));
-        let decide =
-            |registry: &Registry, terms: Terms<'_>| registry::create(draft, secrets.clone(), registry, terms);
+        let decide = |registry: &Registry, terms: Terms<'_>| {
+            unless(&refused, registry::create(draft, secrets.clone(), registry, terms))
+        };
         let address = self.check_receiver(draft.url(), decide).await?;
         let webhook = self.change(|registry, terms| address.judge(decide(registry, terms))).await?;
         Ok(Created { webhook, secret, warnings: address.warnings() })
@@ -110,8 +128,10 @@ impl Tenant {
     pub async fn replace(&self, hook_id: HookId, draft: &WebhookDraft) -> Result<Updated, Error> {
         self.require(Scope::Update)?;
         let present = self.get_registered(hook_id).await?;
-        let decide =
-            |registry: &Registry, terms: Terms<'_>| registry::replace(hook_id, draft, registry, terms);
+        let refused = draft.secret.is_some().then(secret_stays);
+        let decide = |registry: &Registry, terms: Terms<'_>| {
+            unless(&refused, registry::replace(hook_id, draft, registry, terms))
+        };
         let address = self.check_new_address(&present, draft.url(), decide).await?;
         let webhook = self.change(|registry, terms| address.judge(decide(registry, terms))).await?;
         Ok(Updated { webhook, warnings: address.warnings() })
@@ -209,7 +229,7 @@ impl Tenant {
             let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
             rotates = present.options.signature().is_asymmetric() != options.signature().is_asymmetric();
             let secrets = if rotates {
-                self.rotated(present, SigningKey::from_random(options.signature(), *random))?
+                self.rotated(present, SigningKey::from_random(options.signature(), *random), None)?
             } else {
                 present.secrets.clone()
             };

@@ -47,6 +47,7 @@ impl Core {
         let mut request = template.request.post(body.clone());
         let added = message.write_headers(&signatures, request.headers_mut());
         added.map_err(|error| unsigned(SignError::new(error)))?;
+        self.requests().repeat(request.headers_mut());
         Ok(request)
     }
 
@@ -99,7 +100,7 @@ impl Core {
 
     fn request(&self, url: &CallbackUrl, options: &DeliveryOptions) -> Result<RequestTemplate, Outcome> {
         let origin = self.handshake().map(|it| (REQUEST_ORIGIN, it.origin().clone()));
-        let template = RequestTemplate::new(url, options, origin);
+        let template = self.requests().template(url, options, origin);
         template.map_err(|error| failed(FailureKind::Prepare, error.to_string()))
     }
 

@@ -87,6 +87,7 @@ mod tests {
 
     use super::*;
     use crate::model::DeliveryOptions;
+    use crate::request::RequestStyle;
 
     fn hook(hook_id: i64, version: u64) -> RegisteredWebhook {
         let webhook = json!({"hook_id": hook_id, "name": "a", "url": "https://a.example/", "status": 1,
@@ -100,7 +101,8 @@ mod tests {
         let mut is_made = false;
         let make = || {
             is_made = true;
-            let request = RequestTemplate::new(hook.webhook.url(), &DeliveryOptions::default(), []);
+            let request =
+                RequestStyle::default().template(hook.webhook.url(), &DeliveryOptions::default(), []);
             request.map(|request| Template { request, keys: None })
         };
         templates.get(&TenantId::new(tenant).expect("valid"), hook, make).expect("a sound webhook");

@@ -16,7 +16,7 @@ pub enum InvalidKey {
     #[error("the bytes are no sound ed25519 key")]
     Curve,
     /// The key is too short or too long.
-    #[error("`whsec_` is followed by 24 to 64 bytes, `whsk_` by 64, `whpk_` by 32")]
+    #[error("`whsec_` is followed by 16 to 64 bytes, `whsk_` by 64, `whpk_` by 32")]
     Length,
     /// The text does not start with this prefix.
     #[error("the key does not start with `{0}`")]

@@ -52,12 +52,14 @@ impl KeyRing {
         &self.current
     }
 
-    /// Makes `key` the current one. The key that it replaces still signs for `overlap`.
+    /// Makes `key` the current one. The key that it replaces still signs for `overlap`, or no more if that is zero.
     #[must_use]
     pub fn rotate(self, key: impl Into<SigningKey>, overlap: Duration, now: Timestamp) -> Self {
         let mut previous = self.previous;
         previous.retain(|key| key.until > now);
-        previous.push(Previous { key: self.current, until: now.plus(overlap) });
+        if !overlap.is_zero() {
+            previous.push(Previous { key: self.current, until: now.plus(overlap) });
+        }
         let surplus = previous.len().saturating_sub(Self::MAX_PREVIOUS);
         previous.drain(..surplus);
         Self { current: key.into(), previous }
@@ -154,6 +156,14 @@ mod tests {
         let (before, after) = (start.plus(DAY - Duration::from_secs(1)), start.plus(DAY));
         assert_eq!(entries(&ring, before), [entry(secret(1), before), entry(secret(2), before)]);
         assert_eq!(entries(&ring, after), [entry(secret(2), after)]);
+    }
+
+    #[test]
+    fn a_key_that_is_replaced_without_overlap_is_gone_at_once() {
+        let start = Timestamp::from_secs(1_000);
+        let ring = KeyRing::new(secret(1)).rotate(secret(2), Duration::ZERO, start);
+        assert_eq!(entries(&ring, start), [entry(secret(2), start)]);
+        assert!(!String::from_utf8_lossy(&ring.expose()).contains(&*secret(1).expose()));
     }
 
     #[test]

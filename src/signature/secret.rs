@@ -10,7 +10,10 @@ use zeroize::Zeroizing;
 use super::encoding::{InvalidKey, decode};
 use super::hmac::HmacKey;
 
-/// A symmetric signing key of 24 to 64 bytes, written as `whsec_` and base64.
+/// A symmetric signing key of 16 to 64 bytes, written as `whsec_` and base64.
+///
+/// Standard Webhooks asks for at least 24, and hookwire makes 32. Keys of 16 are read, because other senders have made
+/// some.
 ///
 /// `Debug` does not show it; only [`expose`](Self::expose) returns its text. It is wiped from memory when dropped.
 ///
@@ -27,9 +30,17 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 impl Secret {
     pub(super) const PREFIX: &str = "whsec_";
 
-    /// Creates a secret of 32 random bytes. Standard Webhooks requires 24 to 64.
+    /// The least number of bytes by Standard Webhooks.
+    const STANDARD_BYTES: usize = 24;
+
+    /// Creates a secret of 32 random bytes.
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes.to_vec()))
+    }
+
+    /// Returns whether it has fewer than the 24 bytes that Standard Webhooks asks for.
+    pub fn is_short(&self) -> bool {
+        self.0.len() < Self::STANDARD_BYTES
     }
 
     /// Returns the text that the receiver needs. Whoever has it can sign as the host: show it only to the
@@ -62,7 +73,7 @@ impl FromStr for Secret {
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
         let key = decode(Self::PREFIX, text)?;
-        if (24..=64).contains(&key.len()) { Ok(Self(key)) } else { Err(InvalidKey::Length) }
+        if (16..=64).contains(&key.len()) { Ok(Self(key)) } else { Err(InvalidKey::Length) }
     }
 }
 
@@ -96,9 +107,11 @@ mod tests {
         let prefix = InvalidKey::Prefix("whsec_");
         assert_eq!(parse("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), Some(prefix));
         assert_eq!(parse("whsec_%"), Some(InvalidKey::Base64));
-        assert_eq!(parse(&of_length(23)), Some(InvalidKey::Length));
-        assert_eq!(parse(&of_length(24)), None);
+        assert_eq!(parse(&of_length(15)), Some(InvalidKey::Length));
+        assert_eq!(parse(&of_length(16)), None);
         assert_eq!(parse(&of_length(64)), None);
         assert_eq!(parse(&of_length(65)), Some(InvalidKey::Length));
+        let is_short = |bytes| of_length(bytes).parse::<Secret>().is_ok_and(|it| it.is_short());
+        assert_eq!((is_short(23), is_short(24)), (true, false));
     }
 }

@@ -6,7 +6,7 @@ use hookwire::dispatcher::Dispatcher;
 use hookwire::model::{MessageId, PageRequest, Scopes, WebhookPatch};
 use hookwire::registry::Backlog;
 use hookwire::routing::Verdict;
-use hookwire::service::Tenant;
+use hookwire::service::{Rotation, Tenant};
 use hookwire::store::MemoryStore;
 use hookwire::testing::RecordingTransport;
 use hookwire::{DeliveryQuery, DeptId, Event, SourceId, TenantId, WebhookDraft, Webhooks, assist};
@@ -82,7 +82,7 @@ fn handles_can_be_shared_and_every_future_can_be_sent() {
     sent(|_, tenant| tenant.get(id));
     sent(|_, tenant| tenant.list());
     sent(|_, tenant| tenant.set_options(id, Default::default()));
-    sent(|_, tenant| tenant.rotate_secret(id));
+    sent(|_, tenant| tenant.rotate_secret(id, Rotation::default()));
     sent(|_, tenant| tenant.reveal_secret(id));
     sent(|_, tenant| tenant.route(published));
     sent(|_, tenant| tenant.publish(event()));
@@ -142,7 +142,7 @@ async fn a_secret_leaves_at_creation_and_when_revealed_alone() {
     let created = acme.create(&draft).await.expect("created");
     let (hook, secret) = (created.webhook().hook_id(), created.secret().expose());
     assert_eq!(*acme.reveal_secret(hook).await.expect("revealed").expose(), *secret);
-    let rotated = acme.rotate_secret(hook).await.expect("rotated");
+    let rotated = acme.rotate_secret(hook, Rotation::default()).await.expect("rotated");
     assert_eq!(*acme.reveal_secret(hook).await.expect("revealed").expose(), *rotated.expose());
     let printed = [
         format!("{created:?}"),

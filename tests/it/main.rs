@@ -4,6 +4,7 @@ mod answers;
 mod answers_fuzzed;
 mod api;
 mod bounded_calls;
+mod brought_secrets;
 mod conformance;
 mod conformance_catches;
 mod dialling;

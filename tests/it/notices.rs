@@ -8,7 +8,7 @@ use hookwire::model::{
     DeliveryOptions, FailureKind, PageRequest, SignatureScheme, Status, Timestamp, WebhookPatch,
 };
 use hookwire::registry::Backlog;
-use hookwire::service::Notice;
+use hookwire::service::{Notice, Rotation};
 use hookwire::store::MemoryStore;
 use hookwire::testing::{Answer, Call, Fault, FaultyStore, RecordingTransport, TokioClock};
 use hookwire::{Event, HookId, Tenant, TenantId, WebhookDraft, Webhooks, assist};
@@ -167,7 +167,7 @@ async fn changes_by_calls_are_told_once() {
     acme.patch(hook_id, &WebhookPatch::new().status(Status::Enabled)).await.expect("sound");
     acme.enable(hook_id, Backlog::Resume).await.expect("there");
     assert_eq!(told.take(), ["enabled 1"]);
-    acme.rotate_secret(hook_id).await.expect("there");
+    acme.rotate_secret(hook_id, Rotation::default()).await.expect("there");
     acme.reveal_secret(hook_id).await.expect("there");
     let asymmetric = DeliveryOptions::new().with_signature(SignatureScheme::V1a);
     acme.set_options(hook_id, asymmetric).await.expect("there");

@@ -10,7 +10,7 @@ use hookwire::model::{
 };
 use hookwire::registry::RegisteredWebhook;
 use hookwire::sealing::{SealingKey, SealingKeys, UnsealError};
-use hookwire::service::{PingOutcome, Tenant};
+use hookwire::service::{PingOutcome, Rotation, Tenant};
 use hookwire::signature::{KeyRing, Verifier};
 use hookwire::store::{Durability, MemoryStore, SqliteStore, Store};
 use hookwire::testing::RecordingTransport;
@@ -103,7 +103,8 @@ async fn live(hooks: &Webhooks) -> Vec<Material> {
     let (acme, hook_id, first) = create(hooks, "acme").await;
     publish(&acme).await;
     hooks.deliver_due().await.expect("delivered");
-    let second = Material::in_text(&acme.rotate_secret(hook_id).await.expect("rotated").expose());
+    let second =
+        Material::in_text(&acme.rotate_secret(hook_id, Rotation::default()).await.expect("rotated").expose());
     acme.patch(hook_id, &WebhookPatch::new().name("other")).await.expect("patched");
     acme.disable(hook_id).await.expect("disabled");
     let options = DeliveryOptions::new().with_signature(SignatureScheme::V1a);
@@ -169,7 +170,7 @@ async fn sealed_secrets_sign_and_are_revealed_as_ever() {
     let hook_id = created.webhook().hook_id();
     let old = acme.reveal_secret(hook_id).await.expect("revealed");
     assert_eq!(*old.expose(), *created.secret().expose());
-    let new = acme.rotate_secret(hook_id).await.expect("rotated");
+    let new = acme.rotate_secret(hook_id, Rotation::default()).await.expect("rotated");
     publish(&acme).await;
     hooks.deliver_due().await.expect("delivered");
     let sent = world.transport.requests().pop().expect("sent");
@@ -236,7 +237,7 @@ async fn without_its_key_nothing_is_sent_and_the_key_is_named() {
         let acme = world.run(keys).tenant(tenant("acme")).for_operator();
         assert_eq!(closed(&acme, hook_id).await, UnsealError::NoKey(id("2025")));
         assert_eq!(
-            cause(&acme.rotate_secret(hook_id).await.expect_err("closed")),
+            cause(&acme.rotate_secret(hook_id, Rotation::default()).await.expect_err("closed")),
             UnsealError::NoKey(id("2025"))
         );
         let ping = acme.ping_event(hook_id, assist::DEVICE_ADD).await.expect("reported");

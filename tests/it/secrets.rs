@@ -6,6 +6,7 @@ use std::time::Duration;
 use hookwire::clock::ManualClock;
 use hookwire::model::{DeliveryOptions, KeyId, SealedSecrets, SignatureScheme};
 use hookwire::sealing::{SealingKey, SealingKeys};
+use hookwire::service::Rotation;
 use hookwire::signature::{
     GitHubVerifier, KeyRing, PrivateKey, Secret, SigningKey, StripeVerifier, Verifier, VerifyingKey,
 };
@@ -88,7 +89,7 @@ async fn run(world: &World) -> Shown {
     world.clock.advance(Duration::from_secs(60));
     hooks.deliver_due().await.expect("delivered");
     assert_eq!(world.transport.requests().len(), 3);
-    let rotated = acme.rotate_secret(hook_id).await.expect("rotated");
+    let rotated = acme.rotate_secret(hook_id, Rotation::default()).await.expect("rotated");
     shown.key(&rotated.expose());
     shown.debug(&rotated);
     shown.debug(&acme.reveal_secret(hook_id).await.expect("revealed"));

@@ -10,7 +10,7 @@ use hookwire::model::{
     DeliveryOptions, DeliveryState, FailureKind, HookId, MessageId, Outcome, Scope, Scopes, SignatureScheme,
     Timestamp,
 };
-use hookwire::service::{Created, PingOutcome, Tenant, WebhooksBuilder};
+use hookwire::service::{Created, PingOutcome, Rotation, Tenant, WebhooksBuilder};
 use hookwire::signature::{
     GitHubVerifier, KeyRing, Message, PrivateKey, Secret, Signature, StripeVerifier, Verifier, VerifyError,
     VerifyingKey,
@@ -101,7 +101,7 @@ async fn a_rotation_keeps_the_kind_of_the_key_and_the_old_one_for_a_day() {
         let hook_id = world.create().await.webhook().hook_id();
         let old = world.sign_by(hook_id, scheme).await;
         world.clock.advance(DAY);
-        let new = world.acme.rotate_secret(hook_id).await.expect("rotated");
+        let new = world.acme.rotate_secret(hook_id, Rotation::default()).await.expect("rotated");
         assert_eq!(*new.expose(), *world.acme.reveal_secret(hook_id).await.expect("revealed").expose());
         assert_eq!(matches!(new, VerifyingKey::Public(_)), scheme.is_asymmetric());
         world.clock.advance(DAY - Duration::from_secs(1));
@@ -134,7 +134,7 @@ async fn the_forms_of_github_and_stripe_verify_by_the_text_of_the_secret() {
     let sent = world.deliver().await;
     assert_eq!(GitHubVerifier::new([&*old]).verify(sent.headers(), sent.body()), Ok(()));
     assert!(!sent.headers().contains_key("webhook-signature") && sent.headers().contains_key("webhook-id"));
-    let new = world.acme.rotate_secret(hook_id).await.expect("rotated").expose();
+    let new = world.acme.rotate_secret(hook_id, Rotation::default()).await.expect("rotated").expose();
     let sent = world.deliver().await;
     assert_eq!(GitHubVerifier::new([&*new]).verify(sent.headers(), sent.body()), Ok(()), "room for one");
     world.sign_by(hook_id, SignatureScheme::Stripe).await;
@@ -160,7 +160,7 @@ async fn a_private_key_shows_nowhere() {
     let world = World::new();
     let hook_id = world.create().await.webhook().hook_id();
     let public = world.sign_by(hook_id, SignatureScheme::V1a).await;
-    let rotated = world.acme.rotate_secret(hook_id).await.expect("rotated");
+    let rotated = world.acme.rotate_secret(hook_id, Rotation::default()).await.expect("rotated");
     let details = world.acme.details(hook_id).await.expect("there");
     for text in [public.expose().to_string(), rotated.expose().to_string(), format!("{details:?}")] {
         assert!(!text.contains("whsk_"), "{text}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookwire::model::{DeliveryId, HookId, MessageId, WebhookPatch};
 use hookwire::registry::Backlog;
-use hookwire::service::Tenant;
+use hookwire::service::{Rotation, Tenant};
 use hookwire::{Error, Event, EventId, TenantId, WebhookDraft, assist};
 use tokio::time::timeout;
 
@@ -116,7 +116,7 @@ pub(crate) async fn delete(actor: Actor, hook: HookId) {
 }
 
 pub(crate) async fn rotate(actor: Actor, hook: HookId) {
-    actor.call(&format!("rotate {hook}"), actor.tenant.rotate_secret(hook)).await;
+    actor.call(&format!("rotate {hook}"), actor.tenant.rotate_secret(hook, Rotation::default())).await;
 }
 
 pub(crate) async fn patch(actor: Actor, hook: HookId, url: String) {

@@ -7,7 +7,7 @@ use hookwire::model::{
     DeliveryId, DeliveryOptions, HookId, MessageId, PageRequest, Scope, Scopes, Timestamp, WebhookPatch,
 };
 use hookwire::registry::Backlog;
-use hookwire::service::Tenant;
+use hookwire::service::{Rotation, Tenant};
 use hookwire::{DeliveryQuery, Error, ErrorKind, WebhookDraft, assist};
 use syn::{ImplItem, Item, ItemImpl, Type, Visibility};
 
@@ -63,7 +63,11 @@ pub(crate) const TABLE: [Row; 23] = [
     ("redeliver", &[Scope::Update], call!(|acme, on| acme.redeliver(on.delivery))),
     ("replace", &[Scope::Update], call!(|acme, on| acme.replace(on.hook_id, &draft()))),
     ("reveal_secret", &[Scope::Update], call!(|acme, on| acme.reveal_secret(on.hook_id))),
-    ("rotate_secret", &[Scope::Update], call!(|acme, on| acme.rotate_secret(on.hook_id))),
+    (
+        "rotate_secret",
+        &[Scope::Update],
+        call!(|acme, on| acme.rotate_secret(on.hook_id, Rotation::default())),
+    ),
     ("set_options", &[Scope::Update], call!(|acme, on| acme.set_options(on.hook_id, options()))),
     ("delete", &[Scope::Delete], call!(|acme, on| acme.delete(on.hook_id))),
     ("delete_everything", &[Scope::Delete], call!(|acme, _| acme.delete_everything())),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hookwire::clock::{Clock, SystemClock};
 use hookwire::model::{DeliveryOptions, HookId, MessageId, SignatureScheme, Timestamp};
-use hookwire::service::Tenant;
+use hookwire::service::{Rotation, Tenant};
 use hookwire::signature::{KeyRing, Message, VerifyingKey};
 use hookwire::store::MemoryStore;
 use hookwire::testing::RecordingTransport;
@@ -92,7 +92,7 @@ pub(super) async fn deliveries() -> Vec<Stage> {
 
     let sent = deliver(&hooks, &acme, &transport).await;
     let alone = Stage { sent, v1: vec![first.clone()], v1a: vec![] };
-    let second = acme.rotate_secret(hook_id).await.expect("rotated");
+    let second = acme.rotate_secret(hook_id, Rotation::default()).await.expect("rotated");
     let sent = deliver(&hooks, &acme, &transport).await;
     let rotated = Stage { sent, v1: vec![first.clone(), second.clone()], v1a: vec![] };
     let public = to_pair(&acme, hook_id).await;
