@@ -99,6 +99,17 @@ impl fmt::Display for End {
     }
 }
 
+impl FromStr for End {
+    type Err = InvalidDeliveryState;
+
+    fn from_str(name: &str) -> Result<Self, InvalidDeliveryState> {
+        match name.parse()? {
+            DeliveryState::Ended(end) => Ok(end),
+            DeliveryState::Pending => Err(InvalidDeliveryState(())),
+        }
+    }
+}
+
 impl FromStr for DeliveryState {
     type Err = InvalidDeliveryState;
 
@@ -138,10 +149,14 @@ pub struct DeliveryQuery {
     pub webhook: Option<HookId>,
     /// Only deliveries of this message.
     pub message: Option<MessageId>,
+    /// Only deliveries of this event.
+    pub event: Option<EventId>,
     /// Only deliveries in this state.
     pub state: Option<DeliveryState>,
     /// Only deliveries created at or after this time.
     pub since: Option<Timestamp>,
+    /// Only deliveries created before this time.
+    pub until: Option<Timestamp>,
     /// The page of the listing.
     pub page: PageRequest,
 }
@@ -164,6 +179,12 @@ impl DeliveryQuery {
         Self { message: Some(message_id), ..self }
     }
 
+    /// Limits the listing to deliveries of this event.
+    #[must_use]
+    pub fn event(self, event_id: EventId) -> Self {
+        Self { event: Some(event_id), ..self }
+    }
+
     /// Limits the listing to deliveries in this state.
     #[must_use]
     pub fn state(self, state: DeliveryState) -> Self {
@@ -176,6 +197,12 @@ impl DeliveryQuery {
         Self { since: Some(since.into()), ..self }
     }
 
+    /// Limits the listing to deliveries created before this time.
+    #[must_use]
+    pub fn until(self, until: impl Into<Timestamp>) -> Self {
+        Self { until: Some(until.into()), ..self }
+    }
+
     /// Sets the page of the listing.
     #[must_use]
     pub fn page(self, page: PageRequest) -> Self {
@@ -186,8 +213,10 @@ impl DeliveryQuery {
     pub fn matches(&self, delivery: &Delivery) -> bool {
         self.webhook.is_none_or(|id| id == delivery.hook_id)
             && self.message.as_ref().is_none_or(|id| *id == delivery.message_id)
+            && self.event.is_none_or(|id| id == delivery.event_id)
             && self.state.is_none_or(|state| state == delivery.state)
             && self.since.is_none_or(|since| delivery.created_at >= since)
+            && self.until.is_none_or(|until| delivery.created_at < until)
     }
 }
 
@@ -201,6 +230,11 @@ mod tests {
         let states = ends.into_iter().map(DeliveryState::Ended).chain([DeliveryState::Pending]);
         for state in states {
             assert_eq!(state.to_string().parse(), Ok(state));
+            let end = match state {
+                DeliveryState::Ended(end) => Some(end),
+                DeliveryState::Pending => None,
+            };
+            assert_eq!(state.to_string().parse::<End>().ok(), end);
         }
         let error = "Pending".parse::<DeliveryState>().expect_err("names are compared as they are");
         assert!(error.to_string().contains("pending, cancelled"), "{error}");

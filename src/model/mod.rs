@@ -14,6 +14,7 @@ mod disabled;
 mod draft;
 mod event;
 mod integer_id;
+mod message;
 mod number;
 mod options;
 mod page;
@@ -37,6 +38,7 @@ pub use disabled::Disabled;
 pub use draft::WebhookDraft;
 pub use event::{Event, InvalidEvent, Payload, StampedEvent};
 pub use integer_id::{DeliveryId, DeptId, EventId, HookId};
+pub use message::{MessageQuery, MessageRecord};
 pub use options::{DeliveryOptions, EnvelopeKind, InvalidHeader, SignatureScheme};
 pub use page::{InvalidCursor, Page, PageRequest};
 pub use patch::WebhookPatch;
@@ -47,10 +49,11 @@ pub use subscription::{Departments, DeptSet, EmptyDepartments, Subscription};
 pub use text_id::{
     InvalidKeyId, InvalidMessageId, InvalidSourceId, InvalidTenantId, KeyId, MessageId, SourceId, TenantId,
 };
-pub use time::Timestamp;
-pub use violation::{Rule, Violation};
+pub use time::{InvalidTimestamp, Timestamp};
+pub use violation::{InvalidRule, Rule, Violation};
 pub use webhook::{InvalidWebhook, Webhook};
 
+pub(crate) use attempt::millis;
 pub(crate) use draft::{Given, SubscriptionDraft};
 pub(crate) use number::{is_zero, number};
 pub(crate) use webhook::WebhookParts;

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use serde::Serialize;
 use thiserror::Error;
 
 /// A request for one page of a listing.
@@ -87,7 +88,7 @@ pub struct InvalidCursor {}
 /// A client that follows `next` to the end sees each item that existed at the first page once, even during writes. A page
 /// may have fewer items than it might, or none, and a next one all the same: where few pass a filter, a store looks at a
 /// bounded number for each page.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Page<T> {
     /// The items, in the order of the listing.

@@ -1,9 +1,11 @@
 //! Points in time. Reading the clock is left to `clock`.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// A point in time, in whole milliseconds since the Unix epoch.
 ///
@@ -80,6 +82,30 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Parses RFC 3339, and rounds down to milliseconds.
+///
+/// ```
+/// use hookwire::model::Timestamp;
+///
+/// let time: Timestamp = "2023-07-09T20:54:30.551+02:00".parse()?;
+/// assert_eq!(time.to_string(), "2023-07-09T18:54:30.551Z");
+/// # Ok::<_, hookwire::model::InvalidTimestamp>(())
+/// ```
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp(()))?;
+        let (second, nanosecond) = (time.as_second(), i64::from(time.subsec_nanosecond()));
+        Ok(Self(second.saturating_mul(1000).saturating_add(nanosecond.div_euclid(1_000_000))))
+    }
+}
+
+/// The error for a text that is no [`Timestamp`].
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("a time is written by RFC 3339, as in `2023-07-09T18:54:30Z`")]
+pub struct InvalidTimestamp(());
+
 fn saturating_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -103,6 +129,18 @@ mod tests {
         let time = Timestamp::from(UNIX_EPOCH - Duration::from_millis(1));
         assert_eq!(time.as_millis(), -1);
         assert_eq!(time.as_secs(), -1);
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back_and_what_is_no_time_is_refused() {
+        for millis in [-1, 0, 1_688_928_870_551, -62_135_596_800_000] {
+            let time = Timestamp::from_millis(millis);
+            assert_eq!(time.to_string().parse(), Ok(time));
+        }
+        assert_eq!("1969-12-31T23:59:59.9999Z".parse(), Ok(Timestamp::from_millis(-1)), "rounded down");
+        for text in ["", "yesterday", "2023-07-09", "2023-07-09T18:54:30", "1688928870551"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The names of the rules that input can break, and the report of one that is broken. `registry` applies the rules.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::Serialize;
+use thiserror::Error;
 
 /// A field of a request, the rule that it breaks, and a message that says how to correct it.
 ///
@@ -92,4 +94,94 @@ pub enum Rule {
     Unwanted,
     /// The attribute has the wrong JSON type.
     WrongType,
+}
+
+impl Rule {
+    /// Every rule.
+    const ALL: [Self; 19] = [
+        Self::AddressRefused,
+        Self::DuplicateEvent,
+        Self::Empty,
+        Self::Format,
+        Self::Limit,
+        Self::NoFragment,
+        Self::NoUserInfo,
+        Self::NotHttps,
+        Self::NotUrl,
+        Self::OutOfRange,
+        Self::PortZero,
+        Self::Required,
+        Self::Reserved,
+        Self::TooLong,
+        Self::TooMany,
+        Self::TooShort,
+        Self::UnknownEvent,
+        Self::Unwanted,
+        Self::WrongType,
+    ];
+
+    /// Returns the name of the rule, as it is in JSON.
+    ///
+    /// ```
+    /// use hookwire::model::Rule;
+    ///
+    /// assert_eq!(Rule::NotHttps.as_str(), "not_https");
+    /// assert_eq!("not_https".parse(), Ok(Rule::NotHttps));
+    /// ```
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AddressRefused => "address_refused",
+            Self::DuplicateEvent => "duplicate_event",
+            Self::Empty => "empty",
+            Self::Format => "format",
+            Self::Limit => "limit",
+            Self::NoFragment => "no_fragment",
+            Self::NoUserInfo => "no_user_info",
+            Self::NotHttps => "not_https",
+            Self::NotUrl => "not_url",
+            Self::OutOfRange => "out_of_range",
+            Self::PortZero => "port_zero",
+            Self::Required => "required",
+            Self::Reserved => "reserved",
+            Self::TooLong => "too_long",
+            Self::TooMany => "too_many",
+            Self::TooShort => "too_short",
+            Self::UnknownEvent => "unknown_event",
+            Self::Unwanted => "unwanted",
+            Self::WrongType => "wrong_type",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Rule {
+    type Err = InvalidRule;
+
+    fn from_str(name: &str) -> Result<Self, InvalidRule> {
+        Self::ALL.into_iter().find(|rule| rule.as_str() == name).ok_or(InvalidRule(()))
+    }
+}
+
+/// The error for a text that names no [`Rule`].
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("there is no rule of this name")]
+pub struct InvalidRule(());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_named_as_in_json_and_read_back() {
+        for rule in Rule::ALL {
+            assert_eq!(serde_json::to_value(rule).expect("JSON"), rule.to_string());
+            assert_eq!(rule.as_str().parse(), Ok(rule));
+        }
+        assert_eq!("NotHttps".parse::<Rule>(), Err(InvalidRule(())));
+    }
 }

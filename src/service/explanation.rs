@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::model::{Attempt, Delivery, DeliveryId, DeliveryState, Disabled, End, HookId, Outcome};
+use serde::{Serialize, Serializer};
+
+use crate::model::{
+    Attempt, Delivery, DeliveryId, DeliveryState, Disabled, End, HookId, MessageId, Outcome, Timestamp,
+};
 use crate::routing::SkipReason;
 use crate::store::{EventRecord, RoutingRecord};
 
 /// The answer to "was it sent, and if not why" for one event and each webhook.
 ///
-/// `Display` writes it as lines for a person.
+/// `Display` writes it as lines for a person. The JSON form has the message, the decision of routing, and for each webhook
+/// its fate with the last attempt, without the payload.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -27,7 +32,8 @@ pub struct Explanation {
 }
 
 /// The fate of an event at one webhook.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fate {
     /// The webhook has a delivery of the event.
@@ -62,9 +68,72 @@ impl Explanation {
 
     fn write_fate(&self, f: &mut fmt::Formatter<'_>, hook_id: HookId, fate: &Fate) -> fmt::Result {
         write!(f, "\n  webhook {hook_id}: {fate}")?;
-        let (Fate::Delivery(delivery) | Fate::Waiting(delivery, _)) = fate else { return Ok(()) };
-        let Some(last) = self.last_attempts.get(&delivery.id) else { return Ok(()) };
+        let last = fate.delivery().and_then(|delivery| self.last_attempts.get(&delivery.id));
+        let Some(last) = last else { return Ok(()) };
         write!(f, "; the last {}", told(&last.outcome))
+    }
+}
+
+/// The JSON form of an [`Explanation`].
+#[derive(Serialize)]
+struct Shown<'a> {
+    message_id: &'a MessageId,
+    event: &'a str,
+    time: Timestamp,
+    published_at: Timestamp,
+    routing: Routing<'a>,
+    has_payload: bool,
+    webhooks: Vec<ShownFate<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Routing<'a> {
+    Routed,
+    Unroutable(&'a str),
+    Waiting,
+}
+
+#[derive(Serialize)]
+struct ShownFate<'a> {
+    hook_id: HookId,
+    fate: Fate,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_attempt: Option<&'a Attempt>,
+}
+
+impl Serialize for Explanation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let EventRecord { event, has_payload, receipt, routing } = &self.record;
+        let webhooks = self.fates().into_iter().map(|(hook_id, fate)| ShownFate {
+            hook_id,
+            last_attempt: fate.delivery().and_then(|delivery| self.last_attempts.get(&delivery.id)),
+            fate,
+        });
+        let shown = Shown {
+            message_id: &event.message_id,
+            event: &self.event,
+            time: event.time,
+            published_at: receipt.published_at,
+            routing: match routing {
+                RoutingRecord::Routed(_) => Routing::Routed,
+                RoutingRecord::Unroutable(reason) => Routing::Unroutable(reason),
+                RoutingRecord::Waiting => Routing::Waiting,
+            },
+            has_payload: *has_payload,
+            webhooks: webhooks.collect(),
+        };
+        shown.serialize(serializer)
+    }
+}
+
+impl Fate {
+    /// Returns the delivery, unless routing skipped the webhook.
+    pub const fn delivery(&self) -> Option<&Delivery> {
+        match self {
+            Self::Delivery(delivery) | Self::Waiting(delivery, _) => Some(delivery),
+            Self::Skipped(_) => None,
+        }
     }
 }
 
@@ -142,7 +211,7 @@ const fn ended(end: End) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DeliveryId, DisableReason, EventId, MessageId, Timestamp};
+    use crate::model::{DisableReason, EventId};
 
     fn pending(attempts: u32, due_at: Option<Timestamp>) -> Delivery {
         Delivery {

@@ -6,8 +6,8 @@ use super::error::{Error, ErrorKind};
 use super::explanation::Explanation;
 use super::tenant::Tenant;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, Disabled, End, HookId, MessageId, Page,
-    PageRequest, Scope, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, Disabled, End, HookId, MessageId,
+    MessageQuery, MessageRecord, Page, PageRequest, Scope, Timestamp,
 };
 use crate::store::{Recovered, Recovery, Redelivery};
 
@@ -58,6 +58,16 @@ impl Tenant {
             last.extend(attempts.into_iter().next_back().map(|it| (delivery.id, self.seen(it))));
         }
         Ok(last)
+    }
+
+    /// Lists events, newest first: also those that went to nobody, and those that wait for routing.
+    ///
+    /// # Errors
+    ///
+    /// As [`deliveries`](Self::deliveries).
+    pub async fn messages(&self, query: &MessageQuery) -> Result<Page<MessageRecord>, Error> {
+        self.require(Scope::Read)?;
+        Ok(self.core.store().messages(&self.id, query).await?)
     }
 
     /// Lists deliveries, newest first.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request};
+use serde::Serialize;
 
 use super::address::AddressFinding;
 use super::error::{Error, ErrorKind};
@@ -12,19 +13,20 @@ use super::tenant::Tenant;
 use crate::catch_panic::catch_panic;
 use crate::model::{
     CallbackUrl, DeliveryOptions, Event, EventId, FailureKind, HookId, Outcome, Scope, StampedEvent,
-    Violation, WebhookDraft,
+    Violation, WebhookDraft, millis,
 };
 use crate::registry::check_url;
 use crate::request::WEBHOOK_PING;
 
 /// The result of a ping. Details of a failure are in it for the [operator](Tenant::for_operator) alone.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PingReport {
     /// Whether it was sent, and the outcome.
     pub outcome: PingOutcome,
     /// The time from the check of the address to the outcome. Zero if the URL breaks rules, because then nothing was
     /// tried.
+    #[serde(rename = "took_ms", with = "millis")]
     pub took: Duration,
 }
 
@@ -36,7 +38,8 @@ impl PingReport {
 }
 
 /// Whether a ping was sent, and the outcome.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PingOutcome {
     /// Nothing was sent: the URL breaks rules, or leads to an address that is not allowed.

@@ -21,7 +21,7 @@
 ///
 ///     delegate_store! { |self| self.0;
 ///         registry, commit, health, disabled, tenants, publish, route, redeliver, recover, settle, release, wake, poll_every,
-///         event, deliveries, attempts, stats, tend, erase }
+///         event, messages, deliveries, attempts, stats, tend, erase }
 /// }
 /// ```
 ///
@@ -52,7 +52,7 @@
 ///     delegate_store! { |self| self.0; wake, poll_every }
 ///     delegate_store! { |self| self.0, |method, call| self.print(method, call);
 ///         registry, commit, health, disabled, tenants, publish, route, redeliver, recover, claim, settle, release,
-///         event, deliveries, attempts, stats, tend, erase }
+///         event, messages, deliveries, attempts, stats, tend, erase }
 /// }
 /// ```
 #[macro_export]
@@ -181,6 +181,13 @@ macro_rules! delegate_store {
             @try event 'life1 'life2,
             (tenant: &'life1 $crate::model::TenantId, id: &'life2 $crate::model::MessageId)
             -> ::std::option::Option<$crate::store::EventRecord>, $to
+        }
+    };
+    (@messages $to:tt) => {
+        $crate::delegate_store! {
+            @try messages 'life1 'life2,
+            (tenant: &'life1 $crate::model::TenantId, query: &'life2 $crate::model::MessageQuery)
+            -> $crate::model::Page<$crate::model::MessageRecord>, $to
         }
     };
     (@deliveries $to:tt) => {

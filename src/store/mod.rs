@@ -73,7 +73,8 @@ use async_trait::async_trait;
 
 use crate::delivery::Health;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, TenantId, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, MessageQuery, MessageRecord, Page,
+    PageRequest, TenantId, Timestamp,
 };
 use crate::registry::{Registry, RegistryChange, Revision};
 
@@ -292,6 +293,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Reads one event with the decisions of routing.
     async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError>;
 
+    /// Lists events, newest first.
+    async fn messages(
+        &self,
+        tenant: &TenantId,
+        query: &MessageQuery,
+    ) -> Result<Page<MessageRecord>, StoreError>;
+
     /// Lists deliveries, newest first.
     async fn deliveries(
         &self,
@@ -323,5 +331,5 @@ pub trait Store: Debug + Send + Sync + 'static {
 impl<S: Store + ?Sized> Store for Arc<S> {
     delegate_store! { |self| **self;
     registry, commit, health, disabled, tenants, publish, route, redeliver, recover, claim, settle, release, wake, poll_every,
-    event, deliveries, attempts, stats, tend, erase }
+    event, messages, deliveries, attempts, stats, tend, erase }
 }

@@ -55,6 +55,7 @@ pub enum Call {
     Erase,
     Event,
     Health,
+    Messages,
     Publish,
     Recover,
     Redeliver,
@@ -123,6 +124,7 @@ impl<S: Store> Store for FaultyStore<S> {
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Settle, call); settle }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Release, call); release }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Event, call); event }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Messages, call); messages }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Deliveries, call); deliveries }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Attempts, call); attempts }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Stats, call); stats }

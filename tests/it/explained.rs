@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use hookwire::model::{FailureKind, MessageId};
+use hookwire::model::{FailureKind, MessageId, MessageQuery};
 use hookwire::policy::Policy;
 use hookwire::registry::Backlog;
 use hookwire::retry::RetryPolicy;
 use hookwire::service::Tenant;
 use hookwire::{DeliveryQuery, WebhookDraft, assist};
+use serde_json::json;
 
 use crate::seed::support::{Answer, RecordingTransport, Service, create, event, named};
 
@@ -77,6 +78,37 @@ async fn a_delivery_of_a_disabled_webhook_is_due_at_no_time_and_says_why_it_wait
     acme.enable(hook, Backlog::Resume).await.expect("enabled");
     assert!(due_at().await.is_some());
     assert!(told(&acme, &id).await.contains("pending after 1 attempt"));
+}
+
+#[tokio::test]
+async fn an_explanation_is_json_for_whoever_shows_it() {
+    let service = Service::on(RecordingTransport::answering(|_, _| Answer::status(410)));
+    let acme = service.acme();
+    create(&acme, &named("other").subscribe(assist::DEVICE_ONLINE)).await;
+    let id = sent(&service, []).await;
+    let explanation = acme.explain(&id).await.expect("published");
+    let mut json = serde_json::to_value(&explanation).expect("JSON");
+    let waiting = json["webhooks"][1]["fate"]["waiting"].take();
+    assert!(json["webhooks"][1]["last_attempt"]["took_ms"].take().is_u64());
+    let at = 1_767_225_600_000_i64;
+    assert_eq!(
+        (&waiting[0]["state"], &waiting[1]),
+        (&json!("pending"), &json!({"reason": "gone", "at": at}))
+    );
+    let last = json!({"number": 1, "at": at, "took_ms": null,
+        "outcome": {"answered": {"status": 410, "retry_after_ms": null, "body": ""}}});
+    let right = json!({"message_id": id, "event": "DEVICE_ADD", "time": at, "published_at": at, "routing": "routed",
+        "has_payload": true, "webhooks": [
+            {"hook_id": 1, "fate": {"skipped": "not_subscribed"}},
+            {"hook_id": 2, "fate": {"waiting": null}, "last_attempt": last}]});
+    assert_eq!(json, right);
+    let messages = acme.messages(&MessageQuery::new()).await.expect("listed");
+    let shown = json!({"items": [{"message_id": id, "event_id": assist::DEVICE_ADD, "time": at, "published_at": at, "targets": 1,
+        "skipped": 1, "is_waiting": false}], "next": null});
+    assert_eq!(serde_json::to_value(&messages).expect("JSON"), shown);
+    let ping = acme.ping_url("ftp://a.example/").await.expect("reported");
+    let ping = serde_json::to_value(&ping).expect("JSON");
+    assert_eq!((&ping["took_ms"], &ping["outcome"]["invalid"][0]["rule"]), (&json!(0), &json!("not_https")));
 }
 
 #[tokio::test]

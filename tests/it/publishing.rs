@@ -71,7 +71,7 @@ impl Debug for HoldingStore {
 impl Store for HoldingStore {
     delegate_store! { |self| self.inner;
     registry, commit, health, disabled, tenants, route, redeliver, recover, claim, settle, release, wake, poll_every,
-    event, deliveries, attempts, stats, tend, erase }
+    event, messages, deliveries, attempts, stats, tend, erase }
 
     async fn publish(
         &self,

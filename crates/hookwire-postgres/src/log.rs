@@ -1,12 +1,14 @@
 //! The log: events, deliveries, attempts and statistics, as they are read.
 
 use hookwire::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, HookId, MessageId, Page, TenantId,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, EventId, HookId, MessageId, MessageQuery,
+    MessageRecord, Page, PageRequest, TenantId, Timestamp,
 };
-use hookwire::store::{EventRecord, RoutingRecord, Stats, StatsScope};
+use hookwire::store::{EventRecord, Receipt, RoutingRecord, Stats, StatsScope};
 use tokio_postgres::Row;
 
 use crate::connection::session::Sessions;
+use crate::connection::statements::Params;
 use crate::error::{QueryError, ReadRow};
 use crate::rows::{
     PENDING, as_i64, end_number, end_of, event, event_columns, event_id, event_of, message, optional_time,
@@ -44,60 +46,111 @@ fn routing(row: &Row) -> Result<RoutingRecord, QueryError> {
     Ok(RoutingRecord::Routed(skipped.map(serde_json::from_str).transpose()?.unwrap_or_default()))
 }
 
-/// Lists deliveries. A listing goes along the deliveries of the tenant's webhooks, the newest first, and looks at a bounded
-/// number of them: where few pass the filter, the page has fewer than it may have, and a next one.
+/// Lists deliveries. A listing goes along the deliveries of the tenant's webhooks, the newest first.
 pub(crate) async fn deliveries(
     sessions: &Sessions,
     tenant: &TenantId,
     query: &DeliveryQuery,
 ) -> Result<Page<Delivery>, QueryError> {
-    let wanted = query.page.limit() + 1;
-    let mut before = query.page.cursor_as()?.unwrap_or(i64::MAX);
-    let (mut items, mut looked_at, mut window) = (Vec::new(), 0, wanted);
-    loop {
-        let read = Window::read(sessions, tenant, query, before, window).await?;
-        items.extend(read.items);
-        looked_at += window;
-        let Some(lowest) = read.lowest.filter(|_| items.len() < wanted) else { break };
-        if looked_at >= MAX_LOOKED_AT {
-            return Ok(Page::new(items, Some(lowest.to_string())));
-        }
-        (before, window) = (lowest, (window * 4).min(MAX_LOOKED_AT - looked_at));
+    let state = query.state.map(state_number).transpose()?;
+    let (tenant, message) = (tenant.as_str(), query.message.as_ref().map(MessageId::as_str));
+    let (hook, event) = (query.webhook.map(HookId::get), query.event.map(event_number));
+    let (since, until) = period(query.since, query.until);
+    let sql = if message.is_some() { OF_EVENT } else { OF_LANES };
+    let mut listing = Listing::of(&query.page)?;
+    while let Some((before, size)) = listing.window() {
+        let params: Params<'_> = &[&tenant, &hook, &message, &state, &since, &before, &size, &until, &event];
+        listing.add(&sessions.rows_of_many(sql, params).await?, delivery)?;
     }
-    Ok(Page::from_surplus(items, query.page.limit(), |last| last.id.to_string()))
+    Ok(listing.page())
 }
 
-/// Some deliveries in a row, the newest first.
-struct Window {
-    /// Those that pass the filter.
-    items: Vec<Delivery>,
-    /// The last of them, filtered or not. `None` if there are no more.
+/// Lists events, along an index of those of the tenant.
+pub(crate) async fn messages(
+    sessions: &Sessions,
+    tenant: &TenantId,
+    query: &MessageQuery,
+) -> Result<Page<MessageRecord>, QueryError> {
+    let (tenant, event) = (tenant.as_str(), query.event.map(event_number));
+    let (since, until) = period(query.since, query.until);
+    let mut listing = Listing::of(&query.page)?;
+    while let Some((before, size)) = listing.window() {
+        let params: Params<'_> = &[&tenant, &event, &since, &until, &before, &size];
+        listing.add(&sessions.rows_of_many(MESSAGES, params).await?, message_record)?;
+    }
+    Ok(listing.page())
+}
+
+fn event_number(event: EventId) -> i64 {
+    event.get().into()
+}
+
+/// The times from which and up to which a listing goes.
+fn period(since: Option<Timestamp>, until: Option<Timestamp>) -> (Millis, Millis) {
+    (since.map_or(Millis::MIN, Millis::from), until.map_or(Millis::MAX, Millis::from))
+}
+
+/// A page of a listing, newest first, which is read window by window. It looks at a bounded number of rows: where few
+/// pass the filter, the page has fewer than it may have, and a next one.
+struct Listing<T> {
+    limit: usize,
+    /// Those that pass the filter, with their ids.
+    items: Vec<(i64, T)>,
+    /// The last row that was looked at, whether it passes or not; `None` if there are no more.
     lowest: Option<i64>,
+    looked_at: usize,
+    size: usize,
 }
 
-impl Window {
-    async fn read(
-        sessions: &Sessions,
-        tenant: &TenantId,
-        query: &DeliveryQuery,
-        before: i64,
-        window: usize,
-    ) -> Result<Self, QueryError> {
-        let (tenant, size) = (tenant.as_str(), as_i64(window));
-        let hook = query.webhook.map(HookId::get);
-        let message = query.message.as_ref().map(MessageId::as_str);
-        let state = query.state.map(state_number).transpose()?;
-        let since = query.since.map_or(Millis::MIN, Millis::from);
-        let sql = if message.is_some() { OF_EVENT } else { OF_LANES };
-        let rows =
-            sessions.rows_of_many(sql, &[&tenant, &hook, &message, &state, &since, &before, &size]).await?;
-        let Some(first) = rows.first() else { return Ok(Self { items: Vec::new(), lowest: None }) };
-        let is_full = first.read::<i64>("looked_at")? >= size;
-        let lowest = if is_full { first.read("lowest")? } else { None };
-        // Where none passes, there is one row without a delivery.
-        let there = rows.iter().filter(|row| row.read::<Option<i64>>("id").is_ok_and(|id| id.is_some()));
-        Ok(Self { items: there.map(delivery).collect::<Result<_, _>>()?, lowest })
+impl<T> Listing<T> {
+    fn of(page: &PageRequest) -> Result<Self, QueryError> {
+        let limit = page.limit();
+        let lowest = Some(page.cursor_as()?.unwrap_or(i64::MAX));
+        Ok(Self { limit, items: Vec::new(), lowest, looked_at: 0, size: limit + 1 })
     }
+
+    /// The id below which the next window is, and its size; `None` if the page is complete.
+    fn window(&self) -> Option<(i64, i64)> {
+        let is_open = self.items.len() <= self.limit && self.size > 0;
+        self.lowest.filter(|_| is_open).map(|before| (before, as_i64(self.size)))
+    }
+
+    /// Adds the rows of a window. Where none passes, there is one row without an item.
+    fn add(&mut self, rows: &[Row], read: impl Fn(&Row) -> Result<T, QueryError>) -> Result<(), QueryError> {
+        for row in rows {
+            if let Some(id) = row.read::<Option<i64>>("id")? {
+                self.items.push((id, read(row)?));
+            }
+        }
+        let is_full = |first: &Row| Ok::<_, QueryError>(first.read::<i64>("looked_at")? >= as_i64(self.size));
+        self.lowest = match rows.first() {
+            Some(first) if is_full(first)? => first.read("lowest")?,
+            _ => None,
+        };
+        self.looked_at += self.size;
+        self.size = (self.size * 4).min(MAX_LOOKED_AT.saturating_sub(self.looked_at));
+        Ok(())
+    }
+
+    fn page(self) -> Page<T> {
+        let is_short = self.items.len() <= self.limit;
+        let found = Page::from_surplus(self.items, self.limit, |(id, _)| id.to_string());
+        let next = if is_short { self.lowest.map(|lowest| lowest.to_string()) } else { found.next };
+        Page::new(found.items.into_iter().map(|(_, item)| item).collect(), next)
+    }
+}
+
+fn message_record(row: &Row) -> Result<MessageRecord, QueryError> {
+    let Receipt { published_at, targets, skipped } = receipt(row)?;
+    Ok(MessageRecord {
+        message_id: message(row)?,
+        event_id: event_id(row)?,
+        time: time(row, "time")?,
+        published_at,
+        targets,
+        skipped,
+        is_waiting: row.read::<Option<Millis>>("routed_at")?.is_none(),
+    })
 }
 
 /// The number of a state, as listings filter by it.
@@ -192,7 +245,8 @@ macro_rules! standing {
             " AS is_dropped) AS it) ",
             "SELECT looked_at, lowest, listed.* ",
             "FROM (SELECT count(*) AS looked_at, min(id) AS lowest FROM newest) AS looked ",
-            "LEFT JOIN listed ON created_at >= $5 AND ($2::bigint IS NULL OR hook = $2) ",
+            "LEFT JOIN listed ON created_at >= $5 AND created_at < $8 AND ($2::bigint IS NULL OR hook = $2) ",
+            "AND ($9::bigint IS NULL OR event_id = $9) ",
             "AND ($3::text IS NULL OR message = $3) AND ($4::smallint IS NULL OR standing = $4) ",
             "ORDER BY id DESC"
         )
@@ -211,6 +265,16 @@ const OF_LANES: &str = standing!(
     "SELECT newest.id FROM lane CROSS JOIN LATERAL (SELECT id FROM delivery \
      WHERE delivery.lane = lane.id AND delivery.id < $6 ORDER BY id DESC LIMIT $7) AS newest \
      WHERE lane.tenant = $1 AND ($2::bigint IS NULL OR lane.hook = $2)"
+);
+
+const MESSAGES: &str = concat!(
+    "WITH newest AS MATERIALIZED (SELECT event.seq AS id, message, event_id, time, routed_at, ",
+    receipt_columns!(),
+    " FROM event WHERE tenant = $1 AND seq < $5 ORDER BY seq DESC LIMIT $6) ",
+    "SELECT looked_at, lowest, newest.* ",
+    "FROM (SELECT count(*) AS looked_at, min(id) AS lowest FROM newest) AS looked ",
+    "LEFT JOIN newest ON published_at >= $3 AND published_at < $4 AND ($2::bigint IS NULL OR event_id = $2) ",
+    "ORDER BY id DESC"
 );
 
 /// The first attempt, or one row without a document, and the later ones.
@@ -257,6 +321,7 @@ pub fn log_statements() -> Vec<(&'static str, String)> {
         ("event", EVENT),
         ("of_event", OF_EVENT),
         ("of_lanes", OF_LANES),
+        ("messages", MESSAGES),
         ("attempts", ATTEMPTS),
         ("stats_of_tenant", STATS_OF_TENANT),
         ("stats_of_webhook", STATS_OF_WEBHOOK),

@@ -86,7 +86,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hookwire::delivery::Health;
 use hookwire::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, TenantId, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, MessageQuery, MessageRecord, Page,
+    PageRequest, TenantId, Timestamp,
 };
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
@@ -408,6 +409,14 @@ impl Store for PostgresStore {
 
     async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
         Ok(log::read_event(&self.core.sessions, tenant, id).await?)
+    }
+
+    async fn messages(
+        &self,
+        tenant: &TenantId,
+        query: &MessageQuery,
+    ) -> Result<Page<MessageRecord>, StoreError> {
+        Ok(log::messages(&self.core.sessions, tenant, query).await?)
     }
 
     async fn deliveries(

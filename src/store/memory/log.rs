@@ -2,12 +2,24 @@
 
 use std::sync::Arc;
 
-use super::state::{Row, RowState, State};
+use super::state::{EventRow, Row, RowState, State};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, InvalidCursor, MessageId, Page,
-    TenantId, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, InvalidCursor, MessageId, MessageQuery,
+    MessageRecord, Page, TenantId, Timestamp,
 };
-use crate::store::records::{EventRecord, Stats, StatsScope};
+use crate::store::records::{EventRecord, RoutingRecord, Stats, StatsScope};
+
+fn message_record(row: &EventRow) -> MessageRecord {
+    MessageRecord {
+        message_id: row.event.message_id.clone(),
+        event_id: row.event.event_id,
+        time: row.event.time,
+        published_at: row.receipt.published_at,
+        targets: row.receipt.targets,
+        skipped: row.receipt.skipped,
+        is_waiting: row.routing == RoutingRecord::Waiting,
+    }
+}
 
 impl State {
     pub(super) fn event(&self, name: &TenantId, id: &MessageId) -> Option<EventRecord> {
@@ -18,6 +30,22 @@ impl State {
             receipt: row.receipt,
             routing: row.routing.clone(),
         })
+    }
+
+    pub(super) fn list_messages(
+        &self,
+        name: &TenantId,
+        query: &MessageQuery,
+    ) -> Result<Page<MessageRecord>, InvalidCursor> {
+        let before: Option<u64> = query.page.cursor_as()?;
+        let events = self.tenants.get(name).into_iter().flat_map(|tenant| tenant.events.values());
+        let events = events.filter(|row| before.is_none_or(|before| row.number < before));
+        let listed = events.map(|row| (row.number, message_record(row)));
+        let mut items: Vec<_> = listed.filter(|(_, message)| query.matches(message)).collect();
+        items.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
+        let Page { items, next, .. } =
+            Page::from_surplus(items, query.page.limit(), |(number, _)| number.to_string());
+        Ok(Page::new(items.into_iter().map(|(_, message)| message).collect(), next))
     }
 
     pub(super) fn list_deliveries(

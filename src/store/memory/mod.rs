@@ -32,8 +32,8 @@ use super::publication::warn_duplicate_id;
 use crate::clock::{Clock, SystemClock};
 use crate::delivery::{Health, Next};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, StampedEvent,
-    TenantId, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, MessageQuery, MessageRecord, Page,
+    PageRequest, StampedEvent, TenantId, Timestamp,
 };
 use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
@@ -227,6 +227,14 @@ impl Store for MemoryStore {
 
     async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
         Ok(self.state().event(tenant, id))
+    }
+
+    async fn messages(
+        &self,
+        tenant: &TenantId,
+        query: &MessageQuery,
+    ) -> Result<Page<MessageRecord>, StoreError> {
+        Ok(self.state().list_messages(tenant, query)?)
     }
 
     async fn deliveries(

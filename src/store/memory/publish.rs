@@ -47,7 +47,9 @@ impl State {
 
     fn insert_event(&mut self, tenant: &TenantId, event: &Arc<StampedEvent>, digest: [u8; 32]) -> Receipt {
         let receipt = Receipt { published_at: self.present.date, targets: 0, skipped: 0 };
+        self.last_event += 1;
         let row = EventRow {
+            number: self.last_event,
             event: Arc::clone(event),
             digest,
             has_payload: true,

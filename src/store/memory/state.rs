@@ -36,6 +36,7 @@ pub(super) struct State {
     /// Those of them that still have their payloads.
     pub(super) full: BTreeSet<(Timestamp, TenantId, MessageId)>,
     pub(super) last_delivery: i64,
+    pub(super) last_event: u64,
 }
 
 pub(super) type LaneKey = (TenantId, HookId);
@@ -74,6 +75,8 @@ impl Default for Tenant {
 }
 
 pub(super) struct EventRow {
+    /// Its place among all events, in the order of publishing.
+    pub(super) number: u64,
     pub(super) event: Arc<StampedEvent>,
     pub(super) digest: [u8; 32],
     pub(super) has_payload: bool,

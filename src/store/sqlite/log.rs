@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, named_params};
 
-use super::file::rows::{end_number, end_of, event, event_id, message, receipt, routing};
+use super::file::rows::{end_number, end_of, event, event_id, kind_and_time, message, receipt, routing};
 use super::file::sql::{Cells, Sql, SqlError, as_i64, number};
 use super::memory::tenant;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, HookId, MessageId, Page, TenantId, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, EventId, HookId, MessageId, MessageQuery,
+    MessageRecord, Page, TenantId, Timestamp,
 };
+use crate::store::publication::Receipt;
 use crate::store::records::{EventRecord, Stats, StatsScope};
 use crate::store::time::KeptTime;
 
@@ -39,6 +41,40 @@ pub(super) fn read_event(
         let (event, receipt) = (event(cells)?.into(), receipt(cells)?);
         Ok(EventRecord { event, has_payload, receipt, routing: routing(cells)? })
     })
+}
+
+pub(super) fn messages(
+    connection: &Connection,
+    name: &TenantId,
+    query: &MessageQuery,
+) -> Result<Page<MessageRecord>, SqlError> {
+    let cursor: Option<i64> = query.page.cursor_as()?;
+    let Some(tenant) = tenant(connection, name)? else { return Ok(Page::new(Vec::new(), None)) };
+    let values = named_params! {
+        ":tenant": tenant.id,
+        ":event": query.event.map(EventId::get),
+        ":since": query.since.map_or(i64::MIN, Timestamp::as_millis),
+        ":until": query.until.map_or(i64::MAX, Timestamp::as_millis),
+        ":before": cursor.unwrap_or(i64::MAX),
+        ":most": as_i64(query.page.limit() + 1),
+    };
+    let items =
+        connection.all(SELECT_MESSAGES, values, |cells| Ok((cells.get::<i64>()?, message_record(cells)?)))?;
+    let Page { items, next, .. } = Page::from_surplus(items, query.page.limit(), |(id, _)| id.to_string());
+    Ok(Page::new(items.into_iter().map(|(_, message)| message).collect(), next))
+}
+
+const SELECT_MESSAGES: &str = "SELECT id, message, meta, published_at, targets, skipped, routed IS NULL
+    FROM event WHERE tenant = :tenant AND id < :before AND published_at >= :since AND published_at < :until
+        AND (:event IS NULL OR meta ->> '$.event_id' = :event)
+    ORDER BY id DESC LIMIT :most";
+
+fn message_record(cells: &mut Cells<'_>) -> Result<MessageRecord, SqlError> {
+    let message_id = message(cells)?;
+    let (event_id, time) = kind_and_time(cells)?;
+    let Receipt { published_at, targets, skipped } = receipt(cells)?;
+    let is_waiting = cells.get()?;
+    Ok(MessageRecord { message_id, event_id, time, published_at, targets, skipped, is_waiting })
 }
 
 pub(super) fn deliveries(
@@ -98,8 +134,10 @@ impl Listing<'_> {
         let values = named_params! {
             ":of": of,
             ":hook": query.webhook.map(HookId::get),
+            ":event": query.event.map(EventId::get),
             ":state": query.state.map(state_number),
             ":since": query.since.map_or(i64::MIN, Timestamp::as_millis),
+            ":until": query.until.map_or(i64::MAX, Timestamp::as_millis),
             ":after": after,
             ":before": before,
             ":held": self.held,
@@ -126,7 +164,8 @@ fn select_deliveries(by: &str) -> String {
             FROM delivery CROSS JOIN event ON event.id = delivery.event
             CROSS JOIN lane ON lane.id = delivery.lane
             WHERE {by} AND delivery.id > :after AND delivery.id < :before)
-        WHERE created_at >= :since AND (:hook IS NULL OR hook = :hook) AND (:state IS NULL OR standing = :state)
+        WHERE created_at >= :since AND created_at < :until AND (:hook IS NULL OR hook = :hook)
+            AND (:event IS NULL OR meta ->> '$.event_id' = :event) AND (:state IS NULL OR standing = :state)
         ORDER BY id DESC LIMIT :most"
     )
 }
@@ -251,6 +290,8 @@ mod tests {
         }
         let lane = query_plan(&connection, &select_deliveries(BY_LANE)).join("; ");
         assert!(!lane.contains("TEMP B-TREE"), "{lane}");
+        let messages = query_plan(&connection, SELECT_MESSAGES).join("; ");
+        assert!(messages.contains("event_tenant") && !messages.contains("TEMP B-TREE"), "{messages}");
         for count in [COUNT_WAITING, COUNT_HELD, COUNT_UNROUTED] {
             let plan = query_plan(&connection, count).join("; ");
             let by_index = plan.replace("SCAN event USING INDEX event_unrouted", "");

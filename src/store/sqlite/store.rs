@@ -22,8 +22,8 @@ use super::transaction::Transaction;
 use super::{log, registry};
 use crate::delivery::Health;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, StampedEvent,
-    TenantId, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, MessageQuery, MessageRecord, Page,
+    PageRequest, StampedEvent, TenantId, Timestamp,
 };
 use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
@@ -432,6 +432,15 @@ impl Store for SqliteStore {
     async fn event(&self, tenant: &TenantId, id: &MessageId) -> Result<Option<EventRecord>, StoreError> {
         let (tenant, id) = (tenant.clone(), id.clone());
         self.read(move |file| log::read_event(file, &tenant, &id)).await
+    }
+
+    async fn messages(
+        &self,
+        tenant: &TenantId,
+        query: &MessageQuery,
+    ) -> Result<Page<MessageRecord>, StoreError> {
+        let (tenant, query) = (tenant.clone(), query.clone());
+        self.read(move |file| log::messages(file, &tenant, &query)).await
     }
 
     async fn deliveries(

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use super::StoreFixture;
 use super::scene::{ANA, DAY, HOUR, Scene, greedy};
 use crate::delivery::Next;
-use crate::model::{Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, PageRequest, Status};
+use crate::model::{
+    Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, EventId, MessageQuery, PageRequest, Status,
+    Timestamp,
+};
 use crate::registry::{Backlog, RegistryChange};
 use crate::store::{Redelivery, Settled, Settlement, StatsScope, StoreErrorKind};
 
@@ -77,6 +80,7 @@ async fn state(scene: &Scene<'_>, id: DeliveryId) -> DeliveryState {
 /// When the store breaks it.
 pub async fn paging_is_stable(fixture: &dyn StoreFixture) {
     let scene = Scene::new(fixture);
+    listings_filter(&scene.of("globex")).await;
     let hook = scene.create().await;
     scene.publish_many("m", 23, &[hook]).await;
     let visible: BTreeSet<_> =
@@ -99,6 +103,63 @@ pub async fn paging_is_stable(fixture: &dyn StoreFixture) {
     other_cursors_are_refused(&scene).await;
 }
 
+/// Two webhooks and two events an hour apart, the later one to nobody.
+async fn listings_filter(scene: &Scene<'_>) {
+    let hooks = scene.create_many(2).await;
+    scene.publish("first", &hooks).await;
+    scene.fixture.advance(HOUR).await;
+    scene.publish("second", &hooks[..1]).await;
+    scene.publish("to-nobody", &[]).await;
+    let claim = scene.claim_few(1, ANA).await.pop().expect("one is due");
+    scene.deliver(&claim).await;
+    let all = scene.deliveries(DeliveryQuery::new()).await;
+    let later = all.first().expect("three").created_at;
+    let any = DeliveryQuery::new;
+    let queries = [
+        any().webhook(hooks[1]),
+        any().message(super::scene::message("first")),
+        any().event(EventId::new(1)),
+        any().event(EventId::new(2)),
+        any().state(DeliveryState::Ended(End::Delivered)),
+        any().state(DeliveryState::Pending).webhook(hooks[0]),
+        any().since(later),
+        any().until(later),
+    ];
+    for query in queries {
+        let passing: Vec<_> = all.iter().filter(|delivery| query.matches(delivery)).cloned().collect();
+        assert_eq!(scene.deliveries(query.clone()).await, passing, "a listing shows what passes: {query:?}");
+    }
+    messages_are_listed(scene, later).await;
+}
+
+async fn messages_are_listed(scene: &Scene<'_>, later: Timestamp) {
+    let listed = async |query: MessageQuery| {
+        let (mut query, mut all) = (query.page(PageRequest::first().with_limit(2)), Vec::new());
+        loop {
+            let page = scene.store.messages(&scene.tenant, &query).await.expect("messages");
+            assert!(page.items.len() <= 2, "no page is longer than asked for");
+            all.extend(page.items);
+            let Some(next) = page.next else { return all };
+            query = query.page(PageRequest::after(next).with_limit(2));
+        }
+    };
+    let all = listed(MessageQuery::new()).await;
+    let told: Vec<_> = all.iter().map(|it| (it.message_id.as_str(), it.targets, it.is_waiting)).collect();
+    let right = [("to-nobody", 0, false), ("second", 1, false), ("first", 2, false)];
+    assert_eq!(told, right, "every message is listed, newest first");
+    let any = MessageQuery::new;
+    let queries =
+        [any().event(EventId::new(1)), any().event(EventId::new(2)), any().since(later), any().until(later)];
+    for query in queries {
+        let passing: Vec<_> = all.iter().filter(|message| query.matches(message)).cloned().collect();
+        assert_eq!(
+            listed(query.clone()).await,
+            passing,
+            "a listing of messages shows what passes: {query:?}"
+        );
+    }
+}
+
 /// The first page in their stead would be read over and over.
 async fn other_cursors_are_refused(scene: &Scene<'_>) {
     let query = DeliveryQuery::new().page(PageRequest::after("no cursor"));
@@ -107,6 +168,10 @@ async fn other_cursors_are_refused(scene: &Scene<'_>) {
         let kind = refused.expect_err("no listing of deliveries gave this cursor").kind();
         assert_eq!(kind, StoreErrorKind::InvalidCursor);
     }
+    let messages = MessageQuery::new().page(PageRequest::after("no cursor"));
+    let refused = scene.store.messages(&scene.tenant, &messages).await;
+    let kind = refused.expect_err("no listing of messages gave this cursor").kind();
+    assert_eq!(kind, StoreErrorKind::InvalidCursor);
     let refused = scene.store.tenants(&PageRequest::after("")).await;
     let kind = refused.expect_err("no listing of tenants gave this cursor").kind();
     assert_eq!(kind, StoreErrorKind::InvalidCursor);

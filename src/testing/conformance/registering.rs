@@ -4,8 +4,8 @@ use super::StoreFixture;
 use super::scene::{ANA, DAY, HOUR, Scene};
 use crate::delivery::Next;
 use crate::model::{
-    DeliveryId, DeliveryQuery, DeliveryState, DisableReason, Disabled, End, HookId, PageRequest, Status,
-    Timestamp,
+    DeliveryId, DeliveryQuery, DeliveryState, DisableReason, Disabled, End, HookId, MessageQuery,
+    PageRequest, Status, Timestamp,
 };
 use crate::registry::{Backlog, RegisteredWebhook, RegistryChange, Revision};
 use crate::store::{
@@ -199,6 +199,8 @@ pub async fn tenants_are_apart(fixture: &dyn StoreFixture) {
     assert!(scene.store.health(&scene.tenant, hook).await.expect("health").is_some(), "a webhook has one");
     let event = store.event(tenant, &claim.event.message_id).await.expect("event");
     assert!(event.is_none(), "no event is theirs");
+    let messages = store.messages(tenant, &MessageQuery::new()).await.expect("messages");
+    assert!(messages.items.is_empty(), "no message is theirs");
     for query in [DeliveryQuery::new(), DeliveryQuery::new().webhook(hook)] {
         assert!(stranger.deliveries(query).await.is_empty(), "no delivery is theirs");
     }

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use hookwire::TenantId;
 use hookwire::model::{
-    Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, MessageId, Page, PageRequest,
+    Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, MessageId, MessageQuery, MessageRecord, Page,
+    PageRequest,
 };
 use hookwire::registry::Registry;
 use hookwire::store::{
@@ -134,6 +135,59 @@ catches! { paging_is_stable:
         => "no listing of deliveries gave this cursor",
     any_cursor_for_the_first_page_of_tenants_is_found = ShowsTheFirstTenants
         => "no listing of tenants gave this cursor",
+    a_filter_by_event_that_is_ignored_is_found = AskDeliveriesAs(|mut it| {
+        it.event = None;
+        it
+    })
+        => "a listing shows what passes",
+    a_filter_by_time_that_is_ignored_is_found = AskDeliveriesAs(|mut it| {
+        it.until = None;
+        it
+    }) => "a listing shows what passes",
+    a_filter_of_messages_that_is_ignored_is_found = ListMessagesAs(
+        |mut query| {
+            query.until = None;
+            query
+        },
+        |page| page,
+    ) => "a listing of messages shows what passes",
+    messages_to_nobody_that_are_left_out_are_found = ListMessagesAs(
+        |query| query,
+        |mut page| {
+            page.items.retain(|message| message.targets > 0);
+            page
+        },
+    ) => "every message is listed",
+}
+
+/// Lists deliveries by another query.
+struct AskDeliveriesAs(fn(DeliveryQuery) -> DeliveryQuery);
+
+#[async_trait]
+impl Fault for AskDeliveriesAs {
+    async fn deliveries(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        query: &DeliveryQuery,
+    ) -> Answer<Page<Delivery>> {
+        inner.deliveries(tenant, &(self.0)(query.clone())).await
+    }
+}
+
+/// Lists messages by another query, or shows others.
+struct ListMessagesAs(fn(MessageQuery) -> MessageQuery, fn(Page<MessageRecord>) -> Page<MessageRecord>);
+
+#[async_trait]
+impl Fault for ListMessagesAs {
+    async fn messages(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        query: &MessageQuery,
+    ) -> Answer<Page<MessageRecord>> {
+        inner.messages(tenant, &(self.0)(query.clone())).await.map(self.1)
+    }
 }
 
 /// Takes a cursor that it cannot read for none.

@@ -19,7 +19,8 @@ use async_trait::async_trait;
 use hookwire::TenantId;
 use hookwire::delivery::Health;
 use hookwire::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, MessageQuery, MessageRecord, Page,
+    PageRequest, Timestamp,
 };
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
@@ -118,6 +119,7 @@ faults! {
     settle(items: &[Settlement]) -> Vec<Settled>;
     release(holder: HolderId) -> ();
     event(tenant: &TenantId, id: &MessageId) -> Option<EventRecord>;
+    messages(tenant: &TenantId, query: &MessageQuery) -> Page<MessageRecord>;
     deliveries(tenant: &TenantId, query: &DeliveryQuery) -> Page<Delivery>;
     attempts(tenant: &TenantId, id: DeliveryId) -> Option<Vec<Attempt>>;
     stats(scope: &StatsScope) -> Stats;

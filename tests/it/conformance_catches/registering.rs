@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use hookwire::TenantId;
 use hookwire::delivery::{Health, Next};
 use hookwire::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, Page, PageRequest, Status, Timestamp,
-    Webhook,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, MessageQuery, MessageRecord, Page,
+    PageRequest, Status, Timestamp, Webhook,
 };
 use hookwire::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
@@ -338,6 +338,7 @@ catches! { tenants_are_apart:
     webhooks_of_others_are_found = TenantIgnored(Call::Registry) => "no webhook is theirs",
     health_of_others_is_found = TenantIgnored(Call::Health) => "no health is theirs",
     events_of_others_are_found = TenantIgnored(Call::Event) => "no event is theirs",
+    messages_of_others_are_found = TenantIgnored(Call::Messages) => "no message is theirs",
     deliveries_of_others_are_found = TenantIgnored(Call::Deliveries) => "no delivery is theirs",
     attempts_of_others_are_found = TenantIgnored(Call::Attempts) => "no attempts are theirs",
     counting_what_others_have_is_found = TenantIgnored(Call::Stats) => "nothing of theirs waits",
@@ -373,6 +374,15 @@ impl TenantIgnored {
 
 #[async_trait]
 impl Fault for TenantIgnored {
+    async fn messages(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        query: &MessageQuery,
+    ) -> Answer<Page<MessageRecord>> {
+        inner.messages(&self.of(Call::Messages, tenant), query).await
+    }
+
     async fn health(&self, inner: &MemoryStore, tenant: &TenantId, hook: HookId) -> Answer<Option<Health>> {
         inner.health(&self.of(Call::Health, tenant), hook).await
     }

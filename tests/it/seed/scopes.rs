@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use hookwire::model::{
-    DeliveryId, DeliveryOptions, HookId, MessageId, PageRequest, Scope, Scopes, Timestamp, WebhookPatch,
+    DeliveryId, DeliveryOptions, HookId, MessageId, MessageQuery, PageRequest, Scope, Scopes, Timestamp,
+    WebhookPatch,
 };
 use hookwire::registry::Backlog;
 use hookwire::service::{Rotation, Tenant};
@@ -41,7 +42,7 @@ macro_rules! call {
 }
 
 /// Every call of [`Tenant`] that asks for a scope.
-pub(crate) const TABLE: [Row; 23] = [
+pub(crate) const TABLE: [Row; 24] = [
     ("attempts", &[Scope::Read], call!(|acme, on| acme.attempts(on.delivery))),
     ("deliveries", &[Scope::Read], call!(|acme, _| acme.deliveries(&DeliveryQuery::new()))),
     ("details", &[Scope::Read], call!(|acme, on| acme.details(on.hook_id))),
@@ -60,6 +61,7 @@ pub(crate) const TABLE: [Row; 23] = [
         &[Scope::Update],
         call!(|acme, on| acme.recover(on.hook_id, Timestamp::default(), &PageRequest::first())),
     ),
+    ("messages", &[Scope::Read], call!(|acme, _| acme.messages(&MessageQuery::new()))),
     ("redeliver", &[Scope::Update], call!(|acme, on| acme.redeliver(on.delivery))),
     ("replace", &[Scope::Update], call!(|acme, on| acme.replace(on.hook_id, &draft()))),
     ("reveal_secret", &[Scope::Update], call!(|acme, on| acme.reveal_secret(on.hook_id))),

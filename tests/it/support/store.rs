@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use hookwire::delivery::Health;
 use hookwire::model::{
-    Attempt, Delivery, DeliveryId, HookId, MessageId, Page, PageRequest, SealedSecrets, Timestamp,
+    Attempt, Delivery, DeliveryId, HookId, MessageId, MessageQuery, MessageRecord, Page, PageRequest,
+    SealedSecrets, Timestamp,
 };
 use hookwire::registry::{RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
@@ -134,6 +135,7 @@ watch! {
     settle(settlements: &[Settlement]) -> Vec<Settled>;
     release(holder: HolderId) -> ();
     event(tenant: &TenantId, id: &MessageId) -> Option<EventRecord>;
+    messages(tenant: &TenantId, query: &MessageQuery) -> Page<MessageRecord>;
     deliveries(tenant: &TenantId, query: &DeliveryQuery) -> Page<Delivery>;
     attempts(tenant: &TenantId, delivery: DeliveryId) -> Option<Vec<Attempt>>;
     stats(scope: &StatsScope) -> Stats;

@@ -171,7 +171,13 @@ pub(crate) fn event_meta(event: &StampedEvent) -> Result<String, SqlError> {
 
 /// Reads `meta` for the kind of event alone.
 pub(crate) fn event_id(cells: &mut Cells<'_>) -> Result<EventId, SqlError> {
-    Ok(cells.json::<Meta>()?.event_id)
+    Ok(kind_and_time(cells)?.0)
+}
+
+/// Reads `meta` for the kind of event and its time.
+pub(crate) fn kind_and_time(cells: &mut Cells<'_>) -> Result<(EventId, Timestamp), SqlError> {
+    let Meta { event_id, time, .. } = cells.json()?;
+    Ok((event_id, time))
 }
 
 /// Reads `message`, `meta` and `payload`, which is `null` once it was removed.
