@@ -118,6 +118,8 @@
 //! | set a webhook's headers, envelope or signature | [`model::DeliveryOptions`] |
 //! | change a webhook's secret without a gap | [`Tenant::rotate_secret`] |
 //! | move webhooks here from another sender | [`WebhookDraft::secret`], [`header_prefix`](service::WebhooksBuilder::header_prefix) |
+//! | find out whether a receiver verifies what it gets | [`Tenant::check_receiver`] |
+//! | find out why a receiver does not verify it | [`signature::diagnose`] |
 //! | receive, verify, recognise replays | [`signature`](signature#receiving) |
 //! | test your own code, without waiting | [`guide::operations`](guide::operations#testing) |
 //! | run it: alarms, logs, backups | [`guide`] |

@@ -142,9 +142,9 @@ impl Event {
         (self.department, self.source.as_ref())
     }
 
-    /// Returns every rule that the actor breaks. The other texts have types that check them.
+    /// Returns every rule that the actor and the message id break. The other texts have types that check them.
     pub(crate) fn violations(&self) -> Vec<Violation> {
-        actor_violations(self.actor.as_deref().unwrap_or_default())
+        text_violations(self.actor.as_deref(), self.message_id.as_ref())
     }
 
     /// Returns the JSON that the SQL function `hookwire.publish(text)` takes, with `id` if the event has none.
@@ -231,9 +231,9 @@ pub struct StampedEvent {
 }
 
 impl StampedEvent {
-    /// Returns every rule that the actor breaks. The other texts have types that check them.
+    /// Returns every rule that the actor and the message id break. The other texts have types that check them.
     pub(crate) fn violations(&self) -> Vec<Violation> {
-        actor_violations(self.actor.as_deref().unwrap_or_default())
+        text_violations(self.actor.as_deref(), Some(&self.message_id))
     }
 
     /// Returns the SHA-256 digest of the content, which tells a repeated publish from a message id that is used for
@@ -288,6 +288,15 @@ impl StampedEvent {
     pub fn without_payload(&self) -> Self {
         Self { payload: RawValue::NULL.to_owned().into(), ..self.clone() }
     }
+}
+
+fn text_violations(actor: Option<&str>, id: Option<&MessageId>) -> Vec<Violation> {
+    let mut violations = actor_violations(actor.unwrap_or_default());
+    if id.is_some_and(MessageId::is_test) {
+        let message = "begins with `test_`, by which receivers tell tests from events; choose another";
+        violations.push(Violation::new("message_id", Rule::Reserved, message));
+    }
+    violations
 }
 
 fn actor_violations(actor: &str) -> Vec<Violation> {

@@ -159,6 +159,24 @@ fn is_short_plain_text(text: &str) -> bool {
     (1..=128).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
+impl MessageId {
+    /// The beginning of the ids of pings and other tests. What is published cannot have such an id.
+    pub const TEST_PREFIX: &str = "test_";
+
+    /// Returns whether it is the id of a test.
+    ///
+    /// ```
+    /// use hookwire::MessageId;
+    ///
+    /// assert!(MessageId::new("test_019b76da")?.is_test());
+    /// assert!(!MessageId::new("msg_019b76da")?.is_test());
+    /// # Ok::<_, hookwire::model::InvalidMessageId>(())
+    /// ```
+    pub fn is_test(&self) -> bool {
+        self.as_str().starts_with(Self::TEST_PREFIX)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,16 +43,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Returns the refusal with one more violation, where it lists any.
-    #[must_use]
-    pub fn and(self, violation: Violation) -> Self {
-        match self {
-            Self::Invalid(mut all) | Self::LimitReached(mut all) => {
-                all.push(violation);
-                Self::Invalid(all)
+    /// Refuses a change for a violation that was found beside the registry's rules, with every other one.
+    pub(crate) fn with(
+        violation: Option<&Violation>,
+        decided: Result<RegistryChange, Self>,
+    ) -> Result<RegistryChange, Self> {
+        let Some(violation) = violation.cloned() else { return decided };
+        Err(match decided {
+            Ok(_) => Self::Invalid(vec![violation]),
+            Err(Self::Invalid(all) | Self::LimitReached(all)) => {
+                Self::Invalid([all, vec![violation]].concat())
             }
-            other => other,
-        }
+            Err(other) => other,
+        })
     }
 
     /// Returns the violations; none if the reason is another.

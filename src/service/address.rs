@@ -35,16 +35,7 @@ impl AddressFinding {
 
     /// Adds the violation, if there is one, to what the other rules say.
     pub(super) fn judge(&self, decided: Result<RegistryChange, Refusal>) -> Result<RegistryChange, Error> {
-        let Some(violation) = &self.violation else { return Ok(decided?) };
-        let refusal = match decided {
-            Ok(_) | Err(Refusal::LimitReached(_)) => Refusal::Invalid(vec![violation.clone()]),
-            Err(Refusal::Invalid(mut violations)) => {
-                violations.push(violation.clone());
-                Refusal::Invalid(violations)
-            }
-            Err(refusal) => refusal,
-        };
-        Err(refusal.into())
+        Ok(Refusal::with(self.violation.as_ref(), decided)?)
     }
 
     fn with_consent(self, consent: Consent) -> Self {
@@ -70,7 +61,7 @@ impl Tenant {
     ///
     /// The receiver is asked last, and only if `decide` accepts the webhook. Otherwise anybody could have requests
     /// sent to strangers by drafts that are never registered.
-    pub(super) async fn check_receiver(
+    pub(super) async fn check_new_receiver(
         &self,
         url: &str,
         decide: impl Fn(&Registry, Terms<'_>) -> Result<RegistryChange, Refusal> + Send,

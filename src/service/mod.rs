@@ -13,6 +13,7 @@ mod notice;
 mod observing;
 mod ping;
 mod publishing;
+mod receiver_check;
 mod redirect;
 mod registering;
 mod registries;
@@ -39,6 +40,7 @@ pub use explanation::{Explanation, Fate};
 pub use notice::{DeliveryRef, Notice, WebhookRef};
 pub use ping::{PingOutcome, PingReport, PingTarget};
 pub use publishing::Sent;
+pub use receiver_check::{Probe, ProbeKind, ReceiverCheck};
 pub use registering::{Created, Details, Updated};
 #[cfg(feature = "seal")]
 pub use resealing::{Resealed, Unopened};

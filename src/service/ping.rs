@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use super::address::AddressFinding;
 use super::error::{Error, ErrorKind};
+use super::publishing::new_test_id;
 use super::sending::{failed, failed_by};
 use super::tenant::Tenant;
 use crate::catch_panic::catch_panic;
 use crate::model::{
-    CallbackUrl, DeliveryOptions, Event, EventId, FailureKind, HookId, Outcome, Scope, StampedEvent,
-    Violation, WebhookDraft, millis,
+    CallbackUrl, DeliveryOptions, Event, EventId, FailureKind, HookId, MessageId, Outcome, Scope,
+    StampedEvent, Timestamp, Violation, WebhookDraft, millis,
 };
-use crate::registry::check_url;
+use crate::registry::{RegisteredWebhook, check_url};
 use crate::request::WEBHOOK_PING;
 
 /// The result of a ping. Details of a failure are in it for the [operator](Tenant::for_operator) alone.
@@ -70,6 +71,16 @@ impl From<HookId> for PingTarget<'_> {
     }
 }
 
+/// The body of a ping.
+pub(super) const PING: &[u8] = br#"{"type":"ping"}"#;
+
+async fn or_panicked(
+    prepared: impl Future<Output = Result<Request<Bytes>, Outcome>>,
+) -> Result<Request<Bytes>, Outcome> {
+    let panicked = || Err(failed(FailureKind::Prepare, "the signer panicked"));
+    catch_panic(prepared).await.unwrap_or_else(panicked)
+}
+
 impl Tenant {
     /// Sends one unsigned POST of `{"type":"ping"}` to a URL, with the header `webhook-ping: url`.
     ///
@@ -80,10 +91,39 @@ impl Tenant {
     /// [`MissingScope`](ErrorKind::MissingScope). A failure to reach the receiver is no error, but in the report.
     pub async fn ping_url(&self, url: &str) -> Result<PingReport, Error> {
         self.require_any(&[Scope::Create, Scope::Update])?;
-        Ok(self.ping_unsigned(url, "url", Bytes::from_static(br#"{"type":"ping"}"#)).await)
+        Ok(self.ping_unsigned(url, "url", Bytes::from_static(PING)).await)
     }
 
-    /// Sends the catalog's sample of an event in the real envelope, with the header `webhook-ping: event`.
+    /// Sends one signed POST of `{"type":"ping"}` to a webhook, with its own headers and the header `webhook-ping: url`. The
+    /// message id begins with `test_`, so that the receiver knows a [test](crate::signature::Verified::is_test).
+    ///
+    /// A receiver that verifies signatures refuses [`ping_url`](Self::ping_url), as it should.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound), [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store). A failure
+    /// to reach the receiver is no error, but in the report.
+    pub async fn ping(&self, hook_id: HookId) -> Result<PingReport, Error> {
+        self.require_any(&[Scope::Create, Scope::Update])?;
+        let hook = self.get_registered(hook_id).await?;
+        let now = self.core.now();
+        let id = new_test_id(now.as_millis());
+        let request = self.test_request(&hook, (&id, now), Bytes::from_static(PING)).await;
+        Ok(self.try_out(hook.webhook.url(), request, "url").await)
+    }
+
+    /// Makes a signed request to a webhook, under this id and time.
+    pub(super) async fn test_request(
+        &self,
+        hook: &RegisteredWebhook,
+        as_of: (&MessageId, Timestamp),
+        body: Bytes,
+    ) -> Result<Request<Bytes>, Outcome> {
+        or_panicked(self.core.prepare_body(&self.id, hook, as_of, body)).await
+    }
+
+    /// Sends the catalog's sample of an event in the real envelope, with the header `webhook-ping: event`. The message id
+    /// begins with `test_`, so that the receiver knows a [test](crate::signature::Verified::is_test).
     ///
     /// The request takes the same way as a delivery. The webhook's status, departments and sources are not considered.
     /// The request is not retried, and has no effect on the webhook's health.
@@ -108,10 +148,8 @@ impl Tenant {
             PingTarget::Webhook(hook_id) => {
                 let hook = self.get_registered(hook_id).await?;
                 let sample = self.sample(event)?;
-                let request = self.core.prepare(&self.id, &hook, &sample, self.core.now());
-                let panicked = || Err(failed(FailureKind::Prepare, "the signer panicked"));
-                let request = catch_panic(request).await.unwrap_or_else(panicked);
-                Ok(self.ping(hook.webhook.url(), request, "event").await)
+                let request = or_panicked(self.core.prepare(&self.id, &hook, &sample, self.core.now())).await;
+                Ok(self.try_out(hook.webhook.url(), request, "event").await)
             }
         }
     }
@@ -121,23 +159,25 @@ impl Tenant {
         check_url(url, terms.urls, &terms.limits.unwrap_or_default())
     }
 
-    /// Makes the catalog's sample of an event, under a message id of its own.
+    /// Makes the catalog's sample of an event, under the id of a test.
     fn sample(&self, event: EventId) -> Result<StampedEvent, Error> {
         let unknown = || Error::new(ErrorKind::UnknownEvent, format!("event {event} is not in the catalog"));
         let kind = self.core.catalog().get(event).ok_or_else(unknown)?;
         let sample = Event::new(event, kind.sample());
         let sample = sample.map_err(|error| Error::new(ErrorKind::UnknownEvent, error.to_string()))?;
-        self.prepare(sample)
+        let now = self.core.now();
+        Ok(sample.stamped(|| new_test_id(now.as_millis()), now))
     }
 
     async fn ping_unsigned(&self, url: &str, kind: &'static str, body: Bytes) -> PingReport {
         match self.parse(url) {
-            Ok(url) => self.ping(&url, self.core.prepare_unsigned(&url, body), kind).await,
+            Ok(url) => self.try_out(&url, self.core.prepare_unsigned(&url, body), kind).await,
             Err(violations) => PingReport { outcome: PingOutcome::Invalid(violations), took: Duration::ZERO },
         }
     }
 
-    async fn ping(
+    /// Sends a request once, and tells how it went.
+    pub(super) async fn try_out(
         &self,
         url: &CallbackUrl,
         request: Result<Request<Bytes>, Outcome>,

@@ -157,7 +157,8 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ErrorKind::Invalid) if the actor breaks a rule, [`PayloadTooLarge`](ErrorKind::PayloadTooLarge).
+    /// [`Invalid`](ErrorKind::Invalid) if the actor or the message id breaks a rule,
+    /// [`PayloadTooLarge`](ErrorKind::PayloadTooLarge).
     pub fn check(&self, event: &Event) -> Result<(), Error> {
         self.core.check_content(event.violations(), event.payload())
     }
@@ -321,11 +322,20 @@ fn fail_all(events: Vec<(usize, Arc<StampedEvent>)>, error: Error) -> Vec<(usize
 
 /// Creates an id that grows with time, so that stores write ids side by side.
 pub(super) fn new_message_id(millis: i64) -> MessageId {
+    new_id("msg_", millis)
+}
+
+/// Creates the id of a test.
+pub(super) fn new_test_id(millis: i64) -> MessageId {
+    new_id(MessageId::TEST_PREFIX, millis)
+}
+
+fn new_id(prefix: &str, millis: i64) -> MessageId {
     let millis = millis.max(0).unsigned_abs();
     let nanos = u32::try_from(millis % 1000 * 1_000_000).unwrap_or_default();
     let time = uuid::Timestamp::from_unix(ContextV7::new(), millis / 1000, nanos);
-    let text = format!("msg_{}", Uuid::new_v7(time).simple());
-    MessageId::new(text).expect("36 letters, digits and an underscore")
+    let text = format!("{prefix}{}", Uuid::new_v7(time).simple());
+    MessageId::new(text).expect("37 letters, digits and an underscore at most")
 }
 
 impl Core {

@@ -5,8 +5,7 @@ use super::error::Error;
 use super::secrets::{in_clear, random_bytes, secret_stays};
 use super::tenant::Tenant;
 use crate::model::{
-    DeliveryOptions, Disabled, HookId, Scope, Status, Timestamp, Violation, Webhook, WebhookDraft,
-    WebhookPatch,
+    DeliveryOptions, Disabled, HookId, Scope, Status, Timestamp, Webhook, WebhookDraft, WebhookPatch,
 };
 use crate::registry::{self, Backlog, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms};
 use crate::signature::{KeyRing, Secret, SigningKey};
@@ -72,18 +71,6 @@ pub struct Details {
     pub failing_since: Option<Timestamp>,
 }
 
-/// Refuses a change for a violation of which the registry's rules do not know, with every other one.
-fn unless(
-    violation: &Option<Violation>,
-    decided: Result<RegistryChange, Refusal>,
-) -> Result<RegistryChange, Refusal> {
-    match (violation, decided) {
-        (None, decided) => decided,
-        (Some(violation), Ok(_)) => Err(Refusal::Invalid(vec![violation.clone()])),
-        (Some(violation), Err(refusal)) => Err(refusal.and(violation.clone())),
-    }
-}
-
 /// How often the rules are checked again after another change came first.
 const MAX_CONFLICTS: usize = 32;
 
@@ -108,9 +95,9 @@ impl Tenant {
         };
         let secrets = in_clear(&KeyRing::new(secret.clone()));
         let decide = |registry: &Registry, terms: Terms<'_>| {
-            unless(&refused, registry::create(draft, secrets.clone(), registry, terms))
+            Refusal::with(refused.as_ref(), registry::create(draft, secrets.clone(), registry, terms))
         };
-        let address = self.check_receiver(draft.url(), decide).await?;
+        let address = self.check_new_receiver(draft.url(), decide).await?;
         let webhook = self.change(|registry, terms| address.judge(decide(registry, terms))).await?;
         Ok(Created { webhook, secret, warnings: address.warnings() })
     }
@@ -130,7 +117,7 @@ impl Tenant {
         let present = self.get_registered(hook_id).await?;
         let refused = draft.secret.is_some().then(secret_stays);
         let decide = |registry: &Registry, terms: Terms<'_>| {
-            unless(&refused, registry::replace(hook_id, draft, registry, terms))
+            Refusal::with(refused.as_ref(), registry::replace(hook_id, draft, registry, terms))
         };
         let address = self.check_new_address(&present, draft.url(), decide).await?;
         let webhook = self.change(|registry, terms| address.judge(decide(registry, terms))).await?;
@@ -335,6 +322,6 @@ impl Tenant {
         if present.webhook.url().as_str() == url {
             return Ok(AddressFinding::default());
         }
-        self.check_receiver(url, decide).await
+        self.check_new_receiver(url, decide).await
     }
 }

@@ -15,7 +15,9 @@ use super::templates::Template;
 use crate::catch_panic::catch_panic;
 use crate::envelope;
 use crate::handshake::{Consent, Handshake, REQUEST_ORIGIN};
-use crate::model::{CallbackUrl, DeliveryOptions, FailureKind, Outcome, StampedEvent, TenantId, Timestamp};
+use crate::model::{
+    CallbackUrl, DeliveryOptions, FailureKind, MessageId, Outcome, StampedEvent, TenantId, Timestamp,
+};
 use crate::registry::RegisteredWebhook;
 use crate::request::RequestTemplate;
 use crate::retry::parse_retry_after;
@@ -36,10 +38,20 @@ impl Core {
         event: &StampedEvent,
         at: Timestamp,
     ) -> Result<Request<Bytes>, Outcome> {
+        self.prepare_body(tenant, hook, (&event.message_id, at), self.body(&hook.options, event, tenant))
+            .await
+    }
+
+    /// Makes the request that brings a webhook this body, signed under this id and time.
+    pub(super) async fn prepare_body(
+        &self,
+        tenant: &TenantId,
+        hook: &RegisteredWebhook,
+        (id, at): (&MessageId, Timestamp),
+        body: Bytes,
+    ) -> Result<Request<Bytes>, Outcome> {
         let template = self.templates().get(tenant, hook, || self.template(tenant, hook))?;
-        let body = self.body(&hook.options, event, tenant);
-        let scheme = hook.options.signature();
-        let message = Message { scheme, id: &event.message_id, at, body: &body };
+        let message = Message { scheme: hook.options.signature(), id, at, body: &body };
         let signatures = match (self.signer(), &template.keys) {
             (Some(signer), _) => signer.sign(tenant, hook.hook_id(), &message).await.map_err(unsigned)?,
             (None, keys) => keys.as_ref().map(|keys| keys.sign(&message)).unwrap_or_default(),

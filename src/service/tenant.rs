@@ -19,7 +19,7 @@ use crate::store::{Stats, StatsScope};
 /// | `CREATE` | `create` |
 /// | `UPDATE` | `replace`, `patch`, `enable`, `disable`, `set_options`, `rotate_secret`, `reveal_secret`, `redeliver`, `recover` |
 /// | `DELETE` | `delete`, `delete_everything` |
-/// | `CREATE` or `UPDATE` | `ping_url`, `ping_event` |
+/// | `CREATE` or `UPDATE` | `ping`, `ping_url`, `ping_event`, `check_receiver` |
 ///
 /// `publish` needs no scope: it is a call of the host, not of its user.
 ///

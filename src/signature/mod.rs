@@ -52,9 +52,12 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`diagnose`] says why a request is not verified: a changed body, another key, a clock that is off.
+//!
 //! `examples/receive_axum.rs` in the repository is a complete receiver. [`GitHubVerifier`] and
 //! [`StripeVerifier`] verify the other two forms, including requests of GitHub and Stripe themselves.
 
+mod diagnose;
 mod ed25519;
 mod encoding;
 mod github;
@@ -71,6 +74,7 @@ mod stripe;
 mod text_keys;
 mod verify;
 
+pub use diagnose::{BodyChange, Diagnosis, diagnose};
 pub use ed25519::{PrivateKey, PublicKey};
 pub use encoding::InvalidKey;
 pub use github::GitHubVerifier;

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::headers::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 use super::key::VerifyingKey;
 use super::message::standard_parts;
-use crate::model::Timestamp;
+use crate::model::{MessageId, Timestamp};
 
 /// A verifier of requests that carry a Standard Webhooks signature, for receivers.
 ///
@@ -80,13 +80,13 @@ impl Verifier {
 }
 
 /// The decoded entries of a signature header, by version. Other versions are skipped.
-struct Entries {
+pub(super) struct Entries {
     v1: Vec<Vec<u8>>,
     v1a: Vec<Vec<u8>>,
 }
 
 impl Entries {
-    fn parse(header: &str) -> Self {
+    pub(super) fn parse(header: &str) -> Self {
         let of = |version: &str| {
             let entries = header.split(' ').take(MAX_ENTRIES);
             let encoded = entries.filter_map(|entry| entry.strip_prefix(version)?.strip_prefix(','));
@@ -95,7 +95,7 @@ impl Entries {
         Self { v1: of("v1"), v1a: of("v1a") }
     }
 
-    fn are_by(&self, key: &VerifyingKey, content: &[u8]) -> bool {
+    pub(super) fn are_by(&self, key: &VerifyingKey, content: &[u8]) -> bool {
         match key {
             VerifyingKey::Secret(key) => key.verifies(content, &self.v1),
             VerifyingKey::Public(key) => key.verifies(content, &self.v1a),
@@ -141,6 +141,15 @@ impl Verified {
         &self.message_id
     }
 
+    /// Returns whether it is a test and no event: a ping, or a check of the receiver. Handle nothing then, and answer as
+    /// for an event.
+    ///
+    /// The mark is part of what is signed: published events cannot have it. GitHub's and Stripe's forms sign no id, so
+    /// their verifiers cannot tell.
+    pub fn is_test(&self) -> bool {
+        self.message_id.starts_with(MessageId::TEST_PREFIX)
+    }
+
     /// Returns the time of this attempt.
     pub const fn sent_at(&self) -> Timestamp {
         self.sent_at
@@ -179,7 +188,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{MessageId, SignatureScheme};
+    use crate::model::SignatureScheme;
     use crate::signature::{KeyRing, Message, PrivateKey, PublicKey, Secret, SigningKey};
 
     /// Signing key, id, timestamp, body and signature: the first two from the tests of the official

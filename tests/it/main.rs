@@ -29,6 +29,7 @@ mod outbox;
 mod proxy;
 mod publishing;
 mod readme;
+mod receiver_check;
 mod resends;
 mod running_out;
 mod sealing;

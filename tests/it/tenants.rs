@@ -13,8 +13,17 @@ use crate::seed::scopes::{Known, TABLE, inhabited, owned};
 use crate::seed::support::{Answer, RecordingTransport, Service, create, event, named};
 
 /// The calls that name nothing that somebody may have.
-const NAMELESS: [&str; 8] =
-    ["create", "delete_everything", "deliveries", "list", "ping_url", "route", "stats", "webhook_stats"];
+const NAMELESS: [&str; 9] = [
+    "messages",
+    "create",
+    "delete_everything",
+    "deliveries",
+    "list",
+    "ping_url",
+    "route",
+    "stats",
+    "webhook_stats",
+];
 
 /// The async methods of `Tenant` in a source.
 fn methods(source: &str) -> Vec<String> {

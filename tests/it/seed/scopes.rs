@@ -42,7 +42,7 @@ macro_rules! call {
 }
 
 /// Every call of [`Tenant`] that asks for a scope.
-pub(crate) const TABLE: [Row; 24] = [
+pub(crate) const TABLE: [Row; 26] = [
     ("attempts", &[Scope::Read], call!(|acme, on| acme.attempts(on.delivery))),
     ("deliveries", &[Scope::Read], call!(|acme, _| acme.deliveries(&DeliveryQuery::new()))),
     ("details", &[Scope::Read], call!(|acme, on| acme.details(on.hook_id))),
@@ -73,6 +73,8 @@ pub(crate) const TABLE: [Row; 24] = [
     ("set_options", &[Scope::Update], call!(|acme, on| acme.set_options(on.hook_id, options()))),
     ("delete", &[Scope::Delete], call!(|acme, on| acme.delete(on.hook_id))),
     ("delete_everything", &[Scope::Delete], call!(|acme, _| acme.delete_everything())),
+    ("check_receiver", PING, call!(|acme, on| acme.check_receiver(on.hook_id))),
+    ("ping", PING, call!(|acme, on| acme.ping(on.hook_id))),
     ("ping_event", PING, call!(|acme, on| acme.ping_event(on.hook_id, assist::DEVICE_ADD))),
     ("ping_url", PING, call!(|acme, _| acme.ping_url("https://a.example/"))),
 ];
