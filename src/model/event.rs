@@ -1,5 +1,6 @@
 //! Events as a host publishes them, and as they are stored.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use thiserror::Error;
 
 use super::integer_id::{DeptId, EventId};
 use super::same_json::same_json;
+use super::sql_document::{InvalidSqlDocument, SqlDocument};
 use super::text_id::{MessageId, SourceId, TenantId};
 use super::time::Timestamp;
 use super::violation::{Rule, Violation};
@@ -149,15 +151,15 @@ impl Event {
 
     /// Returns the JSON that the SQL function `hookwire.publish(text)` takes, with `id` if the event has none.
     pub(crate) fn to_sql_document(&self, tenant: &TenantId, id: impl FnOnce() -> MessageId) -> String {
-        let document = Document {
-            tenant,
+        let document = SqlDocument {
+            tenant: Cow::Borrowed(tenant),
             message_id: self.message_id.clone().unwrap_or_else(id),
             event_id: self.event_id,
             time: self.time,
             department: self.department,
-            source: self.source.as_ref(),
-            actor: self.actor.as_deref(),
-            payload_text: self.payload.get(),
+            source: self.source.as_ref().map(Cow::Borrowed),
+            actor: self.actor.as_deref().map(Cow::Borrowed),
+            payload_text: self.payload.get().into(),
         };
         serde_json::to_string(&document).expect("numbers and strings serialise")
     }
@@ -187,24 +189,6 @@ impl Event {
     }
 }
 
-/// The argument of the SQL function that publishes. Times and ids are numbers. The payload is a string: PostgreSQL reads
-/// no JSON that has `\u0000` or half a surrogate pair in it, and a string has their backslashes escaped.
-#[derive(Serialize)]
-struct Document<'a> {
-    tenant: &'a TenantId,
-    message_id: MessageId,
-    event_id: EventId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    department: Option<DeptId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<&'a SourceId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    actor: Option<&'a str>,
-    payload_text: &'a str,
-}
-
 /// An event with its message id and time, as stores keep it and receivers get it.
 ///
 /// [`Event::stamped`] creates one.
@@ -231,6 +215,31 @@ pub struct StampedEvent {
 }
 
 impl StampedEvent {
+    /// Reads the text that [`to_sql_document`](crate::Tenant::to_sql_document) makes: the tenant and the event, which has
+    /// happened `now` if the text says no time. For stores to build on.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidSqlDocument`] for any other text.
+    pub fn from_sql_document(text: &str, now: Timestamp) -> Result<(TenantId, Self), InvalidSqlDocument> {
+        let invalid = |error: serde_json::Error| InvalidSqlDocument(error.to_string());
+        let document: SqlDocument<'_> = serde_json::from_str(text).map_err(invalid)?;
+        let payload = RawValue::from_string(document.payload_text.into_owned()).map_err(invalid)?;
+        let event = Self {
+            message_id: document.message_id,
+            event_id: document.event_id,
+            time: document.time.unwrap_or(now),
+            department: document.department,
+            source: document.source.map(Cow::into_owned),
+            actor: document.actor.map(Cow::into_owned),
+            payload: Arc::from(payload),
+        };
+        match event.violations().first() {
+            Some(violation) => Err(InvalidSqlDocument(violation.to_string())),
+            None => Ok((document.tenant.into_owned(), event)),
+        }
+    }
+
     /// Returns every rule that the actor and the message id break. The other texts have types that check them.
     pub(crate) fn violations(&self) -> Vec<Violation> {
         text_violations(self.actor.as_deref(), Some(&self.message_id))
@@ -395,6 +404,31 @@ mod tests {
         let rest =
             "\"time\":3,\"department\":7,\"source\":\"crm\",\"actor\":\"m\u{e4}x\\n\",\"payload_text\"";
         assert!(named.contains(rest) && named.contains(r#""message_id":"mine""#), "{named}");
+    }
+
+    #[test]
+    fn a_document_is_read_back_and_any_other_text_is_refused() {
+        let (acme, now) = (TenantId::new("acme").expect("valid"), Timestamp::from_millis(9));
+        let id = || MessageId::new("generated").expect("valid");
+        let event = Event::new(EventId::new(1), "LAB-4")
+            .expect("serialises")
+            .actor("m\u{e4}x")
+            .department(DeptId::new(7));
+        let text = event.to_sql_document(&acme, id);
+        let (tenant, read) = StampedEvent::from_sql_document(&text, now).expect("its own text");
+        assert_eq!((tenant, read.time), (acme.clone(), now));
+        assert_eq!(read.digest(), event.clone().stamped(id, now).digest());
+        let timed = event.at(Timestamp::from_millis(3)).to_sql_document(&acme, id);
+        assert_eq!(StampedEvent::from_sql_document(&timed, now).expect("its own text").1.time.as_millis(), 3);
+        for other in [
+            "",
+            "{}",
+            &text.replace("acme", ""),
+            &text.replace("generated", "test_1"),
+            &text.replace("LAB", "\\"),
+        ] {
+            assert!(StampedEvent::from_sql_document(other, now).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod patch;
 mod same_json;
 mod scope;
 mod sealed_secrets;
+mod sql_document;
 mod status;
 mod subscription;
 mod text_id;
@@ -44,6 +45,7 @@ pub use page::{InvalidCursor, Page, PageRequest};
 pub use patch::WebhookPatch;
 pub use scope::{InvalidScope, Scope, ScopePrefix, Scopes};
 pub use sealed_secrets::SealedSecrets;
+pub use sql_document::InvalidSqlDocument;
 pub use status::{InvalidStatus, Status};
 pub use subscription::{Departments, DeptSet, EmptyDepartments, Subscription};
 pub use text_id::{

@@ -87,6 +87,9 @@
 //! - [`RecordingTransport`] keeps every request, and answers by a script with statuses, failures or silence.
 //! - [`ManualClock`](crate::clock::ManualClock) moves only when a test advances it.
 //! - [`TokioClock`] follows tokio's paused time, so that a dispatcher runs through days in a moment.
+//! - [`published`] and [`assert_published`] tell what your code has published, whether or not a webhook wants it.
+//! - [`MemoryStore::publish_sql_document`](crate::store::MemoryStore::publish_sql_document) takes what your transaction
+//!   would hand to the SQL function, so that code for PostgreSQL is tested without a database.
 //! - [`FaultyStore`] makes calls of a store fail, before or after they take effect.
 //!
 //! # Testing a store or a transport
@@ -97,10 +100,12 @@
 
 pub mod conformance;
 mod faulty;
+mod published;
 mod recording;
 mod tokio_clock;
 
 pub use faulty::{Call, Fault, FaultyStore};
+pub use published::{assert_published, published};
 pub use recording::{Answer, RecordingTransport};
 pub use tokio_clock::TokioClock;
 

@@ -32,8 +32,8 @@ use super::publication::warn_duplicate_id;
 use crate::clock::{Clock, SystemClock};
 use crate::delivery::{Health, Next};
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, MessageQuery, MessageRecord, Page,
-    PageRequest, StampedEvent, TenantId, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, InvalidSqlDocument, MessageId, MessageQuery,
+    MessageRecord, Page, PageRequest, StampedEvent, TenantId, Timestamp,
 };
 use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
@@ -94,6 +94,40 @@ impl MemoryStore {
             warn_duplicate_id(tenant, &id);
         }
         self.new_work.notify();
+    }
+
+    /// Writes an event as a transaction of the host's own does in an SQL store, by the text of
+    /// [`to_sql_document`](crate::Tenant::to_sql_document): to test code that publishes so without a database.
+    ///
+    /// ```
+    /// use hookwire::store::MemoryStore;
+    /// use hookwire::{Event, TenantId, Webhooks, assist};
+    /// # #[cfg(feature = "testing")]
+    /// use hookwire::testing::RecordingTransport;
+    ///
+    /// # #[cfg(feature = "testing")]
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let store = std::sync::Arc::new(MemoryStore::new());
+    /// let hooks = Webhooks::builder(assist::catalog())
+    ///     .store(std::sync::Arc::clone(&store))
+    ///     .transport(RecordingTransport::new())
+    ///     .build()?;
+    /// let acme = hooks.tenant(TenantId::new("acme")?);
+    /// let text = acme.to_sql_document(&Event::new(assist::DEVICE_ONLINE, "LAB-4")?);
+    /// store.publish_sql_document(&text)?; // SELECT hookwire.publish($1)
+    /// assert_eq!(acme.stats().await?.unrouted, 1);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidSqlDocument`] for any other text. Nothing is written then.
+    pub fn publish_sql_document(&self, text: &str) -> Result<(), InvalidSqlDocument> {
+        let (tenant, event) = StampedEvent::from_sql_document(text, self.clock.now())?;
+        self.publish_unrouted(&tenant, event);
+        Ok(())
     }
 
     /// Every change under the lock is whole before anything in it can panic, so a poisoned lock is as
