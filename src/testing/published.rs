@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::model::{EventId, MessageQuery, PageRequest, StampedEvent};
-use crate::{Error, Tenant};
+use crate::service::{Error, Tenant};
 
 /// Returns the events that a tenant has published, oldest first: also those that went to nobody, and those that wait for
 /// routing.

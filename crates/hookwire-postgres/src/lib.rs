@@ -23,10 +23,11 @@
 //! # Publishing within a transaction of your own
 //!
 //! The schema has a function that writes an event in the transaction that calls it, beside your own data. The event is
-//! delivered if you commit, and never happened if you roll back. There are three ways to call it:
+//! delivered if you commit, and never happened if you roll back. There are four ways to call it:
 //!
 //! - **`tokio_postgres`**, and pools of it: [`PostgresStore::publish_in`] is the typed form.
-//! - **Any other driver** (sqlx, diesel, SeaORM): [`PostgresStore::publish_statement`] with the text of
+//! - **sqlx**: `publish_in` of the crate `hookwire-sqlx`.
+//! - **Any other driver** (diesel, SeaORM): [`PostgresStore::publish_statement`] with the text of
 //!   [`Tenant::to_sql_document`](hookwire::Tenant::to_sql_document) as its parameter.
 //! - **A trigger, `psql`, another language**: the function itself.
 //!
@@ -68,9 +69,9 @@
 //!
 //! - A dispatcher in the same process does so at once if you call [`Webhooks::wake`](hookwire::Webhooks::wake) after the
 //!   commit.
-//! - Dispatchers of other processes that [listen](PostgresOptions::listen) do so at once if you run
-//!   `NOTIFY hookwire_hookwire` (`hookwire_` and the name of the schema) after the commit. Do not run it within the
-//!   transaction: all commits of the database would wait for each other.
+//! - Dispatchers of other processes that [listen](PostgresOptions::listen) do so at once if you call
+//!   [`PostgresStore::wake_all`] after the commit, or run `NOTIFY hookwire_hookwire` (`hookwire_` and the name of the
+//!   schema). Do not run it within the transaction: all commits of the database would wait for each other.
 //! - Otherwise they find the events when they next [poll](PostgresOptions::poll_every), every half second by default.
 //!
 //! The user of the transaction needs these privileges: `USAGE` on the schema, `SELECT` on
@@ -151,7 +152,7 @@ pub use connection::schema::migration_sql;
 pub use log::log_statements;
 #[doc(hidden)]
 pub use publish::publish_statements;
-pub use publish_in::PublishError;
+pub use publish_in::{PublishError, ServerError};
 #[doc(hidden)]
 pub use recover::missed_statement;
 #[doc(hidden)]

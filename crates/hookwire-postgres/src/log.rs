@@ -10,6 +10,7 @@ use tokio_postgres::Row;
 use crate::connection::session::Sessions;
 use crate::connection::statements::Params;
 use crate::error::{QueryError, ReadRow};
+use crate::registry::LISTED;
 use crate::rows::{
     PENDING, as_i64, end_number, end_of, event, event_columns, event_id, event_of, message, optional_time,
     receipt, receipt_columns, time,
@@ -267,10 +268,11 @@ const OF_LANES: &str = standing!(
      WHERE lane.tenant = $1 AND ($2::bigint IS NULL OR lane.hook = $2)"
 );
 
+/// With `tenant = $1` the server would go along the events of all tenants: their index by `seq` has the same order then.
 const MESSAGES: &str = concat!(
     "WITH newest AS MATERIALIZED (SELECT event.seq AS id, message, event_id, time, routed_at, ",
     receipt_columns!(),
-    " FROM event WHERE tenant = $1 AND seq < $5 ORDER BY seq DESC LIMIT $6) ",
+    " FROM event WHERE (tenant, seq) < ($1, $5) AND tenant >= $1 ORDER BY tenant DESC, seq DESC LIMIT $6) ",
     "SELECT looked_at, lowest, newest.* ",
     "FROM (SELECT count(*) AS looked_at, min(id) AS lowest FROM newest) AS looked ",
     "LEFT JOIN newest ON published_at >= $3 AND published_at < $4 AND ($2::bigint IS NULL OR event_id = $2) ",
@@ -323,6 +325,7 @@ pub fn log_statements() -> Vec<(&'static str, String)> {
         ("of_lanes", OF_LANES),
         ("messages", MESSAGES),
         ("attempts", ATTEMPTS),
+        ("disabled", LISTED),
         ("stats_of_tenant", STATS_OF_TENANT),
         ("stats_of_webhook", STATS_OF_WEBHOOK),
     ]

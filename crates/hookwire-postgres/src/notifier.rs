@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client};
 
 use crate::connection::dial::Messages;
+use crate::connection::schema::SchemaName;
 use crate::connection::session::Sessions;
 use crate::connection::target::Target;
 
@@ -54,11 +55,10 @@ impl Notifier {
     pub(crate) fn shared(target: Target, sessions: Sessions) -> Self {
         let local = Self::local();
         let wanted = Arc::new(Notify::new());
-        let mut channel = format!("hookwire_{}", target.schema.as_str());
-        // The server takes no longer names. Schemas that share a channel wake each other for nothing, which is harmless.
-        channel.truncate(63);
-        let listener = Listener { target, channel: channel.clone(), count: Arc::clone(&local.count) };
-        let notify = tokio::spawn(notify_peers(sessions, channel, Arc::clone(&wanted)));
+        let channel = channel(&target.schema);
+        let listener = Listener { target, channel, count: Arc::clone(&local.count) };
+        let statement = notify_statement(&listener.target.schema);
+        let notify = tokio::spawn(notify_peers(sessions, statement, Arc::clone(&wanted)));
         let listen = tokio::spawn(listener.run());
         Self { peers: Some(Peers { wanted, tasks: [notify, listen] }), ..local }
     }
@@ -88,13 +88,24 @@ impl Drop for Peers {
     }
 }
 
+fn channel(schema: &SchemaName) -> String {
+    let mut channel = format!("hookwire_{}", schema.as_str());
+    // The server takes no longer names. Schemas that share a channel wake each other for nothing, which is harmless.
+    channel.truncate(63);
+    channel
+}
+
+/// Returns the statement that wakes the dispatchers of all processes that listen.
+pub(crate) fn notify_statement(schema: &SchemaName) -> String {
+    format!("NOTIFY \"{}\"", channel(schema))
+}
+
 /// Notifies other processes, by a statement outside the publishing transaction: inside, it would make all commits of
 /// the database wait for each other. A notification that fails is not repeated; the others look by themselves soon.
-async fn notify_peers(sessions: Sessions, channel: String, wanted: Arc<Notify>) {
-    let notify = format!("NOTIFY \"{channel}\"");
+async fn notify_peers(sessions: Sessions, statement: String, wanted: Arc<Notify>) {
     loop {
         wanted.notified().await;
-        let _ = sessions.execute(&notify).await;
+        let _ = sessions.execute(&statement).await;
         tokio::time::sleep(NOTIFY_INTERVAL).await;
     }
 }

@@ -6,7 +6,7 @@ use hookwire::model::MessageId;
 use hookwire::{Event, Tenant};
 use thiserror::Error;
 use tokio_postgres::GenericClient;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use crate::connection::schema::SchemaName;
@@ -53,42 +53,72 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    /// The event breaks a rule that needs no database to be found.
-    fn of_violation(error: hookwire::Error) -> Option<Self> {
+    /// Returns the error of an event that breaks a rule which [`Tenant::check`] finds; `None` for its other errors, which are
+    /// left to the function. For crates that publish by another driver.
+    pub fn of_check(error: hookwire::Error) -> Option<Self> {
         let broken = error.violations().first()?;
         let (field, rule) = (broken.field().to_owned(), broken.message().to_owned());
         Some(Self::Refused { field, rule, source: error.into() })
     }
 
     fn of(error: tokio_postgres::Error, schema: &SchemaName) -> Self {
-        let Some(said) = error.as_db_error() else { return Self::Failed(error.into()) };
-        let schema = schema.as_str().to_owned();
-        match *said.code() {
-            SqlState::INSUFFICIENT_PRIVILEGE => Self::NoPrivileges { schema, source: error.into() },
-            SqlState::INVALID_SCHEMA_NAME | SqlState::UNDEFINED_FUNCTION => {
-                Self::NotMigrated { schema, source: error.into() }
-            }
-            ref code if code.code().starts_with(DATA_EXCEPTION) => {
+        let Some(said) = error.as_db_error().cloned() else { return Self::Failed(error.into()) };
+        let (code, message) = (said.code().code(), said.message());
+        Self::of_server(
+            ServerError { code, message, column: said.column(), detail: said.detail() },
+            schema,
+            error,
+        )
+    }
+
+    fn of_server(
+        said: ServerError<'_>,
+        schema: &SchemaName,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        let (schema, source) = (schema.as_str().to_owned(), source.into());
+        match said.code {
+            INSUFFICIENT_PRIVILEGE => Self::NoPrivileges { schema, source },
+            INVALID_SCHEMA_NAME | UNDEFINED_FUNCTION => Self::NotMigrated { schema, source },
+            code if code.starts_with(DATA_EXCEPTION) => {
                 let (field, rule) = refusal(said);
-                Self::Refused { field, rule, source: error.into() }
+                Self::Refused { field, rule, source }
             }
-            _ => Self::Failed(error.into()),
+            _ => Self::Failed(source),
         }
     }
 }
+
+/// An error of the server, as any driver tells it, for [`PostgresStore::publish_error`].
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "an argument list by name")]
+pub struct ServerError<'a> {
+    /// The SQLSTATE.
+    pub code: &'a str,
+    /// The message.
+    pub message: &'a str,
+    /// The column that it names.
+    pub column: Option<&'a str>,
+    /// More about it.
+    pub detail: Option<&'a str>,
+}
+
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+const INVALID_SCHEMA_NAME: &str = "3F000";
+const UNDEFINED_FUNCTION: &str = "42883";
 
 /// The class of SQLSTATE for invalid values. The only value of this statement is the document.
 const DATA_EXCEPTION: &str = "22";
 
 /// Returns the field and its rule. The function raises an error that names the field as its column, and has the rule in
 /// its message. A document that PostgreSQL itself cannot read has no field.
-fn refusal(said: &DbError) -> (String, String) {
-    let Some(field) = said.column() else {
-        let details = said.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-        return ("document".to_owned(), format!("cannot be read: {}{details}", said.message()));
+fn refusal(said: ServerError<'_>) -> (String, String) {
+    let Some(field) = said.column else {
+        let details = said.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+        return ("document".to_owned(), format!("cannot be read: {}{details}", said.message));
     };
     let start = format!("hookwire cannot publish this: {field} ");
-    let rule = said.message().strip_prefix(&start).unwrap_or_else(|| said.message());
+    let rule = said.message.strip_prefix(&start).unwrap_or(said.message);
     (field.to_owned(), rule.to_owned())
 }
 
@@ -121,6 +151,15 @@ impl PostgresStore {
     /// [The crate](crate#publishing-within-a-transaction-of-your-own) describes the document and its errors.
     pub fn publish_statement(&self) -> &str {
         &self.publish_statement
+    }
+
+    /// Returns what an error of the [statement](Self::publish_statement) means, as another driver tells it.
+    pub fn publish_error(
+        &self,
+        said: ServerError<'_>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> PublishError {
+        PublishError::of_server(said, &self.schema, source)
     }
 
     /// Publishes an event within a transaction of `tokio_postgres`, and returns its message id.
@@ -172,7 +211,7 @@ impl PostgresStore {
         event: &Event,
     ) -> Result<MessageId, PublishError> {
         // The size of the payload is left to the function, which has a limit of its own.
-        if let Some(refused) = tenant.check(event).err().and_then(PublishError::of_violation) {
+        if let Some(refused) = tenant.check(event).err().and_then(PublishError::of_check) {
             return Err(refused);
         }
         let savepoint = Savepoint::begin(client).await.map_err(|error| PublishError::Failed(error.into()))?;

@@ -225,7 +225,7 @@ const READ: &str = "SELECT revision, next_hook, lane.hook, lane.version, lane.we
     FROM tenant LEFT JOIN lane ON lane.tenant = tenant.name AND lane.status < 2 \
     WHERE tenant.name = $1 ORDER BY lane.hook";
 
-const LISTED: &str = "SELECT tenant, hook, disabled::text AS disabled, disabled_at FROM lane \
+pub(crate) const LISTED: &str = "SELECT tenant, hook, disabled::text AS disabled, disabled_at FROM lane \
     WHERE status = 0 AND disabled IS NOT NULL AND disabled_at >= greatest($1::bigint, $2::bigint) \
         AND ($2 IS NULL OR (disabled_at, tenant, hook) > ($2, $3, $4)) \
     ORDER BY disabled_at, tenant, hook LIMIT $5";

@@ -108,7 +108,7 @@ use crate::connection::target::Target;
 use crate::core::{Core, unanswered};
 use crate::error::QueryError;
 use crate::log;
-use crate::notifier::Notifier;
+use crate::notifier::{Notifier, notify_statement};
 use crate::publish::Redeliver;
 use crate::recover::Recover;
 use crate::registry::{self, Commit};
@@ -234,6 +234,19 @@ impl PostgresStore {
             schema,
             publish_statement,
         })
+    }
+
+    /// Wakes the dispatchers of this store, and those of all processes that [listen](PostgresOptions::listen). Call it after
+    /// the commit of a transaction that wrote events: they find them at once then, and not when they next look.
+    ///
+    /// [`Webhooks::wake`](hookwire::Webhooks::wake) does so for the dispatcher of the same service alone, without a query.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be asked. Dispatchers look by themselves soon.
+    pub async fn wake_all(&self) -> Result<(), StoreError> {
+        self.core.notifier.notify();
+        Ok(self.core.sessions.execute(&notify_statement(&self.schema)).await?)
     }
 
     /// Publishes items in one batch with those of other callers who wait.

@@ -70,13 +70,16 @@ async fn the_log_of_a_small_tenant_reads_none_of_a_million_rows_of_others() {
         SET enable_bitmapscan TO off";
     client.batch_execute(as_the_store).await.expect("settings");
     let id: i64 = client.query_one("SELECT max(id) FROM delivery", &[]).await.expect("an id").get(0);
+    let last = i64::MAX;
     for (name, sql) in log_statements() {
         client.batch_execute(&format!("PREPARE {name} AS {sql}")).await.expect(name);
         let arguments = match name {
             "attempts" => format!("{id}, 'small'"),
             "event" => "'small', 'm1'".to_owned(),
-            "of_event" => format!("'small', NULL, 'm1', NULL, 0, {}, 101", i64::MAX),
-            "of_lanes" => format!("'small', NULL, NULL, NULL, 0, {}, 101", i64::MAX),
+            "of_event" => format!("'small', NULL, 'm1', NULL, 0, {last}, 101, {last}, NULL"),
+            "of_lanes" => format!("'small', NULL, NULL, NULL, 0, {last}, 101, {last}, NULL"),
+            "messages" => format!("'small', NULL, 0, {last}, {last}, 101"),
+            "disabled" => "0, NULL, NULL, NULL, 101".to_owned(),
             "stats_of_tenant" => "'small'".to_owned(),
             "stats_of_webhook" => "'small', 1".to_owned(),
             other => panic!("{other} is not tested"),

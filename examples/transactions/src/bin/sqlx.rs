@@ -1,6 +1,7 @@
 //! An event that commits with the host's own data, by sqlx.
 
-use hookwire::Event;
+use hookwire::{Event, Payload};
+use hookwire_postgres::PublishError;
 use sqlx::{Connection, Executor, PgConnection, Postgres, Transaction};
 use transactions::{Error, InvoicePaid, Service};
 
@@ -12,20 +13,17 @@ async fn pay<'a>(
 ) -> Result<Transaction<'a, Postgres>, Error> {
     let Service { acme, store, .. } = service;
     let event = Event::of(&InvoicePaid { invoice, cents: 1_999 })?;
-    acme.check(&event)?; // what breaks a rule is told before the transaction, and does not fail it
-    let document = acme.to_sql_document(&event); // fixes the message id: a repeated transaction publishes once
 
     let mut transaction = app.begin().await?;
     let update = sqlx::query("UPDATE invoice SET paid = true WHERE id = $1");
     update.bind(invoice).execute(&mut *transaction).await?;
-    sqlx::query(store.publish_statement()).bind(document).execute(&mut *transaction).await?;
+    hookwire_sqlx::publish_in(store, &mut transaction, acme, &event).await?;
     Ok(transaction)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let service = Service::start().await?;
-    let hooks = service.hooks.clone();
     let mut app = PgConnection::connect(&service.url).await?;
     app.execute("CREATE TABLE invoice (id bigint PRIMARY KEY, paid boolean NOT NULL)").await?;
     app.execute("INSERT INTO invoice VALUES (4711, false), (4712, false)").await?;
@@ -33,9 +31,19 @@ async fn main() -> Result<(), Error> {
     // Rolled back: it never happened.
     let transaction = pay(&service, &mut app, 4711).await?;
     transaction.rollback().await?;
+    // Refused: the transaction goes on, and commits the rest.
+    let mut transaction = pay(&service, &mut app, 4712).await?;
+    let broken = Event::of(&InvoicePaid { invoice: 4713, cents: 1 })?.actor("maria\0");
+    let refused = hookwire_sqlx::publish_in(&service.store, &mut transaction, &service.acme, &broken).await;
+    assert!(
+        matches!(refused, Err(PublishError::Refused { ref field, .. }) if field == "actor"),
+        "{refused:?}"
+    );
+    let large = Event::new(InvoicePaid::EVENT, &"x".repeat(2_000_000))?;
+    let refused = hookwire_sqlx::publish_in(&service.store, &mut transaction, &service.acme, &large).await;
+    assert!(matches!(refused, Err(PublishError::Refused { .. })), "{refused:?}");
     // Committed: it is delivered.
-    let transaction = pay(&service, &mut app, 4712).await?;
     transaction.commit().await?;
-    hooks.wake(); // delivers at once, instead of within half a second
+    service.store.wake_all().await?; // delivers at once, in whichever process, instead of within half a second
     service.ends_with(4712).await
 }
