@@ -109,7 +109,7 @@
 //! | to | see |
 //! |---|---|
 //! | register what a user posted as JSON, and answer with every violation | [`WebhookDraft`], [`Error::violations`] |
-//! | offer events | [`Catalog`], [`Payload`] |
+//! | offer events, and describe them to receivers | [`Catalog`], [`Payload`], [`Catalog::openapi`] |
 //! | show the fate of an event, send it again | [`Tenant::explain`], [`Tenant::deliveries`], [`Tenant::redeliver`] |
 //! | commit an event with your own data | [durability](guide::durability#the-event-and-your-own-data) |
 //! | limit tenants by their plans | [`limits_for`](service::WebhooksBuilder::limits_for) |
@@ -182,6 +182,7 @@
 mod catch_panic;
 mod error_chain;
 mod notify;
+mod openapi;
 mod request;
 mod timer;
 

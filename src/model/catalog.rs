@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
 
@@ -31,6 +32,17 @@ pub struct EventType {
     name: String,
     module: String,
     sample: Option<Arc<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<Arc<Value>>,
+    #[serde(rename = "deprecated", skip_serializing_if = "is_false")]
+    is_deprecated: bool,
+    #[serde(skip)]
+    is_hidden: bool,
+}
+
+/// Whether an attribute is left out of the JSON form.
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl EventType {
@@ -49,6 +61,9 @@ impl EventType {
             name: name.into(),
             module: String::new(),
             sample: to_raw_value(sample).ok().map(Arc::from),
+            schema: None,
+            is_deprecated: false,
+            is_hidden: false,
         }
     }
 
@@ -61,6 +76,52 @@ impl EventType {
     #[must_use]
     pub fn in_module(self, module: impl Into<String>) -> Self {
         Self { module: module.into(), ..self }
+    }
+
+    /// Sets the JSON Schema of the payload, for [`Catalog::openapi`].
+    ///
+    /// A crate such as `schemars` makes it of a Rust type.
+    ///
+    /// ```
+    /// use hookwire::EventId;
+    /// use hookwire::model::EventType;
+    /// use serde_json::json;
+    ///
+    /// let paid = EventType::new(EventId::new(1), "order.paid", "Order paid", &json!({"order": 4711}))
+    ///     .with_schema(json!({"type": "object", "properties": {"order": {"type": "integer"}}}));
+    /// assert!(paid.schema().is_some());
+    /// ```
+    #[must_use]
+    pub fn with_schema(self, schema: Value) -> Self {
+        Self { schema: Some(Arc::new(schema)), ..self }
+    }
+
+    /// Marks it as one that new webhooks should not subscribe to. It is published and delivered as before.
+    #[must_use]
+    pub fn deprecated(self) -> Self {
+        Self { is_deprecated: true, ..self }
+    }
+
+    /// Keeps it out of [`Catalog::visible`], and so out of descriptions and user interfaces. Whoever knows its id can
+    /// subscribe to it.
+    #[must_use]
+    pub fn hidden(self) -> Self {
+        Self { is_hidden: true, ..self }
+    }
+
+    /// Returns whether it is [deprecated](Self::deprecated).
+    pub const fn is_deprecated(&self) -> bool {
+        self.is_deprecated
+    }
+
+    /// Returns whether it is [hidden](Self::hidden).
+    pub const fn is_hidden(&self) -> bool {
+        self.is_hidden
+    }
+
+    /// Returns the JSON Schema of the payload, if it has one.
+    pub fn schema(&self) -> Option<&Value> {
+        self.schema.as_deref()
     }
 
     /// Returns the id.
@@ -141,6 +202,11 @@ impl Catalog {
     /// Returns every event type by ascending id.
     pub fn iter(&self) -> impl Iterator<Item = &EventType> {
         self.events.values()
+    }
+
+    /// Returns every event type that is not [hidden](EventType::hidden), by ascending id.
+    pub fn visible(&self) -> impl Iterator<Item = &EventType> {
+        self.iter().filter(|event| !event.is_hidden)
     }
 
     /// Returns the envelope that is used for webhooks without one of their own.

@@ -131,6 +131,19 @@ class Stripe:
         return {**headers, "stripe-signature": header}
 
 
+class OpenApi:
+    """The validator of documents of OpenAPI."""
+
+    def __init__(self):
+        import openapi_spec_validator
+        from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
+
+        self.validate, self.refusal = openapi_spec_validator.validate, OpenAPIValidationError
+
+    def verify(self, _key, _headers, body):
+        self.validate(json.loads(body))
+
+
 LIBRARIES = {
     "standardwebhooks": StandardWebhooks,
     "svix": Svix,
@@ -138,6 +151,7 @@ LIBRARIES = {
     "cryptography": Cryptography,
     "github": GitHub,
     "stripe": Stripe,
+    "openapi": OpenApi,
 }
 
 

@@ -4,12 +4,15 @@
 
 mod support;
 
-use hookwire::model::SignatureScheme;
+use hookwire::model::{Catalog, EventType, SignatureScheme};
 use hookwire::signature::{
     GitHubVerifier, KeyRing, PrivateKey, Secret, SigningKey, StripeVerifier, Verifier, VerifyError,
     VerifyingKey,
 };
+use hookwire::{EventId, assist};
+use http::HeaderMap;
 use interop::{Arrival, Foreign, Runtime};
+use serde_json::json;
 
 use support::{bodies, deliveries, longer, now, raw_bodies, sign, tampered, unsigned};
 
@@ -25,6 +28,8 @@ const HMAC: Foreign = Foreign::new(Runtime::Python, "hmac");
 const CRYPTOGRAPHY: Foreign = Foreign::new(Runtime::Python, "cryptography");
 const GITHUB: [Foreign; 2] = [Foreign::new(Runtime::Python, "github"), Foreign::new(Runtime::Node, "github")];
 const STRIPE: Foreign = Foreign::new(Runtime::Python, "stripe");
+
+const OPENAPI: Foreign = Foreign::new(Runtime::Python, "openapi");
 
 fn all(verified: bool, number: usize) -> Vec<bool> {
     vec![verified; number]
@@ -170,4 +175,15 @@ fn stripes_form_agrees_with_its_library_also_during_a_rotation() {
         }
     }
     assert_eq!(STRIPE.verify(&secret(3).expose(), &sent), all(false, sent.len()));
+}
+
+#[test]
+fn the_description_of_a_catalog_is_openapi() {
+    let events = EventType::new(EventId::new(1), "a", "A", &"sample").with_schema(json!({"type": "string"}));
+    let ours = Catalog::builder().event(events.deprecated().in_module("M")).build().expect("sound");
+    let mut broken = ours.openapi("A", "1");
+    broken["webhooks"]["a"]["post"]["parameters"][0]["in"] = json!("nowhere");
+    let documents = [assist::catalog().openapi("Zoho Assist", "1.0"), ours.openapi("A", "1"), broken];
+    let arrivals = documents.map(|it| Arrival { headers: HeaderMap::new(), body: it.to_string().into() });
+    assert_eq!(OPENAPI.verify("", &arrivals), [true, true, false]);
 }
