@@ -39,7 +39,7 @@
 //! # What a store keeps
 //!
 //! - For each tenant a [registry](crate::registry::Registry) at a revision.
-//! - For each webhook a *lane*: its queue, its [`Health`](crate::delivery::Health), the end of its backoff, and an
+//! - For each webhook a *lane*: its queue, its [`Health`], the end of its backoff, and an
 //!   epoch. The epoch grows when the backlog is dropped, so that dropping costs the same whatever the backlog.
 //! - For each event its content, the decisions of routing, and its deliveries with their attempts. The id of a
 //!   delivery is unique in the store and never used again.
