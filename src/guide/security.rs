@@ -36,6 +36,10 @@
 //! [`allow_loopback_http`](crate::service::WebhooksBuilder::allow_loopback_http) is for development: with it,
 //! whoever registers webhooks can reach the machine itself.
 //!
+//! Receivers of your own, inside, may be reached by plain HTTP:
+//! [`allow_private_http`](crate::service::WebhooksBuilder::allow_private_http), with a transport that allows their networks
+//! and has `allow_private_http()` too. Public hosts and metadata services are never sent to without TLS.
+//!
 //! # Keys
 //!
 //! Each webhook has a secret of its own, 32 random bytes. It is given out by

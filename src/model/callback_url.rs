@@ -10,9 +10,9 @@ use super::violation::{Rule, Violation};
 
 /// An absolute `https` URL with a host, without user info, fragment or port 0.
 ///
-/// An `http` URL is accepted only for the host `localhost` or a loopback address, and only by
-/// [`parse_allowing_loopback_http`](Self::parse_allowing_loopback_http). The transport decides whether the
-/// address may be dialled.
+/// An `http` URL is accepted only by [`parse_allowing_loopback_http`](Self::parse_allowing_loopback_http), for the host
+/// `localhost` or a loopback address, and by [`parse_allowing_http`](Self::parse_allowing_http). The transport decides
+/// whether the address may be dialled, and whether without TLS.
 ///
 /// `Debug` prints only the origin, because paths and queries of callback URLs often carry secrets.
 ///
@@ -48,6 +48,17 @@ impl CallbackUrl {
     pub fn parse_allowing_loopback_http(text: &str) -> Result<Self, InvalidCallbackUrl> {
         let url = to_url(text)?;
         let checks = [(is_https_or_loopback(&url), Rule::NotHttps), port_check(&url)];
+        Self::checked(url, &checks)
+    }
+
+    /// Parses an `https` or `http` URL.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`InvalidCallbackUrl`] with every rule that the text breaks.
+    pub fn parse_allowing_http(text: &str) -> Result<Self, InvalidCallbackUrl> {
+        let url = to_url(text)?;
+        let checks = [(is_http(&url), Rule::NotHttps), port_check(&url)];
         Self::checked(url, &checks)
     }
 
@@ -92,6 +103,10 @@ fn port_check(url: &Url) -> Check {
     (url.port() != Some(0), Rule::PortZero)
 }
 
+fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+}
+
 fn is_https_or_loopback(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && is_literal_loopback(url))
 }
@@ -111,13 +126,14 @@ impl fmt::Debug for CallbackUrl {
     }
 }
 
-/// Accepts loopback `http` and port 0, so that a stored URL loads even if it is no longer allowed at registration.
+/// Accepts `http` and port 0, so that a stored URL loads even if it is no longer allowed at registration. The transport
+/// refuses it then.
 impl TryFrom<String> for CallbackUrl {
     type Error = InvalidCallbackUrl;
 
     fn try_from(text: String) -> Result<Self, InvalidCallbackUrl> {
         let url = to_url(&text)?;
-        let checks = [(is_https_or_loopback(&url), Rule::NotHttps)];
+        let checks = [(is_http(&url), Rule::NotHttps)];
         Self::checked(url, &checks)
     }
 }
@@ -214,6 +230,17 @@ mod tests {
     }
 
     #[test]
+    fn plain_http_to_any_host_is_read_when_asked_and_from_a_store() {
+        for text in ["http://10.0.0.1/", "http://inside.example:8080/x"] {
+            assert!(CallbackUrl::parse_allowing_http(text).is_ok(), "{text}");
+            assert!(CallbackUrl::try_from(text.to_owned()).is_ok(), "{text}");
+            assert_eq!(rules(text), [Rule::NotHttps], "{text}");
+        }
+        let broken = CallbackUrl::parse_allowing_http("ftp://u@a.example:0/#x").expect_err("all").rules;
+        assert_eq!(broken, [Rule::NotHttps, Rule::PortZero, Rule::NoUserInfo, Rule::NoFragment]);
+    }
+
+    #[test]
     fn port_0_is_refused_at_registration_and_loads_from_a_store() {
         for text in ["https://a.example:0/", "https://a.example:000/x", "https://[::1]:0/"] {
             assert_eq!(rules(text), [Rule::PortZero], "{text}");
@@ -222,7 +249,7 @@ mod tests {
             let loaded: CallbackUrl = serde_json::from_str(&stored).expect("an earlier version accepted it");
             assert_eq!(loaded.as_url().port(), Some(0));
         }
-        assert!(CallbackUrl::try_from("http://a.example:0/".to_owned()).is_err(), "the other rules stay");
+        assert!(CallbackUrl::try_from("ftp://a.example:0/".to_owned()).is_err(), "the other rules stay");
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub enum UrlRule {
     HttpsOnly,
     /// Also `http` to `localhost` or a loopback address, for development.
     LoopbackHttp,
+    /// Also `http`, as far as the transport allows it: see
+    /// [`allow_private_http`](crate::service::WebhooksBuilder::allow_private_http).
+    PrivateHttp,
 }
 
 /// Checks a callback URL.
@@ -168,6 +171,7 @@ impl Findings {
         let parsed = match rule {
             UrlRule::HttpsOnly => CallbackUrl::parse(text),
             UrlRule::LoopbackHttp => CallbackUrl::parse_allowing_loopback_http(text),
+            UrlRule::PrivateHttp => CallbackUrl::parse_allowing_http(text),
         };
         // The stored form counts: encoding makes it longer than the given one.
         let stored = parsed.as_ref().map_or(text, CallbackUrl::as_str);
@@ -461,6 +465,10 @@ mod tests {
         assert!(check("http://127.0.0.1/", UrlRule::LoopbackHttp));
         assert!(!check("http://127.0.0.1/", UrlRule::HttpsOnly));
         assert!(!check("http://a.example/", UrlRule::LoopbackHttp));
+        assert!(
+            check("http://a.example/", UrlRule::PrivateHttp)
+                && !check("ftp://a.example/", UrlRule::PrivateHttp)
+        );
         assert!(check("https://a.example/", UrlRule::LoopbackHttp));
     }
 }

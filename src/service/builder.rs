@@ -237,6 +237,14 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Accepts `http` URLs of any host, as far as the transport allows them: give it an `HttpTransport` with
+    /// `allow_network("10.1.0.0/16")` and `allow_private_http()`, and plain `http` goes to exactly the networks that are
+    /// allowed. Public `http` and metadata services stay refused. Who can read along there can read the events.
+    pub fn allow_private_http(mut self) -> Self {
+        self.urls = UrlRule::PrivateHttp;
+        self
+    }
+
     /// Shows tenants the answers of receivers, up to [`Policy::response_bytes`]. Off by default: a tenant can
     /// register a URL that is not its own, and an answer may hold what its sender would not show to the tenant.
     pub fn show_response_bodies(mut self) -> Self {
@@ -297,7 +305,7 @@ fn start_timer() -> Result<Timer, BuildError> {
 fn default_transport(urls: UrlRule) -> Result<Arc<dyn Transport>, BuildError> {
     let builder = crate::transport::HttpTransport::builder();
     let builder = match urls {
-        UrlRule::HttpsOnly => builder,
+        UrlRule::HttpsOnly | UrlRule::PrivateHttp => builder,
         UrlRule::LoopbackHttp => builder.allow_loopback(),
     };
     let transport = builder.build().map_err(|error| BuildError::Transport(Box::new(error)))?;

@@ -53,6 +53,15 @@ impl HttpTransportBuilder {
         self
     }
 
+    /// Sends plain `http` within the networks that are [allowed](Self::allow_network), and nowhere else: by address, or by
+    /// a name all of whose addresses are there. Registration still refuses `http` URLs until the service
+    /// [allows them too](crate::service::WebhooksBuilder::allow_private_http).
+    #[must_use]
+    pub fn allow_private_http(mut self) -> Self {
+        self.policy.plain_http = true;
+        self
+    }
+
     /// Refuses a network (`203.0.113.0/24`) or an address. This wins over everything that is allowed.
     ///
     /// Deny public addresses of your own, such as a load balancer that trusts your network, and the prefix

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::body;
 use super::call::Call;
 use super::connector::{Connector, GuardedConnector};
+use super::guard::Endpoint;
 use super::look_ups::{LookUps, within};
 use super::pool::{Lease, Pool};
 use super::resolve::Resolvers;
@@ -140,6 +141,7 @@ impl Transport for HttpTransport {
         let url = url.as_url();
         let host = url.host_str().expect("a CallbackUrl has a host");
         let port = url.port_or_known_default().expect("a CallbackUrl is http or https");
-        self.configured().checks.checked_addresses(host, port).await.map(drop)
+        let endpoint = Endpoint { port, is_plain: url.scheme() == "http" };
+        self.configured().checks.checked_addresses(host, endpoint).await.map(drop)
     }
 }

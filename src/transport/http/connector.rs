@@ -22,7 +22,7 @@ use tower_service::Service;
 use super::classify::classify_connect_error;
 use super::client_certificate::noting;
 use super::dial::{MAX_DIALLED, dial, interleaved};
-use super::guard::{CheckedAddr, Forbidden, Policy};
+use super::guard::{CheckedAddr, Endpoint, Forbidden, Policy};
 use super::local::{fails_dialling, fails_look_ups, has_route};
 use super::look_ups::{LookUps, not_resolved_in_time};
 use super::proxy::{NotOpened, Proxy};
@@ -65,12 +65,12 @@ impl GuardedConnector {
     pub(super) async fn checked_addresses(
         &self,
         host: &str,
-        port: u16,
+        endpoint: Endpoint,
     ) -> Result<Vec<CheckedAddr>, TransportError> {
         let refused = |forbidden: Forbidden| TransportError::new(FailureKind::Refused, forbidden);
-        self.policy.check_port(port).map_err(refused)?;
+        self.policy.check_port(endpoint.port).map_err(refused)?;
         let addresses = self.addresses(host).await?;
-        self.policy.check_all(&addresses, port).map_err(refused)
+        self.policy.check_all(&addresses, endpoint).map_err(refused)
     }
 
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, TransportError> {
@@ -87,7 +87,7 @@ impl GuardedConnector {
     }
 
     async fn connect(&self, target: &Uri) -> Result<TokioIo<TcpStream>, TransportError> {
-        let checked = self.checked_addresses(target.host().unwrap_or_default(), port(target)).await?;
+        let checked = self.checked_addresses(target.host().unwrap_or_default(), endpoint(target)).await?;
         let mut addresses = interleaved(checked, CheckedAddr::is_ipv6);
         addresses.truncate(MAX_DIALLED);
         let dialled = dial(addresses, |address, limit| self.open(address, limit)).await;
@@ -147,9 +147,9 @@ impl Connector {
     }
 }
 
-fn port(target: &Uri) -> u16 {
-    let default = if target.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
-    target.port_u16().unwrap_or(default)
+fn endpoint(target: &Uri) -> Endpoint {
+    let is_plain = target.scheme() == Some(&Scheme::HTTP);
+    Endpoint { port: target.port_u16().unwrap_or(if is_plain { 80 } else { 443 }), is_plain }
 }
 
 #[derive(Debug, Error)]
@@ -209,7 +209,10 @@ mod tests {
     async fn a_look_up_has_eight_seconds_and_one_that_takes_longer_is_no_timeout() {
         let found = async |after| {
             let resolver = Arc::new(After(Duration::from_millis(after)));
-            GuardedConnector::new(Policy::default(), None, resolver).checked_addresses("a.example", 443).await
+            let endpoint = Endpoint { port: 443, is_plain: false };
+            GuardedConnector::new(Policy::default(), None, resolver)
+                .checked_addresses("a.example", endpoint)
+                .await
         };
         assert_eq!(found(7_900).await.expect("in time").len(), 1);
         assert_eq!(found(8_100).await.expect_err("too late").kind(), FailureKind::Dns);

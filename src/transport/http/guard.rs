@@ -22,7 +22,16 @@ pub(super) struct Policy {
     pub(super) denied: Vec<IpNet>,
     pub(super) allowed: Vec<IpNet>,
     pub(super) loopback: bool,
+    /// Whether plain HTTP may be spoken in allowed networks.
+    pub(super) plain_http: bool,
     pub(super) ports: Option<BTreeSet<u16>>,
+}
+
+/// What is to be spoken with an address: the port, and whether without TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Endpoint {
+    pub(super) port: u16,
+    pub(super) is_plain: bool,
 }
 
 impl Policy {
@@ -34,11 +43,19 @@ impl Policy {
     }
 
     /// Checks all addresses and refuses them all if one is forbidden: a name that mixes them is not trusted.
-    pub(super) fn check_all(&self, addresses: &[IpAddr], port: u16) -> Result<Vec<CheckedAddr>, Forbidden> {
-        addresses.iter().map(|address| self.check(*address, port)).collect()
+    pub(super) fn check_all(
+        &self,
+        addresses: &[IpAddr],
+        endpoint: Endpoint,
+    ) -> Result<Vec<CheckedAddr>, Forbidden> {
+        addresses.iter().map(|address| self.check(*address, endpoint)).collect()
     }
 
-    fn check(&self, address: IpAddr, port: u16) -> Result<CheckedAddr, Forbidden> {
+    fn check(
+        &self,
+        address: IpAddr,
+        Endpoint { port, is_plain }: Endpoint,
+    ) -> Result<CheckedAddr, Forbidden> {
         self.check_port(port)?;
         // The switch is for the loopback of this machine, not of the machine that unwraps an embedded address.
         let switched_on = self.loopback && address.is_loopback();
@@ -48,7 +65,16 @@ impl Policy {
                 self.pass(inner, false).map_err(|reason| Forbidden::Inner { address, inner, reason })?;
             }
         }
+        if is_plain && !self.may_be_plain(address) {
+            return Err(Forbidden::Plain(address));
+        }
         Ok(CheckedAddr(SocketAddr::new(address, port)))
+    }
+
+    /// Whether what is sent to an address may go without TLS: on this machine, and where the host said so.
+    fn may_be_plain(&self, address: IpAddr) -> bool {
+        let is_allowed = self.allowed.iter().any(|network| network.contains(&address));
+        address.is_loopback() || self.plain_http && is_allowed
     }
 
     fn pass(&self, address: IpAddr, switched_on: bool) -> Result<(), Reason> {
@@ -103,6 +129,8 @@ pub(super) enum Forbidden {
     Address { address: IpAddr, reason: Reason },
     #[error("{address} leads to {inner}, which is {reason}")]
     Inner { address: IpAddr, inner: IpAddr, reason: Reason },
+    #[error("{0} is in no network in which plain http is allowed; use https")]
+    Plain(IpAddr),
     #[error("port {0} is not among the allowed ports")]
     Port(u16),
 }
@@ -125,12 +153,16 @@ mod tests {
 
     use super::*;
 
+    const fn tls(port: u16) -> Endpoint {
+        Endpoint { port, is_plain: false }
+    }
+
     fn networks(texts: &[&str]) -> Vec<IpNet> {
         texts.iter().map(|text| text.parse().expect(text)).collect()
     }
 
     fn passes(policy: &Policy, text: &str) -> bool {
-        policy.check(text.parse().expect(text), 443).is_ok()
+        policy.check(text.parse().expect(text), tls(443)).is_ok()
     }
 
     #[test]
@@ -142,6 +174,25 @@ mod tests {
         for text in ["127.0.0.1", "::1", "10.0.0.1", "fe80::1", "::ffff:8.8.8.8", "64:ff9b:1::8.8.8.8"] {
             assert!(!passes(&policy, text), "{text}");
         }
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_and_for_networks_that_are_allowed_if_it_is_switched_on() {
+        let may = |policy: &Policy, text: &str| {
+            policy.check(text.parse().expect(text), Endpoint { port: 80, is_plain: true }).is_ok()
+        };
+        let allowed = networks(&["10.1.0.0/16", "fd00::/8", "169.254.169.254/32", "8.8.8.0/24"]);
+        let off = Policy { allowed, loopback: true, ..Policy::default() };
+        let on = Policy { plain_http: true, ..off.clone() };
+        for text in ["10.1.2.3", "fd00::1", "8.8.8.8"] {
+            assert!(may(&on, text) && !may(&off, text), "{text}");
+        }
+        for text in ["10.2.0.1", "1.1.1.1", "2606:4700::1", "169.254.169.254", "::ffff:1.1.1.1"] {
+            assert!(!may(&on, text), "{text}");
+        }
+        assert!(may(&off, "127.0.0.1") && !may(&Policy::default(), "127.0.0.1"));
+        let denied = Policy { denied: networks(&["10.1.7.0/24"]), ..on };
+        assert!(!may(&denied, "10.1.7.1") && may(&denied, "10.1.8.1"));
     }
 
     #[test]
@@ -176,7 +227,7 @@ mod tests {
     fn the_deny_list_wins_over_all_else() {
         let allowed = networks(&["10.0.0.0/8"]);
         let denied = networks(&["10.1.0.0/16", "127.0.0.1/32", "8.8.8.0/24"]);
-        let policy = Policy { allowed, denied, loopback: true, ports: None };
+        let policy = Policy { allowed, denied, loopback: true, ..Policy::default() };
         assert!(passes(&policy, "10.2.0.1") && passes(&policy, "127.0.0.2"));
         for text in ["10.1.0.1", "127.0.0.1", "8.8.8.8", "64:ff9b::8.8.8.8"] {
             assert!(!passes(&policy, text), "{text}");
@@ -193,14 +244,14 @@ mod tests {
     #[test]
     fn one_forbidden_address_spoils_all() {
         let addresses = ["8.8.8.8", "10.0.0.1"].map(|text| text.parse().expect(text));
-        let refused = Policy::default().check_all(&addresses, 443).expect_err("mixed");
+        let refused = Policy::default().check_all(&addresses, tls(443)).expect_err("mixed");
         assert_eq!(refused.to_string(), "10.0.0.1 is special: private use (RFC 1918)");
     }
 
     #[test]
     fn a_checked_address_is_told_with_its_port_and_knows_loopback() {
         let policy = Policy { loopback: true, ..Policy::default() };
-        let check = |text: &str| policy.check(text.parse().expect(text), 443).expect(text);
+        let check = |text: &str| policy.check(text.parse().expect(text), tls(443)).expect(text);
         assert!(check("127.0.0.1").is_loopback() && check("::1").is_loopback());
         assert!(!check("8.8.8.8").is_loopback());
         assert_eq!(check("2606:4700::1111").to_string(), "[2606:4700::1111]:443");
@@ -211,7 +262,7 @@ mod tests {
         let policy = Policy { ports: Some([443, 8443].into()), ..Policy::default() };
         assert!(Policy::default().check_port(22).is_ok() && policy.check_port(8443).is_ok());
         assert_eq!(
-            policy.check_all(&[Ipv4Addr::new(8, 8, 8, 8).into()], 22).err(),
+            policy.check_all(&[Ipv4Addr::new(8, 8, 8, 8).into()], tls(22)).err(),
             Some(Forbidden::Port(22))
         );
     }
@@ -265,10 +316,10 @@ mod tests {
         fn no_wrapping_of_a_forbidden_address_passes(inner in private(), noise in any::<u128>()) {
             let open = Policy { allowed: networks(&["::/0"]), ..Policy::default() };
             for address in forms(inner, noise) {
-                prop_assert!(Policy::default().check(address.into(), 443).is_err(), "{}", address);
+                prop_assert!(Policy::default().check(address.into(), tls(443)).is_err(), "{}", address);
                 // `::1` and `::` are addresses of their own; the /48 form reads 0.0.0.0/8 as noise.
                 if inner.octets()[0] != 0 {
-                    prop_assert!(open.check(address.into(), 443).is_err(), "{} by its inside", address);
+                    prop_assert!(open.check(address.into(), tls(443)).is_err(), "{} by its inside", address);
                 }
             }
         }
@@ -276,7 +327,7 @@ mod tests {
         #[test]
         fn whatever_passes_is_global_by_itself(bits in any::<u128>(), v4 in any::<u32>()) {
             for address in [Ipv6Addr::from_bits(bits).into(), Ipv4Addr::from_bits(v4).into()] {
-                let passed = Policy::default().check(address, 443).is_ok();
+                let passed = Policy::default().check(address, tls(443)).is_ok();
                 prop_assert!(!passed || classify(address) == Verdict::Global);
             }
         }

@@ -4,11 +4,18 @@ mod edges;
 mod logging;
 mod reconfigure;
 
+use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use hookwire::model::{CallbackUrl, FailureKind};
-use hookwire::transport::{HttpTransport, HttpTransportBuilder, SendLimits, Transport, TransportError};
+use hookwire::model::{CallbackUrl, FailureKind, Rule};
+use hookwire::store::MemoryStore;
+use hookwire::transport::{
+    HttpTransport, HttpTransportBuilder, Resolve, SendLimits, Transport, TransportError,
+};
+use hookwire::{TenantId, WebhookDraft, Webhooks, assist};
 use http::{Request, StatusCode};
 
 use crate::support::answers::Answers;
@@ -230,4 +237,49 @@ fn openings(path: &std::path::Path, source: &str) -> Vec<String> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let times = |way| source.matches(way).map(|way| format!("{name} {way}")).collect::<Vec<_>>();
     WAYS.into_iter().flat_map(times).collect()
+}
+
+/// A resolver with one address for every name.
+#[derive(Debug)]
+struct Leads(&'static str);
+
+#[async_trait]
+impl Resolve for Leads {
+    async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(vec![self.0.parse().expect("an address")])
+    }
+}
+
+#[tokio::test]
+async fn plain_http_goes_to_exactly_the_networks_that_are_allowed() {
+    let allowed = || HttpTransport::builder().allow_network("10.1.0.0/16").allow_private_http();
+    let check = async |transport: HttpTransport, url: &str| {
+        let checked = transport.check(&CallbackUrl::parse_allowing_http(url).expect(url)).await;
+        checked.map_err(|error| error.kind())
+    };
+    let refused = Err(FailureKind::Refused);
+    assert_eq!(check(built(allowed()), "http://10.1.2.3/").await, Ok(()));
+    assert_eq!(check(built(allowed().resolver(Leads("10.1.2.3"))), "http://inside.example/").await, Ok(()));
+    assert_eq!(check(built(allowed().resolver(Leads("8.8.8.8"))), "http://public.example/").await, refused);
+    assert_eq!(check(built(allowed().resolver(Leads("8.8.8.8"))), "https://public.example/").await, Ok(()));
+    for url in ["http://8.8.8.8/", "http://10.2.0.1/", "http://169.254.169.254/"] {
+        assert_eq!(check(built(allowed()), url).await, refused, "{url}");
+        let sent = send(&built(allowed()), url).await.expect_err(url);
+        assert_eq!(sent.kind(), FailureKind::Refused, "{url}");
+    }
+    let unasked = HttpTransport::builder().allow_network("10.1.0.0/16");
+    assert_eq!(check(built(unasked), "http://10.1.2.3/").await, refused);
+}
+
+#[tokio::test]
+async fn registration_takes_plain_http_where_the_transport_does() {
+    let transport = built(HttpTransport::builder().allow_network("10.1.0.0/16").allow_private_http());
+    let builder = Webhooks::builder(assist::catalog()).store(MemoryStore::new()).transport(transport);
+    let hooks = builder.allow_private_http().build().expect("sound");
+    let acme = hooks.tenant(TenantId::new("acme").expect("a short name"));
+    let draft = |url: &str| WebhookDraft::new("a", url).subscribe(assist::DEVICE_ONLINE);
+    acme.create(&draft("http://10.1.2.3/")).await.expect("an allowed network");
+    let refused = acme.create(&draft("http://8.8.8.8/")).await.expect_err("public");
+    let rules: Vec<_> = refused.violations().iter().map(|it| (it.field(), it.rule())).collect();
+    assert_eq!(rules, [("url", Rule::AddressRefused)]);
 }
