@@ -51,6 +51,11 @@ impl RequestStyle {
         Ok(())
     }
 
+    /// Adds the name of the sender.
+    pub(crate) fn name_sender(&self, headers: &mut HeaderMap) {
+        headers.insert(USER_AGENT, self.agent.clone());
+    }
+
     /// Adds the headers that are sent again, once the signature's are there.
     pub(crate) fn repeat(&self, headers: &mut HeaderMap) {
         for (name, again) in &self.again {
@@ -69,7 +74,7 @@ impl RequestStyle {
     ) -> Result<RequestTemplate, http::Error> {
         let mut headers = options.headers().clone();
         headers.insert(CONTENT_TYPE, JSON);
-        headers.insert(USER_AGENT, self.agent.clone());
+        self.name_sender(&mut headers);
         headers.extend(more);
         Ok(RequestTemplate { url: Uri::try_from(url.as_str())?, headers })
     }

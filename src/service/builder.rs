@@ -183,7 +183,7 @@ impl WebhooksBuilder {
     ///
     /// let (alerts, received) = std::sync::mpsc::channel();
     /// let builder = Webhooks::builder(assist::catalog()).observe(move |notice| {
-    ///     if let Notice::Disabled(webhook, disabled) = notice {
+    ///     if let Notice::Disabled { webhook, disabled, .. } = notice {
     ///         let _ = alerts.send(format!("webhook {} of {} is {disabled}", webhook.hook_id, webhook.tenant));
     ///     }
     /// });
@@ -206,7 +206,8 @@ impl WebhooksBuilder {
     }
 
     /// Accepts secrets of 16 to 23 bytes from those who [bring](crate::WebhookDraft::secret) one. Standard Webhooks asks for
-    /// at least 24; turn it on only to move webhooks here whose receivers have shorter ones.
+    /// at least 24; turn it on only to move webhooks here whose receivers have shorter ones, and once every process that
+    /// shares the store reads them: versions before 0.1 do not.
     pub fn accept_short_secrets(mut self) -> Self {
         self.short_secrets = true;
         self

@@ -41,7 +41,12 @@ pub enum Fate {
     /// Routing skipped the webhook.
     Skipped(SkipReason),
     /// The webhook has a delivery of the event, which waits because the webhook is disabled.
-    Waiting(Delivery, Disabled),
+    Waiting {
+        /// The delivery.
+        delivery: Delivery,
+        /// Since when and why the webhook is disabled.
+        disabled: Disabled,
+    },
 }
 
 impl Explanation {
@@ -61,7 +66,7 @@ impl Explanation {
 
     fn fate(&self, delivery: &Delivery) -> Fate {
         match self.disabled.get(&delivery.hook_id).filter(|_| delivery.state == DeliveryState::Pending) {
-            Some(disabled) => Fate::Waiting(delivery.clone(), *disabled),
+            Some(disabled) => Fate::Waiting { delivery: delivery.clone(), disabled: *disabled },
             None => Fate::Delivery(delivery.clone()),
         }
     }
@@ -131,7 +136,7 @@ impl Fate {
     /// Returns the delivery, unless routing skipped the webhook.
     pub const fn delivery(&self) -> Option<&Delivery> {
         match self {
-            Self::Delivery(delivery) | Self::Waiting(delivery, _) => Some(delivery),
+            Self::Delivery(delivery) | Self::Waiting { delivery, .. } => Some(delivery),
             Self::Skipped(_) => None,
         }
     }
@@ -159,7 +164,7 @@ impl fmt::Display for Fate {
         let delivery = match self {
             Self::Delivery(delivery) => delivery,
             Self::Skipped(reason) => return write!(f, "skipped, {reason}"),
-            Self::Waiting(delivery, disabled) => {
+            Self::Waiting { delivery, disabled } => {
                 return write!(f, "waits after {}: the webhook is {disabled}", attempts(delivery));
             }
         };
@@ -238,10 +243,10 @@ mod tests {
 
     #[test]
     fn a_delivery_of_a_disabled_webhook_waits_for_somebody_to_enable_it() {
-        let by_somebody = Fate::Waiting(pending(1, None), Disabled::default());
+        let by_somebody = Fate::Waiting { delivery: pending(1, None), disabled: Disabled::default() };
         assert_eq!(by_somebody.to_string(), "waits after 1 attempt: the webhook is disabled");
         let disabled = Disabled { reason: Some(DisableReason::Gone), at: Some(Timestamp::default()) };
-        let by_hookwire = Fate::Waiting(pending(2, None), disabled);
+        let by_hookwire = Fate::Waiting { delivery: pending(2, None), disabled };
         let told = "waits after 2 attempts: the webhook is disabled since 1970-01-01T00:00:00.000Z, \
             because the receiver answered 410 Gone";
         assert_eq!(by_hookwire.to_string(), told);

@@ -40,7 +40,7 @@ pub use explanation::{Explanation, Fate};
 pub use notice::{DeliveryRef, Notice, WebhookRef};
 pub use ping::{PingOutcome, PingReport, PingTarget};
 pub use publishing::Sent;
-pub use receiver_check::{Probe, ProbeKind, ReceiverCheck};
+pub use receiver_check::{Probe, ProbeKind, ReceiverCheck, Verdict};
 pub use registering::{Created, Details, Updated};
 #[cfg(feature = "seal")]
 pub use resealing::{Resealed, Unopened};

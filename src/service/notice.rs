@@ -9,37 +9,86 @@ use crate::store::Claim;
 /// What has happened, as an [observer](super::WebhooksBuilder::observe) is told of it.
 ///
 /// A notice comes after the store has recorded what it tells, and not if the store refused to. It comes at most once: a
-/// process that ends in between tells nothing. So watch the webhooks that hookwire disables by
-/// [`Webhooks::disabled_since`](super::Webhooks::disabled_since), if none must be missed.
+/// process that ends in between tells nothing, nor does one whose store has recorded it and failed to say so. So watch the
+/// webhooks that hookwire disables by [`Webhooks::disabled_since`](super::Webhooks::disabled_since), if none must be missed.
 ///
 /// An observer sees what only the operator may see: details of failures may name addresses inside the host's network.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Notice<'a> {
     /// An attempt was made.
-    Attempted(DeliveryRef<'a>, &'a Attempt),
+    #[non_exhaustive]
+    Attempted {
+        /// The delivery.
+        delivery: DeliveryRef<'a>,
+        /// The attempt.
+        attempt: &'a Attempt,
+    },
     /// A webhook was disabled, by hookwire or by a call.
-    Disabled(WebhookRef<'a>, Disabled),
+    #[non_exhaustive]
+    Disabled {
+        /// The webhook.
+        webhook: WebhookRef<'a>,
+        /// Since when and why.
+        disabled: Disabled,
+    },
     /// A webhook was enabled.
-    Enabled(WebhookRef<'a>),
-    /// A delivery has ended, as the last attempt or the webhook's change makes it. What upkeep ends is told as
-    /// [`Swept`](Self::Swept).
-    Ended(DeliveryRef<'a>, End),
-    /// A webhook has only failed, since this time, for half of what [disables](crate::delivery::DisablePolicy) it.
-    Failing(WebhookRef<'a>, Timestamp),
+    #[non_exhaustive]
+    Enabled {
+        /// The webhook.
+        webhook: WebhookRef<'a>,
+    },
+    /// A delivery has ended by an attempt, or because its webhook's backlog was dropped meanwhile. What ends while it waits
+    /// is told as [`Swept`](Self::Swept).
+    #[non_exhaustive]
+    Ended {
+        /// The delivery.
+        delivery: DeliveryRef<'a>,
+        /// Its end.
+        end: End,
+    },
+    /// A webhook has only failed for half of what [disables](crate::delivery::DisablePolicy) it. That is over when it has
+    /// [`Recovered`](Self::Recovered), and, without a notice of that, when it is enabled anew, has another URL, or fails
+    /// again after a long silence.
+    #[non_exhaustive]
+    Failing {
+        /// The webhook.
+        webhook: WebhookRef<'a>,
+        /// The time since which every attempt has failed.
+        since: Timestamp,
+    },
     /// A webhook that was [`Failing`](Self::Failing) has answered with a success.
-    Recovered(WebhookRef<'a>),
-    /// An attempt was refused by its address, for this reason. It is told as [`Attempted`](Self::Attempted) too.
-    Refused(DeliveryRef<'a>, &'a str),
+    #[non_exhaustive]
+    Recovered {
+        /// The webhook.
+        webhook: WebhookRef<'a>,
+    },
+    /// An attempt was refused by its address. It is told as [`Attempted`](Self::Attempted) too.
+    #[non_exhaustive]
+    Refused {
+        /// The delivery.
+        delivery: DeliveryRef<'a>,
+        /// The reason.
+        detail: &'a str,
+    },
     /// A webhook's secret was shown to somebody.
-    SecretRevealed(WebhookRef<'a>),
+    #[non_exhaustive]
+    SecretRevealed {
+        /// The webhook.
+        webhook: WebhookRef<'a>,
+    },
     /// A webhook's secret was replaced.
-    SecretRotated(WebhookRef<'a>),
-    /// Upkeep has ended deliveries: those that expired while they waited, and those of dropped backlogs.
+    #[non_exhaustive]
+    SecretRotated {
+        /// The webhook.
+        webhook: WebhookRef<'a>,
+    },
+    /// Upkeep has ended deliveries that waited. Those that a claim finds expired are told by no notice: the log has them.
+    #[non_exhaustive]
     Swept {
-        /// The deliveries that ended [`Expired`](End::Expired).
+        /// Those that expired.
         expired: usize,
-        /// The deliveries that ended [`Cancelled`](End::Cancelled).
+        /// Those of dropped backlogs.
         cancelled: usize,
     },
 }

@@ -36,8 +36,8 @@ impl Core {
     ) {
         let webhook = WebhookRef { tenant, hook_id: after.hook_id() };
         match (before, after.disabled) {
-            (None, Some(disabled)) => self.tell(&Notice::Disabled(webhook, disabled)),
-            (Some(_), None) => self.tell(&Notice::Enabled(webhook)),
+            (None, Some(disabled)) => self.tell(&Notice::Disabled { webhook, disabled }),
+            (Some(_), None) => self.tell(&Notice::Enabled { webhook }),
             (None, None) | (Some(_), Some(_)) => {}
         }
     }
@@ -56,13 +56,13 @@ impl Core {
         }
         let delivery = DeliveryRef::of(claim);
         if let Some(attempt) = &settlement.attempt {
-            self.tell(&Notice::Attempted(delivery, attempt));
+            self.tell(&Notice::Attempted { delivery, attempt });
             if let Outcome::Failed { kind: FailureKind::Refused, detail } = &attempt.outcome {
-                self.tell(&Notice::Refused(delivery, detail));
+                self.tell(&Notice::Refused { delivery, detail });
             }
         }
         if let Some(end) = effect.end {
-            self.tell(&Notice::Ended(delivery, end));
+            self.tell(&Notice::Ended { delivery, end });
         }
         self.tell_health(delivery.webhook, effect);
     }
@@ -72,14 +72,14 @@ impl Core {
         if let Some((before, after)) = effect.health {
             match (before.is_failing(disabling), after.failing_since()) {
                 (false, Some(since)) if after.is_failing(disabling) => {
-                    self.tell(&Notice::Failing(webhook, since));
+                    self.tell(&Notice::Failing { webhook, since });
                 }
-                (true, None) => self.tell(&Notice::Recovered(webhook)),
+                (true, None) => self.tell(&Notice::Recovered { webhook }),
                 _ => {}
             }
         }
         if let Some(disabled) = effect.disabled {
-            self.tell(&Notice::Disabled(webhook, disabled));
+            self.tell(&Notice::Disabled { webhook, disabled });
         }
     }
 

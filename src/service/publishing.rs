@@ -133,8 +133,8 @@ impl Tenant {
     /// # }
     /// ```
     ///
-    /// This method checks nothing. The statement fails, and with it the transaction, if the actor breaks a rule or the
-    /// payload is too large: call [`check`](Self::check) before the transaction. An event that is not in the catalog
+    /// This method checks nothing. The statement fails, and with it the transaction, if the actor or the message id breaks a
+    /// rule or the payload is too large: call [`check`](Self::check) before the transaction. An event that is not in the catalog
     /// is no error of the statement; it ends in the log with that reason.
     pub fn to_sql_document(&self, event: &Event) -> String {
         event.to_sql_document(&self.id, || new_message_id(self.core.now().as_millis()))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use serde::Serialize;
 
 use super::error::Error;
@@ -20,7 +20,7 @@ use crate::signature::{KeyRing, Message, SigningKey};
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ReceiverCheck {
-    /// The requests that were sent, in order. If the first one fails, no others are sent: they would show nothing.
+    /// The requests that were sent, in order. If the first one is not passed, no others are sent: they would show nothing.
     pub probes: Vec<Probe>,
 }
 
@@ -32,8 +32,21 @@ pub struct Probe {
     pub kind: ProbeKind,
     /// What came of it.
     pub outcome: PingOutcome,
-    /// Whether the receiver did what it must: accept it with 2xx, or refuse it with 4xx.
-    pub is_passed: bool,
+    /// Whether the receiver did what it must.
+    pub verdict: Verdict,
+}
+
+/// Whether a receiver did what it must with a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It did not: it accepted what it must refuse with 2xx, or refused what it must accept with 4xx.
+    Failed,
+    /// It did.
+    Passed,
+    /// It did neither: it could not be reached, answered with 408, 429 or 5xx, or redirected.
+    Unclear,
 }
 
 /// The kinds of request by which a receiver is checked.
@@ -69,9 +82,25 @@ impl ProbeKind {
         self != Self::OldTimestamp || scheme != SignatureScheme::GitHub
     }
 
-    fn passes(self, outcome: &PingOutcome) -> bool {
-        let PingOutcome::Sent(Outcome::Answered { status, .. }) = outcome else { return false };
-        if self.is_authentic() { status.is_success() } else { status.is_client_error() }
+    fn judge(self, outcome: &PingOutcome) -> Verdict {
+        let PingOutcome::Sent(Outcome::Answered { status, .. }) = outcome else { return Verdict::Unclear };
+        let is_busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(status);
+        let is_refused = status.is_client_error() && !is_busy;
+        match (self.is_authentic(), status.is_success(), is_refused) {
+            (true, true, _) | (false, _, true) => Verdict::Passed,
+            (true, _, true) | (false, true, _) => Verdict::Failed,
+            _ => Verdict::Unclear,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ChangedBody => "a changed body",
+            Self::OldTimestamp => "an old request",
+            Self::Repeated => "a repeated request",
+            Self::Valid => "an authentic request",
+            Self::WrongSignature => "a forged signature",
+        }
     }
 
     const fn advice(self) -> &'static str {
@@ -100,18 +129,38 @@ impl ProbeKind {
 impl ReceiverCheck {
     /// Returns whether the receiver did what it must with every request.
     pub fn is_passed(&self) -> bool {
-        self.probes.iter().all(|probe| probe.is_passed)
+        self.probes.iter().all(|probe| probe.verdict == Verdict::Passed)
+    }
+}
+
+impl Probe {
+    /// Returns what to do, unless it is passed.
+    fn advice(&self) -> Option<String> {
+        match (self.verdict, &self.outcome) {
+            (Verdict::Passed, _) => None,
+            (Verdict::Failed, _) => Some(self.kind.advice().to_owned()),
+            (Verdict::Unclear, PingOutcome::Sent(outcome)) => {
+                let must = if self.kind.is_authentic() { "accept it with 2xx" } else { "refuse it with 401" };
+                Some(format!(
+                    "your endpoint gave no clear answer to {} ({outcome}): {must}",
+                    self.kind.name()
+                ))
+            }
+            (Verdict::Unclear, PingOutcome::Invalid(_)) => Some(
+                "the URL of your endpoint leads to an address that is not allowed; use a public one"
+                    .to_owned(),
+            ),
+        }
     }
 }
 
 impl fmt::Display for ReceiverCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut failures =
-            self.probes.iter().filter(|probe| !probe.is_passed).map(|probe| probe.kind.advice());
+        let mut failures = self.probes.iter().filter_map(Probe::advice);
         let Some(first) = failures.next() else {
             return f.write_str("your endpoint accepts what is authentic, and nothing else");
         };
-        f.write_str(first)?;
+        f.write_str(&first)?;
         failures.try_for_each(|advice| write!(f, "\n{advice}"))
     }
 }
@@ -145,9 +194,9 @@ impl Tenant {
         for kind in ProbeKind::ALL.into_iter().filter(|kind| kind.applies_to(hook.options.signature())) {
             let request = self.probe(kind, &hook, &id).await?;
             let outcome = self.try_out(hook.webhook.url(), request, "check").await.outcome;
-            let is_passed = kind.passes(&outcome);
-            probes.push(Probe { kind, outcome, is_passed });
-            if kind == ProbeKind::Valid && !is_passed {
+            let verdict = kind.judge(&outcome);
+            probes.push(Probe { kind, outcome, verdict });
+            if kind == ProbeKind::Valid && verdict != Verdict::Passed {
                 break;
             }
         }

@@ -78,7 +78,8 @@ impl Tenant {
         self.require(Scope::Update)?;
         let ring = self.core.key_ring(&self.id, &self.get_registered(hook_id).await?)?;
         info!(target: "hookwire", tenant = %self.id, webhook = %hook_id, "the secret was revealed");
-        self.core.tell(&Notice::SecretRevealed(WebhookRef { tenant: &self.id, hook_id }));
+        let webhook = WebhookRef { tenant: &self.id, hook_id };
+        self.core.tell(&Notice::SecretRevealed { webhook });
         Ok(ring.current().verifying_key())
     }
 
@@ -98,7 +99,8 @@ impl Tenant {
     /// Records that a webhook has a new key.
     pub(super) fn secret_rotated(&self, hook_id: HookId) {
         info!(target: "hookwire", tenant = %self.id, webhook = %hook_id, "the secret was rotated");
-        self.core.tell(&Notice::SecretRotated(WebhookRef { tenant: &self.id, hook_id }));
+        let webhook = WebhookRef { tenant: &self.id, hook_id };
+        self.core.tell(&Notice::SecretRotated { webhook });
     }
 }
 

@@ -95,7 +95,8 @@ impl Core {
 
     /// Asks a receiver whether it wants to receive webhooks. A receiver that does not answer does not.
     pub(super) async fn ask(&self, handshake: &Handshake, url: &CallbackUrl) -> Consent {
-        let Ok(request) = handshake.request(url) else { return Consent::Denied };
+        let Ok(mut request) = handshake.request(url) else { return Consent::Denied };
+        self.requests().name_sender(request.headers_mut());
         let limits = SendLimits::new(self.policy().deadline(), self.policy().response_bytes());
         match unless_panicked(self.transport().send(request, &limits)).await {
             Ok(answer) => handshake.judge(&answer),

@@ -15,16 +15,30 @@ use crate::model::Timestamp;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Diagnosis {
-    /// The body is not what was signed. It differs from this byte on, counted from 0.
-    Body(usize, BodyChange),
-    /// The time of the request is off by this much: it was signed later than the receiver's clock shows.
-    ClockSlow(Duration),
+    /// The body is not what was signed.
+    #[non_exhaustive]
+    Body {
+        /// The first byte that differs, counted from 0.
+        at: usize,
+        /// The way in which it was changed.
+        change: BodyChange,
+    },
+    /// The request was signed later than the receiver's clock shows.
+    #[non_exhaustive]
+    ClockSlow {
+        /// How much later.
+        by: Duration,
+    },
     /// A header is missing or malformed.
     Header(VerifyError),
     /// The request was signed by none of these keys.
     OtherKey,
-    /// The request was signed this long ago: it is a replay, or the receiver's clock is fast.
-    TooOld(Duration),
+    /// The request was signed long ago: it is a replay, or the receiver's clock is fast.
+    #[non_exhaustive]
+    TooOld {
+        /// How long ago.
+        by: Duration,
+    },
     /// Nothing: the request is authentic.
     Verified,
 }
@@ -61,7 +75,7 @@ pub enum BodyChange {
 ///
 /// let now = Timestamp::from_secs(1_614_265_331);
 /// let diagnosis = diagnose(&headers, got, [secret], Some(sent), now);
-/// assert_eq!(diagnosis, Diagnosis::Body(8, BodyChange::JsonRewritten));
+/// assert!(matches!(diagnosis, Diagnosis::Body { at: 8, change: BodyChange::JsonRewritten, .. }));
 /// assert!(diagnosis.to_string().starts_with("the JSON was written anew, from byte 8 on"));
 /// # Ok::<_, hookwire::signature::InvalidKey>(())
 /// ```
@@ -81,7 +95,7 @@ pub fn diagnose<K: Into<VerifyingKey>>(
         return timing(signed.at, now.into());
     }
     match sent.filter(|sent| signed.is_by(&keys, sent)) {
-        Some(sent) => Diagnosis::Body(first_difference(sent, body), change(sent, body)),
+        Some(sent) => Diagnosis::Body { at: first_difference(sent, body), change: change(sent, body) },
         None => Diagnosis::OtherKey,
     }
 }
@@ -111,8 +125,8 @@ impl<'a> Signed<'a> {
 fn timing(at: Timestamp, now: Timestamp) -> Diagnosis {
     match in_time(at, TOLERANCE, now) {
         Ok(()) => Diagnosis::Verified,
-        Err(VerifyError::TooNew) => Diagnosis::ClockSlow(at.since(now)),
-        Err(_) => Diagnosis::TooOld(now.since(at)),
+        Err(VerifyError::TooNew) => Diagnosis::ClockSlow { by: at.since(now) },
+        Err(_) => Diagnosis::TooOld { by: now.since(at) },
     }
 }
 
@@ -140,24 +154,24 @@ fn as_text(bytes: &[u8]) -> String {
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Body(at, BodyChange::JsonRewritten) => write!(
+            Self::Body { at, change: BodyChange::JsonRewritten } => write!(
                 f,
                 "the JSON was written anew, from byte {at} on; verify the bytes of the request before you parse them"
             ),
-            Self::Body(at, BodyChange::ReadAsText) => {
+            Self::Body { at, change: BodyChange::ReadAsText } => {
                 write!(f, "the body was read as text, and differs from byte {at} on; verify its bytes")
             }
-            Self::Body(at, BodyChange::Other) => {
+            Self::Body { at, change: BodyChange::Other } => {
                 write!(f, "the body was changed, from byte {at} on; look at what stands between sender and verifier")
             }
-            Self::ClockSlow(by) => {
+            Self::ClockSlow { by } => {
                 write!(f, "the receiver's clock is {} s slow; synchronise it", by.as_secs())
             }
             Self::Header(error) => write!(f, "{error}; let proxies pass it on as it is"),
             Self::OtherKey => f.write_str(
                 "the request was signed by none of these keys; take that of this webhook, or compare the body with what was sent",
             ),
-            Self::TooOld(by) => write!(
+            Self::TooOld { by } => write!(
                 f,
                 "the request was signed {} s ago; it is a replay, or the receiver's clock is fast: synchronise it",
                 by.as_secs()
@@ -203,7 +217,12 @@ mod tests {
             (br#"{"a":1}"#, br#"{"a":2}"#, 5, BodyChange::Other),
         ];
         for (sent, got, at, change) in cases {
-            assert_eq!(found(sent, got), Diagnosis::Body(at, change), "{:?}", String::from_utf8_lossy(got));
+            assert_eq!(
+                found(sent, got),
+                Diagnosis::Body { at, change },
+                "{:?}",
+                String::from_utf8_lossy(got)
+            );
         }
     }
 
@@ -215,8 +234,8 @@ mod tests {
         let by = Duration::from_secs(420);
         let at = |now| diagnose(&ours, sent, [secret(1)], None, now);
         assert_eq!(at(AT), Diagnosis::Verified);
-        assert_eq!(at(AT.minus(by)), Diagnosis::ClockSlow(by));
-        assert_eq!(at(AT.plus(by)), Diagnosis::TooOld(by));
+        assert_eq!(at(AT.minus(by)), Diagnosis::ClockSlow { by });
+        assert_eq!(at(AT.plus(by)), Diagnosis::TooOld { by });
         let missing = diagnose(&HeaderMap::new(), sent, [secret(1)], None, AT);
         assert_eq!(missing, Diagnosis::Header(VerifyError::MissingHeader(WEBHOOK_ID)));
     }

@@ -92,7 +92,7 @@ async fn an_explanation_is_json_for_whoever_shows_it() {
     assert!(json["webhooks"][1]["last_attempt"]["took_ms"].take().is_u64());
     let at = 1_767_225_600_000_i64;
     assert_eq!(
-        (&waiting[0]["state"], &waiting[1]),
+        (&waiting["delivery"]["state"], &waiting["disabled"]),
         (&json!("pending"), &json!({"reason": "gone", "at": at}))
     );
     let last = json!({"number": 1, "at": at, "took_ms": null,

@@ -23,20 +23,22 @@ struct Told(Arc<Mutex<Vec<String>>>);
 impl Told {
     fn hear(&self, notice: &Notice<'_>) {
         let line = match notice {
-            Notice::Attempted(delivery, attempt) => {
+            Notice::Attempted { delivery, attempt, .. } => {
                 format!("attempted {} {}: {}", delivery.webhook.hook_id, attempt.number, attempt.outcome)
             }
-            Notice::Disabled(webhook, disabled) => {
+            Notice::Disabled { webhook, disabled, .. } => {
                 format!("disabled {}: {:?}", webhook.hook_id, disabled.reason)
             }
-            Notice::Enabled(webhook) => format!("enabled {}", webhook.hook_id),
-            Notice::Ended(delivery, end) => format!("ended {}: {end}", delivery.webhook.hook_id),
-            Notice::Failing(webhook, _) => format!("failing {}", webhook.hook_id),
-            Notice::Recovered(webhook) => format!("recovered {}", webhook.hook_id),
-            Notice::Refused(delivery, detail) => format!("refused {}: {detail}", delivery.webhook.hook_id),
-            Notice::SecretRevealed(webhook) => format!("revealed {}", webhook.hook_id),
-            Notice::SecretRotated(webhook) => format!("rotated {}", webhook.hook_id),
-            Notice::Swept { expired, cancelled } => format!("swept {expired} and {cancelled}"),
+            Notice::Enabled { webhook, .. } => format!("enabled {}", webhook.hook_id),
+            Notice::Ended { delivery, end, .. } => format!("ended {}: {end}", delivery.webhook.hook_id),
+            Notice::Failing { webhook, .. } => format!("failing {}", webhook.hook_id),
+            Notice::Recovered { webhook, .. } => format!("recovered {}", webhook.hook_id),
+            Notice::Refused { delivery, detail, .. } => {
+                format!("refused {}: {detail}", delivery.webhook.hook_id)
+            }
+            Notice::SecretRevealed { webhook, .. } => format!("revealed {}", webhook.hook_id),
+            Notice::SecretRotated { webhook, .. } => format!("rotated {}", webhook.hook_id),
+            Notice::Swept { expired, cancelled, .. } => format!("swept {expired} and {cancelled}"),
             other => format!("{other:?}"),
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bytes::Bytes;
 use hookwire::clock::ManualClock;
 use hookwire::model::{DeliveryOptions, FailureKind, Rule, SignatureScheme, Timestamp};
-use hookwire::service::{ProbeKind, ReceiverCheck, Tenant};
+use hookwire::service::{ProbeKind, ReceiverCheck, Tenant, Verdict};
 use hookwire::signature::{GitHubVerifier, StripeVerifier, Verifier, VerifyingKey};
 use hookwire::store::MemoryStore;
 use hookwire::testing::{Answer, RecordingTransport};
@@ -69,7 +69,7 @@ fn judged(is_accepted: bool) -> Answer {
 }
 
 fn failed(check: &ReceiverCheck) -> Vec<ProbeKind> {
-    check.probes.iter().filter(|probe| !probe.is_passed).map(|probe| probe.kind).collect()
+    check.probes.iter().filter(|probe| probe.verdict == Verdict::Failed).map(|probe| probe.kind).collect()
 }
 
 #[tokio::test]
@@ -121,20 +121,26 @@ async fn each_thing_that_a_receiver_forgets_is_found_by_itself() {
 #[tokio::test]
 async fn a_receiver_that_accepts_nothing_is_asked_once() {
     let silent = |_: &VerifyingKey, _: &Request<Bytes>| Answer::fail(FailureKind::Connect);
-    for world in [
-        World::new(SignatureScheme::V1, |_, _| judged(false)).await,
-        World::new(SignatureScheme::V1, silent).await,
-    ] {
+    let refusing = World::new(SignatureScheme::V1, |_, _| judged(false)).await.check().await;
+    assert_eq!((failed(&refusing), refusing.probes.len()), (vec![ProbeKind::Valid], 1), "{refusing:?}");
+    assert!(refusing.to_string().contains("check its secret"), "{refusing}");
+    let unreached = World::new(SignatureScheme::V1, silent).await.check().await;
+    assert_eq!((failed(&unreached), unreached.probes.len()), (vec![], 1), "{unreached:?}");
+    assert!(!unreached.is_passed() && unreached.to_string().contains("could not connect"), "{unreached}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_breaks_is_not_accused_of_accepting() {
+    for status in [500, 503, 429, 408, 302] {
+        let world = World::new(SignatureScheme::V1, move |key, it| {
+            Answer::status(if verifies(SignatureScheme::V1, key, it, it.body()) { 200 } else { status })
+        })
+        .await;
         let check = world.check().await;
-        assert_eq!((failed(&check), check.probes.len()), (vec![ProbeKind::Valid], 1), "{check:?}");
-        assert!(!check.is_passed());
+        assert!(!check.is_passed() && failed(&check).is_empty(), "{status}: {check:?}");
+        let told = format!("your endpoint gave no clear answer to a forged signature (answered {status}");
+        assert!(check.to_string().starts_with(&told), "{check}");
     }
-    let confused = World::new(SignatureScheme::V1, |key, it| {
-        Answer::status(if verifies(SignatureScheme::V1, key, it, it.body()) { 200 } else { 500 })
-    })
-    .await;
-    let found = failed(&confused.check().await);
-    assert_eq!(found.len(), 3, "a failure is no refusal: {found:?}");
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ impl Operation for Expire {
     async fn run(&self, tx: &Tx<'_>) -> Result<usize, QueryError> {
         let (now, limit) = (tx.now().await?, as_i64(self.0));
         let aside = count(tx.run(EXPIRE_ASIDE, &[&now, &limit]).await?)?;
-        Ok(aside.max(count(tx.run(EXPIRE, &[&now, &limit]).await?)?))
+        Ok(aside + count(tx.run(EXPIRE, &[&now, &limit]).await?)?)
     }
 }
 

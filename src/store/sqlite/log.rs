@@ -56,16 +56,35 @@ pub(super) fn messages(
         ":since": query.since.map_or(i64::MIN, Timestamp::as_millis),
         ":until": query.until.map_or(i64::MAX, Timestamp::as_millis),
         ":before": cursor.unwrap_or(i64::MAX),
+        ":looked_at": MAX_LOOKED_AT,
         ":most": as_i64(query.page.limit() + 1),
     };
-    let items =
-        connection.all(SELECT_MESSAGES, values, |cells| Ok((cells.get::<i64>()?, message_record(cells)?)))?;
-    let Page { items, next, .. } = Page::from_surplus(items, query.page.limit(), |(id, _)| id.to_string());
-    Ok(Page::new(items.into_iter().map(|(_, message)| message).collect(), next))
+    let read = |cells: &mut Cells<'_>| Ok((cells.get::<i64>()?, message_record(cells)?));
+    let items = connection.all(SELECT_MESSAGES, values, read)?;
+    let is_short = items.len() <= query.page.limit();
+    let found = Page::from_surplus(items, query.page.limit(), |(id, _)| id.to_string());
+    let next = if is_short { last_looked_at(connection, tenant.id, cursor)? } else { found.next };
+    Ok(Page::new(found.items.into_iter().map(|(_, message)| message).collect(), next))
 }
 
-const SELECT_MESSAGES: &str = "SELECT id, message, meta, published_at, targets, skipped, routed IS NULL
-    FROM event WHERE tenant = :tenant AND id < :before AND published_at >= :since AND published_at < :until
+/// Returns the last event of as many as a page looks at, if there are as many: the rest is for the next page.
+fn last_looked_at(
+    connection: &Connection,
+    tenant: i64,
+    cursor: Option<i64>,
+) -> Result<Option<String>, SqlError> {
+    const SELECT: &str = "SELECT id FROM event WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ?";
+    let values = (tenant, cursor.unwrap_or(i64::MAX), MAX_LOOKED_AT - 1);
+    Ok(connection.one(SELECT, values, number)?.map(|id| id.to_string()))
+}
+
+/// The most events that one page of messages looks at. Where few pass the filter, it has fewer than it may have.
+const MAX_LOOKED_AT: i64 = 10_000;
+
+const SELECT_MESSAGES: &str = "SELECT id, message, meta, published_at, targets, skipped, is_waiting FROM (
+        SELECT id, message, meta, published_at, targets, skipped, routed IS NULL AS is_waiting FROM event
+        WHERE tenant = :tenant AND id < :before ORDER BY id DESC LIMIT :looked_at)
+    WHERE published_at >= :since AND published_at < :until
         AND (:event IS NULL OR meta ->> '$.event_id' = :event)
     ORDER BY id DESC LIMIT :most";
 
@@ -280,6 +299,24 @@ const COUNT_UNROUTED: &str = "SELECT count(*), min(published_at) FROM event
 mod tests {
     use super::super::file::sql::{new_file, query_plan};
     use super::*;
+    use crate::model::PageRequest;
+
+    #[test]
+    fn a_page_of_messages_looks_at_a_bounded_number_and_goes_on_in_the_next() {
+        let connection = new_file();
+        let fill = "INSERT INTO tenant (id, name) VALUES (1, 'acme');
+            INSERT INTO event (tenant, message, digest, published_at, routed, meta)
+            WITH RECURSIVE counter (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n <= 10000)
+            SELECT 1, 'm' || n, x'', n, 0, '{\"event_id\":1,\"time\":0}' FROM counter";
+        connection.execute_batch(fill).expect("rows");
+        let acme = TenantId::new("acme").expect("valid");
+        let first = MessageQuery::new().until(Timestamp::from_millis(2));
+        let page = messages(&connection, &acme, &first).expect("a page");
+        assert!(page.items.is_empty(), "{page:?}");
+        let next = PageRequest::after(page.next.expect("there is one more"));
+        let page = messages(&connection, &acme, &first.page(next)).expect("a page");
+        assert_eq!((page.items.len(), page.next), (1, None));
+    }
 
     #[test]
     fn the_log_scans_no_table_whatever_it_holds() {

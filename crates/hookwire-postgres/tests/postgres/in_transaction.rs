@@ -317,6 +317,18 @@ async fn other_processes_hear_of_a_commit_by_a_notification_after_it() {
 }
 
 #[tokio::test]
+async fn the_function_takes_no_id_of_a_test() {
+    let host = Host::new().await;
+    let client = host.schema.client().await;
+    let document = r#"{"tenant": "acme", "message_id": "test_1", "event_id": 1, "payload": 1}"#;
+    let refused = client.query_one("SELECT publish($1)", &[&document]).await.expect_err("reserved");
+    let said = refused.as_db_error().expect("the function says so");
+    assert_eq!((said.column(), said.code().code()), (Some("message_id"), "22023"), "{said}");
+    let fine = document.replace("test_1", "tests_1");
+    client.query_one("SELECT publish($1)", &[&fine]).await.expect("another id");
+}
+
+#[tokio::test]
 async fn what_the_user_of_the_transaction_lacks_is_told_and_is_enough() {
     let host = Host::new().await;
     let client = host.schema.client().await;
