@@ -29,7 +29,7 @@ impl Catalog {
     ///
     /// let document = assist::catalog().openapi("Zoho Assist", "1.0");
     /// let online = &document["webhooks"]["DEVICE_ONLINE"]["post"];
-    /// assert_eq!(online["summary"], "Device online");
+    /// assert_eq!(online["summary"], "Device Online");
     /// assert!(online["requestBody"]["content"]["application/json"]["example"]["payload"].is_object());
     /// ```
     pub fn openapi(&self, title: &str, version: &str) -> Value {
