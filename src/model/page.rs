@@ -120,6 +120,18 @@ impl<T> Page<T> {
         let next = items.last().filter(|_| has_more).map(cursor);
         Self { items, next }
     }
+
+    /// Returns the page with `make` applied to each item. Its next page is the same.
+    ///
+    /// ```
+    /// use hookwire::model::Page;
+    ///
+    /// let page = Page::new(vec![(7, "a"), (8, "b")], Some("8".to_owned()));
+    /// assert_eq!(page.map(|(_, name)| name), Page::new(vec!["a", "b"], Some("8".to_owned())));
+    /// ```
+    pub fn map<U>(self, make: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(make).collect(), next: self.next }
+    }
 }
 
 #[cfg(test)]

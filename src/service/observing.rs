@@ -10,10 +10,10 @@ use super::core::Core;
 #[cfg(feature = "dispatcher")]
 use super::notice::DeliveryRef;
 use super::notice::{Notice, WebhookRef};
-use crate::model::{Disabled, TenantId};
+use crate::model::TenantId;
 #[cfg(feature = "dispatcher")]
-use crate::model::{FailureKind, Outcome};
-use crate::registry::RegisteredWebhook;
+use crate::model::{Disabled, FailureKind, Outcome};
+use crate::registry::{Registry, RegistryChange};
 #[cfg(feature = "dispatcher")]
 use crate::store::{Claim, Effect, Settlement, Tended};
 
@@ -28,14 +28,11 @@ impl Core {
     }
 
     /// Tells that a call has enabled or disabled a webhook, if it has.
-    pub(super) fn tell_changed(
-        &self,
-        tenant: &TenantId,
-        before: Option<Disabled>,
-        after: &RegisteredWebhook,
-    ) {
-        let webhook = WebhookRef { tenant, hook_id: after.hook_id() };
-        match (before, after.disabled) {
+    pub(super) fn tell_changed(&self, tenant: &TenantId, before: &Registry, change: &RegistryChange) {
+        let RegistryChange::Update(new, _) = change else { return };
+        let before = before.get(new.hook_id()).and_then(|present| present.disabled);
+        let webhook = WebhookRef { tenant, hook_id: new.hook_id() };
+        match (before, new.disabled) {
             (None, Some(disabled)) => self.tell(&Notice::Disabled { webhook, disabled }),
             (Some(_), None) => self.tell(&Notice::Enabled { webhook }),
             (None, None) | (Some(_), Some(_)) => {}

@@ -88,10 +88,11 @@ impl Tenant {
     /// The webhook is registered or not; list to find out.
     pub async fn create(&self, draft: &WebhookDraft) -> Result<Created, Error> {
         self.require(Scope::Create)?;
-        let (secret, refused) = match self.core.brought(draft.secret.as_deref()) {
-            Ok(Some(secret)) => (secret, None),
-            Ok(None) => (Secret::from_random(*random_bytes()?), None),
-            Err(violation) => (Secret::from_random(*random_bytes()?), Some(violation)),
+        let brought = self.core.brought(draft.secret.as_deref());
+        let refused = brought.as_ref().err().cloned();
+        let secret = match brought {
+            Ok(Some(secret)) => secret,
+            Ok(None) | Err(_) => Secret::from_random(*random_bytes()?),
         };
         let secrets = in_clear(&KeyRing::new(secret.clone()));
         let decide = |registry: &Registry, terms: Terms<'_>| {
@@ -295,7 +296,7 @@ impl Tenant {
             match self.core.store().commit(&self.id, registry.revision, &change).await {
                 Ok(_) => {
                     self.core.changed(&self.id, &change);
-                    self.tell_changed(&registry, &change);
+                    self.core.tell_changed(&self.id, &registry, &change);
                     return Ok(change);
                 }
                 Err(error) if error.kind() == StoreErrorKind::Conflict => last = Some(error),
@@ -303,13 +304,6 @@ impl Tenant {
             }
         }
         Err(last.unwrap_or_else(|| StoreErrorKind::Conflict.into()).into())
-    }
-
-    fn tell_changed(&self, before: &Registry, change: &RegistryChange) {
-        if let RegistryChange::Update(new, _) = change {
-            let before = before.get(new.hook_id()).and_then(|present| present.disabled);
-            self.core.tell_changed(&self.id, before, new);
-        }
     }
 
     /// Checks a URL unless it is the one that the webhook has already.

@@ -135,9 +135,11 @@ impl<T> Listing<T> {
 
     fn page(self) -> Page<T> {
         let is_short = self.items.len() <= self.limit;
-        let found = Page::from_surplus(self.items, self.limit, |(id, _)| id.to_string());
-        let next = if is_short { self.lowest.map(|lowest| lowest.to_string()) } else { found.next };
-        Page::new(found.items.into_iter().map(|(_, item)| item).collect(), next)
+        let mut page = Page::from_surplus(self.items, self.limit, |(id, _)| id.to_string());
+        if is_short {
+            page.next = self.lowest.map(|lowest| lowest.to_string());
+        }
+        page.map(|(_, item)| item)
     }
 }
 

@@ -43,9 +43,8 @@ impl State {
         let listed = events.map(|row| (row.number, message_record(row)));
         let mut items: Vec<_> = listed.filter(|(_, message)| query.matches(message)).collect();
         items.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
-        let Page { items, next, .. } =
-            Page::from_surplus(items, query.page.limit(), |(number, _)| number.to_string());
-        Ok(Page::new(items.into_iter().map(|(_, message)| message).collect(), next))
+        let page = Page::from_surplus(items, query.page.limit(), |(number, _)| number.to_string());
+        Ok(page.map(|(_, message)| message))
     }
 
     pub(super) fn list_deliveries(

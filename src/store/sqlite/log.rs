@@ -62,9 +62,11 @@ pub(super) fn messages(
     let read = |cells: &mut Cells<'_>| Ok((cells.get::<i64>()?, message_record(cells)?));
     let items = connection.all(SELECT_MESSAGES, values, read)?;
     let is_short = items.len() <= query.page.limit();
-    let found = Page::from_surplus(items, query.page.limit(), |(id, _)| id.to_string());
-    let next = if is_short { last_looked_at(connection, tenant.id, cursor)? } else { found.next };
-    Ok(Page::new(found.items.into_iter().map(|(_, message)| message).collect(), next))
+    let mut page = Page::from_surplus(items, query.page.limit(), |(id, _)| id.to_string());
+    if is_short {
+        page.next = last_looked_at(connection, tenant.id, cursor)?;
+    }
+    Ok(page.map(|(_, message)| message))
 }
 
 /// Returns the last event of as many as a page looks at, if there are as many: the rest is for the next page.

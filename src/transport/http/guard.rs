@@ -73,22 +73,24 @@ impl Policy {
 
     /// Whether what is sent to an address may go without TLS: on this machine, and where the host said so.
     fn may_be_plain(&self, address: IpAddr) -> bool {
-        let is_allowed = self.allowed.iter().any(|network| network.contains(&address));
-        address.is_loopback() || self.plain_http && is_allowed
+        address.is_loopback() || self.plain_http && within(&self.allowed, address)
     }
 
     fn pass(&self, address: IpAddr, switched_on: bool) -> Result<(), Reason> {
-        let within = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
-        if within(&self.denied) {
+        if within(&self.denied, address) {
             return Err(Reason::Denied);
         }
         match classify(address) {
             Verdict::Global => Ok(()),
             Verdict::Metadata => Err(Reason::Metadata),
-            Verdict::Special(_) if switched_on || within(&self.allowed) => Ok(()),
+            Verdict::Special(_) if switched_on || within(&self.allowed, address) => Ok(()),
             Verdict::Special(row) => Err(Reason::Special(row)),
         }
     }
+}
+
+fn within(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address))
 }
 
 /// An address that passed a [`Policy`]. Only a policy makes one, and nothing else is dialled.
