@@ -50,13 +50,14 @@ pub(super) fn messages(
 ) -> Result<Page<MessageRecord>, SqlError> {
     let cursor: Option<i64> = query.page.cursor_as()?;
     let Some(tenant) = tenant(connection, name)? else { return Ok(Page::new(Vec::new(), None)) };
+    let last = last_looked_at(connection, tenant.id, cursor)?;
     let values = named_params! {
         ":tenant": tenant.id,
         ":event": query.event.map(EventId::get),
         ":since": query.since.map_or(i64::MIN, Timestamp::as_millis),
         ":until": query.until.map_or(i64::MAX, Timestamp::as_millis),
         ":before": cursor.unwrap_or(i64::MAX),
-        ":looked_at": MAX_LOOKED_AT,
+        ":last": last.unwrap_or(i64::MIN),
         ":most": as_i64(query.page.limit() + 1),
     };
     let read = |cells: &mut Cells<'_>| Ok((cells.get::<i64>()?, message_record(cells)?));
@@ -64,7 +65,7 @@ pub(super) fn messages(
     let is_short = items.len() <= query.page.limit();
     let mut page = Page::from_surplus(items, query.page.limit(), |(id, _)| id.to_string());
     if is_short {
-        page.next = last_looked_at(connection, tenant.id, cursor)?;
+        page.next = last.map(|id| id.to_string());
     }
     Ok(page.map(|(_, message)| message))
 }
@@ -74,19 +75,18 @@ fn last_looked_at(
     connection: &Connection,
     tenant: i64,
     cursor: Option<i64>,
-) -> Result<Option<String>, SqlError> {
+) -> Result<Option<i64>, SqlError> {
     const SELECT: &str = "SELECT id FROM event WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ?";
-    let values = (tenant, cursor.unwrap_or(i64::MAX), MAX_LOOKED_AT - 1);
-    Ok(connection.one(SELECT, values, number)?.map(|id| id.to_string()))
+    connection.one(SELECT, (tenant, cursor.unwrap_or(i64::MAX), MAX_LOOKED_AT - 1), number)
 }
 
 /// The most events that one page of messages looks at. Where few pass the filter, it has fewer than it may have.
 const MAX_LOOKED_AT: i64 = 10_000;
 
-const SELECT_MESSAGES: &str = "SELECT id, message, meta, published_at, targets, skipped, is_waiting FROM (
-        SELECT id, message, meta, published_at, targets, skipped, routed IS NULL AS is_waiting FROM event
-        WHERE tenant = :tenant AND id < :before ORDER BY id DESC LIMIT :looked_at)
-    WHERE published_at >= :since AND published_at < :until
+const SELECT_MESSAGES: &str =
+    "SELECT id, message, meta, published_at, targets, skipped, routed IS NULL FROM event
+    WHERE tenant = :tenant AND id < :before AND id >= :last
+        AND published_at >= :since AND published_at < :until
         AND (:event IS NULL OR meta ->> '$.event_id' = :event)
     ORDER BY id DESC LIMIT :most";
 
