@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `oldest_due` grows | [`Webhooks::stats`](crate::Webhooks::stats) | delivery is behind by that time, or no dispatcher runs |
 //! | `unrouted` stays above zero | [`Webhooks::stats`](crate::Webhooks::stats) | no dispatcher routes the events that were written by SQL |
-//! | `disabled` grows | [`Webhooks::stats`](crate::Webhooks::stats) | events wait for webhooks to be enabled, until they expire |
+//! | `stopped` grows | [`Webhooks::stats`](crate::Webhooks::stats) | events wait for webhooks to be enabled or resumed, until they expire |
 //! | `running` is false | `Dispatcher::health` | the dispatcher of this process has ended |
 //! | `store_failures` grows | `Dispatcher::health` | the store fails; `last_store_error` says why |
 //! | `clock_off` is not `None` | `Dispatcher::health` | the clock of this machine is off; receivers answer 401 to what is signed then |
@@ -31,7 +31,8 @@
 //! [`Tenant::attempts`](crate::Tenant::attempts) the requests of one.
 //! [`Tenant::webhook_stats`](crate::Tenant::webhook_stats) counts the pending deliveries of one webhook.
 //! A webhook that was disabled, by a user or because it only failed, keeps its deliveries pending, which `explain` says:
-//! [`Tenant::details`](crate::Tenant::details) says since when and why.
+//! [`Tenant::details`](crate::Tenant::details) says since when and why. So does one that was
+//! [paused](crate::Tenant::pause), and those of a [suspended](crate::Tenant::suspend) tenant.
 //!
 //! [`Tenant::redeliver`](crate::Tenant::redeliver) sends one event again, and
 //! [`Tenant::recover`](crate::Tenant::recover), page by page, all that a webhook has missed since a time. Neither can once

@@ -24,6 +24,7 @@ mod scope;
 mod sealed_secrets;
 mod sql_document;
 mod status;
+mod stopped;
 mod subscription;
 mod text_id;
 mod time;
@@ -47,6 +48,7 @@ pub use scope::{InvalidScope, Scope, ScopePrefix, Scopes};
 pub use sealed_secrets::SealedSecrets;
 pub use sql_document::InvalidSqlDocument;
 pub use status::{InvalidStatus, Status};
+pub use stopped::Stopped;
 pub use subscription::{Departments, DeptSet, EmptyDepartments, Subscription};
 pub use text_id::{
     InvalidKeyId, InvalidMessageId, InvalidSourceId, InvalidTenantId, KeyId, MessageId, SourceId, TenantId,

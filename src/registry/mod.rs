@@ -22,6 +22,7 @@
 
 mod check;
 mod limits;
+mod refusal;
 mod rules;
 mod state;
 #[cfg(test)]
@@ -29,5 +30,8 @@ mod tests;
 
 pub use check::{UrlRule, check_url};
 pub use limits::Limits;
-pub use rules::{Refusal, Terms, create, delete, patch, replace, set_options, set_secrets, set_status};
+pub use refusal::Refusal;
+pub use rules::{
+    Terms, create, delete, patch, replace, set_options, set_paused, set_secrets, set_status, set_suspended,
+};
 pub use state::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision, Version};

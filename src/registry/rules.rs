@@ -1,9 +1,8 @@
 //! The operations on a tenant's webhooks, each from a request and the registry to a change or a refusal.
 
-use thiserror::Error;
-
 use super::check::{UrlRule, check_draft};
 use super::limits::Limits;
+use super::refusal::Refusal;
 use super::state::{Backlog, RegisteredWebhook, Registry, RegistryChange};
 use crate::model::{
     Catalog, DeliveryOptions, Disabled, HookId, Rule, SealedSecrets, Status, Subscription, Timestamp,
@@ -22,53 +21,6 @@ pub struct Terms<'a> {
     pub urls: UrlRule,
     /// The time of the request.
     pub now: Timestamp,
-}
-
-/// The reason why a request was refused.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The request breaks rules. All violations are listed.
-    #[error("{}", join(.0))]
-    Invalid(Vec<Violation>),
-    /// The request is valid, but exceeds limits of the tenant.
-    #[error("{}", join(.0))]
-    LimitReached(Vec<Violation>),
-    /// The tenant has no webhook with this id.
-    #[error("there is no webhook {0}")]
-    NotFound(HookId),
-    /// The tenant's edition has no webhooks.
-    #[error("webhooks are not part of this tenant's edition")]
-    NotInEdition,
-}
-
-impl Refusal {
-    /// Refuses a change for a violation that was found beside the registry's rules, with every other one.
-    pub(crate) fn with(
-        violation: Option<&Violation>,
-        decided: Result<RegistryChange, Self>,
-    ) -> Result<RegistryChange, Self> {
-        let Some(violation) = violation.cloned() else { return decided };
-        Err(match decided {
-            Ok(_) => Self::Invalid(vec![violation]),
-            Err(Self::Invalid(all) | Self::LimitReached(all)) => {
-                Self::Invalid([all, vec![violation]].concat())
-            }
-            Err(other) => other,
-        })
-    }
-
-    /// Returns the violations; none if the reason is another.
-    pub fn into_violations(self) -> Vec<Violation> {
-        match self {
-            Self::Invalid(violations) | Self::LimitReached(violations) => violations,
-            Self::NotFound(_) | Self::NotInEdition => Vec::new(),
-        }
-    }
-}
-
-fn join(violations: &[Violation]) -> String {
-    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Creates the webhook that `draft` asks for.
@@ -140,6 +92,26 @@ pub fn set_status(
     let was_enabled = present.webhook.status().is_enabled();
     let backlog = if was_enabled { Backlog::Resume } else { backlog };
     Ok(update(present, backlog, |it| it.set_webhook(it.webhook.clone().with_status(status), now)))
+}
+
+/// Pauses a webhook at the time `now`, or resumes it. One that is paused already stays so since then.
+///
+/// # Errors
+///
+/// Returns [`Refusal::NotFound`] if there is no such webhook.
+pub fn set_paused(
+    hook_id: HookId,
+    is_paused: bool,
+    registry: &Registry,
+    now: Timestamp,
+) -> Result<RegistryChange, Refusal> {
+    let set = |it: &mut RegisteredWebhook| it.paused = is_paused.then(|| it.paused.unwrap_or(now));
+    Ok(update(find(hook_id, registry)?, Backlog::Resume, set))
+}
+
+/// Suspends a tenant at the time `now`, or ends that. One that is suspended already stays so since then.
+pub fn set_suspended(is_suspended: bool, registry: &Registry, now: Timestamp) -> RegistryChange {
+    RegistryChange::Suspend(is_suspended.then(|| registry.suspended.unwrap_or(now)))
 }
 
 /// Sets the options of a webhook, and the secrets that their signature scheme requires.
@@ -381,6 +353,7 @@ mod tests {
                 set_options(id, DeliveryOptions::new(), SealedSecrets::default(), &registry).err(),
                 set_secrets(id, SealedSecrets::default(), &registry).err(),
                 delete(id, &registry).err(),
+                set_paused(id, true, &registry, NOW).err(),
             ]
         });
         assert!(refusals.iter().all(|it| *it == Some(Refusal::NotFound(id))), "{refusals:?}");

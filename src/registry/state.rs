@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeliveryOptions, Disabled, EventId, HookId, SealedSecrets, Timestamp, Webhook, number};
+use crate::model::{
+    DeliveryOptions, Disabled, EventId, HookId, SealedSecrets, Stopped, Timestamp, Webhook, number,
+};
 
 /// Everything that a tenant has registered.
 #[derive(Clone, Debug)]
@@ -14,12 +16,24 @@ pub struct Registry {
     pub next_hook_id: HookId,
     /// The webhooks, by ascending id.
     pub webhooks: Vec<RegisteredWebhook>,
+    /// Since when the tenant is suspended; `None` while it is not. Nothing is delivered to its webhooks meanwhile.
+    pub suspended: Option<Timestamp>,
 }
 
 impl Registry {
     /// Returns the webhook with this id.
     pub fn get(&self, hook_id: HookId) -> Option<&RegisteredWebhook> {
         self.webhooks.iter().find(|registered| registered.hook_id() == hook_id)
+    }
+
+    /// Returns since when and why nothing is delivered to a webhook; `None` if it is delivered, or if there is no such
+    /// webhook.
+    pub fn stopped(&self, hook_id: HookId) -> Option<Stopped> {
+        let RegisteredWebhook { disabled, paused, .. } = self.get(hook_id)?;
+        let disabled = disabled.map(Stopped::Disabled);
+        let paused = paused.map(|since| Stopped::Paused { since });
+        let suspended = self.suspended.map(|since| Stopped::Suspended { since });
+        disabled.or(paused).or(suspended)
     }
 
     /// Returns the number of webhooks that subscribe to `event`, including disabled ones.
@@ -32,7 +46,12 @@ impl Registry {
 /// The registry of a new tenant: empty, with ids from 1.
 impl Default for Registry {
     fn default() -> Self {
-        Self { revision: Revision::default(), next_hook_id: HookId::new(1), webhooks: Vec::new() }
+        Self {
+            revision: Revision::default(),
+            next_hook_id: HookId::new(1),
+            webhooks: Vec::new(),
+            suspended: None,
+        }
     }
 }
 
@@ -50,6 +69,8 @@ pub struct RegisteredWebhook {
     pub version: Version,
     /// Since when and why it is disabled; `None` while it is enabled.
     pub disabled: Option<Disabled>,
+    /// Since when it is paused; `None` while it is not.
+    pub paused: Option<Timestamp>,
 }
 
 impl RegisteredWebhook {
@@ -73,6 +94,7 @@ impl RegisteredWebhook {
             secrets: SealedSecrets::default(),
             version: Version::default(),
             disabled,
+            paused: None,
         }
     }
 
@@ -86,6 +108,11 @@ impl RegisteredWebhook {
     /// Returns the id of the webhook.
     pub const fn hook_id(&self) -> HookId {
         self.webhook.hook_id()
+    }
+
+    /// Returns whether it is enabled and not paused: then its deliveries are made, unless its tenant is suspended.
+    pub const fn is_active(&self) -> bool {
+        self.webhook.status().is_enabled() && self.paused.is_none()
     }
 
     /// Returns whether `new` has another URL or has just been enabled, so that the lane's health starts anew.
@@ -103,8 +130,20 @@ pub enum RegistryChange {
     Create(RegisteredWebhook),
     /// Deletes a webhook and cancels its pending deliveries.
     Delete(HookId),
+    /// Sets since when the tenant is suspended, or that it is not. Each of its webhooks has a new version then.
+    Suspend(Option<Timestamp>),
     /// Replaces the webhook with the same id.
     Update(RegisteredWebhook, Backlog),
+}
+
+impl RegistryChange {
+    /// Returns the webhook as it is after the change, if the change is of one webhook that stays.
+    pub const fn registered(&self) -> Option<&RegisteredWebhook> {
+        match self {
+            Self::Create(new) | Self::Update(new, _) => Some(new),
+            Self::Delete(_) | Self::Suspend(_) => None,
+        }
+    }
 }
 
 /// The treatment of the pending deliveries of a webhook that changes.
@@ -165,6 +204,10 @@ pub(super) fn applied(mut registry: Registry, change: RegistryChange) -> Registr
         RegistryChange::Update(new, _) => {
             let at = registry.webhooks.iter().position(has_id(new.hook_id()));
             registry.webhooks[at.expect("an update of what is there")] = new;
+        }
+        RegistryChange::Suspend(since) => {
+            registry.suspended = since;
+            registry.webhooks.iter_mut().for_each(|it| it.version = it.version.next());
         }
     }
     registry

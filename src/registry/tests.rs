@@ -11,11 +11,15 @@ use serde_json::{Map, Value, json};
 
 use super::check::UrlRule;
 use super::limits::Limits;
-use super::rules::{Refusal, Terms, create, delete, patch, replace};
-use super::state::{RegisteredWebhook, Registry, RegistryChange, applied};
+use super::refusal::Refusal;
+use super::rules::{
+    Terms, create, delete, patch, replace, set_options, set_paused, set_status, set_suspended,
+};
+use super::state::{Backlog, RegisteredWebhook, Registry, RegistryChange, applied};
 use crate::assist;
 use crate::model::{
-    Catalog, DeptSet, EventId, HookId, SealedSecrets, Timestamp, Webhook, WebhookDraft, WebhookPatch,
+    Catalog, DeliveryOptions, DeptSet, Disabled, EventId, HookId, SealedSecrets, Status, Stopped, Timestamp,
+    Webhook, WebhookDraft, WebhookPatch,
 };
 
 /// Generates any JSON value, a few levels deep.
@@ -156,6 +160,49 @@ fn the_drafts_tested_with_are_often_sound_and_often_not() {
     let mut draft = || attributes().new_tree(&mut runner).expect("no filter").current();
     let sound = (0..200).filter(|_| alone(draft()).is_some()).count();
     assert!((40..160).contains(&sound), "{sound} of 200");
+}
+
+#[test]
+fn a_pause_stands_beside_the_status_and_no_other_change_ends_it() {
+    let (registry, present) = alone(json!({"name": "a", "url": "https://a.example/",
+        "subscriptions": [{"event_id": 1}]}))
+    .expect("sound");
+    let (id, catalog, now) = (present.hook_id(), assist::catalog(), Timestamp::from_secs(9));
+    let terms = terms(&catalog, Limits::default());
+    let pause = |registry: &Registry, at| set_paused(id, true, registry, Timestamp::from_secs(at));
+    let registry = applied(registry.clone(), pause(&registry, 7).expect("it is there"));
+    let draft = WebhookDraft::new("b", "https://b.example/").subscribe(EventId::new(2));
+    let (options, secrets) = (DeliveryOptions::new(), SealedSecrets::default());
+    let changes = [
+        pause(&registry, 8),
+        replace(id, &draft, &registry, terms),
+        patch(id, &WebhookPatch::new().status(Status::Disabled), &registry, terms),
+        set_status(id, Status::Disabled, Backlog::Resume, &registry, now),
+        set_options(id, options, secrets, &registry),
+    ];
+    let paused = changes.map(|change| updated(change.expect("sound")).paused);
+    assert_eq!(paused, [Some(Timestamp::from_secs(7)); 5]);
+    let resumed = updated(set_paused(id, false, &registry, now).expect("it is there"));
+    assert_eq!((resumed.paused, resumed.is_active()), (None, true));
+}
+
+#[test]
+fn of_several_reasons_to_wait_the_first_is_given() {
+    let (mut registry, present) = alone(json!({"name": "a", "url": "https://a.example/",
+        "subscriptions": [{"event_id": 1}]}))
+    .expect("sound");
+    let (id, now) = (present.hook_id(), Timestamp::from_secs(9));
+    assert_eq!(registry.stopped(id), None);
+    registry = applied(registry.clone(), set_suspended(true, &registry, now));
+    assert_eq!(registry.stopped(id), Some(Stopped::Suspended { since: now }));
+    assert_eq!(registry.stopped(HookId::new(99)), None, "it is not there");
+    let again = set_suspended(true, &registry, Timestamp::from_secs(10));
+    assert!(matches!(again, RegistryChange::Suspend(Some(at)) if at == now), "it is so since then");
+    registry = applied(registry.clone(), set_paused(id, true, &registry, now).expect("there"));
+    assert_eq!(registry.stopped(id), Some(Stopped::Paused { since: now }));
+    let off = set_status(id, Status::Disabled, Backlog::Resume, &registry, now).expect("there");
+    registry = applied(registry, off);
+    assert_eq!(registry.stopped(id), Some(Stopped::Disabled(Disabled::by_call(now))));
 }
 
 proptest! {

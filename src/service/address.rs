@@ -70,16 +70,12 @@ impl Tenant {
         let Some(handshake) = self.core.handshake() else { return Ok(finding) };
         let registry = self.core.store().registry(&self.id).await?;
         let change = finding.judge(decide(&registry, self.core.terms(&self.id)))?;
-        match change {
-            RegistryChange::Create(new) | RegistryChange::Update(new, _) => {
-                let consent = match &finding.failure {
-                    None => self.core.ask(handshake, new.webhook.url()).await,
-                    Some(_) => Consent::Unasked,
-                };
-                Ok(finding.with_consent(consent))
-            }
-            RegistryChange::Delete(_) => Ok(finding),
-        }
+        let Some(new) = change.registered() else { return Ok(finding) };
+        let consent = match &finding.failure {
+            None => self.core.ask(handshake, new.webhook.url()).await,
+            Some(_) => Consent::Unasked,
+        };
+        Ok(finding.with_consent(consent))
     }
 
     /// Asks the transport whether it could dial a URL. A URL that breaks the rules is not asked about.

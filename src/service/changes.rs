@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::model::{HookId, TenantId};
-use crate::registry::{RegistryChange, Version};
+use crate::registry::{Registry, RegistryChange, Version};
 #[cfg(feature = "dispatcher")]
 use crate::store::Claim;
 
@@ -29,14 +29,26 @@ struct Change<T> {
 
 impl Changes {
     /// Notes a committed change at the monotonic reading `now`, for as long as an earlier claim may live. A new webhook has no earlier claims.
-    pub(super) fn note(&self, tenant: &TenantId, change: &RegistryChange, now: Duration, lease: Duration) {
-        let (hook_id, to) = match change {
-            RegistryChange::Create(_) => return,
-            RegistryChange::Delete(hook_id) => (*hook_id, Version::new(u64::MAX)),
-            RegistryChange::Update(new, _) => (new.hook_id(), new.version),
+    pub(super) fn note(
+        &self,
+        tenant: &TenantId,
+        (before, change): (&Registry, &RegistryChange),
+        now: Duration,
+        lease: Duration,
+    ) {
+        let changed: Vec<_> = match change {
+            RegistryChange::Create(_) => Vec::new(),
+            RegistryChange::Delete(hook_id) => vec![(*hook_id, Version::new(u64::MAX))],
+            RegistryChange::Suspend(_) => {
+                before.webhooks.iter().map(|it| (it.hook_id(), it.version.next())).collect()
+            }
+            RegistryChange::Update(new, _) => vec![(new.hook_id(), new.version)],
         };
         let until = now.saturating_add(lease);
-        note(&mut self.present(now).webhooks, (tenant.clone(), hook_id), Change { to, until });
+        let mut maps = self.present(now);
+        for (hook_id, to) in changed {
+            note(&mut maps.webhooks, (tenant.clone(), hook_id), Change { to, until });
+        }
     }
 
     /// Notes at `now`, for as long, that the tenant's webhooks with ids smaller than `below` are gone.

@@ -173,10 +173,10 @@ impl Core {
     }
 
     /// Notes a committed change, so that no earlier claim starts an attempt in this process.
-    pub(super) fn changed(&self, tenant: &TenantId, change: &RegistryChange) {
+    pub(super) fn changed(&self, tenant: &TenantId, before: &Registry, change: &RegistryChange) {
         self.registries.forget(tenant);
         self.templates.forget(tenant, change);
-        self.changes.note(tenant, change, self.monotonic(), self.policy().lease());
+        self.changes.note(tenant, (before, change), self.monotonic(), self.policy().lease());
         self.new_work.notify();
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryState, Disabled, End, HookId, MessageId, Outcome, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryState, End, HookId, MessageId, Outcome, Stopped, Timestamp,
 };
 use crate::routing::SkipReason;
 use crate::store::{EventRecord, RoutingRecord};
@@ -25,8 +25,8 @@ pub struct Explanation {
     /// The last attempt of each delivery that was attempted and not delivered. The handle decides how much of the
     /// outcome is shown, as in [`attempts`](crate::Tenant::attempts).
     pub last_attempts: BTreeMap<DeliveryId, Attempt>,
-    /// The webhooks that are disabled now, since when and why. Their pending deliveries wait.
-    pub disabled: BTreeMap<HookId, Disabled>,
+    /// The webhooks to which nothing is delivered now, since when and why. Their pending deliveries wait.
+    pub stopped: BTreeMap<HookId, Stopped>,
     /// The key of the event, or its number if the catalog no longer has it.
     pub event: String,
 }
@@ -40,12 +40,12 @@ pub enum Fate {
     Delivery(Delivery),
     /// Routing skipped the webhook.
     Skipped(SkipReason),
-    /// The webhook has a delivery of the event, which waits because the webhook is disabled.
+    /// The webhook has a delivery of the event, which waits because nothing is delivered to the webhook now.
     Waiting {
         /// The delivery.
         delivery: Delivery,
-        /// Since when and why the webhook is disabled.
-        disabled: Disabled,
+        /// Since when and why.
+        stopped: Stopped,
     },
 }
 
@@ -65,8 +65,8 @@ impl Explanation {
     }
 
     fn fate(&self, delivery: &Delivery) -> Fate {
-        match self.disabled.get(&delivery.hook_id).filter(|_| delivery.state == DeliveryState::Pending) {
-            Some(disabled) => Fate::Waiting { delivery: delivery.clone(), disabled: *disabled },
+        match self.stopped.get(&delivery.hook_id).filter(|_| delivery.state == DeliveryState::Pending) {
+            Some(stopped) => Fate::Waiting { delivery: delivery.clone(), stopped: *stopped },
             None => Fate::Delivery(delivery.clone()),
         }
     }
@@ -164,8 +164,8 @@ impl fmt::Display for Fate {
         let delivery = match self {
             Self::Delivery(delivery) => delivery,
             Self::Skipped(reason) => return write!(f, "skipped, {reason}"),
-            Self::Waiting { delivery, disabled } => {
-                return write!(f, "waits after {}: the webhook is {disabled}", attempts(delivery));
+            Self::Waiting { delivery, stopped } => {
+                return write!(f, "waits after {}: {stopped}", attempts(delivery));
             }
         };
         let attempts = attempts(delivery);
@@ -216,7 +216,7 @@ const fn ended(end: End) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DisableReason, EventId};
+    use crate::model::{DisableReason, Disabled, EventId};
 
     fn pending(attempts: u32, due_at: Option<Timestamp>) -> Delivery {
         Delivery {
@@ -243,10 +243,14 @@ mod tests {
 
     #[test]
     fn a_delivery_of_a_disabled_webhook_waits_for_somebody_to_enable_it() {
-        let by_somebody = Fate::Waiting { delivery: pending(1, None), disabled: Disabled::default() };
+        let waiting = |attempts, disabled| Fate::Waiting {
+            delivery: pending(attempts, None),
+            stopped: Stopped::Disabled(disabled),
+        };
+        let by_somebody = waiting(1, Disabled::default());
         assert_eq!(by_somebody.to_string(), "waits after 1 attempt: the webhook is disabled");
         let disabled = Disabled { reason: Some(DisableReason::Gone), at: Some(Timestamp::default()) };
-        let by_hookwire = Fate::Waiting { delivery: pending(2, None), disabled };
+        let by_hookwire = waiting(2, disabled);
         let told = "waits after 2 attempts: the webhook is disabled since 1970-01-01T00:00:00.000Z, \
             because the receiver answered 410 Gone";
         assert_eq!(by_hookwire.to_string(), told);

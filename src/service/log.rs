@@ -6,9 +6,10 @@ use super::error::{Error, ErrorKind};
 use super::explanation::Explanation;
 use super::tenant::Tenant;
 use crate::model::{
-    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, Disabled, End, HookId, MessageId,
-    MessageQuery, MessageRecord, Page, PageRequest, Scope, Timestamp,
+    Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, HookId, MessageId, MessageQuery,
+    MessageRecord, Page, PageRequest, Scope, Stopped, Timestamp,
 };
+use crate::registry::RegisteredWebhook;
 use crate::store::{Recovered, Recovery, Redelivery};
 
 impl Tenant {
@@ -27,25 +28,25 @@ impl Tenant {
         let record = record.ok_or_else(|| not_found(&format!("message {message_id}")))?;
         let mut deliveries = self.all(DeliveryQuery::new().message(message_id.clone())).await?;
         deliveries.reverse();
-        let disabled = self.hide_dues(&mut deliveries).await?;
+        let stopped = self.hide_dues(&mut deliveries).await?;
         let last_attempts = self.last_attempts(&deliveries).await?;
         let event = self.core.event_key(record.event.event_id).into_owned();
-        Ok(Explanation { record, deliveries, last_attempts, disabled, event })
+        Ok(Explanation { record, deliveries, last_attempts, stopped, event })
     }
 
-    /// Takes the times away at which pending deliveries of disabled webhooks were due: nothing happens then. Returns the
-    /// webhooks that are disabled.
-    async fn hide_dues(&self, deliveries: &mut [Delivery]) -> Result<BTreeMap<HookId, Disabled>, Error> {
+    /// Takes the times away at which pending deliveries were due to which nothing happens then. Returns the webhooks of
+    /// which that is so.
+    async fn hide_dues(&self, deliveries: &mut [Delivery]) -> Result<BTreeMap<HookId, Stopped>, Error> {
         if !deliveries.iter().any(|it| it.state == DeliveryState::Pending) {
             return Ok(BTreeMap::new());
         }
         let registry = self.core.store().registry(&self.id).await?;
-        let disabled = registry.webhooks.iter().filter_map(|it| Some((it.hook_id(), it.disabled?)));
-        let disabled: BTreeMap<_, _> = disabled.collect();
-        for delivery in deliveries.iter_mut().filter(|it| disabled.contains_key(&it.hook_id)) {
+        let ids = registry.webhooks.iter().map(RegisteredWebhook::hook_id);
+        let stopped: BTreeMap<_, _> = ids.filter_map(|id| Some((id, registry.stopped(id)?))).collect();
+        for delivery in deliveries.iter_mut().filter(|it| stopped.contains_key(&it.hook_id)) {
             delivery.due_at = None;
         }
-        Ok(disabled)
+        Ok(stopped)
     }
 
     /// Reads the last attempt of each delivery that was attempted and not delivered.

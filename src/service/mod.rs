@@ -11,6 +11,7 @@ mod handoff;
 mod log;
 mod notice;
 mod observing;
+mod pausing;
 mod ping;
 mod publishing;
 mod receiver_check;

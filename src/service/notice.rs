@@ -57,6 +57,14 @@ pub enum Notice<'a> {
         /// The time since which every attempt has failed.
         since: Timestamp,
     },
+    /// A webhook was [paused](super::Tenant::pause).
+    #[non_exhaustive]
+    Paused {
+        /// The webhook.
+        webhook: WebhookRef<'a>,
+        /// When it was paused.
+        since: Timestamp,
+    },
     /// A webhook that was [`Failing`](Self::Failing) has answered with a success.
     #[non_exhaustive]
     Recovered {
@@ -70,6 +78,12 @@ pub enum Notice<'a> {
         delivery: DeliveryRef<'a>,
         /// The reason.
         detail: &'a str,
+    },
+    /// A webhook that was [`Paused`](Self::Paused) was resumed.
+    #[non_exhaustive]
+    Resumed {
+        /// The webhook.
+        webhook: WebhookRef<'a>,
     },
     /// A webhook's secret was shown to somebody.
     #[non_exhaustive]

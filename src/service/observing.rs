@@ -27,14 +27,19 @@ impl Core {
         }
     }
 
-    /// Tells that a call has enabled or disabled a webhook, if it has.
+    /// Tells that a call has enabled or disabled, paused or resumed a webhook, if it has.
     pub(super) fn tell_changed(&self, tenant: &TenantId, before: &Registry, change: &RegistryChange) {
         let RegistryChange::Update(new, _) = change else { return };
-        let before = before.get(new.hook_id()).and_then(|present| present.disabled);
+        let Some(before) = before.get(new.hook_id()) else { return };
         let webhook = WebhookRef { tenant, hook_id: new.hook_id() };
-        match (before, new.disabled) {
+        match (before.disabled, new.disabled) {
             (None, Some(disabled)) => self.tell(&Notice::Disabled { webhook, disabled }),
             (Some(_), None) => self.tell(&Notice::Enabled { webhook }),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        match (before.paused, new.paused) {
+            (None, Some(since)) => self.tell(&Notice::Paused { webhook, since }),
+            (Some(_), None) => self.tell(&Notice::Resumed { webhook }),
             (None, None) | (Some(_), Some(_)) => {}
         }
     }

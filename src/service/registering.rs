@@ -67,6 +67,8 @@ pub struct Details {
     pub options: DeliveryOptions,
     /// Since when and why it is disabled; `None` while it is enabled.
     pub disabled: Option<Disabled>,
+    /// Since when it is [paused](Tenant::pause); `None` while it is not.
+    pub paused: Option<Timestamp>,
     /// The time since which every attempt has failed; `None` if the last one succeeded, or none was made.
     pub failing_since: Option<Timestamp>,
 }
@@ -164,7 +166,8 @@ impl Tenant {
         .await
     }
 
-    /// Disables a webhook. Its deliveries wait. After this has returned, no attempt starts in this process.
+    /// Disables a webhook. Its deliveries wait, and new events skip it; [`pause`](Self::pause) lets them wait. After this
+    /// has returned, no attempt starts in this process.
     ///
     /// # Errors
     ///
@@ -241,17 +244,18 @@ impl Tenant {
         self.get_registered(hook_id).await.map(|registered| registered.webhook)
     }
 
-    /// Reads a webhook's options, since when and why it is disabled, and since when it fails.
+    /// Reads a webhook's options, since when and why it is disabled or paused, and since when it fails.
     ///
     /// # Errors
     ///
     /// As [`get`](Self::get).
     pub async fn details(&self, hook_id: HookId) -> Result<Details, Error> {
         self.require(Scope::Read)?;
-        let RegisteredWebhook { webhook, options, disabled, .. } = self.get_registered(hook_id).await?;
+        let RegisteredWebhook { webhook, options, disabled, paused, .. } =
+            self.get_registered(hook_id).await?;
         let health = self.core.store().health(&self.id, hook_id).await?;
         let failing_since = health.and_then(|health| health.failing_since());
-        Ok(Details { webhook, options, disabled, failing_since })
+        Ok(Details { webhook, options, disabled, paused, failing_since })
     }
 
     /// Lists the tenant's webhooks, by ascending id.
@@ -271,14 +275,13 @@ impl Tenant {
     }
 
     /// Commits the change that `decide` makes of the registry, and returns the changed webhook.
-    async fn change(
+    pub(super) async fn change(
         &self,
         decide: impl FnMut(&Registry, Terms<'_>) -> Result<RegistryChange, Error>,
     ) -> Result<Webhook, Error> {
-        match self.commit(decide).await? {
-            RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new.webhook),
-            RegistryChange::Delete(hook_id) => Err(Refusal::NotFound(hook_id).into()),
-        }
+        let change = self.commit(decide).await?;
+        let registered = change.registered().map(|new| new.webhook.clone());
+        registered.ok_or_else(|| StoreError::from(StoreErrorKind::Conflict).into())
     }
 
     /// Commits the change that `decide` makes of the registry, and decides again each time another change came first.
@@ -295,7 +298,7 @@ impl Tenant {
             let change = self.core.sealed(&self.id, change)?;
             match self.core.store().commit(&self.id, registry.revision, &change).await {
                 Ok(_) => {
-                    self.core.changed(&self.id, &change);
+                    self.core.changed(&self.id, &registry, &change);
                     self.core.tell_changed(&self.id, &registry, &change);
                     return Ok(change);
                 }

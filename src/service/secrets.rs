@@ -61,10 +61,8 @@ impl Tenant {
         };
         let changed = self.commit(rotate).await?;
         self.secret_rotated(hook_id);
-        match changed {
-            RegistryChange::Create(new) | RegistryChange::Update(new, _) => Ok(new_key(&new).verifying_key()),
-            RegistryChange::Delete(hook_id) => Err(Refusal::NotFound(hook_id).into()),
-        }
+        let new = changed.registered().ok_or(Refusal::NotFound(hook_id))?;
+        Ok(new_key(new).verifying_key())
     }
 
     /// Reads what a webhook's receiver needs: the present secret, or with `V1a` the public key. A tracing event

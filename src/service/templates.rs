@@ -59,6 +59,7 @@ impl Templates {
         let hook_id = match change {
             RegistryChange::Create(new) | RegistryChange::Update(new, _) => new.hook_id(),
             RegistryChange::Delete(hook_id) => *hook_id,
+            RegistryChange::Suspend(_) => return self.forget_all(tenant),
         };
         self.lock().remove(&(tenant.clone(), hook_id));
     }

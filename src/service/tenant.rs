@@ -17,11 +17,11 @@ use crate::store::{Stats, StatsScope};
 /// |---|---|
 /// | `READ` | `list`, `get`, `details`, `explain`, `messages`, `deliveries`, `attempts`, `stats`, `webhook_stats`, `route` |
 /// | `CREATE` | `create` |
-/// | `UPDATE` | `replace`, `patch`, `enable`, `disable`, `set_options`, `rotate_secret`, `reveal_secret`, `redeliver`, `recover` |
+/// | `UPDATE` | `replace`, `patch`, `enable`, `disable`, `pause`, `resume`, `set_options`, `rotate_secret`, `reveal_secret`, `redeliver`, `recover` |
 /// | `DELETE` | `delete`, `delete_everything` |
 /// | `CREATE` or `UPDATE` | `ping`, `ping_url`, `ping_event`, `check_receiver` |
 ///
-/// `publish` needs no scope: it is a call of the host, not of its user.
+/// `publish` and `suspend` need no scope: they are calls of the host, not of its user.
 ///
 /// ```
 /// # async fn run(hooks: hookwire::Webhooks) -> Result<(), Box<dyn std::error::Error>> {

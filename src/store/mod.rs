@@ -132,8 +132,8 @@ pub use usage::{PlaceTime, Usage};
 ///     publication that was routed at an old revision is [`Stale`](PublishAnswer::Stale) and writes nothing.
 /// 11. Hook ids are never used again, not even after the tenant was erased.
 /// 12. After `commit` has returned, no new claim is made for a deleted webhook, whose deliveries end `Cancelled`, or
-///     for a disabled one, whose deliveries wait. Enabling resumes or drops them, as requested. Both cost the same
-///     whatever the backlog. Dropped deliveries read as `Cancelled` at once, with that time as their end, whenever
+///     for one that is disabled or paused, or whose tenant is suspended: its deliveries wait. Enabling resumes or drops
+///     them, as requested. All of this costs the same whatever the backlog. Dropped deliveries read as `Cancelled` at once, with that time as their end, whenever
 ///     upkeep ends them. A claim that was out already still settles: an end is recorded, and a delivery that would
 ///     wait again is cancelled. The registry says since when and why a webhook is disabled, and
 ///     [`disabled`](Self::disabled) lists those that hookwire disabled by itself.

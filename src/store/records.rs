@@ -68,8 +68,8 @@ pub struct Stats {
     pub due: u64,
     /// Deliveries that are to be made later: retries, and what waits until its webhook's backoff is over.
     pub scheduled: u64,
-    /// Deliveries that wait because their webhook is disabled.
-    pub disabled: u64,
+    /// Deliveries that wait because their webhook is disabled or paused, or their tenant suspended.
+    pub stopped: u64,
     /// Deliveries that a dispatcher holds.
     pub held: u64,
     /// Events that wait for routing, because they were written by SQL or by another process. They have no deliveries yet,
@@ -82,7 +82,7 @@ pub struct Stats {
 impl Stats {
     /// Returns the number of deliveries that have not ended.
     pub const fn pending(&self) -> u64 {
-        self.due + self.scheduled + self.disabled + self.held
+        self.due + self.scheduled + self.stopped + self.held
     }
 }
 

@@ -71,7 +71,7 @@ async fn a_delivery_of_a_disabled_webhook_is_due_at_no_time_and_says_why_it_wait
     assert!(text.contains("DEVICE_ADD published"), "named by its key: {text}");
     assert_eq!(due_at().await, None, "nothing happens at the time of its next attempt");
     let stats = acme.stats().await.expect("counted");
-    assert_eq!((stats.disabled, stats.pending(), stats.oldest_due), (1, 1, None));
+    assert_eq!((stats.stopped, stats.pending(), stats.oldest_due), (1, 1, None));
     let hook = acme.list().await.expect("listed")[0].hook_id();
     acme.disable(hook).await.expect("it is already");
     assert!(told(&acme, &id).await.contains("410 Gone"), "the reason is kept");
@@ -92,7 +92,7 @@ async fn an_explanation_is_json_for_whoever_shows_it() {
     assert!(json["webhooks"][1]["last_attempt"]["took_ms"].take().is_u64());
     let at = 1_767_225_600_000_i64;
     assert_eq!(
-        (&waiting["delivery"]["state"], &waiting["disabled"]),
+        (&waiting["delivery"]["state"], &waiting["stopped"]["disabled"]),
         (&json!("pending"), &json!({"reason": "gone", "at": at}))
     );
     let last = json!({"number": 1, "at": at, "took_ms": null,

@@ -26,6 +26,7 @@ mod load;
 mod log_lines;
 mod notices;
 mod outbox;
+mod pausing;
 mod proxy;
 mod publishing;
 mod readme;

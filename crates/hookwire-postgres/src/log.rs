@@ -213,7 +213,7 @@ pub(crate) async fn stats(sessions: &Sessions, scope: &StatsScope) -> Result<Sta
     Ok(Stats {
         due: count("due")?,
         scheduled: count("scheduled")?,
-        disabled: count("disabled")?,
+        stopped: count("stopped")?,
         held: count("held")?,
         unrouted: count("unrouted")?,
         oldest_due: first.into_iter().flatten().map(|at| now.since(at)).max(),
@@ -295,7 +295,7 @@ macro_rules! counted {
             "SELECT max(now) AS now, count(*) FILTER (WHERE is_held) AS held, ",
             "count(*) FILTER (WHERE is_waiting AND status = 1 AND at <= now) AS due, ",
             "count(*) FILTER (WHERE is_waiting AND status = 1 AND at > now) AS scheduled, ",
-            "count(*) FILTER (WHERE is_waiting AND status <> 1) AS disabled, ",
+            "count(*) FILTER (WHERE is_waiting AND status <> 1) AS stopped, ",
             "min(at) FILTER (WHERE is_waiting AND status = 1 AND at <= now) AS first_due, ",
             "max(unrouted) AS unrouted, max(first_unrouted) AS first_unrouted ",
             "FROM (SELECT clock_ms() AS now) AS clock CROSS JOIN (SELECT count(*) AS unrouted, ",

@@ -6,11 +6,13 @@ use hookwire::model::{HookId, Page, PageRequest, TenantId, Timestamp};
 use hookwire::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{DisabledKey, DisabledWebhook};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::connection::session::{Operation, Sessions, Tx};
 use crate::error::{QueryError, ReadRow};
 use crate::rows::{
-    DELETED, DISABLED, ENABLED, Lane, LaneId, as_i64, class_number, registered, version_number,
+    DELETED, DISABLED, ENABLED, Lane, LaneId, as_i64, class_number, ids, optional_time, registered,
+    version_number,
 };
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::time::Millis;
@@ -23,7 +25,8 @@ pub(crate) async fn read(sessions: &Sessions, tenant: &TenantId) -> Result<Regis
     let next_hook_id = HookId::new(first.read("next_hook")?);
     let there = rows.iter().filter(|row| row.read::<Option<i64>>("hook").is_ok_and(|it| it.is_some()));
     let webhooks = there.map(registered).collect::<Result<_, _>>()?;
-    Ok(Registry { revision, next_hook_id, webhooks })
+    let suspended = optional_time(first, "suspended_at")?;
+    Ok(Registry { revision, next_hook_id, webhooks, suspended })
 }
 
 /// Lists the tenants that have webhooks or events.
@@ -100,11 +103,13 @@ impl Operation for Commit {
             return Ok(None);
         }
         let next_hook = HookId::new(row.read("next_hook")?);
+        let is_suspended = row.read::<Option<Millis>>("suspended_at")?.is_some();
         let applied = match &self.change {
             RegistryChange::Create(new) if new.hook_id() != next_hook => false,
-            RegistryChange::Create(new) => self.create(tx, new).await?,
+            RegistryChange::Create(new) => self.create(tx, new, is_suspended).await?,
             RegistryChange::Delete(hook) => self.delete(tx, *hook).await?,
-            RegistryChange::Update(new, backlog) => self.update(tx, new, *backlog).await?,
+            RegistryChange::Suspend(since) => self.suspend(tx, *since).await?,
+            RegistryChange::Update(new, backlog) => self.update(tx, (new, is_suspended), *backlog).await?,
         };
         if !applied {
             return Ok(None);
@@ -115,21 +120,26 @@ impl Operation for Commit {
 }
 
 impl Commit {
-    async fn create(&self, tx: &Tx<'_>, new: &RegisteredWebhook) -> Result<bool, QueryError> {
+    async fn create(
+        &self,
+        tx: &Tx<'_>,
+        new: &RegisteredWebhook,
+        is_suspended: bool,
+    ) -> Result<bool, QueryError> {
         tx.run("UPDATE tenant SET next_hook = next_hook + 1 WHERE name = $1", &[&self.tenant.as_str()])
             .await?;
         let (health, class) = unknown_health()?;
         let hook = new.hook_id().get();
         let id = tx.first(INSERT, &[&self.tenant.as_str(), &hook, &class, &health]).await?;
         let id = id.ok_or_else(|| QueryError::corrupt("a lane that was not made"))?;
-        write_hook(tx, id.read("id")?, new).await?;
+        write_hook(tx, id.read("id")?, new, is_suspended).await?;
         Ok(true)
     }
 
     async fn update(
         &self,
         tx: &Tx<'_>,
-        new: &RegisteredWebhook,
+        (new, is_suspended): (&RegisteredWebhook, bool),
         backlog: Backlog,
     ) -> Result<bool, QueryError> {
         let Some(lane) = self.lane(tx, new.hook_id()).await? else { return Ok(false) };
@@ -139,13 +149,25 @@ impl Commit {
                 readied = pg_current_xact_id()::text::bigint WHERE id = $1";
             tx.run(forget, &[&lane.id, &health, &class]).await?;
         }
-        write_hook(tx, lane.id, new).await?;
+        write_hook(tx, lane.id, new, is_suspended).await?;
         let now = tx.now().await?;
         tx.run("UPDATE lane SET paused_until = NULL WHERE id = $1", &[&lane.id]).await?;
         if backlog == Backlog::Drop {
             drop_backlog(tx, lane.id, now).await?;
         }
         lanes::refresh(tx, &[lane.id], now, EarliestDue::Nothing).await?;
+        Ok(true)
+    }
+
+    async fn suspend(&self, tx: &Tx<'_>, since: Option<Timestamp>) -> Result<bool, QueryError> {
+        const LIVE: &str = "SELECT id FROM lane WHERE tenant = $1 AND status < 2";
+        let since = since.map(Millis::from);
+        tx.run("UPDATE tenant SET suspended_at = $2 WHERE name = $1", &[&self.tenant.as_str(), &since])
+            .await?;
+        let live = ids(&tx.rows(LIVE, &[&self.tenant.as_str()]).await?, "id")?;
+        let locked = lanes::lock_ids(tx, &live).await?;
+        tx.run(SUSPEND, &[&locked, &since.is_some()]).await?;
+        lanes::refresh(tx, &locked, tx.now().await?, EarliestDue::Nothing).await?;
         Ok(true)
     }
 
@@ -180,15 +202,18 @@ pub(crate) async fn write_hook(
     tx: &Tx<'_>,
     lane: LaneId,
     hook: &RegisteredWebhook,
+    is_suspended: bool,
 ) -> Result<(), QueryError> {
-    let status = if hook.webhook.status().is_enabled() { ENABLED } else { DISABLED };
+    let status = if hook.is_active() && !is_suspended { ENABLED } else { DISABLED };
     let webhook = serde_json::to_string(&hook.webhook)?;
     let options = serde_json::to_string(&hook.options)?;
     let disabled = hook.disabled.unwrap_or_default();
     let reason = disabled.reason.as_ref().map(serde_json::to_string).transpose()?;
-    let at = disabled.at.map(Millis::from);
+    let (at, paused) = (disabled.at.map(Millis::from), hook.paused.map(Millis::from));
     let (version, secrets) = (version_number(hook.version), &hook.secrets.expose()[..]);
-    tx.run(WRITE, &[&lane, &status, &version, &webhook, &options, &reason, &secrets, &at]).await.map(drop)
+    let values: [&(dyn ToSql + Sync); 9] =
+        [&lane, &status, &version, &webhook, &options, &reason, &secrets, &at, &paused];
+    tx.run(WRITE, &values).await.map(drop)
 }
 
 /// Deletes a webhook with its secrets. The lane stays as long as the log has deliveries of it.
@@ -220,8 +245,8 @@ pub(crate) async fn forget_lanes(tx: &Tx<'_>, lanes: &[LaneId]) -> Result<(), Qu
     tx.run(FORGET, &[&lanes]).await.map(drop)
 }
 
-const READ: &str = "SELECT revision, next_hook, lane.hook, lane.version, lane.webhook::text AS webhook, \
-    lane.options::text AS options, lane.disabled::text AS disabled, lane.disabled_at, lane.secrets \
+const READ: &str = "SELECT revision, next_hook, suspended_at, lane.hook, lane.version, lane.webhook::text AS webhook, \
+    lane.options::text AS options, lane.disabled::text AS disabled, lane.disabled_at, lane.user_paused_at, lane.secrets \
     FROM tenant LEFT JOIN lane ON lane.tenant = tenant.name AND lane.status < 2 \
     WHERE tenant.name = $1 ORDER BY lane.hook";
 
@@ -230,13 +255,17 @@ pub(crate) const LISTED: &str = "SELECT tenant, hook, disabled::text AS disabled
         AND ($2 IS NULL OR (disabled_at, tenant, hook) > ($2, $3, $4)) \
     ORDER BY disabled_at, tenant, hook LIMIT $5";
 
-const TENANT: &str = "SELECT revision, next_hook FROM tenant WHERE name = $1";
+const TENANT: &str = "SELECT revision, next_hook, suspended_at FROM tenant WHERE name = $1";
 
 const INSERT: &str = "INSERT INTO lane (tenant, hook, status, class, health, version, epoch_at) \
     VALUES ($1, $2, 0, $3, $4::text::json, 0, clock_ms()) RETURNING id";
 
 const WRITE: &str = "UPDATE lane SET status = $2, version = $3, webhook = $4::text::json, \
-    options = $5::text::json, disabled = $6::text::json, secrets = $7, disabled_at = $8 WHERE id = $1";
+    options = $5::text::json, disabled = $6::text::json, secrets = $7, disabled_at = $8, \
+    user_paused_at = $9 WHERE id = $1";
+
+const SUSPEND: &str = "UPDATE lane SET version = version + 1, status = CASE WHEN $2 OR user_paused_at IS NOT NULL \
+    OR webhook ->> 'status' = '0' THEN 0 ELSE 1 END WHERE id = ANY ($1)";
 
 /// Includes tenants that have nothing but events which wait for routing.
 const TENANTS: &str = "

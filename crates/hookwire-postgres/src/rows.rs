@@ -151,7 +151,7 @@ pub(crate) use event_of;
 /// The columns that [`Lane::read`] and [`registered`] read.
 macro_rules! lane_columns {
     () => {
-        "lane.id, lane.tenant, lane.hook, lane.status, lane.ready, lane.wake_at, \
+        "lane.id, lane.tenant, lane.hook, lane.status, lane.ready, lane.wake_at, lane.user_paused_at, \
          lane.paused_until, lane.epoch, lane.version, lane.health::text AS health, \
          lane.webhook::text AS webhook, lane.options::text AS options, \
          lane.disabled::text AS disabled, lane.disabled_at, lane.secrets"
@@ -214,6 +214,7 @@ pub(crate) fn registered(row: &Row) -> Result<RegisteredWebhook, QueryError> {
         secrets: SealedSecrets::new(row.read::<Vec<u8>>("secrets")?),
         version: version(row)?,
         disabled,
+        paused: optional_time(row, "user_paused_at")?,
     })
 }
 

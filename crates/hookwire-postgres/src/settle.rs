@@ -329,7 +329,7 @@ impl LaneChange {
             tx.run(LEARN, &[&self.lane.id, &health, &class, &self.backoff_until]).await?;
         }
         if let Some(hook) = &self.disabled {
-            registry::write_hook(tx, self.lane.id, hook).await?;
+            registry::write_hook(tx, self.lane.id, hook, false).await?;
             registry::revise(tx, &self.lane.tenant).await?;
         }
         Ok(())

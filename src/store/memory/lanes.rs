@@ -1,7 +1,7 @@
 //! The lanes: what they give and when, and what is no longer held.
 
 use super::state::{LaneKey, RowState, State};
-use crate::model::{DeliveryId, End, Status, Timestamp};
+use crate::model::{DeliveryId, End, Timestamp};
 use crate::store::schedule::{Turn, Waiting};
 
 impl State {
@@ -15,8 +15,7 @@ impl State {
     /// The lane's entry in the schedule; `None` when it has nothing to give, or may not give it.
     fn waiting(&self, key: &LaneKey) -> Option<Waiting> {
         let lane = self.lanes.get(key)?;
-        let is_enabled = !lane.deleted && lane.hook.webhook.status() == Status::Enabled;
-        if !is_enabled || lane.queue.is_empty() {
+        if !self.is_served(key) || lane.queue.is_empty() {
             return None;
         }
         let gives =
@@ -28,6 +27,13 @@ impl State {
             first_attempt: gives(Turn::FirstAttempt),
             retry: gives(Turn::Retry),
         })
+    }
+
+    /// Whether the deliveries of a lane are made.
+    pub(super) fn is_served(&self, key: &LaneKey) -> bool {
+        let is_suspended = self.tenants.get(&key.0).is_some_and(|tenant| tenant.suspended.is_some());
+        let is_active = self.lanes.get(key).is_some_and(|lane| !lane.deleted && lane.hook.is_active());
+        is_active && !is_suspended
     }
 
     /// Makes due again what was claimed under leases that have ended.

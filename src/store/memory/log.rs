@@ -134,8 +134,8 @@ impl State {
             RowState::Held => stats.held += 1,
             RowState::Due(due) if lane.epoch == row.epoch => {
                 let due = lane.backoff_until.map_or(due, |until| until.max(due));
-                if !lane.hook.webhook.status().is_enabled() {
-                    stats.disabled += 1;
+                if !self.is_served(&row.lane) {
+                    stats.stopped += 1;
                 } else if due > now {
                     stats.scheduled += 1;
                 } else {

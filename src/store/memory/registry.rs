@@ -18,6 +18,7 @@ impl State {
             revision: tenant.revision,
             next_hook_id: tenant.next_hook_id,
             webhooks: live.map(|lane| lane.hook.as_ref().clone()).collect(),
+            suspended: tenant.suspended,
         }
     }
 
@@ -35,6 +36,7 @@ impl State {
             && match change {
                 RegistryChange::Create(new) => self.create(name, next_hook_id, new),
                 RegistryChange::Delete(hook) => self.delete(&key(*hook), now),
+                RegistryChange::Suspend(since) => self.suspend(name, *since, now),
                 RegistryChange::Update(new, backlog) => self.update(&key(new.hook_id()), new, *backlog, now),
             };
         let tenant = self.tenants.entry(name.clone()).or_default();
@@ -65,6 +67,19 @@ impl State {
             self.drop_backlog(key);
         }
         self.refresh(key, now);
+        true
+    }
+
+    fn suspend(&mut self, name: &TenantId, since: Option<Timestamp>, now: Timestamp) -> bool {
+        let Some(tenant) = self.tenants.get_mut(name) else { return false };
+        tenant.suspended = since;
+        for key in tenant.hooks.iter().map(|hook| (name.clone(), *hook)).collect::<Vec<_>>() {
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                let hook = Arc::make_mut(&mut lane.hook);
+                hook.version = hook.version.next();
+            }
+            self.refresh(&key, now);
+        }
         true
     }
 

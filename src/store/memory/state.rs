@@ -44,6 +44,7 @@ pub(super) type LaneKey = (TenantId, HookId);
 pub(super) struct Tenant {
     pub(super) revision: Revision,
     pub(super) next_hook_id: HookId,
+    pub(super) suspended: Option<Timestamp>,
     /// The webhooks that there are, and those deleted ones of which the log still tells.
     pub(super) hooks: BTreeSet<HookId>,
     pub(super) events: HashMap<MessageId, EventRow>,
@@ -65,6 +66,7 @@ impl Default for Tenant {
         Self {
             revision: Revision::default(),
             next_hook_id: HookId::new(1),
+            suspended: None,
             hooks: BTreeSet::new(),
             events: HashMap::new(),
             deliveries: BTreeSet::new(),

@@ -41,6 +41,8 @@ pub(super) struct TenantRow {
     pub(super) id: i64,
     pub(super) revision: Revision,
     pub(super) next_hook: HookId,
+    /// The date since when it is suspended.
+    pub(super) suspended: Option<Timestamp>,
 }
 
 /// A delivery under a claim.
@@ -89,7 +91,7 @@ pub(super) struct Walk {
 
 impl TenantRow {
     pub(super) const fn new(id: i64) -> Self {
-        Self { id, revision: Revision::new(0), next_hook: HookId::new(1) }
+        Self { id, revision: Revision::new(0), next_hook: HookId::new(1), suspended: None }
     }
 }
 

@@ -260,7 +260,7 @@ pub(super) fn stats(
     let waiting = |cells: &mut Cells<'_>| {
         Ok((counted(cells)?, counted(cells)?, counted(cells)?, cells.optional_time()?))
     };
-    let (due, scheduled, disabled, first_due) =
+    let (due, scheduled, stopped, first_due) =
         connection.one(COUNT_WAITING, parameters, waiting)?.unwrap_or_default();
     let parameters = named_params! {":tenant": tenant, ":hook": hook, ":held": held};
     let held = connection.one(COUNT_HELD, parameters, counted)?.unwrap_or_default();
@@ -274,7 +274,7 @@ pub(super) fn stats(
     };
     let due_for = first_due.map(|due| now.time.since(due));
     let unrouted_for = first_unrouted.map(|at| now.date.since(at));
-    Ok(Stats { due, scheduled, disabled, held, unrouted, oldest_due: due_for.max(unrouted_for) })
+    Ok(Stats { due, scheduled, stopped, held, unrouted, oldest_due: due_for.max(unrouted_for) })
 }
 
 fn counted(cells: &mut Cells<'_>) -> Result<u64, SqlError> {

@@ -311,11 +311,12 @@ fn gives(lane: &Lane, queue: &Queue) -> Waiting {
 }
 
 pub(super) fn tenant(file: &Connection, name: &TenantId) -> Result<Option<TenantRow>, SqlError> {
-    const SELECT: &str = "SELECT id, revision, next_hook FROM tenant WHERE name = ?";
+    const SELECT: &str = "SELECT id, revision, next_hook, suspended_at FROM tenant WHERE name = ?";
     file.one(SELECT, [name.as_str()], |cells| {
         let (id, revision) = (cells.get()?, cells.get::<i64>()?);
         let revision = Revision::new(revision.unsigned_abs());
-        Ok(TenantRow { id, revision, next_hook: HookId::new(cells.get()?) })
+        let (next_hook, suspended) = (HookId::new(cells.get()?), cells.optional_time()?);
+        Ok(TenantRow { id, revision, next_hook, suspended })
     })
 }
 

@@ -8,7 +8,7 @@ use super::changes::TenantRow;
 use super::file::rows::{
     DELETED, DISABLED, ENABLED, Lane, LaneId, SELECT_HOOK, hook_doc, registered, version_number,
 };
-use super::file::sql::{Cells, Sql, SqlError, as_i64};
+use super::file::sql::{Cells, Sql, SqlError, as_i64, number};
 use super::memory;
 use super::transaction::Transaction;
 use crate::delivery::Health;
@@ -20,7 +20,8 @@ pub(super) fn read(connection: &Connection, name: &TenantId) -> Result<Registry,
     let Some(tenant) = memory::tenant(connection, name)? else { return Ok(Registry::default()) };
     let select = format!("{SELECT_HOOK} tenant = ? AND status < 2 ORDER BY hook");
     let webhooks = connection.all(&select, [tenant.id], registered)?;
-    Ok(Registry { revision: tenant.revision, next_hook_id: tenant.next_hook, webhooks })
+    let (revision, next_hook_id, suspended) = (tenant.revision, tenant.next_hook, tenant.suspended);
+    Ok(Registry { revision, next_hook_id, webhooks, suspended })
 }
 
 pub(super) fn tenants(connection: &Connection, page: &PageRequest) -> Result<Page<TenantId>, SqlError> {
@@ -82,6 +83,7 @@ impl Transaction<'_> {
         let applied = match change {
             RegistryChange::Create(new) => self.create(name, tenant, new)?,
             RegistryChange::Delete(hook) => self.delete(tenant, *hook)?,
+            RegistryChange::Suspend(since) => self.suspend(name, *since)?,
             RegistryChange::Update(new, backlog) => self.update(tenant, new, *backlog)?,
         };
         if !applied {
@@ -114,18 +116,18 @@ impl Transaction<'_> {
         let next_hook = HookId::new(row.next_hook.get() + 1);
         self.connection.run("UPDATE tenant SET next_hook = ? WHERE id = ?", [next_hook.get(), row.id])?;
         self.changes.tenants.insert(name.clone(), TenantRow { next_hook, ..row });
-        self.insert_lane(row.id, new)?;
+        self.insert_lane(&row, new)?;
         Ok(true)
     }
 
-    fn insert_lane(&self, tenant: i64, new: &RegisteredWebhook) -> Result<(), SqlError> {
+    fn insert_lane(&self, tenant: &TenantRow, new: &RegisteredWebhook) -> Result<(), SqlError> {
         const INSERT: &str = "
             INSERT INTO lane (tenant, hook, status, epoch_at, version, health, doc, secrets, disabled_at)
             VALUES (:tenant, :hook, :status, :now, :version, :health, :doc, :secrets, :disabled_at)";
         let values = named_params! {
-            ":tenant": tenant,
+            ":tenant": tenant.id,
             ":hook": new.hook_id().get(),
-            ":status": status(new),
+            ":status": status(new, tenant.suspended),
             ":now": self.now.date.as_millis(),
             ":version": version_number(new.version),
             ":health": serde_json::to_string(&Health::default())?,
@@ -144,11 +146,12 @@ impl Transaction<'_> {
         backlog: Backlog,
     ) -> Result<bool, SqlError> {
         let Some(lane) = self.lane_in(tenant, new.hook_id())? else { return Ok(false) };
+        let suspended = tenant.and_then(|row| row.suspended);
         let afresh = self.hook(lane.id)?.starts_afresh_as(new);
         let health = if afresh { Health::default() } else { lane.health };
         let changed = Lane { health, backoff_until: None, ..Lane::clone(&lane) };
         self.write_state(&changed)?;
-        let changed = self.write_hook(changed, new)?;
+        let changed = self.write_hook(changed, new, suspended)?;
         if backlog == Backlog::Drop {
             self.drop_backlog(&changed)?;
         }
@@ -164,12 +167,18 @@ impl Transaction<'_> {
     }
 
     /// Writes a webhook down as it is now.
-    pub(super) fn write_hook(&mut self, lane: Lane, hook: &RegisteredWebhook) -> Result<Arc<Lane>, SqlError> {
+    pub(super) fn write_hook(
+        &mut self,
+        lane: Lane,
+        hook: &RegisteredWebhook,
+        suspended: Option<Timestamp>,
+    ) -> Result<Arc<Lane>, SqlError> {
         const UPDATE: &str = "UPDATE lane SET status = :status, version = :version, doc = :doc, \
             secrets = :secrets, disabled_at = :disabled_at WHERE id = :lane";
+        let status = status(hook, suspended);
         let values = named_params! {
             ":lane": lane.id,
-            ":status": status(hook),
+            ":status": status,
             ":version": version_number(hook.version),
             ":doc": hook_doc(hook)?,
             ":secrets": &hook.secrets.expose()[..],
@@ -177,7 +186,22 @@ impl Transaction<'_> {
         };
         self.connection.run(UPDATE, values)?;
         self.changes.hooks.push(lane.id);
-        Ok(self.set_lane(Lane { status: status(hook), ..lane }))
+        Ok(self.set_lane(Lane { status, ..lane }))
+    }
+
+    fn suspend(&mut self, name: &TenantId, since: Option<Timestamp>) -> Result<bool, SqlError> {
+        const SUSPEND: &str = "UPDATE tenant SET suspended_at = ? WHERE id = ?";
+        const HOOKS: &str = "SELECT hook FROM lane WHERE tenant = ? AND status < 2";
+        let row = self.enter(name)?;
+        self.connection.run(SUSPEND, params![since.map(Timestamp::as_millis), row.id])?;
+        self.changes.tenants.insert(name.clone(), TenantRow { suspended: since, ..row });
+        for hook in self.connection.all(HOOKS, [row.id], number)? {
+            let Some(lane) = self.lane_of(row.id, HookId::new(hook))? else { continue };
+            let mut hook = self.hook(lane.id)?;
+            hook.version = hook.version.next();
+            self.write_hook(Lane::clone(&lane), &hook, since)?;
+        }
+        Ok(true)
     }
 
     fn lane_in(&mut self, tenant: Option<TenantRow>, hook: HookId) -> Result<Option<Arc<Lane>>, SqlError> {
@@ -225,6 +249,7 @@ fn disabled_at(hook: &RegisteredWebhook) -> Option<i64> {
     hook.disabled?.at.map(Timestamp::as_millis)
 }
 
-fn status(hook: &RegisteredWebhook) -> i64 {
-    if hook.webhook.status().is_enabled() { ENABLED } else { DISABLED }
+/// Whether its deliveries are made. It is disabled to the file when it is paused or its tenant suspended, too.
+fn status(hook: &RegisteredWebhook, suspended: Option<Timestamp>) -> i64 {
+    if hook.is_active() && suspended.is_none() { ENABLED } else { DISABLED }
 }

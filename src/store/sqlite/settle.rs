@@ -117,7 +117,7 @@ impl Transaction<'_> {
         let hook = self.hook(lane.id)?;
         let Some(hook) = disable.applied_to(&hook, &lane.health, self.now.date) else { return Ok(None) };
         self.revise(&lane.name)?;
-        self.write_hook(lane, &hook)?;
+        self.write_hook(lane, &hook, None)?;
         Ok(hook.disabled)
     }
 }

@@ -53,6 +53,7 @@ mod keeping;
 mod publishing;
 mod registering;
 mod scene;
+mod stopping;
 mod transport;
 mod turns;
 
@@ -83,6 +84,7 @@ pub use registering::{
     disabled_and_deleted_get_nothing, hook_ids_are_never_reused, old_revisions_change_nothing,
     tenants_are_apart,
 };
+pub use stopping::paused_and_suspended_wait;
 pub use transport::{
     BodyEnd, TransportFixture, transport_answers, transport_keeps_heads, transport_keeps_its_deadline,
 };
@@ -145,6 +147,7 @@ macro_rules! store_conformance {
             point_10_old_revisions_change_nothing = old_revisions_change_nothing,
             point_11_hook_ids_are_never_reused = hook_ids_are_never_reused,
             point_12_disabled_and_deleted_get_nothing = disabled_and_deleted_get_nothing,
+            point_12_paused_and_suspended_wait = paused_and_suspended_wait,
             point_13_everything_ends = everything_ends,
             point_14_tenants_are_apart = tenants_are_apart,
             point_15_absence_is_none_and_bytes_stay = absence_is_none_and_bytes_stay,

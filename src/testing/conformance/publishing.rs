@@ -107,7 +107,7 @@ async fn counts_tell_what_waits_for_what(scene: &Scene<'_>) {
     scene.fixture.advance(MOMENT).await;
     let stats = async |scope| scene.store.stats(&scope).await.expect("stats");
     let all = stats(StatsScope::Tenant(scene.tenant.clone())).await;
-    let counted = (all.due, all.scheduled, all.disabled, all.held, all.unrouted);
+    let counted = (all.due, all.scheduled, all.stopped, all.held, all.unrouted);
     assert_eq!(counted, (0, 2, 1, 0, 1), "each counts as what it waits for");
     assert_eq!(all.oldest_due, Some(MOMENT), "what waits for routing is late too");
     let of_webhook = stats(StatsScope::Webhook(scene.tenant.clone(), hooks[1])).await;

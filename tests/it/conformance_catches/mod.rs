@@ -11,6 +11,7 @@ mod keeping;
 mod kinds;
 mod publishing;
 mod registering;
+mod stopping;
 
 use std::fmt;
 use std::sync::Arc;

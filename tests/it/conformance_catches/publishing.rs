@@ -50,8 +50,8 @@ catches! { publications_are_whole:
         => "since the second event was published",
     what_is_scheduled_and_counts_as_due_is_found =
         CountAs(|it| Stats { due: it.due + it.scheduled, scheduled: 0, ..it }) => "each counts as what it waits for",
-    what_is_disabled_and_counts_as_due_is_found =
-        CountAs(|it| Stats { due: it.due + it.disabled, disabled: 0, ..it }) => "each counts as what it waits for",
+    what_is_stopped_and_counts_as_due_is_found =
+        CountAs(|it| Stats { due: it.due + it.stopped, stopped: 0, ..it }) => "each counts as what it waits for",
     what_waits_for_routing_and_is_not_counted_is_found = CountAs(|it| Stats { unrouted: 0, ..it })
         => "each counts as what it waits for",
     what_waits_for_routing_and_is_never_late_is_found = CountAs(|it| match it {

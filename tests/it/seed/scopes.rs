@@ -41,8 +41,12 @@ macro_rules! call {
     };
 }
 
+/// The calls of the host, not of its user: they ask for no scope, and name nothing that a tenant may have.
+pub(crate) const HOST_CALLS: [&str; 5] =
+    ["publish", "publish_all", "suspend", "suspended_since", "unsuspend"];
+
 /// Every call of [`Tenant`] that asks for a scope.
-pub(crate) const TABLE: [Row; 26] = [
+pub(crate) const TABLE: [Row; 28] = [
     ("attempts", &[Scope::Read], call!(|acme, on| acme.attempts(on.delivery))),
     ("deliveries", &[Scope::Read], call!(|acme, _| acme.deliveries(&DeliveryQuery::new()))),
     ("details", &[Scope::Read], call!(|acme, on| acme.details(on.hook_id))),
@@ -55,6 +59,8 @@ pub(crate) const TABLE: [Row; 26] = [
     ("create", &[Scope::Create], call!(|acme, _| acme.create(&draft()))),
     ("disable", &[Scope::Update], call!(|acme, on| acme.disable(on.hook_id))),
     ("enable", &[Scope::Update], call!(|acme, on| acme.enable(on.hook_id, Backlog::Drop))),
+    ("pause", &[Scope::Update], call!(|acme, on| acme.pause(on.hook_id))),
+    ("resume", &[Scope::Update], call!(|acme, on| acme.resume(on.hook_id))),
     ("patch", &[Scope::Update], call!(|acme, on| acme.patch(on.hook_id, &WebhookPatch::new().name("b")))),
     (
         "recover",
@@ -223,6 +229,6 @@ fn no_method_of_a_tenant_is_missing_in_the_table() {
     let files = std::fs::read_dir(folder).expect("the sources are here");
     let sources = files.map(|file| file.and_then(|it| std::fs::read_to_string(it.path())).expect("text"));
     let found: BTreeSet<_> = sources.flat_map(|source| methods(&source)).collect();
-    let listed = TABLE.iter().map(|(method, ..)| *method).chain(["publish", "publish_all"]);
+    let listed = TABLE.iter().map(|(method, ..)| *method).chain(HOST_CALLS);
     assert_eq!(found, listed.map(str::to_owned).collect());
 }

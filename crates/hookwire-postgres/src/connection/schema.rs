@@ -15,12 +15,13 @@ const OLDEST_SCHEMA: i32 = 4;
 const OLDEST_CODE: i32 = 4;
 
 /// The migrations. Each leads from the version that is its index to the next one. A released one never changes.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../migrations/001.sql"),
     include_str!("../../migrations/002.sql"),
     include_str!("../../migrations/003.sql"),
     include_str!("../../migrations/004.sql"),
     include_str!("../../migrations/005.sql"),
+    include_str!("../../migrations/006.sql"),
 ];
 
 /// The name of a schema. It is an identifier that needs no quotes, so it reads the same everywhere.

@@ -122,6 +122,8 @@ struct HookDoc<'a> {
     options: Cow<'a, DeliveryOptions>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     disabled: Option<DisableReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paused: Option<Timestamp>,
 }
 
 /// Writes `doc`. When the webhook was disabled has a column of its own.
@@ -129,14 +131,14 @@ pub(crate) fn hook_doc(hook: &RegisteredWebhook) -> Result<String, SqlError> {
     let webhook = Cow::Borrowed(&hook.webhook);
     let options = Cow::Borrowed(&hook.options);
     let disabled = hook.disabled.and_then(|it| it.reason);
-    Ok(serde_json::to_string(&HookDoc { webhook, options, disabled })?)
+    Ok(serde_json::to_string(&HookDoc { webhook, options, disabled, paused: hook.paused })?)
 }
 
 /// The statement for [`registered`], to be followed by a condition on `lane`.
 pub(crate) const SELECT_HOOK: &str = "SELECT doc, secrets, version, disabled_at FROM lane WHERE ";
 
 pub(crate) fn registered(cells: &mut Cells<'_>) -> Result<RegisteredWebhook, SqlError> {
-    let HookDoc { webhook, options, disabled: reason } = cells.json()?;
+    let HookDoc { webhook, options, disabled: reason, paused } = cells.json()?;
     let (secrets, version) = (cells.get::<Vec<u8>>()?, cells.get::<i64>()?.unsigned_abs());
     let at = cells.optional_time()?;
     // Code without the column leaves a time there when it enables a webhook.
@@ -147,6 +149,7 @@ pub(crate) fn registered(cells: &mut Cells<'_>) -> Result<RegisteredWebhook, Sql
         secrets: SealedSecrets::new(secrets),
         version: Version::new(version),
         disabled,
+        paused,
     })
 }
 
