@@ -92,7 +92,14 @@ fn measure(bencher: Bencher<'_, '_>, store: Arc<dyn Store>, due: usize, limit: u
 fn claim(runtime: &Runtime, store: &dyn Store, limit: usize) -> Vec<Claim> {
     let quota = Quota::default().with_in_all(MANY * 4).with_per_tenant(MANY).with_per_webhook(MANY);
     let holder = HolderId::new(1);
-    let request = ClaimRequest { holder, lease: HOUR, limit, max_bytes: usize::MAX, quota };
+    let request = ClaimRequest {
+        holder,
+        lease: HOUR,
+        limit,
+        max_bytes: usize::MAX,
+        quota,
+        start_within: Duration::from_secs(1),
+    };
     runtime.block_on(store.claim(&request)).expect("a store that works").deliveries
 }
 

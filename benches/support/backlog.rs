@@ -299,5 +299,12 @@ fn ended(claim: &Claim, end: End) -> Settlement {
 pub(crate) fn request(limit: usize) -> ClaimRequest {
     let quota = Quota::default().with_in_all(1_000_000).with_per_tenant(1_000).with_per_webhook(1);
     let lease = Duration::from_secs(24 * 60 * 60);
-    ClaimRequest { holder: HolderId::new(1), lease, limit, max_bytes: usize::MAX, quota }
+    ClaimRequest {
+        holder: HolderId::new(1),
+        lease,
+        limit,
+        max_bytes: usize::MAX,
+        quota,
+        start_within: Duration::from_secs(1),
+    }
 }

@@ -9,7 +9,7 @@ use http::Request;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
-use super::shared::Shared;
+use super::shared::{Leased, Shared};
 use super::slow_start::Answer;
 use crate::catch_panic::catch_panic;
 use crate::delivery::{self, Decision, Facts, Next, Report};
@@ -25,8 +25,10 @@ const LATE_DELAY: Duration = Duration::from_secs(1);
 const TRANSPORT_GRACE: Duration = Duration::from_secs(1);
 
 /// Makes one attempt, and returns the settlement that records it. A claim is released without an attempt if its lease
-/// leaves no time for one, if its webhook was changed in this process since, or if our own side has failed since.
-pub(super) async fn attempt(core: &Core, shared: &Shared, claim: &Claim, until: Instant) -> Settlement {
+/// leaves no time for one, if its webhook was changed in this process since, if it comes too late for the webhook's rate,
+/// or if our own side has failed since.
+pub(super) async fn attempt(core: &Core, shared: &Shared, leased: &Leased) -> Settlement {
+    let Leased { claim, until, .. } = leased;
     if core.is_outdated(claim) {
         return Settlement::new(claim, Next::Release);
     }
@@ -35,10 +37,12 @@ pub(super) async fn attempt(core: &Core, shared: &Shared, claim: &Claim, until: 
         // The store is slow. Claiming the delivery again at once would make it slower.
         return Settlement::new(claim, Next::Again(LATE_DELAY));
     }
-    let Some(_running) = shared.begin(until) else { return Settlement::new(claim, Next::Release) };
+    let Some(_running) = shared.begin(*until) else { return Settlement::new(claim, Next::Release) };
     let at = core.now();
     let started = Instant::now();
-    let outcome = send(core, claim, at).await;
+    let Some(outcome) = send(core, shared, leased, at).await else {
+        return Settlement::new(claim, Next::Release);
+    };
     let outcome = shared.judge(claim, started, outcome);
     let number = claim.attempts.saturating_add(1);
     log(claim, number, &outcome, shared.unprepared.is_news(claim, &outcome));
@@ -74,20 +78,23 @@ fn log(claim: &Claim, number: u32, outcome: &Outcome, is_news: bool) {
     }
 }
 
-/// Makes the request and sends it, both within the one deadline of an attempt.
-async fn send(core: &Core, claim: &Claim, at: Timestamp) -> Outcome {
+/// Makes the request and sends it, both within the one deadline of an attempt. `None` if it may not begin any more.
+async fn send(core: &Core, shared: &Shared, leased: &Leased, at: Timestamp) -> Option<Outcome> {
     let started = Instant::now();
     let deadline = core.policy().deadline();
-    let request = match prepare(core, claim, at, deadline).await {
+    let request = match prepare(core, &leased.claim, at, deadline).await {
         Ok(request) => request,
-        Err(outcome) => return outcome,
+        Err(outcome) => return Some(outcome),
     };
+    if !shared.may_begin(leased) {
+        return None;
+    }
     let left = deadline.saturating_sub(started.elapsed());
-    match timeout(left + TRANSPORT_GRACE, catch_panic(pin!(core.send(request, left)))).await {
+    Some(match timeout(left + TRANSPORT_GRACE, catch_panic(pin!(core.send(request, left)))).await {
         Ok(Some(outcome)) => outcome,
         Ok(None) => failed(FailureKind::Prepare, "the transport panicked"),
         Err(_) => failed(FailureKind::Timeout, "the transport kept no deadline"),
-    }
+    })
 }
 
 /// Makes the request. A hanging signer is not the receiver's fault. The failure is not a timeout, which would demote the

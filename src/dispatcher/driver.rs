@@ -168,11 +168,11 @@ impl Driver {
     /// Claims as much as there is room for, and starts it; `None` without room.
     async fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
         let Some(request) = self.shared.request() else { return Ok(None) };
-        let until = self.shared.lease_end(Instant::now());
+        let (until, start_within) = (self.shared.lease_end(Instant::now()), request.start_within);
         let mut claimed = self.shared.calls.answer(self.core.store().claim(&request)).await?;
         self.shared.store_answered();
         for claim in std::mem::take(&mut claimed.deliveries) {
-            self.start(Leased { claim, until });
+            self.start(Leased { claim, until, start_within });
         }
         if !claimed.unrouted.is_empty() {
             route_all(&self.core, &self.shared.calls, std::mem::take(&mut claimed.unrouted)).await;
@@ -202,11 +202,11 @@ impl Driver {
     fn spawn(&mut self, lane: LaneKey, Taken { leased, slot }: Taken, turn: Option<Turn>) {
         let (core, shared) = (Arc::clone(&self.core), Arc::clone(&self.shared));
         let settler = self.settler.clone();
-        let Leased { claim, until } = leased;
         self.started += 1;
         self.attempts.spawn(async move {
             // An attempt that panics is not settled; its delivery is due again when its lease ends.
-            let settlement = catch_panic(pin!(attempt(&core, &shared, &claim, until))).await;
+            let settlement = catch_panic(pin!(attempt(&core, &shared, &leased))).await;
+            let Leased { claim, until, .. } = leased;
             let answer = settlement.as_ref().map_or(Answer::Other, answer);
             let backs_off = settlement.as_ref().is_some_and(|it| it.backoff.is_some());
             if let Some(settlement) = settlement {
@@ -224,7 +224,7 @@ impl Driver {
         let Some(Ended { lane, turn, answer, backs_off }) = ended else { return };
         if backs_off {
             for Taken { leased, slot } in self.slow_start.take_waiting(&lane) {
-                let Leased { claim, until } = leased;
+                let Leased { claim, until, .. } = leased;
                 let settlement = Settlement::new(&claim, Next::Release);
                 let _ = self.settler.send(Settling { claim, settlement, slot, until });
             }

@@ -34,6 +34,7 @@ mod routing;
 mod settler;
 mod shared;
 mod slow_start;
+mod start_within;
 mod unprepared;
 
 use std::future::Future;

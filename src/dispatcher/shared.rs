@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::calls::Calls;
 use super::own_side::{Ended, News, OwnSide, Sign};
+use super::start_within::StartWithin;
 use super::unprepared::Unprepared;
 use crate::model::{FailureKind, Outcome};
 use crate::policy::Policy;
@@ -61,6 +62,7 @@ pub(super) struct Shared {
     pub(super) handed_off: Notify,
     started: Instant,
     pub(super) unprepared: Unprepared,
+    start_within: StartWithin,
     queue: Mutex<Queue>,
     store: Mutex<StoreHealth>,
     own: Mutex<OwnHealth>,
@@ -95,6 +97,8 @@ pub(super) struct Running<'a>(&'a Shared);
 pub(super) struct Leased {
     pub(super) claim: Claim,
     pub(super) until: Instant,
+    /// The time within which its request begins, if its webhook has a rate.
+    pub(super) start_within: Duration,
 }
 
 /// The slot that a claim takes until it is settled.
@@ -114,6 +118,7 @@ impl Shared {
             limit: policy.quota().in_all(),
             max_bytes: policy.in_flight_bytes(),
             quota: policy.quota(),
+            start_within: Duration::ZERO,
         };
         Self {
             request,
@@ -126,6 +131,7 @@ impl Shared {
             handed_off: Notify::default(),
             started: Instant::now(),
             unprepared: Unprepared::default(),
+            start_within: StartWithin::default(),
             queue: Mutex::default(),
             store: Mutex::default(),
             own: Mutex::new(OwnHealth {
@@ -149,7 +155,9 @@ impl Shared {
         let quota = self.own().side.narrowed_to().map_or(quota, |width| quota.with_in_all(width));
         let limit = quota.in_all().saturating_sub(self.in_flight());
         let max_bytes = self.request.max_bytes.saturating_sub(self.bytes.load(Ordering::SeqCst));
-        (limit > 0 && max_bytes > 0).then_some(ClaimRequest { limit, max_bytes, quota, ..self.request })
+        let start_within = self.start_within.get();
+        let request = ClaimRequest { limit, max_bytes, quota, start_within, ..self.request };
+        (limit > 0 && max_bytes > 0).then_some(request)
     }
 
     /// Returns the time until which nothing is started, because our own side has just failed.
@@ -166,6 +174,13 @@ impl Shared {
             own.running += 1;
             Running(self)
         })
+    }
+
+    /// Returns whether the request of a claim may begin now. Where its webhook has a rate, it may until its time is over.
+    pub(super) fn may_begin(&self, leased: &Leased) -> bool {
+        let asked_at = leased.until - self.request.lease;
+        leased.claim.hook.options.rate().is_none()
+            || self.start_within.may_begin(asked_at.elapsed(), leased.start_within)
     }
 
     /// Marks a failure as our own if it is, and narrows the dispatcher while our own side fails.
@@ -284,7 +299,9 @@ impl Handoff for Shared {
             return Err(claims);
         }
         let until = self.lease_end(self.started + asked_at);
-        queue.claims.extend(claims.into_iter().map(|claim| Leased { claim, until }));
+        // None of them is of a webhook with a rate.
+        let start_within = Duration::MAX;
+        queue.claims.extend(claims.into_iter().map(|claim| Leased { claim, until, start_within }));
         drop(queue);
         self.handed_off.notify_one();
         Ok(())

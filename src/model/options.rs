@@ -69,9 +69,15 @@ pub struct DeliveryOptions {
     envelope: Option<EnvelopeKind>,
     headers: HeaderMap,
     signature: SignatureScheme,
+    rate: Option<u32>,
+    max_in_flight: Option<u32>,
 }
 
 impl DeliveryOptions {
+    /// The largest rate, in requests a second. Our choice: what is faster needs no limit.
+    pub const MAX_RATE: u32 = 1_000;
+    /// The largest limit of deliveries in flight. Our choice.
+    pub const MAX_IN_FLIGHT: u32 = 10_000;
     /// The maximum number of headers that a webhook adds. Our choice.
     pub const MAX_HEADERS: usize = 20;
     /// The maximum number of bytes of all these headers together, names and values.
@@ -99,6 +105,30 @@ impl DeliveryOptions {
     #[must_use]
     pub fn with_signature(self, signature: SignatureScheme) -> Self {
         Self { signature, ..self }
+    }
+
+    /// Limits the requests to the webhook's receiver: within no second do more than `per_second` begin, whatever the number
+    /// of dispatchers. What exceeds the rate waits; nothing is dropped. Default: no limit.
+    ///
+    /// A request counts for the time in which it may begin, too, so that under load a little less than the rate is used.
+    ///
+    /// # Errors
+    ///
+    /// Returns the violation of `rate` unless it is 1 to [`MAX_RATE`](Self::MAX_RATE).
+    pub fn with_rate(self, per_second: u32) -> Result<Self, Violation> {
+        let rate = Some(in_range("rate", per_second, Self::MAX_RATE)?);
+        Ok(Self { rate, ..self })
+    }
+
+    /// Limits the deliveries of the webhook that are under way at once, in all dispatchers together. Each dispatcher has a
+    /// limit of its own besides, [`Quota::with_per_webhook`](crate::store::Quota::with_per_webhook). Default: no limit.
+    ///
+    /// # Errors
+    ///
+    /// Returns the violation of `max_in_flight` unless it is 1 to [`MAX_IN_FLIGHT`](Self::MAX_IN_FLIGHT).
+    pub fn with_max_in_flight(self, most: u32) -> Result<Self, Violation> {
+        let max_in_flight = Some(in_range("max_in_flight", most, Self::MAX_IN_FLIGHT)?);
+        Ok(Self { max_in_flight, ..self })
     }
 
     /// Adds a header to each request, or replaces the one with the same name.
@@ -154,10 +184,25 @@ impl DeliveryOptions {
         self.signature
     }
 
+    /// Returns the most requests that begin within a second, if there is a limit.
+    pub const fn rate(&self) -> Option<u32> {
+        self.rate
+    }
+
+    /// Returns the most deliveries that are under way at once, if there is a limit.
+    pub const fn max_in_flight(&self) -> Option<u32> {
+        self.max_in_flight
+    }
+
     /// Returns the headers that each request gets.
     pub const fn headers(&self) -> &HeaderMap {
         &self.headers
     }
+}
+
+fn in_range(field: &str, value: u32, most: u32) -> Result<u32, Violation> {
+    let message = || format!("is to be 1 to {most}; leave it out for no limit");
+    (1..=most).contains(&value).then_some(value).ok_or_else(|| Violation::new(field, Rule::Limit, message()))
 }
 
 /// Parses one header that a webhook adds, without regard to the others.
@@ -220,7 +265,8 @@ impl fmt::Debug for DeliveryOptions {
         let names: Vec<_> = self.headers.keys().map(HeaderName::as_str).collect();
         let mut shown = f.debug_struct("DeliveryOptions");
         shown.field("envelope", &self.envelope).field("headers", &names);
-        shown.field("signature", &self.signature).finish()
+        shown.field("signature", &self.signature);
+        shown.field("rate", &self.rate).field("max_in_flight", &self.max_in_flight).finish()
     }
 }
 
@@ -233,6 +279,10 @@ struct OptionsParts {
     headers: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "is_default")]
     signature: SignatureScheme,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_in_flight: Option<u32>,
 }
 
 fn is_default(signature: &SignatureScheme) -> bool {
@@ -243,10 +293,13 @@ impl TryFrom<OptionsParts> for DeliveryOptions {
     type Error = String;
 
     fn try_from(parts: OptionsParts) -> Result<Self, String> {
-        let OptionsParts { envelope, signature, headers } = parts;
-        let options = Self { envelope, signature, headers: HeaderMap::new() };
+        let OptionsParts { envelope, signature, headers, rate, max_in_flight } = parts;
+        let options = Self { envelope, signature, ..Self::default() };
         let join = |all: Vec<Violation>| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        options.with_headers(headers).map_err(join)
+        let options = options.with_headers(headers).map_err(join)?;
+        let told = |broken: Violation| broken.to_string();
+        let options = rate.map_or(Ok(options.clone()), |rate| options.with_rate(rate)).map_err(told)?;
+        max_in_flight.map_or(Ok(options.clone()), |most| options.with_max_in_flight(most)).map_err(told)
     }
 }
 
@@ -254,7 +307,8 @@ impl From<DeliveryOptions> for OptionsParts {
     fn from(options: DeliveryOptions) -> Self {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = options.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
-        Self { envelope: options.envelope, headers: headers.collect(), signature: options.signature }
+        let DeliveryOptions { envelope, signature, rate, max_in_flight, .. } = options;
+        Self { envelope, headers: headers.collect(), signature, rate, max_in_flight }
     }
 }
 
@@ -408,6 +462,28 @@ mod tests {
         let many: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
         assert_eq!(broken(&many), [("headers".to_owned(), Rule::TooMany)]);
         assert!(DeliveryOptions::new().with_headers(many.into_iter().take(20)).is_ok());
+    }
+
+    #[test]
+    fn rates_and_limits_of_nothing_are_refused_by_name() {
+        let refused = |options: Result<DeliveryOptions, Violation>| {
+            let violation = options.expect_err("out of range");
+            (violation.field().to_owned(), violation.rule())
+        };
+        let of = |field: &str| (field.to_owned(), Rule::Limit);
+        for rate in [0, 1_001] {
+            assert_eq!(refused(DeliveryOptions::new().with_rate(rate)), of("rate"));
+        }
+        for most in [0, 10_001] {
+            assert_eq!(refused(DeliveryOptions::new().with_max_in_flight(most)), of("max_in_flight"));
+        }
+        let stored = serde_json::from_str::<DeliveryOptions>(r#"{"rate":0}"#).expect_err("out of range");
+        assert!(stored.to_string().contains("rate"), "{stored}");
+        let options =
+            DeliveryOptions::new().with_rate(5).and_then(|it| it.with_max_in_flight(2)).expect("valid");
+        let json = serde_json::to_string(&options).expect("JSON");
+        assert_eq!(json, r#"{"rate":5,"max_in_flight":2}"#);
+        assert_eq!(serde_json::from_str::<DeliveryOptions>(&json).expect("valid"), options);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::claim::ClaimRequest;
 use super::lease::HolderId;
+use super::pace::Pace;
 use super::quota::{HeldCounts, Quota};
 use super::schedule::{Place, Schedule, Turn, Waiting};
 use super::usage::{PlaceTime, Usage};
@@ -42,10 +44,15 @@ struct World {
     seconds: Vec<BTreeMap<TenantId, u64>>,
 }
 
+fn request(quota: Quota, start_within: Duration) -> ClaimRequest {
+    let lease = Duration::from_secs(30);
+    ClaimRequest { holder: ANA, lease, limit: 9, max_bytes: 9, quota, start_within }
+}
+
 impl World {
     fn new(hooks: Vec<Hook>, quota: Quota) -> Self {
         let mut schedule = Schedule::default();
-        schedule.add_holder(ANA, quota, Timestamp::default());
+        schedule.add_holder(&request(quota, Duration::ZERO), Timestamp::default());
         let mut world = Self {
             hooks,
             quota,
@@ -67,7 +74,8 @@ impl World {
 
     fn refill(&mut self, lane: usize) {
         let Hook { tenant, hook, class, .. } = self.hooks[lane].clone();
-        let waiting = Waiting { tenant, hook, class, first_attempt: Some(self.time()), retry: None };
+        let (pace, first_attempt) = (Pace::default(), Some(self.time()));
+        let waiting = Waiting { tenant, hook, class, pace, first_attempt, retry: None };
         self.schedule.set(&lane, Some(waiting), self.time());
     }
 
@@ -210,4 +218,40 @@ proptest! {
             prop_assert!(most <= minute / tenants + 2 * a_quota, "{tenant} had {most} of {minute}");
         }
     }
+}
+
+const fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+#[test]
+fn a_lane_with_a_limit_gives_no_more_than_that() {
+    let mut schedule = Schedule::default();
+    schedule.add_holder(&request(Quota::default(), Duration::from_millis(100)), at(0));
+    let limited = |rate, max_in_flight| Waiting {
+        tenant: TenantId::new("t1").expect("valid"),
+        hook: HookId::new(1),
+        class: LaneClass::Proven,
+        pace: Pace { rate, max_in_flight },
+        first_attempt: Some(at(0)),
+        retry: None,
+    };
+    let mut taken = |waiting: Waiting, now| {
+        schedule.set(&1, Some(waiting.clone()), now);
+        let take = || {
+            let (lane, turn) = schedule.next(ANA, now)?;
+            let place = schedule.take(ANA, &lane, turn, now);
+            schedule.set(&1, Some(waiting.clone()), now);
+            place
+        };
+        let held: Vec<_> = std::iter::from_fn(take).collect();
+        let (timer, is_exhausted) = (schedule.next_timer(), schedule.is_exhausted());
+        held.iter().for_each(|place| schedule.give_back(place, now));
+        (held.len(), timer, is_exhausted, schedule.take_freed())
+    };
+    assert_eq!(taken(limited(None, Some(2)), at(0)), (2, None, false, true), "until one is given back");
+    assert_eq!(taken(limited(Some(3), None), at(0)), (3, Some(at(1_100)), true, false));
+    assert_eq!(taken(limited(Some(3), None), at(1_099)), (0, Some(at(1_100)), true, false));
+    assert_eq!(taken(limited(Some(3), Some(1)), at(1_100)), (1, None, false, true));
+    assert_eq!(taken(limited(Some(3), None), at(1_100)), (2, Some(at(2_200)), true, false));
 }

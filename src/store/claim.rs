@@ -25,6 +25,9 @@ pub struct ClaimRequest {
     pub max_bytes: usize,
     /// How much the holder may have claimed at once: in all, of one tenant, of one webhook.
     pub quota: Quota,
+    /// The time after this call within which the holder begins the request of a claim, or releases the claim, where the
+    /// webhook has a [rate](crate::model::DeliveryOptions::with_rate).
+    pub start_within: Duration,
 }
 
 impl ClaimRequest {

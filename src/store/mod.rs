@@ -53,6 +53,7 @@ mod error;
 mod lease;
 mod leases;
 mod memory;
+mod pace;
 mod publication;
 mod quota;
 mod ready;
@@ -164,6 +165,12 @@ pub use usage::{PlaceTime, Usage};
 /// 22. Dues, leases, backoffs, expiry and ages count in the store's own time, which no step of the date moves; what is shown
 ///     is the date. A store that all share by the clock of a database has that clock alone: a step back delays what waits
 ///     by the step, or by the longest delay if that is less, and strands nothing.
+/// 23. Of a webhook with a [limit in flight](crate::model::DeliveryOptions::with_max_in_flight), no more deliveries are
+///     claimed at once than that, by all holders together; those that were claimed before it had the limit need not
+///     count. Of one with a [rate](crate::model::DeliveryOptions::with_rate), no more are claimed than its slots allow:
+///     as many as the rate, each taken by a claim for the request's [`start_within`](ClaimRequest::start_within) and a
+///     second. Publishing holds nothing of either. What waits so is not due to [`Claimed::next_in`] until it may be
+///     claimed.
 ///
 /// # Errors
 ///

@@ -140,6 +140,12 @@ impl HeldCounts {
         self.all.total()
     }
 
+    /// Returns the number of claims of one webhook.
+    pub(crate) fn of_webhook(&self, tenant: &TenantId, hook: HookId) -> usize {
+        let of_hook = self.tenants.get(tenant).and_then(|it| it.webhooks.get(&hook));
+        of_hook.copied().unwrap_or_default()
+    }
+
     /// Returns the number of deliveries of this lane that the holder may still claim.
     pub fn room(&self, quota: &Quota, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
         self.room_in_class(quota, class).min(self.room_in_lane(quota, tenant, hook, class))
@@ -148,8 +154,7 @@ impl HeldCounts {
     /// Returns the number of deliveries of this lane that the limits of its tenant and its webhook still allow. It
     /// changes only when a delivery of the tenant is taken or given back.
     pub fn room_in_lane(&self, quota: &Quota, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
-        let of_hook = self.tenants.get(tenant).and_then(|it| it.webhooks.get(&hook)).copied();
-        let in_hook = quota.per_webhook_of(class).saturating_sub(of_hook.unwrap_or_default());
+        let in_hook = quota.per_webhook_of(class).saturating_sub(self.of_webhook(tenant, hook));
         self.room_in_tenant(quota, tenant, class).min(in_hook)
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::time::Duration;
 
+use super::claim::ClaimRequest;
 use super::lease::HolderId;
+use super::pace::{Pace, Slots};
 use super::quota::{HeldCounts, Quota};
 use super::ready::{CLASSES, Ready};
 use super::usage::Usage;
@@ -26,6 +28,12 @@ pub(super) struct Schedule<L> {
     /// When lanes that have nothing to give now will have something.
     timers: BTreeSet<(Timestamp, L)>,
     holders: HashMap<HolderId, Holder<L>>,
+    /// The slots that are taken of lanes with a rate.
+    slots: HashMap<L, Slots>,
+    /// When lanes with a rate give their first.
+    rates_from: Timestamp,
+    /// Whether a lane has given its room back of which it had none.
+    is_freed: bool,
 }
 
 /// An enabled lane in which deliveries wait, and when it gives the first of each kind. At least one is known.
@@ -34,6 +42,7 @@ pub(super) struct Waiting {
     pub(super) tenant: TenantId,
     pub(super) hook: HookId,
     pub(super) class: LaneClass,
+    pub(super) pace: Pace,
     pub(super) first_attempt: Option<Timestamp>,
     pub(super) retry: Option<Timestamp>,
 }
@@ -61,6 +70,8 @@ struct Lane {
     waiting: Waiting,
     /// When it gives something, if it gives nothing now.
     timer: Option<Timestamp>,
+    /// Whether as many of its deliveries are held as may be, by all holders together.
+    is_full: bool,
     /// The first attempts since the last retry.
     firsts: u8,
 }
@@ -68,6 +79,7 @@ struct Lane {
 #[derive(Debug)]
 struct Holder<L> {
     quota: Quota,
+    start_within: Duration,
     held: HeldCounts,
     usage: Usage,
     ready: Ready<L>,
@@ -82,6 +94,10 @@ impl Waiting {
 }
 
 impl Lane {
+    const fn is_ready(&self) -> bool {
+        self.timer.is_none() && !self.is_full
+    }
+
     fn turn(&self, now: Timestamp) -> Turn {
         let is_due = |when: Option<Timestamp>| when.is_some_and(|when| when <= now);
         let retry_is_due = is_due(self.waiting.retry);
@@ -97,17 +113,45 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
     /// Sets the entry of a lane. A lane that was ready and still is keeps its turn.
     pub(super) fn set(&mut self, lane: &L, waiting: Option<Waiting>, now: Timestamp) {
         let Some(waiting) = waiting else { return self.forget(lane) };
-        let timer = Some(waiting.when()).filter(|when| *when > now);
+        let is_full = self.is_full(&waiting);
+        let timer = Some(self.when(lane, &waiting)).filter(|when| *when > now && !is_full);
         let firsts = self.lanes.get(lane).map_or(0, |old| old.firsts);
         self.clear_timer(lane);
+        let entry = Lane { waiting, timer, is_full, firsts };
         for holder in self.holders.values_mut() {
-            match timer {
-                Some(_) => holder.ready.remove(lane),
-                None => holder.ready.add(lane, &waiting.tenant, waiting.class),
+            match entry.is_ready() {
+                false => holder.ready.remove(lane),
+                true => holder.ready.add(lane, &entry.waiting.tenant, entry.waiting.class),
             }
         }
         self.timers.extend(timer.map(|when| (when, lane.clone())));
-        self.lanes.insert(lane.clone(), Lane { waiting, timer, firsts });
+        self.lanes.insert(lane.clone(), entry);
+    }
+
+    /// Returns when a lane gives something next, by its deliveries and its rate.
+    fn when(&self, lane: &L, waiting: &Waiting) -> Timestamp {
+        let free_at =
+            |rate| self.slots.get(lane).and_then(|slots| slots.free_at(rate)).max(Some(self.rates_from));
+        let has_something = waiting.when();
+        waiting.pace.rate.and_then(free_at).map_or(has_something, |free| free.max(has_something))
+    }
+
+    /// Returns whether as many of a lane's deliveries are held as may be.
+    fn is_full(&self, waiting: &Waiting) -> bool {
+        let Some(most) = waiting.pace.max_in_flight else { return false };
+        let held = self.holders.values().map(|it| it.held.of_webhook(&waiting.tenant, waiting.hook));
+        held.sum::<usize>() >= usize::try_from(most).unwrap_or(usize::MAX)
+    }
+
+    #[cfg(feature = "sqlite")]
+    /// Lets no lane with a rate give anything before `from`: what was claimed by others before may begin until then.
+    pub(super) fn keep_rates_until(&mut self, from: Timestamp) {
+        self.rates_from = from;
+    }
+
+    /// Returns whether a lane has given room back since the last call that had none for any holder.
+    pub(super) fn take_freed(&mut self) -> bool {
+        std::mem::take(&mut self.is_freed)
     }
 
     fn forget(&mut self, lane: &L) {
@@ -163,7 +207,7 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
         let has_room = holder.held.room(&holder.quota, tenant, *hook, *class) > 0;
         let has_place = holder.held.has_spare(&holder.quota)
             || *class == LaneClass::Proven && holder.usage.is_light(tenant, now);
-        entry.timer.is_none() && has_room && has_place
+        entry.is_ready() && !entry.waiting.pace.is_limited() && has_room && has_place
     }
 
     /// Takes a place for a delivery of a lane, whose turn and whose tenant's turn end. The entry of the lane has to be
@@ -174,7 +218,10 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
             Turn::FirstAttempt => entry.firsts.saturating_add(1),
             Turn::Retry => 0,
         };
-        let Waiting { tenant, hook, class, .. } = entry.waiting.clone();
+        let Waiting { tenant, hook, class, pace, .. } = entry.waiting.clone();
+        if pace.rate.is_some() {
+            self.slots.entry(lane.clone()).or_default().take(holder.start_within, now);
+        }
         holder.advance(now);
         holder.held.take(&tenant, hook, class);
         holder.usage.take(&tenant, hook, now);
@@ -190,23 +237,29 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
         holder.held.give_back(tenant, place.hook, place.class);
         holder.usage.give_back(tenant, place.hook, now);
         holder.ready.list(tenant);
-        if let Some(entry) = self.lanes.get(lane).filter(|entry| entry.timer.is_none()) {
+        let Some(entry) = self.lanes.get(lane) else { return };
+        if entry.is_full {
+            let waiting = entry.waiting.clone();
+            self.is_freed = true;
+            self.set(lane, Some(waiting), now);
+        } else if entry.is_ready() {
             holder.ready.add(lane, tenant, entry.waiting.class);
         }
     }
 
     /// Adds a holder, or changes its quota. Every lane that gives something is then ready for it.
-    pub(super) fn add_holder(&mut self, id: HolderId, quota: Quota, now: Timestamp) {
+    pub(super) fn add_holder(&mut self, request: &ClaimRequest, now: Timestamp) {
+        let ClaimRequest { holder: id, quota, start_within, .. } = *request;
         let is_known = self.holders.contains_key(&id);
         let holder = self.holders.entry(id).or_default();
         // Room in all is asked when it is claimed, so the turns stay as they are when it changes.
         let keeps_turns = is_known && holder.quota.with_in_all(quota.in_all()) == quota;
-        (holder.quota, holder.seen) = (quota, now);
+        (holder.quota, holder.start_within, holder.seen) = (quota, start_within, now);
         if keeps_turns {
             return;
         }
         holder.ready = Ready::default();
-        let ready = self.lanes.iter().filter(|(_, entry)| entry.timer.is_none());
+        let ready = self.lanes.iter().filter(|(_, entry)| entry.is_ready());
         let mut ready: Vec<_> = ready.map(|(lane, entry)| (entry.waiting.when(), lane, entry)).collect();
         // Their first turns are not left to the order of a hash map, so that a simulated run repeats.
         ready.sort_unstable_by_key(|(when, lane, _)| (*when, (*lane).clone()));
@@ -223,12 +276,20 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
     /// Forgets holders that have not claimed for long and hold nothing. When they claim again they are known again.
     pub(super) fn forget_idle_holders(&mut self, now: Timestamp) {
         self.holders.retain(|_, it| it.held.total() > 0 || now.since(it.seen) < REMEMBER);
+        self.slots.retain(|_, slots| slots.is_taken(now));
     }
 }
 
 impl<L> Default for Schedule<L> {
     fn default() -> Self {
-        Self { lanes: HashMap::new(), timers: BTreeSet::new(), holders: HashMap::new() }
+        Self {
+            lanes: HashMap::new(),
+            timers: BTreeSet::new(),
+            holders: HashMap::new(),
+            slots: HashMap::new(),
+            rates_from: Timestamp::from_millis(i64::MIN),
+            is_freed: false,
+        }
     }
 }
 
@@ -236,6 +297,7 @@ impl<L> Default for Holder<L> {
     fn default() -> Self {
         Self {
             quota: Quota::default(),
+            start_within: Duration::ZERO,
             held: HeldCounts::default(),
             usage: Usage::default(),
             ready: Ready::default(),
@@ -302,13 +364,18 @@ mod tests {
     fn waiting(lane: i64) -> Waiting {
         let tenant = TenantId::new(format!("t{}", lane / 100)).expect("valid");
         let (hook, class) = (HookId::new(lane), LaneClass::Proven);
-        Waiting { tenant, hook, class, first_attempt: Some(NOW), retry: None }
+        Waiting { tenant, hook, class, pace: Pace::default(), first_attempt: Some(NOW), retry: None }
+    }
+
+    fn request(quota: Quota) -> ClaimRequest {
+        let (lease, start_within) = (Duration::from_secs(30), Duration::from_millis(100));
+        ClaimRequest { holder: ANA, lease, limit: 9, max_bytes: 9, quota, start_within }
     }
 
     fn schedule(lanes: &[i64], quota: Quota) -> Schedule<i64> {
         let mut schedule = Schedule::default();
         lanes.iter().for_each(|lane| schedule.set(lane, Some(waiting(*lane)), NOW));
-        schedule.add_holder(ANA, quota, NOW);
+        schedule.add_holder(&request(quota), NOW);
         schedule
     }
 
@@ -423,7 +490,7 @@ mod tests {
         assert_eq!(schedule.holders.len(), 1, "it held something, then it was seen just now");
         schedule.forget_idle_holders(NOW.plus(REMEMBER));
         assert!(schedule.next(ANA, NOW).is_none() && schedule.holders.is_empty());
-        schedule.add_holder(ANA, Quota::default(), NOW);
+        schedule.add_holder(&request(Quota::default()), NOW);
         assert_eq!(lanes(&mut schedule, 1, NOW), [101]);
     }
 }

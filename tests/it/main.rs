@@ -22,6 +22,7 @@ mod http_transport;
 mod judging;
 mod keeping;
 mod layers;
+mod limits;
 mod load;
 mod log_lines;
 mod notices;

@@ -70,6 +70,7 @@ impl Host {
             limit: 10_000,
             max_bytes: usize::MAX,
             quota: Quota::default(),
+            start_within: Duration::from_secs(1),
         };
         let Claimed { unrouted, .. } = self.store.claim(&request).await.expect("claimed");
         unrouted

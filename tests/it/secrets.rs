@@ -117,6 +117,7 @@ async fn look(World { hooks, store, transport, .. }: &World, shown: &mut Shown) 
         limit: 9,
         max_bytes: usize::MAX,
         quota: Quota::default(),
+        start_within: Duration::from_secs(1),
     };
     let claimed = store.claim(&request).await.expect("in memory");
     assert_eq!(claimed.deliveries.len(), 1);

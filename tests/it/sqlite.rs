@@ -171,6 +171,7 @@ fn request() -> ClaimRequest {
         limit: 250,
         max_bytes: usize::MAX,
         quota: Quota::default().with_per_tenant(250).with_per_webhook(250),
+        start_within: Duration::from_secs(1),
     }
 }
 

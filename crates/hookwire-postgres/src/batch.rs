@@ -259,7 +259,14 @@ mod tests {
             Arc::new(Publication::new(tenant.clone(), event, Revision::default(), routing, Duration::ZERO))
         });
         let (holder, lease, quota) = (HolderId::new(holder), Duration::ZERO, Quota::default());
-        let hold = ClaimRequest { holder, lease, limit: ids.len(), max_bytes: 10, quota };
+        let hold = ClaimRequest {
+            holder,
+            lease,
+            limit: ids.len(),
+            max_bytes: 10,
+            quota,
+            start_within: Duration::from_secs(1),
+        };
         Call::new(items.collect(), Some(hold))
     }
 

@@ -12,6 +12,7 @@ use hookwire::store::{Claim, ClaimRequest};
 use tokio_postgres::Row;
 
 use crate::connection::session::{Operation, Sessions, Tx};
+use crate::connection::statements::Params;
 use crate::error::{QueryError, ReadRow};
 use crate::rows::{
     Lane, LaneId, as_i64, class_number, event, event_columns, fence_number, fence_of, found, holder_bytes,
@@ -30,6 +31,8 @@ use crate::unreadable::Unreadable;
 
 /// The delay after which a lane is looked at again that others had locked when its time came.
 const RETRY_LOCKED: Duration = Duration::from_millis(100);
+/// The time over which a rate counts.
+const RATE_WINDOW: Duration = Duration::from_secs(1);
 /// The most lanes whose time has come that one claim makes ready.
 const MAX_FIRED: usize = 256;
 
@@ -225,11 +228,18 @@ impl Operation for Grab<'_> {
         let events: BTreeSet<i64> = taken.iter().map(|(_, head)| head.event).collect();
         let events: Vec<i64> = events.into_iter().collect();
         let (holder, until) = (holder_bytes(self.request.holder), self.now.plus(self.request.lease));
+        let turns = turns_of(&lanes);
+        let slot_until = self.now.plus(self.request.start_within).plus(RATE_WINDOW);
+        let params: Params<'_> = &[&chosen, &fences, &lanes, &versions, &classes, &holder, &until, &self.now];
+        let limited: Params<'_> =
+            &[&chosen, &fences, &lanes, &versions, &classes, &holder, &until, &self.now, &turns, &slot_until];
+        let is_limited = self.selection.taken.iter().any(|it| of(&it).is_limited);
+        let take = if is_limited { (TAKE_LIMITED, limited) } else { (TAKE, params) };
         let [_, locked, taken, _, events, refreshed] = tx
             .commit([
                 (NOT_FLUSHED, &[]),
                 (LOCK_AVAILABLE, &[&self.touched]),
-                (TAKE, &[&chosen, &fences, &lanes, &versions, &classes, &holder, &until, &self.now]),
+                take,
                 (EXPIRE, &[&self.expired, &self.now]),
                 (EVENTS, &[&events]),
                 (lanes::REFRESH, &[&self.touched, &self.now, &EarliestDue::Nothing.bound()]),
@@ -243,6 +253,17 @@ impl Operation for Grab<'_> {
             next: next.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().min(),
         })
     }
+}
+
+/// Numbers what is chosen of each lane.
+fn turns_of(lanes: &[LaneId]) -> Vec<i64> {
+    let mut counts: HashMap<LaneId, i64> = HashMap::new();
+    let turn = |lane: &LaneId| {
+        let count = counts.entry(*lane).or_default();
+        *count += 1;
+        *count
+    };
+    lanes.iter().map(turn).collect()
 }
 
 impl Grab<'_> {
@@ -360,19 +381,48 @@ const NOT_FLUSHED: &str = "SELECT set_config('synchronous_commit', 'off', true)"
 
 const LOCK_AVAILABLE: &str = "SELECT id FROM lane WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED";
 
-/// Takes from lanes that this transaction has locked and that are as they were seen.
-const TAKE: &str = concat!(
-    "UPDATE delivery SET fence = delivery.fence + 1, holder = $6, held_until = $7 \
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[]) \
-        AS chosen (id, fence, lane, version, class)",
-    found!("chosen"),
-    "CROSS JOIN LATERAL (SELECT epoch FROM lane WHERE lane.id = chosen.lane AND lane.version = chosen.version \
-            AND lane.class = chosen.class AND status = 1 AND (ready OR wake_at <= $8) AND ",
-    is_locked!(),
-    " OFFSET 0) AS lane WHERE delivery.ctid = found.place AND delivery.fence = chosen.fence AND delivery.epoch = lane.epoch \
-        AND state < 1 AND due <= $8 AND ",
-    unheld!("$8"),
-    " RETURNING delivery.id"
+/// Takes from lanes that this transaction has locked and that are as they were seen. `$chosen` ends the columns of what was
+/// chosen, `$set` has more that is set, and `$limits` more conditions of the lane.
+macro_rules! take {
+    ($chosen:literal, $set:literal, $limits:literal) => {
+        concat!(
+            "UPDATE delivery SET fence = delivery.fence + 1, holder = $6, held_until = $7",
+            $set,
+            " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[]",
+            $chosen,
+            found!("chosen"),
+            "CROSS JOIN LATERAL (SELECT epoch, rate, cap FROM lane WHERE lane.id = chosen.lane \
+                AND lane.version = chosen.version AND lane.class = chosen.class AND status = 1 \
+                AND (ready OR wake_at <= $8) AND ",
+            is_locked!(),
+            $limits,
+            " OFFSET 0) AS lane WHERE delivery.ctid = found.place AND delivery.fence = chosen.fence \
+                AND delivery.epoch = lane.epoch AND state < 1 AND due <= $8 AND ",
+            unheld!("$8"),
+            " RETURNING delivery.id"
+        )
+    };
+}
+
+const TAKE: &str = take!(") AS chosen (id, fence, lane, version, class)", "", "");
+
+/// Takes no more of a lane than its limits leave room for, under its lock, and takes the slots of its rate.
+const TAKE_LIMITED: &str = concat!(
+    "WITH taken AS (",
+    take!(
+        ", $9::bigint[]) AS chosen (id, fence, lane, version, class, turn)",
+        ", limited = CASE WHEN rate IS NOT NULL OR cap IS NOT NULL THEN true END",
+        " AND (rate IS NULL OR chosen.turn <= rate - (SELECT count(*) FROM unnest(slots) AS slot (until) \
+            WHERE until > $8)) \
+        AND (cap IS NULL OR chosen.turn <= cap - (SELECT count(*) FROM delivery AS held \
+            WHERE held.lane = lane.id AND held.limited AND held.state = 0 AND held.held_until > $8))"
+    ),
+    ", delivery.lane), slotted AS (UPDATE lane SET slots = \
+        (SELECT array_agg(until) FROM (SELECT until FROM unnest(slots) AS slot (until) WHERE until > $8 \
+            UNION ALL SELECT $10 FROM generate_series(1, own.number)) AS slot) \
+        FROM (SELECT lane, count(*) AS number FROM taken GROUP BY lane) AS own \
+        WHERE lane.id = own.lane AND rate IS NOT NULL) \
+    SELECT id FROM taken"
 );
 
 const EXPIRE: &str = concat!(
@@ -394,6 +444,7 @@ pub fn claim_statements() -> Vec<(&'static str, String)> {
         ("locked", LOCKED.as_str()),
         ("lock", LOCK_AVAILABLE),
         ("take", TAKE),
+        ("take_limited", TAKE_LIMITED),
         ("expire", EXPIRE),
         ("events", EVENTS),
         ("refresh", lanes::REFRESH),

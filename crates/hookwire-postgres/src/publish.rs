@@ -244,7 +244,7 @@ pub(crate) fn messages_of(items: &[Arc<Publication>]) -> (Vec<&str>, Vec<&str>, 
 
 /// Returns the new deliveries of a lane, if nothing else waits there.
 fn heads_of(lane: &Lane, rows: &[NewDelivery], now: Millis) -> Vec<Head> {
-    if !lane.is_enabled() || !lane.is_idle(now) {
+    if !lane.is_enabled() || lane.is_limited || !lane.is_idle(now) {
         return Vec::new();
     }
     let head = |row: &NewDelivery| Head {

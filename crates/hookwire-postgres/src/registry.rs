@@ -211,8 +211,10 @@ pub(crate) async fn write_hook(
     let reason = disabled.reason.as_ref().map(serde_json::to_string).transpose()?;
     let (at, paused) = (disabled.at.map(Millis::from), hook.paused.map(Millis::from));
     let (version, secrets) = (version_number(hook.version), &hook.secrets.expose()[..]);
-    let values: [&(dyn ToSql + Sync); 9] =
-        [&lane, &status, &version, &webhook, &options, &reason, &secrets, &at, &paused];
+    let limit = |limit: Option<u32>| limit.map(i32::try_from).transpose();
+    let (rate, cap) = (limit(hook.options.rate())?, limit(hook.options.max_in_flight())?);
+    let values: [&(dyn ToSql + Sync); 11] =
+        [&lane, &status, &version, &webhook, &options, &reason, &secrets, &at, &paused, &rate, &cap];
     tx.run(WRITE, &values).await.map(drop)
 }
 
@@ -262,7 +264,7 @@ const INSERT: &str = "INSERT INTO lane (tenant, hook, status, class, health, ver
 
 const WRITE: &str = "UPDATE lane SET status = $2, version = $3, webhook = $4::text::json, \
     options = $5::text::json, disabled = $6::text::json, secrets = $7, disabled_at = $8, \
-    user_paused_at = $9 WHERE id = $1";
+    user_paused_at = $9, rate = $10, cap = $11 WHERE id = $1";
 
 const SUSPEND: &str = "UPDATE lane SET version = version + 1, status = CASE WHEN $2 OR user_paused_at IS NOT NULL \
     OR webhook ->> 'status' = '0' THEN 0 ELSE 1 END WHERE id = ANY ($1)";

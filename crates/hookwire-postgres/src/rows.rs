@@ -111,6 +111,8 @@ pub(crate) struct Lane {
     pub(crate) epoch: i64,
     pub(crate) version: i64,
     pub(crate) health: Health,
+    /// Whether its webhook has a limit beside those of each holder.
+    pub(crate) is_limited: bool,
     row: Row,
 }
 
@@ -151,7 +153,7 @@ pub(crate) use event_of;
 /// The columns that [`Lane::read`] and [`registered`] read.
 macro_rules! lane_columns {
     () => {
-        "lane.id, lane.tenant, lane.hook, lane.status, lane.ready, lane.wake_at, lane.user_paused_at, \
+        "lane.id, lane.tenant, lane.hook, lane.status, lane.ready, lane.wake_at, lane.user_paused_at, lane.rate, lane.cap, \
          lane.paused_until, lane.epoch, lane.version, lane.health::text AS health, \
          lane.webhook::text AS webhook, lane.options::text AS options, \
          lane.disabled::text AS disabled, lane.disabled_at, lane.secrets"
@@ -172,6 +174,8 @@ impl Lane {
             epoch: row.read("epoch")?,
             version: row.read("version")?,
             health: serde_json::from_str(row.read("health")?)?,
+            is_limited: row.read::<Option<i32>>("rate")?.is_some()
+                || row.read::<Option<i32>>("cap")?.is_some(),
             row,
         })
     }

@@ -80,7 +80,7 @@ pub(crate) struct Recorded {
     pub(crate) settled: Vec<Settled>,
     /// The new ends of the claims that were extended. The others have ended.
     pub(crate) extended: HashMap<ClaimKey, Millis>,
-    /// Whether a delivery waits again.
+    /// Whether a delivery waits again, or a webhook has room of which it may have had none.
     pub(crate) has_work: bool,
 }
 
@@ -97,6 +97,8 @@ struct SettledRow {
     due: Millis,
     /// When its lease ends; `None` once it is settled.
     held_until: Option<Millis>,
+    /// Whether its webhook had a limit when it was claimed.
+    is_limited: bool,
 }
 
 /// A lane, and what will be written of it.
@@ -149,12 +151,13 @@ impl Settle {
         // A lane that cannot be read learns nothing, and stops no others.
         let lanes = rows.iter().filter_map(|row| {
             let health: Health = serde_json::from_str(row.read("health").ok()?).ok()?;
-            Some(row.read("id").and_then(|id| Ok((id, (row.read("lane")?, health)))))
+            let is_limited = row.read::<Option<bool>>("limited").ok()?.is_some();
+            Some(row.read("id").and_then(|id| Ok((id, (row.read("lane")?, health, is_limited)))))
         });
-        let lanes = lanes.collect::<Result<HashMap<i64, (LaneId, Health)>, QueryError>>()?;
+        let lanes = lanes.collect::<Result<HashMap<i64, (LaneId, Health, bool)>, QueryError>>()?;
         let touched = self.0.iter().filter_map(|item| {
-            let (lane, health) = lanes.get(&item.id.get())?;
-            needs_lane(item, *health).then_some(*lane)
+            let (lane, health, is_limited) = lanes.get(&item.id.get())?;
+            (*is_limited || needs_lane(item, *health)).then_some(*lane)
         });
         Ok(touched.collect())
     }
@@ -247,8 +250,9 @@ impl Settling {
         tx.run(ATTEMPTS, &[&ids, &numbers, &docs]).await.map(drop)
     }
 
+    /// Whether others may have something to claim that they had not before.
     fn leaves_work(&self) -> bool {
-        self.held.values().any(SettledRow::waits)
+        self.held.values().any(|it| it.waits() || it.is_limited)
     }
 
     fn extended(&self) -> HashMap<ClaimKey, Millis> {
@@ -270,6 +274,7 @@ impl SettledRow {
             state: PENDING,
             due: row.read("due")?,
             held_until: row.read("held_until")?,
+            is_limited: row.read::<Option<bool>>("limited")?.is_some(),
         })
     }
 
@@ -371,6 +376,7 @@ const FINISH: &str = concat!(
             AS item (id, fence, state, retry, attempt, is_untold)",
     found!("item"),
     "WHERE delivery.ctid = found.place AND delivery.fence = item.fence AND delivery.state < 1 AND holder IS NOT NULL
+            AND limited IS NULL
             AND (is_untold OR EXISTS (SELECT FROM lane WHERE lane.id = delivery.lane AND health ->> 'trust' = 'proven'
                 AND health -> 'failing_since' IS NULL AND health -> 'backoffs' IS NULL OFFSET 0))
         RETURNING delivery.id, delivery.attempts, item.attempt),
@@ -381,14 +387,14 @@ const FINISH: &str = concat!(
 );
 
 const LANES: &str = concat!(
-    "SELECT settled.id, lane.id AS lane, lane.health::text AS health FROM unnest($1::bigint[]) AS settled (id)",
+    "SELECT settled.id, lane.id AS lane, lane.health::text AS health, delivery.limited FROM unnest($1::bigint[]) AS settled (id)",
     found!("settled"),
     "JOIN delivery ON delivery.ctid = found.place JOIN lane ON lane.id = delivery.lane"
 );
 
 /// It locks in the order of `$1`. `OFFSET 0` as in [`found`].
 const CLAIMED: &str = "
-    SELECT delivery.id, delivery.lane, delivery.fence, delivery.attempts, delivery.due, delivery.held_until,
+    SELECT delivery.id, delivery.lane, delivery.fence, delivery.attempts, delivery.due, delivery.held_until, delivery.limited,
         delivery.epoch <> (SELECT epoch FROM lane WHERE lane.id = delivery.lane) AS is_dropped
     FROM unnest($1::bigint[], $2::bigint[]) AS claimed (id, fence)
         CROSS JOIN LATERAL (SELECT * FROM delivery WHERE delivery.id = claimed.id OFFSET 0 FOR UPDATE) AS delivery
@@ -399,6 +405,7 @@ const SETTLE: &str = concat!(
     UPDATE delivery SET state = settled.state, due = settled.due, attempts = settled.attempts,
         first_attempt = coalesce(settled.first_attempt::json, delivery.first_attempt), retry = settled.retry::json,
         holder = CASE WHEN settled.held_until IS NOT NULL THEN holder END, held_until = settled.held_until,
+        limited = CASE WHEN settled.held_until IS NOT NULL THEN limited END,
         ended_at = CASE WHEN settled.state <> 0 THEN $6::bigint END
     FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::integer[], $5::bigint[],
         $7::text[], $8::text[]) AS settled (id, state, due, attempts, held_until, retry, first_attempt)",
@@ -418,7 +425,7 @@ const LEARN: &str = "UPDATE lane SET health = $2::text::json, class = $3, paused
 
 /// A delivery of a dropped backlog becomes due in its old epoch, where it counts as cancelled.
 const RELEASE: &str = concat!(
-    "UPDATE delivery SET holder = NULL, held_until = NULL, due = $3 FROM unnest($1::bigint[]) AS held (id)",
+    "UPDATE delivery SET holder = NULL, held_until = NULL, limited = NULL, due = $3 FROM unnest($1::bigint[]) AS held (id)",
     found!("held"),
     "WHERE delivery.ctid = found.place AND holder = $2 AND state < 1"
 );

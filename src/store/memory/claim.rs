@@ -10,7 +10,7 @@ use crate::store::schedule::Turn;
 
 impl State {
     pub(super) fn claim(&mut self, request: &ClaimRequest, now: Timestamp) -> Claimed {
-        self.schedule.add_holder(request.holder, request.quota, now);
+        self.schedule.add_holder(request, now);
         self.end_leases(now);
         let mut deliveries: Vec<Claim> = Vec::new();
         let mut bytes = 0;

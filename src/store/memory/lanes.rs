@@ -2,6 +2,7 @@
 
 use super::state::{LaneKey, RowState, State};
 use crate::model::{DeliveryId, End, Timestamp};
+use crate::store::pace::Pace;
 use crate::store::schedule::{Turn, Waiting};
 
 impl State {
@@ -24,6 +25,7 @@ impl State {
             tenant: key.0.clone(),
             hook: key.1,
             class: lane.health.class(),
+            pace: Pace::of(&lane.hook.options),
             first_attempt: gives(Turn::FirstAttempt),
             retry: gives(Turn::Retry),
         })

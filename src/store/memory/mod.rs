@@ -237,9 +237,12 @@ impl Store for MemoryStore {
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        let answers =
-            self.with(|state, now| settlements.iter().map(|item| state.settle(item, now)).collect());
-        if settlements.iter().any(|item| matches!(item.next, Next::Again(_) | Next::Release)) {
+        let (answers, is_freed) = self.with(|state, now| {
+            let answers = settlements.iter().map(|item| state.settle(item, now)).collect();
+            (answers, state.schedule.take_freed())
+        });
+        let waits = settlements.iter().any(|item| matches!(item.next, Next::Again(_) | Next::Release));
+        if waits || is_freed {
             self.new_work.notify();
         }
         Ok(answers)

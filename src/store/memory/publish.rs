@@ -110,7 +110,7 @@ impl State {
         }
         self.refresh(key, now);
         if let Some(request) = hold.filter(|request| idle && fits(event, request, held)) {
-            self.schedule.add_holder(request.holder, request.quota, now);
+            self.schedule.add_holder(request, now);
             if self.schedule.may_take(request.holder, key, now) {
                 held.extend(self.hold(key, Turn::FirstAttempt, request, now));
             }

@@ -57,7 +57,7 @@ impl<'a> Taking<'a> {
         request: &'a ClaimRequest,
         now: Timestamp,
     ) -> Self {
-        memory.schedule.add_holder(request.holder, request.quota, now);
+        memory.schedule.add_holder(request, now);
         let (claims, expired, unroutable) = Default::default();
         Self { file, memory, request, now, claims, bytes: 0, expired, unroutable }
     }

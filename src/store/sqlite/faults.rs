@@ -178,7 +178,14 @@ impl Drop for Scene {
 fn request(holder: HolderId) -> ClaimRequest {
     let quota = Quota::default().with_in_all(1_000).with_per_tenant(1_000).with_per_webhook(1_000);
     let lease = Duration::from_secs(60);
-    ClaimRequest { holder, lease, limit: 1_000, max_bytes: usize::MAX, quota }
+    ClaimRequest {
+        holder,
+        lease,
+        limit: 1_000,
+        max_bytes: usize::MAX,
+        quota,
+        start_within: Duration::from_secs(1),
+    }
 }
 
 fn acme() -> TenantId {

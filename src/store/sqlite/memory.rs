@@ -15,6 +15,7 @@ use crate::registry::{RegisteredWebhook, Revision};
 use crate::retry::RetryState;
 use crate::store::lease::{Fence, HolderId};
 use crate::store::leases::Leases;
+use crate::store::pace::WINDOW;
 use crate::store::schedule::{Schedule, Turn, Waiting};
 
 /// The number of webhooks that are kept parsed, and of lanes and tenants that are kept although nothing waits there.
@@ -71,6 +72,7 @@ impl Memory {
             },
             has_unrouted: true,
         };
+        memory.schedule.keep_rates_until(now.plus(WINDOW));
         for lane in file.all(LANES_WITH_WORK, [], number)? {
             let lane = file.one(&format!("{SELECT_LANE} lane.id = ?"), [lane], Lane::read)?;
             if let Some(lane) = lane {
@@ -305,6 +307,7 @@ fn gives(lane: &Lane, queue: &Queue) -> Waiting {
         tenant: lane.name.clone(),
         hook: lane.hook,
         class: lane.health.class(),
+        pace: lane.pace,
         first_attempt: when(Turn::FirstAttempt),
         retry: when(Turn::Retry),
     }

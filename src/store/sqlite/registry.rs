@@ -15,6 +15,7 @@ use crate::delivery::Health;
 use crate::model::{HookId, Page, PageRequest, TenantId, Timestamp};
 use crate::registry::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision};
 use crate::store::disabled::{DisabledKey, DisabledWebhook};
+use crate::store::pace::Pace;
 
 pub(super) fn read(connection: &Connection, name: &TenantId) -> Result<Registry, SqlError> {
     let Some(tenant) = memory::tenant(connection, name)? else { return Ok(Registry::default()) };
@@ -122,8 +123,9 @@ impl Transaction<'_> {
 
     fn insert_lane(&self, tenant: &TenantRow, new: &RegisteredWebhook) -> Result<(), SqlError> {
         const INSERT: &str = "
-            INSERT INTO lane (tenant, hook, status, epoch_at, version, health, doc, secrets, disabled_at)
-            VALUES (:tenant, :hook, :status, :now, :version, :health, :doc, :secrets, :disabled_at)";
+            INSERT INTO lane (tenant, hook, status, epoch_at, version, health, doc, secrets, disabled_at, rate, cap)
+            VALUES (:tenant, :hook, :status, :now, :version, :health, :doc, :secrets, :disabled_at, :rate, :cap)";
+        let Pace { rate, max_in_flight } = Pace::of(&new.options);
         let values = named_params! {
             ":tenant": tenant.id,
             ":hook": new.hook_id().get(),
@@ -134,6 +136,8 @@ impl Transaction<'_> {
             ":doc": hook_doc(new)?,
             ":secrets": &new.secrets.expose()[..],
             ":disabled_at": disabled_at(new),
+            ":rate": rate,
+            ":cap": max_in_flight,
         };
         self.connection.run(INSERT, values)?;
         Ok(())
@@ -174,7 +178,8 @@ impl Transaction<'_> {
         suspended: Option<Timestamp>,
     ) -> Result<Arc<Lane>, SqlError> {
         const UPDATE: &str = "UPDATE lane SET status = :status, version = :version, doc = :doc, \
-            secrets = :secrets, disabled_at = :disabled_at WHERE id = :lane";
+            secrets = :secrets, disabled_at = :disabled_at, rate = :rate, cap = :cap WHERE id = :lane";
+        let pace = Pace::of(&hook.options);
         let status = status(hook, suspended);
         let values = named_params! {
             ":lane": lane.id,
@@ -183,10 +188,12 @@ impl Transaction<'_> {
             ":doc": hook_doc(hook)?,
             ":secrets": &hook.secrets.expose()[..],
             ":disabled_at": disabled_at(hook),
+            ":rate": pace.rate,
+            ":cap": pace.max_in_flight,
         };
         self.connection.run(UPDATE, values)?;
         self.changes.hooks.push(lane.id);
-        Ok(self.set_lane(Lane { status, ..lane }))
+        Ok(self.set_lane(Lane { status, pace, ..lane }))
     }
 
     fn suspend(&mut self, name: &TenantId, since: Option<Timestamp>) -> Result<bool, SqlError> {

@@ -133,8 +133,10 @@ impl WriterState {
     }
 
     fn take_over(&mut self, changes: Changes, now: KeptTime) {
-        self.has_new_work |= changes.has_new_work;
-        self.shared.memory_mut().apply(changes, now.time);
+        let has_new_work = changes.has_new_work;
+        let mut memory = self.shared.memory_mut();
+        memory.apply(changes, now.time);
+        self.has_new_work |= has_new_work | memory.schedule.take_freed();
     }
 
     fn keep_time(&mut self, now: KeptTime) -> Result<(), SqlError> {

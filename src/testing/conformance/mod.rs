@@ -84,7 +84,7 @@ pub use registering::{
     disabled_and_deleted_get_nothing, hook_ids_are_never_reused, old_revisions_change_nothing,
     tenants_are_apart,
 };
-pub use stopping::paused_and_suspended_wait;
+pub use stopping::{limits_of_webhooks_hold, paused_and_suspended_wait};
 pub use transport::{
     BodyEnd, TransportFixture, transport_answers, transport_keeps_heads, transport_keeps_its_deadline,
 };
@@ -159,6 +159,7 @@ macro_rules! store_conformance {
             point_20_recovered_ones_stand_behind = recovered_ones_stand_behind,
             point_21_payloads_go_before_their_events = payloads_go_before_their_events,
             point_22_steps_of_the_date_move_nothing = steps_of_the_date_move_nothing,
+            point_23_limits_of_webhooks_hold = limits_of_webhooks_hold,
         }
     };
     (@cases $module:ident, $fixture:expr, $($test:ident = $case:ident,)*) => {

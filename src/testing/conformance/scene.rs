@@ -44,7 +44,14 @@ pub(super) fn message(id: &str) -> MessageId {
 /// The request of a holder that would take everything.
 pub(super) fn greedy(holder: HolderId) -> ClaimRequest {
     let quota = Quota::default().with_in_all(4_000).with_per_tenant(4_000).with_per_webhook(1_000);
-    ClaimRequest { holder, lease: LEASE, limit: 1_000, max_bytes: usize::MAX, quota }
+    ClaimRequest {
+        holder,
+        lease: LEASE,
+        limit: 1_000,
+        max_bytes: usize::MAX,
+        quota,
+        start_within: Duration::from_secs(1),
+    }
 }
 
 pub(super) fn event_json(id: &str, payload: &serde_json::Value) -> StampedEvent {

@@ -286,6 +286,7 @@ fn request(input: &mut Input<'_>) -> ClaimRequest {
         limit: input.pick(&[100, 1, 2, 3]),
         max_bytes: input.pick(&[usize::MAX, usize::MAX, 50, 1]),
         quota: input.pick(&[all, few, few, one]),
+        start_within: Duration::from_secs(1),
     }
 }
 

@@ -276,7 +276,14 @@ impl Ledger {
 /// The request of a holder that is in no case.
 pub(super) fn of_nobody(limit: usize) -> ClaimRequest {
     let lease = Duration::from_secs(1_000_000);
-    ClaimRequest { holder: HolderId::new(0), lease, limit, max_bytes: usize::MAX, quota: Quota::default() }
+    ClaimRequest {
+        holder: HolderId::new(0),
+        lease,
+        limit,
+        max_bytes: usize::MAX,
+        quota: Quota::default(),
+        start_within: Duration::from_secs(1),
+    }
 }
 
 pub(super) fn given_back(claim: &Claim) -> Settlement {

@@ -1,14 +1,15 @@
-//! Planted faults for pauses and suspensions.
+//! Planted faults for pauses, suspensions and the limits of webhooks.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hookwire::TenantId;
-use hookwire::model::Timestamp;
+use hookwire::model::{DeliveryOptions, Timestamp};
 use hookwire::registry::{Registry, RegistryChange, Revision, Version};
-use hookwire::store::{MemoryStore, Store};
+use hookwire::store::{ClaimRequest, MemoryStore, Store};
 
-use super::kinds::{CommitAs, ShowRegistryAs, lock};
+use super::kinds::{ClaimAs, CommitAs, ShowRegistryAs, lock};
 use super::{Answer, Fault, catches};
 
 catches! { paused_and_suspended_wait:
@@ -29,6 +30,52 @@ catches! { paused_and_suspended_wait:
         it.webhooks.iter_mut().for_each(|it| it.version = Version::default());
         it
     }) => "each webhook has a new version",
+}
+
+catches! { limits_of_webhooks_hold:
+    a_limit_that_is_not_kept_is_found = CommitAs(|change| match change {
+        RegistryChange::Update(mut it, backlog) => {
+            it.options = DeliveryOptions::new();
+            RegistryChange::Update(it, backlog)
+        }
+        other => other,
+    }) => "of a limited webhook, publishing holds nothing",
+    a_limit_in_flight_that_is_each_holders_own_is_found = WithOptions(|options| {
+        let Some(most) = options.max_in_flight() else { return options };
+        options.with_max_in_flight(most + 1).expect("valid")
+    }) => "no more are held than may be",
+    a_rate_that_is_exceeded_is_found = WithOptions(|options| {
+        let Some(rate) = options.rate() else { return options };
+        options.with_rate(rate + 1).expect("valid")
+    }) => "no more begin than the rate",
+    slots_that_are_free_as_soon_as_a_second_has_passed_are_found = ClaimAs(|request| ClaimRequest {
+        start_within: Duration::ZERO,
+        ..request
+    }) => "no more do",
+    slots_that_are_taken_for_too_long_are_found = ClaimAs(|request| ClaimRequest {
+        start_within: request.start_within * 2,
+        ..request
+    }) => "the answer says when more may",
+}
+
+/// Registers other options than it was given.
+struct WithOptions(fn(DeliveryOptions) -> DeliveryOptions);
+
+#[async_trait]
+impl Fault for WithOptions {
+    async fn commit(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        expected: Revision,
+        change: &RegistryChange,
+    ) -> Answer<Revision> {
+        let mut change = change.clone();
+        if let RegistryChange::Update(it, _) = &mut change {
+            it.options = (self.0)(it.options.clone());
+        }
+        inner.commit(tenant, expected, &change).await
+    }
 }
 
 /// Tells of a pause, and delivers all the same.

@@ -164,19 +164,47 @@ macro_rules! half {
 }
 pub(crate) use half;
 
+/// When a slot of the lane's rate is free; null if one is at `$now`, or if it has no rate.
+macro_rules! slot_free {
+    ($now:literal) => {
+        concat!(
+            "(SELECT until FROM unnest(lane.slots) AS slot (until) WHERE lane.rate IS NOT NULL AND until > ",
+            $now,
+            " ORDER BY until DESC OFFSET lane.rate - 1 LIMIT 1)"
+        )
+    };
+}
+
+/// When a place of as many as all may hold of the lane is free at the latest: as leases end. Null if one is at `$now`, or
+/// if there is no such limit.
+macro_rules! place_free {
+    ($now:literal) => {
+        concat!(
+            "(SELECT held_until FROM delivery AS held WHERE lane.cap IS NOT NULL AND held.lane = lane.id \
+                AND held.limited AND held.state = 0 AND held_until > ",
+            $now,
+            " ORDER BY held_until DESC OFFSET lane.cap - 1 LIMIT 1)"
+        )
+    };
+}
+
 /// Sets `readied` where a lane becomes ready, by which dispatchers find those lanes. The floors spare the scan the index
 /// entries before them, which are dead: those of deliveries that have ended.
 pub(crate) const REFRESH: &str = concat!(
     "
     WITH fresh AS MATERIALIZED (
         SELECT lane.ctid AS place, heads.first, heads.behind, CASE WHEN status = 1 AND heads.at IS NOT NULL
-            THEN greatest(heads.at, paused_until) END AS at
+            THEN greatest(heads.at, paused_until, limits.free_at) END AS at
         FROM lane CROSS JOIN LATERAL (
             SELECT min(free.at) AS at, min(first.due) FILTER (WHERE kind = 0) AS first,
                 min(first.due) FILTER (WHERE kind = 1) AS behind
             FROM (VALUES (0, lane.floor), (1, lane.floor_behind)) AS half (kind, floor) ",
     free!("least(half.floor, $3)", "$2"),
-    ") AS heads
+    ") AS heads CROSS JOIN LATERAL (SELECT greatest(",
+    slot_free!("$2"),
+    ", ",
+    place_free!("$2"),
+    ") AS free_at) AS limits
         WHERE lane.id = ANY ($1) AND ",
     is_locked!(),
     ")

@@ -215,7 +215,7 @@ mod tests {
     fn request(limit: usize, max_bytes: usize, per_webhook: usize) -> ClaimRequest {
         let quota = Quota::default().with_per_webhook(per_webhook);
         let (holder, lease) = (HolderId::new(1), Duration::from_secs(30));
-        ClaimRequest { holder, lease, limit, max_bytes, quota }
+        ClaimRequest { holder, lease, limit, max_bytes, quota, start_within: Duration::from_secs(1) }
     }
 
     fn ids(selection: &Selection) -> Vec<i64> {

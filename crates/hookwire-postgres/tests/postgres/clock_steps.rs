@@ -56,7 +56,14 @@ impl Stepped {
 
     async fn claim(&self, holder: u128) -> Vec<Claim> {
         let (holder, quota) = (HolderId::new(holder), Quota::default());
-        let request = ClaimRequest { holder, lease: 60 * SECOND, limit: 100, max_bytes: usize::MAX, quota };
+        let request = ClaimRequest {
+            holder,
+            lease: 60 * SECOND,
+            limit: 100,
+            max_bytes: usize::MAX,
+            quota,
+            start_within: Duration::from_secs(1),
+        };
         self.world.store.claim(&request).await.expect("a claim").deliveries
     }
 

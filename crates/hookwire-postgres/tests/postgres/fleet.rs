@@ -74,7 +74,7 @@ pub(crate) fn publication(world: &World, id: &str, hooks: &[HookId]) -> Publicat
 fn request(holder: u128, limit: usize) -> ClaimRequest {
     let quota = Quota::default().with_in_all(4_000).with_per_tenant(4_000).with_per_webhook(1_000);
     let (holder, lease) = (HolderId::new(holder), Duration::from_secs(60));
-    ClaimRequest { holder, lease, limit, max_bytes: usize::MAX, quota }
+    ClaimRequest { holder, lease, limit, max_bytes: usize::MAX, quota, start_within: Duration::from_secs(1) }
 }
 
 fn settlement(claim: &Claim, next: Next) -> Settlement {

@@ -24,7 +24,14 @@ fn acme() -> TenantId {
 
 fn request(holder: u128) -> ClaimRequest {
     let (lease, quota) = (Duration::from_secs(30), Quota::default());
-    ClaimRequest { holder: HolderId::new(holder), lease, limit: 100, max_bytes: usize::MAX, quota }
+    ClaimRequest {
+        holder: HolderId::new(holder),
+        lease,
+        limit: 100,
+        max_bytes: usize::MAX,
+        quota,
+        start_within: Duration::from_secs(1),
+    }
 }
 
 async fn publish(client: &Client, document: &str) -> Result<String, tokio_postgres::Error> {

@@ -138,7 +138,14 @@ impl Lanes {
         self.world.store.publish(&[item], None).await.expect("published");
         let quota = Quota::default().with_in_all(100_000).with_per_tenant(100_000);
         let (holder, lease) = (HolderId::new(1), Duration::from_secs(60));
-        let request = ClaimRequest { holder, lease, limit: 1_000, max_bytes: usize::MAX, quota };
+        let request = ClaimRequest {
+            holder,
+            lease,
+            limit: 1_000,
+            max_bytes: usize::MAX,
+            quota,
+            start_within: Duration::from_secs(1),
+        };
         let mut claims = Vec::new();
         while claims.len() < self.states.len() {
             let more = self.world.store.claim(&request).await.expect("a claim").deliveries;

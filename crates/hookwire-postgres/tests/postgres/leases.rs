@@ -14,8 +14,14 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 async fn claim(store: &Arc<dyn Store>, holder: u128) -> Vec<Claim> {
     let (lease, quota) = (30 * MOMENT, Quota::default());
-    let request =
-        ClaimRequest { holder: HolderId::new(holder), lease, limit: 100, max_bytes: usize::MAX, quota };
+    let request = ClaimRequest {
+        holder: HolderId::new(holder),
+        lease,
+        limit: 100,
+        max_bytes: usize::MAX,
+        quota,
+        start_within: Duration::from_secs(1),
+    };
     store.claim(&request).await.expect("a claim").deliveries
 }
 

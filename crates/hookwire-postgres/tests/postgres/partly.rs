@@ -14,8 +14,14 @@ use crate::support::{Schema, stop_clock};
 
 async fn claim(store: &Arc<dyn Store>, holder: u128) -> Result<Claimed, StoreError> {
     let (lease, quota) = (Duration::from_secs(30), Quota::default());
-    let request =
-        ClaimRequest { holder: HolderId::new(holder), lease, limit: 100, max_bytes: usize::MAX, quota };
+    let request = ClaimRequest {
+        holder: HolderId::new(holder),
+        lease,
+        limit: 100,
+        max_bytes: usize::MAX,
+        quota,
+        start_within: Duration::from_secs(1),
+    };
     store.claim(&request).await
 }
 

@@ -28,7 +28,14 @@ impl Motion {
         let items: Vec<_> = (0..EACH).map(|n| self.publication(&format!("m{round}-{n}"))).collect();
         self.world.store.publish(&items, None).await.expect("published");
         let (holder, lease, quota) = (HolderId::new(1), MINUTE, Quota::default().with_per_webhook(100));
-        let request = ClaimRequest { holder, lease, limit: 100, max_bytes: usize::MAX, quota };
+        let request = ClaimRequest {
+            holder,
+            lease,
+            limit: 100,
+            max_bytes: usize::MAX,
+            quota,
+            start_within: Duration::from_secs(1),
+        };
         let claims = self.world.store.claim(&request).await.expect("a claim").deliveries;
         let done: Vec<_> = claims.iter().map(|it| Settlement::new(it, Next::End(End::Delivered))).collect();
         self.world.store.settle(&done).await.expect("settled");

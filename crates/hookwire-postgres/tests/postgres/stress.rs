@@ -56,7 +56,14 @@ impl Player {
         let quota = Quota::default().with_in_all([20, 400][dice.below(2)]).with_per_tenant(400);
         let quota = quota.with_per_webhook([1, 3, 16][dice.below(3)]);
         let (limit, max_bytes) = ([1, 2, 10, 200][dice.below(4)], [1, 50, usize::MAX][dice.below(3)]);
-        ClaimRequest { holder: self.holder, lease: Duration::from_secs(300), limit, max_bytes, quota }
+        ClaimRequest {
+            holder: self.holder,
+            lease: Duration::from_secs(300),
+            limit,
+            max_bytes,
+            quota,
+            start_within: Duration::from_secs(1),
+        }
     }
 
     fn note(&self, claims: &[Claim]) {

@@ -20,7 +20,7 @@ const MANY: usize = 300;
 fn request(holder: u128, limit: usize, per_webhook: usize) -> ClaimRequest {
     let quota = Quota::default().with_in_all(4_000).with_per_tenant(4_000).with_per_webhook(per_webhook);
     let (holder, lease) = (HolderId::new(holder), Duration::from_secs(60));
-    ClaimRequest { holder, lease, limit, max_bytes: usize::MAX, quota }
+    ClaimRequest { holder, lease, limit, max_bytes: usize::MAX, quota, start_within: Duration::from_secs(1) }
 }
 
 async fn claim_of(store: &Arc<dyn Store>, holder: u128, limit: usize, per_webhook: usize) -> Claimed {

@@ -86,7 +86,14 @@ impl Broken {
 
 fn request() -> ClaimRequest {
     let (holder, quota) = (HolderId::new(1), Quota::default());
-    ClaimRequest { holder, lease: Duration::from_secs(60), limit: 100, max_bytes: usize::MAX, quota }
+    ClaimRequest {
+        holder,
+        lease: Duration::from_secs(60),
+        limit: 100,
+        max_bytes: usize::MAX,
+        quota,
+        start_within: Duration::from_secs(1),
+    }
 }
 
 fn of(claim: &Claim) -> String {

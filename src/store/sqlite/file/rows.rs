@@ -14,6 +14,7 @@ use crate::model::{
 };
 use crate::registry::{RegisteredWebhook, Version};
 use crate::retry::RetryState;
+use crate::store::pace::Pace;
 use crate::store::publication::Receipt;
 use crate::store::records::RoutingRecord;
 use crate::store::routing::Skipped;
@@ -81,11 +82,12 @@ pub(crate) struct Lane {
     pub(crate) epoch: i64,
     pub(crate) backoff_until: Option<Timestamp>,
     pub(crate) health: Health,
+    pub(crate) pace: Pace,
 }
 
 /// The statement for [`Lane::read`], to be followed by a condition on `lane`.
 pub(crate) const SELECT_LANE: &str = "SELECT lane.id, lane.tenant, name, hook, status, epoch, backoff_until, \
-    health FROM lane JOIN tenant ON tenant.id = lane.tenant WHERE ";
+    health, rate, cap FROM lane JOIN tenant ON tenant.id = lane.tenant WHERE ";
 
 impl Lane {
     pub(crate) fn read(cells: &mut Cells<'_>) -> Result<Self, SqlError> {
@@ -98,6 +100,7 @@ impl Lane {
             epoch: cells.get()?,
             backoff_until: cells.optional_time()?,
             health: cells.json()?,
+            pace: Pace { rate: cells.get()?, max_in_flight: cells.get()? },
         })
     }
 
