@@ -38,6 +38,9 @@
 //! [`Tenant::recover`](crate::Tenant::recover), page by page, all that a webhook has missed since a time. Neither can once
 //! [`Policy::with_keep_payloads`](crate::policy::Policy::with_keep_payloads) has passed: the log shows `null` then, and
 //! `explain` says that the payload was removed.
+//! [`Tenant::recover_skipped`](crate::Tenant::recover_skipped) delivers what a webhook was skipped for, and
+//! [`Tenant::redeliver_as_new`](crate::Tenant::redeliver_as_new) sends a message under a new id to a receiver that ignores
+//! the old one. [`Tenant::erase_payload`](crate::Tenant::erase_payload) removes the payload of one message at once.
 //!
 //! ## By SQL
 //!

@@ -31,6 +31,15 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Returns the attempt without the receiver's answer.
+    #[must_use]
+    pub fn without_answer(mut self) -> Self {
+        if let Outcome::Answered { body, .. } = &mut self.outcome {
+            body.clear();
+        }
+        self
+    }
+
     /// Returns whether the log keeps this attempt in place of the one before it. For stores to build on.
     pub const fn replaces_previous(&self) -> bool {
         self.uncounted > 2

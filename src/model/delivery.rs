@@ -62,6 +62,8 @@ pub enum End {
     Cancelled,
     /// The receiver answered with a 2xx status.
     Delivered,
+    /// The payload of the message was [erased](crate::Tenant::erase_payload).
+    Erased,
     /// The last attempt of the schedule failed.
     Exhausted,
     /// It waited for longer than [`Policy::expires`](crate::policy::Policy::expires) allows.
@@ -93,6 +95,7 @@ impl fmt::Display for End {
         f.pad(match self {
             Self::Cancelled => "cancelled",
             Self::Delivered => "delivered",
+            Self::Erased => "erased",
             Self::Exhausted => "exhausted",
             Self::Expired => "expired",
         })
@@ -118,6 +121,7 @@ impl FromStr for DeliveryState {
             "pending" => Self::Pending,
             "cancelled" => Self::Ended(End::Cancelled),
             "delivered" => Self::Ended(End::Delivered),
+            "erased" => Self::Ended(End::Erased),
             "exhausted" => Self::Ended(End::Exhausted),
             "expired" => Self::Ended(End::Expired),
             _ => return Err(InvalidDeliveryState(())),
@@ -127,7 +131,7 @@ impl FromStr for DeliveryState {
 
 /// The error for a text that names no [`DeliveryState`].
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("a delivery is pending, cancelled, delivered, exhausted or expired")]
+#[error("a delivery is pending, cancelled, delivered, erased, exhausted or expired")]
 pub struct InvalidDeliveryState(());
 
 /// A filter for a listing of deliveries, which shows the newest first.
@@ -226,7 +230,7 @@ mod tests {
 
     #[test]
     fn states_are_read_as_they_are_written() {
-        let ends = [End::Cancelled, End::Delivered, End::Exhausted, End::Expired];
+        let ends = [End::Cancelled, End::Delivered, End::Erased, End::Exhausted, End::Expired];
         let states = ends.into_iter().map(DeliveryState::Ended).chain([DeliveryState::Pending]);
         for state in states {
             assert_eq!(state.to_string().parse(), Ok(state));

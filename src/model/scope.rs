@@ -23,12 +23,14 @@ pub enum Scope {
     Delete,
     /// List, get, explain and read the log.
     Read,
-    /// Edit, enable, disable, rotate and reveal the secret, redeliver, and ping.
+    /// Deliver events of before a webhook's registration. Zoho Assist does not have it.
+    Recover,
+    /// Edit, enable, disable, pause, rotate and reveal the secret, redeliver, recover, and ping.
     Update,
 }
 
 impl Scope {
-    const EVERY: [Self; 5] = [Self::All, Self::Create, Self::Delete, Self::Read, Self::Update];
+    const EVERY: [Self; 6] = [Self::All, Self::Create, Self::Delete, Self::Read, Self::Recover, Self::Update];
 
     /// Returns the last part of the scope's name, for example `READ`.
     pub const fn operation(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Scope {
             Self::Create => "CREATE",
             Self::Delete => "DELETE",
             Self::Read => "READ",
+            Self::Recover => "RECOVER",
             Self::Update => "UPDATE",
         }
     }
@@ -140,7 +143,7 @@ impl ScopePrefix {
 
 /// An error for a text that is not a scope of this service.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("{scope:?} is no scope of this service; use {prefix}.READ, CREATE, UPDATE, DELETE or ALL")]
+#[error("{scope:?} is no scope of this service; use {prefix}.READ, CREATE, UPDATE, DELETE, RECOVER or ALL")]
 #[non_exhaustive]
 pub struct InvalidScope {
     /// The refused part.

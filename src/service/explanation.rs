@@ -58,7 +58,10 @@ impl Explanation {
             RoutingRecord::Routed(skipped) => skipped,
             RoutingRecord::Unroutable(_) | RoutingRecord::Waiting => &[],
         };
-        let skipped = skipped.iter().map(|(hook_id, reason)| (*hook_id, Fate::Skipped(*reason)));
+        // What was skipped may have been recovered since.
+        let has_none = |(hook_id, _): &&(HookId, _)| !self.deliveries.iter().any(|it| it.hook_id == *hook_id);
+        let skipped =
+            skipped.iter().filter(has_none).map(|(hook_id, reason)| (*hook_id, Fate::Skipped(*reason)));
         let mut fates: Vec<_> = delivered.chain(skipped).collect();
         fates.sort_by_key(|(hook_id, _)| *hook_id);
         fates
@@ -208,6 +211,7 @@ const fn ended(end: End) -> &'static str {
     match end {
         End::Cancelled => "cancelled",
         End::Delivered => "delivered",
+        End::Erased => "not sent, because its payload was erased,",
         End::Exhausted => "given up",
         End::Expired => "expired",
     }

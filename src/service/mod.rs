@@ -15,6 +15,7 @@ mod pausing;
 mod ping;
 mod publishing;
 mod receiver_check;
+mod recovering;
 mod redirect;
 mod registering;
 mod registries;

@@ -17,8 +17,9 @@ use crate::store::{Stats, StatsScope};
 /// |---|---|
 /// | `READ` | `list`, `get`, `details`, `explain`, `messages`, `deliveries`, `attempts`, `stats`, `webhook_stats`, `route` |
 /// | `CREATE` | `create` |
-/// | `UPDATE` | `replace`, `patch`, `enable`, `disable`, `pause`, `resume`, `set_options`, `rotate_secret`, `reveal_secret`, `redeliver`, `recover` |
-/// | `DELETE` | `delete`, `delete_everything` |
+/// | `UPDATE` | `replace`, `patch`, `enable`, `disable`, `pause`, `resume`, `set_options`, `rotate_secret`, `reveal_secret`, `redeliver`, `redeliver_as_new`, `recover` |
+/// | `RECOVER` | `recover_skipped` |
+/// | `DELETE` | `delete`, `erase_payload`, `delete_everything` |
 /// | `CREATE` or `UPDATE` | `ping`, `ping_url`, `ping_event`, `check_receiver` |
 ///
 /// `publish` and `suspend` need no scope: they are calls of the host, not of its user.

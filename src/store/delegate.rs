@@ -146,6 +146,22 @@ macro_rules! delegate_store {
             ) -> ::std::vec::Vec<::std::option::Option<$crate::model::DeliveryId>>, $to
         }
     };
+    (@add $to:tt) => {
+        $crate::delegate_store! {
+            @try add 'life1 'life2, (
+                tenant: &'life1 $crate::model::TenantId,
+                additions: &'life2 [$crate::store::Addition]
+            ) -> ::std::vec::Vec<::std::option::Option<$crate::model::DeliveryId>>, $to
+        }
+    };
+    (@erase_payload $to:tt) => {
+        $crate::delegate_store! {
+            @try erase_payload 'life1 'life2, (
+                tenant: &'life1 $crate::model::TenantId,
+                message: &'life2 $crate::model::MessageId
+            ) -> ::std::primitive::bool, $to
+        }
+    };
     (@recover $to:tt) => {
         $crate::delegate_store! {
             @try recover 'life1 'life2, (

@@ -87,7 +87,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use lease::{Fence, HolderId, WakeMark};
 pub use memory::MemoryStore;
 pub use publication::{
-    Publication, PublishAnswer, Published, Receipt, Recovered, Recovery, Redelivery, Reservation,
+    Addition, Publication, PublishAnswer, Published, Receipt, Recovered, Recovery, Redelivery, Reservation,
 };
 pub use quota::{HeldCounts, Quota};
 pub use records::{Erased, EventRecord, RoutingRecord, Stats, StatsScope, TendRequest, Tended};
@@ -171,6 +171,10 @@ pub use usage::{PlaceTime, Usage};
 ///     as many as the rate, each taken by a claim for the request's [`start_within`](ClaimRequest::start_within) and a
 ///     second. Publishing holds nothing of either. What waits so is not due to [`Claimed::next_in`] until it may be
 ///     claimed.
+////// 24. [`add`](Self::add) makes at most one delivery of an event to a webhook, however many ask for it at once. In its lane
+///     it stands behind first attempts.
+/// 25. After [`erase_payload`](Self::erase_payload) has returned, no claim and no listing gives the payload or an answer to
+///     it. What was claimed before is fenced; a dropped delivery stays cancelled. The id of the message stays used.
 ///
 /// # Errors
 ///
@@ -252,6 +256,31 @@ pub trait Store: Debug + Send + Sync + 'static {
         tenant: &TenantId,
         redeliveries: &[Redelivery],
     ) -> Result<Vec<Option<DeliveryId>>, StoreError>;
+
+    /// Makes a delivery of each of these events to a webhook that has none of it, due now and behind first attempts. `None`
+    /// for those that the tenant does not have, that wait for routing or of which the webhook has a delivery already, or
+    /// where the webhook or the payload is gone.
+    ///
+    /// # Cancellation
+    ///
+    /// Each delivery is made or not.
+    async fn add(
+        &self,
+        tenant: &TenantId,
+        additions: &[Addition],
+    ) -> Result<Vec<Option<DeliveryId>>, StoreError>;
+
+    /// Removes the payload of an event, and what is kept of its receivers' answers, and ends its pending deliveries as
+    /// `Erased`. Returns whether the tenant has the event.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](StoreErrorKind::Conflict) while the event waits for routing.
+    ///
+    /// # Cancellation
+    ///
+    /// All of it is done or nothing.
+    async fn erase_payload(&self, tenant: &TenantId, message: &MessageId) -> Result<bool, StoreError>;
 
     /// Does one bounded step of delivering again what a webhook has missed: makes a new delivery, as
     /// [`redeliver`](Self::redeliver) does, of each of its deliveries that ended `Exhausted` or `Expired` since a date and
@@ -337,6 +366,6 @@ pub trait Store: Debug + Send + Sync + 'static {
 #[async_trait]
 impl<S: Store + ?Sized> Store for Arc<S> {
     delegate_store! { |self| **self;
-    registry, commit, health, disabled, tenants, publish, route, redeliver, recover, claim, settle, release, wake, poll_every,
-    event, messages, deliveries, attempts, stats, tend, erase }
+    registry, commit, health, disabled, tenants, publish, route, redeliver, add, recover, claim, settle, release, wake,
+    poll_every, event, messages, deliveries, attempts, stats, tend, erase_payload, erase }
 }

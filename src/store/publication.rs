@@ -159,6 +159,18 @@ pub struct Redelivery {
     pub expires: Duration,
 }
 
+/// A request for a delivery of an event to a webhook that has none of it.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "stores take it apart")]
+pub struct Addition {
+    /// The message.
+    pub message: MessageId,
+    /// The webhook.
+    pub hook: HookId,
+    /// How long the delivery may wait before it ends as expired.
+    pub expires: Duration,
+}
+
 /// A request for one step of delivering again what a webhook has missed.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores take it apart")]

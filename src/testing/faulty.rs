@@ -47,12 +47,14 @@ pub enum Fault {
 #[expect(missing_docs, reason = "each is named like its method")]
 #[non_exhaustive]
 pub enum Call {
+    Add,
     Attempts,
     Claim,
     Commit,
     Deliveries,
     Disabled,
     Erase,
+    ErasePayload,
     Event,
     Health,
     Messages,
@@ -119,6 +121,8 @@ impl<S: Store> Store for FaultyStore<S> {
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Publish, call); publish }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Route, call); route }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Redeliver, call); redeliver }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Add, call); add }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::ErasePayload, call); erase_payload }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Recover, call); recover }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Claim, call); claim }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Settle, call); settle }

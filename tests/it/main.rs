@@ -32,6 +32,7 @@ mod proxy;
 mod publishing;
 mod readme;
 mod receiver_check;
+mod recovering;
 mod resends;
 mod running_out;
 mod sealing;

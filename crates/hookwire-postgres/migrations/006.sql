@@ -14,3 +14,5 @@ COMMENT ON COLUMN lane.cap IS 'The most deliveries that all dispatchers hold of 
 ALTER TABLE delivery ADD COLUMN limited boolean;
 COMMENT ON COLUMN delivery.limited IS 'True while it is held and its webhook has a limit.';
 CREATE INDEX delivery_limited ON delivery (lane) WHERE limited AND state = 0;
+
+COMMENT ON COLUMN delivery.state IS '0 pending, 1 pending but set aside because it cannot be read, 2 cancelled, 3 delivered, 4 exhausted, 5 expired, 6 erased.';

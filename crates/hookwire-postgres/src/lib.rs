@@ -123,6 +123,7 @@ mod batch;
 mod claim;
 mod connection;
 mod core;
+mod erase;
 mod error;
 mod insert;
 mod log;

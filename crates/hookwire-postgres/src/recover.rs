@@ -1,15 +1,17 @@
-//! Recovering: what a webhook has missed is delivered again, step by step.
+//! Recovering: what a webhook has missed is delivered again, step by step, and what it was skipped for is added.
+
+use std::collections::HashMap;
 
 use async_trait::async_trait;
-use hookwire::model::{DeliveryId, TenantId};
-use hookwire::store::{Recovered, Recovery, Redelivery};
+use hookwire::model::{DeliveryId, HookId, TenantId};
+use hookwire::store::{Addition, Recovered, Recovery, Redelivery};
 
 use crate::connection::session::{Operation, Tx};
 use crate::error::{QueryError, ReadRow};
-use crate::insert::find_lanes;
+use crate::insert::{NewDelivery, draw_ids, find_lanes, insert};
 use crate::publish::Redeliver;
-use crate::rows::{LaneId, as_i64};
-use crate::schedule::lanes;
+use crate::rows::{DELETED, Lane, LaneId, as_i64, event_of};
+use crate::schedule::lanes::{self, EarliestDue};
 use crate::time::Millis;
 
 /// The most deliveries that one step looks at, unless its page is larger.
@@ -66,6 +68,72 @@ impl Recover {
         Ok(Missed { ids, last })
     }
 }
+
+/// Makes deliveries of events to webhooks that have none of them.
+pub(crate) struct Add {
+    pub(crate) tenant: TenantId,
+    pub(crate) items: Vec<Addition>,
+}
+
+#[async_trait]
+impl Operation for Add {
+    type Output = Vec<Option<DeliveryId>>;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Vec<Option<DeliveryId>>, QueryError> {
+        let found = find_lanes(tx, &self.tenant, self.items.iter().map(|item| item.hook)).await?;
+        // Of two who add to the same webhook, the later sees what the other has made.
+        let mut locked = lanes::lock(tx, &found.values().copied().collect::<Vec<_>>()).await?;
+        locked.retain(|lane| lane.status != DELETED);
+        let lanes: HashMap<HookId, &Lane> = locked.iter().map(|lane| (lane.hook, lane)).collect();
+        let (now, mut ids) = (tx.now().await?, draw_ids(tx, self.items.len()).await?.into_iter());
+        let (mut answers, mut touched) = (Vec::new(), Vec::new());
+        for item in &self.items {
+            let row = match lanes.get(&item.hook).zip(ids.next()) {
+                Some((lane, id)) => self.row(tx, item, lane, (id, now)).await?,
+                None => None,
+            };
+            answers.push(row.as_ref().map(|row| DeliveryId::new(row.id)));
+            touched.extend(row.iter().map(|row| row.lane));
+            insert(tx, row.as_slice(), now).await?;
+        }
+        lanes::refresh(tx, &touched, now, EarliestDue::At(now)).await?;
+        Ok(answers)
+    }
+}
+
+impl Add {
+    /// Returns the row of a delivery that is to be made.
+    async fn row(
+        &self,
+        tx: &Tx<'_>,
+        item: &Addition,
+        lane: &Lane,
+        (id, now): (i64, Millis),
+    ) -> Result<Option<NewDelivery>, QueryError> {
+        let (tenant, message) = (self.tenant.as_str(), item.message.as_str());
+        let Some(event) = tx.first(ADDABLE, &[&tenant, &message, &lane.id]).await? else { return Ok(None) };
+        Ok(Some(NewDelivery {
+            id,
+            lane: lane.id,
+            epoch: lane.epoch,
+            event: event.read("seq")?,
+            origin: None,
+            bytes: usize::try_from(event.read::<i32>("bytes")?)?,
+            due: now,
+            held: None,
+            behind: true,
+            expires: now.plus(item.expires),
+        }))
+    }
+}
+
+/// An event that was routed and has its payload, if the lane has no delivery of it. It stays until the transaction ends.
+const ADDABLE: &str = concat!(
+    "SELECT seq, octet_length(payload) AS bytes FROM event WHERE seq = (SELECT seq FROM ",
+    event_of!("$1", "$2"),
+    " AS event WHERE event.message = $2) AND routed_at IS NOT NULL AND payload <> '' \
+    AND NOT EXISTS (SELECT FROM delivery WHERE delivery.event = event.seq AND delivery.lane = $3) FOR SHARE OF event"
+);
 
 /// The deliveries of an event that repeat one are few, and found by the event.
 const MISSED: &str = "

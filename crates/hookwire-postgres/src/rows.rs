@@ -48,12 +48,13 @@ pub(crate) fn end_number(end: End) -> Result<i16, QueryError> {
         End::Delivered => Ok(3),
         End::Exhausted => Ok(4),
         End::Expired => Ok(EXPIRED),
+        End::Erased => Ok(6),
         other => Err(QueryError::corrupt(format!("this store does not know the end {other:?}"))),
     }
 }
 
 pub(crate) fn end_of(number: i16) -> Result<End, QueryError> {
-    let ends = [End::Cancelled, End::Delivered, End::Exhausted, End::Expired];
+    let ends = [End::Cancelled, End::Delivered, End::Erased, End::Exhausted, End::Expired];
     let known = ends.into_iter().find(|end| end_number(*end).is_ok_and(|it| it == number));
     known.ok_or_else(|| QueryError::corrupt(format!("{number} is no state of a delivery")))
 }

@@ -91,9 +91,9 @@ use hookwire::model::{
 };
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, Publication, Published, Recovered,
-    Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store, StoreError,
-    StoreErrorKind, TendRequest, Tended, WakeMark,
+    Addition, ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, Publication, Published,
+    Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store,
+    StoreError, StoreErrorKind, TendRequest, Tended, WakeMark,
 };
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -106,11 +106,12 @@ use crate::connection::schema::{self, SchemaName};
 use crate::connection::statements::Statements;
 use crate::connection::target::Target;
 use crate::core::{Core, unanswered};
+use crate::erase::ErasePayload;
 use crate::error::QueryError;
 use crate::log;
 use crate::notifier::{Notifier, notify_statement};
 use crate::publish::Redeliver;
-use crate::recover::Recover;
+use crate::recover::{Add, Recover};
 use crate::registry::{self, Commit};
 use crate::rows::holder_bytes;
 use crate::settle::Release;
@@ -381,6 +382,20 @@ impl Store for PostgresStore {
     ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
         let redeliver = Redeliver { tenant: tenant.clone(), items: redeliveries.to_vec(), behind: false };
         self.spawn_task(|core| async move { core.transact_and_notify(&redeliver).await }).await
+    }
+
+    async fn add(
+        &self,
+        tenant: &TenantId,
+        additions: &[Addition],
+    ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
+        let add = Add { tenant: tenant.clone(), items: additions.to_vec() };
+        self.spawn_task(|core| async move { core.transact_and_notify(&add).await }).await
+    }
+
+    async fn erase_payload(&self, tenant: &TenantId, message: &MessageId) -> Result<bool, StoreError> {
+        let erase = ErasePayload { tenant: tenant.clone(), message: message.clone() };
+        self.spawn_task(|core| async move { core.transact_and_notify(&erase).await }).await
     }
 
     async fn recover(&self, tenant: &TenantId, recovery: &Recovery) -> Result<Recovered, StoreError> {

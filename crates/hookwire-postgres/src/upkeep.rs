@@ -11,7 +11,7 @@ use crate::error::{QueryError, ReadRow};
 use crate::registry;
 use crate::route::release_routing_lease;
 use crate::rows::{LaneId, as_i64, event, event_columns, ids};
-use crate::schedule::lanes::{self, EarliestDue, free, half, kind, unheld};
+use crate::schedule::lanes::{self, EarliestDue, free, half, kind, place_free, slot_free, unheld};
 
 /// Ends waiting deliveries that have expired. Held ones are ended by their holders. No lane is locked: the next claim
 /// finds out that a lane has less than it says.
@@ -279,8 +279,11 @@ const ENDED: &str = "SELECT seq FROM event WHERE seq = ANY ($1) AND alive_at < $
 /// at them anyway.
 const LOOK: &str = concat!(
     "
-    SELECT lane.id, heads.at IS NOT NULL
-        AND greatest(heads.at, paused_until) < coalesce(wake_at, 9223372036854775807) AS is_wrong
+    SELECT lane.id, heads.at IS NOT NULL AND greatest(heads.at, paused_until, ",
+    slot_free!("$3"),
+    ", ",
+    place_free!("$3"),
+    ") < coalesce(wake_at, 9223372036854775807) AS is_wrong
     FROM lane CROSS JOIN LATERAL (
         SELECT min(free.at) AS at FROM (VALUES (0), (1)) AS half (kind) ",
     free!("-9223372036854775808", "$3"),

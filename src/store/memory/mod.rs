@@ -42,7 +42,9 @@ use crate::store::claim::{Claim, ClaimRequest, Claimed};
 use crate::store::disabled::DisabledWebhook;
 use crate::store::error::StoreError;
 use crate::store::lease::{HolderId, WakeMark};
-use crate::store::publication::{Publication, PublishAnswer, Published, Recovered, Recovery, Redelivery};
+use crate::store::publication::{
+    Addition, Publication, PublishAnswer, Published, Recovered, Recovery, Redelivery,
+};
 use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest, Tended};
 use crate::store::routing::{RouteAnswer, Routed};
 use crate::store::schedule::Turn;
@@ -222,6 +224,26 @@ impl Store for MemoryStore {
         });
         self.new_work.notify();
         Ok(made)
+    }
+
+    async fn add(
+        &self,
+        tenant: &TenantId,
+        additions: &[Addition],
+    ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
+        let made =
+            self.with(|state, now| additions.iter().map(|item| state.add(tenant, item, now)).collect());
+        self.new_work.notify();
+        Ok(made)
+    }
+
+    async fn erase_payload(&self, tenant: &TenantId, message: &MessageId) -> Result<bool, StoreError> {
+        let (is_there, is_freed) =
+            self.with(|state, now| (state.erase_payload(tenant, message, now), state.schedule.take_freed()));
+        if is_freed {
+            self.new_work.notify();
+        }
+        is_there
     }
 
     async fn recover(&self, tenant: &TenantId, recovery: &Recovery) -> Result<Recovered, StoreError> {

@@ -1,16 +1,33 @@
-//! Recovering: redelivers what a webhook has missed, step by step.
+//! Recovering: redelivers what a webhook has missed, step by step, and delivers what it was skipped for.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::state::{Row, RowState, State};
 use crate::model::{DeliveryId, End, InvalidCursor, TenantId, Timestamp};
-use crate::store::publication::{Recovered, Recovery, Redelivery};
+use crate::store::publication::{Addition, Recovered, Recovery, Redelivery};
+use crate::store::records::RoutingRecord;
 use crate::store::schedule::Turn;
 
 /// The most deliveries at which one step looks.
 const MAX_LOOKED_AT: usize = 1000;
 
 impl State {
+    /// Makes a delivery of an event to a webhook that has none of it.
+    pub(super) fn add(&mut self, tenant: &TenantId, item: &Addition, now: Timestamp) -> Option<DeliveryId> {
+        let (key, record) =
+            ((tenant.clone(), item.hook), self.tenants.get(tenant)?.events.get(&item.message)?);
+        let is_of_it = |id: &DeliveryId| self.rows.get(id).is_some_and(|row| row.lane == key);
+        if record.routing == RoutingRecord::Waiting || record.deliveries.iter().any(is_of_it) {
+            return None;
+        }
+        record.whole()?;
+        let event = Arc::clone(&record.event);
+        let id = self.insert_row(&key, &event, None, Turn::Retry, (now, now.plus(item.expires)))?;
+        self.refresh(&key, now);
+        Some(id)
+    }
+
     pub(super) fn recover(
         &mut self,
         tenant: &TenantId,

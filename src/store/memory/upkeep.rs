@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::state::{LaneKey, RowState, State};
-use crate::model::{DeliveryId, End, MessageId, TenantId, Timestamp};
-use crate::store::records::{Erased, TendRequest, Tended};
+use crate::model::{Attempt, DeliveryId, End, MessageId, TenantId, Timestamp};
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::records::{Erased, RoutingRecord, TendRequest, Tended};
 use crate::store::time::KeptTime;
 
 impl State {
@@ -103,6 +104,41 @@ impl State {
             if let Some(row) = self.rows.get_mut(delivery) {
                 row.event = Arc::clone(&event.event);
             }
+        }
+    }
+
+    /// Removes the payload of an event with all that was to come of it and all answers.
+    pub(super) fn erase_payload(
+        &mut self,
+        name: &TenantId,
+        id: &MessageId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let event = self.tenants.get(name).and_then(|tenant| tenant.events.get(id));
+        let Some(event) = event else { return Ok(false) };
+        if event.routing == RoutingRecord::Waiting {
+            return Err(StoreErrorKind::Conflict.into());
+        }
+        for delivery in event.deliveries.clone() {
+            self.erase_delivery(delivery, now);
+        }
+        self.strip(name, id);
+        Ok(true)
+    }
+
+    fn erase_delivery(&mut self, id: DeliveryId, now: Timestamp) {
+        let Some(row) = self.rows.get_mut(&id) else { return };
+        row.attempts = std::mem::take(&mut row.attempts).into_iter().map(Attempt::without_answer).collect();
+        let (state, is_dropped) =
+            (row.state, self.lanes.get(&row.lane).is_none_or(|it| it.epoch != row.epoch));
+        match state {
+            RowState::Due(due) if !is_dropped => self.end_waiting(id, due, End::Erased, now),
+            RowState::Held => {
+                let lane = self.end_lease(id, now);
+                self.end_row(id, End::Erased, self.present);
+                lane.iter().for_each(|lane| self.refresh(lane, now));
+            }
+            RowState::Due(_) | RowState::Ended(..) => {}
         }
     }
 

@@ -216,7 +216,7 @@ fn delivery(cells: &mut Cells<'_>, present: &Present) -> Result<Delivery, SqlErr
         created_at,
         due_at: (state == DeliveryState::Pending).then(|| present.now.shown(due)),
         ended_at: cells.optional_time()?,
-        origin: cells.get::<Option<i64>>()?.map(DeliveryId::new),
+        origin: cells.get::<Option<i64>>()?.filter(|origin| *origin > 0).map(DeliveryId::new),
     })
 }
 

@@ -57,6 +57,7 @@ mod outbox;
 mod parts;
 mod publish;
 mod queue;
+mod recover;
 mod registry;
 mod route;
 mod settle;

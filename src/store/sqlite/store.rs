@@ -33,7 +33,9 @@ use crate::store::disabled::DisabledWebhook;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::lease::{HolderId, WakeMark};
 use crate::store::publication::warn_duplicate_id;
-use crate::store::publication::{Publication, PublishAnswer, Published, Recovered, Recovery, Redelivery};
+use crate::store::publication::{
+    Addition, Publication, PublishAnswer, Published, Recovered, Recovery, Redelivery,
+};
 use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest, Tended};
 use crate::store::routing::{RouteAnswer, Routed};
 use crate::store::settlement::{Settled, Settlement};
@@ -397,6 +399,20 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
         let (tenant, items) = (tenant.clone(), redeliveries.to_vec());
         self.write(items.len(), move |state| state.redeliver(&tenant, &items)).await
+    }
+
+    async fn add(
+        &self,
+        tenant: &TenantId,
+        additions: &[Addition],
+    ) -> Result<Vec<Option<DeliveryId>>, StoreError> {
+        let (tenant, items) = (tenant.clone(), additions.to_vec());
+        self.write(items.len(), move |state| state.add(&tenant, &items)).await
+    }
+
+    async fn erase_payload(&self, tenant: &TenantId, message: &MessageId) -> Result<bool, StoreError> {
+        let (tenant, message) = (tenant.clone(), message.clone());
+        self.write(1, move |state| state.erase_payload(&tenant, &message)).await
     }
 
     async fn recover(&self, tenant: &TenantId, recovery: &Recovery) -> Result<Recovered, StoreError> {

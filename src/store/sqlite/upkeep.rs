@@ -6,7 +6,8 @@ use super::changes::Walk;
 use super::file::rows::{CANCELLED, DELETED, Lane, LaneId, Position, SELECT_LANE};
 use super::file::sql::{Cells, Sql, SqlError, as_i64, number};
 use super::transaction::Transaction;
-use crate::model::{End, TenantId, Timestamp};
+use crate::model::{Attempt, End, MessageId, TenantId, Timestamp};
+use crate::store::error::StoreErrorKind;
 use crate::store::records::{Erased, TendRequest, Tended};
 
 /// The most rows that one step looks at in each of its walks, for all that it finds nothing to do.
@@ -189,6 +190,57 @@ impl Transaction<'_> {
             }
         }
         self.connection.run("DELETE FROM event WHERE id = ?", [event])?;
+        Ok(())
+    }
+
+    /// Removes the payload of an event with all that was to come of it and all answers.
+    pub(super) fn erase_payload(&mut self, name: &TenantId, message: &MessageId) -> Result<bool, SqlError> {
+        const FIND: &str = "SELECT event.id, routed IS NULL FROM event JOIN tenant ON tenant.id = event.tenant \
+            WHERE tenant.name = ? AND message = ?";
+        let read = |cells: &mut Cells<'_>| Ok((cells.get::<i64>()?, cells.get::<bool>()?));
+        let found = self.connection.one(FIND, [name.as_str(), message.as_str()], read)?;
+        let Some((event, is_waiting)) = found else { return Ok(false) };
+        if is_waiting {
+            return Err(StoreErrorKind::Conflict.into());
+        }
+        for position in self.connection.all(DELIVERIES, [event], Position::read)? {
+            self.erase_answers(position.id)?;
+            self.end_erased(position)?;
+        }
+        self.connection.run("UPDATE event SET payload = NULL WHERE id = ?", [event])?;
+        Ok(true)
+    }
+
+    /// Ends a delivery as erased, unless it has ended or was dropped.
+    fn end_erased(&mut self, position: Position) -> Result<(), SqlError> {
+        const WAITS: &str = "SELECT state = 0 FROM delivery WHERE id = ?";
+        let waits = self.connection.one(WAITS, [position.id], |cells| cells.get::<bool>())?;
+        let is_held = self.held(position.id).is_some();
+        let is_dropped = self.lane(position.lane)?.is_none_or(|lane| lane.epoch != position.epoch);
+        if waits != Some(true) || is_dropped && !is_held {
+            return Ok(());
+        }
+        self.end(position.id, End::Erased)?;
+        if is_held {
+            self.changes.held.insert(position.id, None);
+        }
+        self.changes.gone.push(position);
+        Ok(())
+    }
+
+    fn erase_answers(&self, delivery: i64) -> Result<(), SqlError> {
+        const FIRST: &str =
+            "SELECT 1, first_attempt FROM delivery WHERE id = ? AND first_attempt IS NOT NULL";
+        const LATER: &str = "SELECT number, doc FROM attempt WHERE delivery = ?";
+        const SET_FIRST: &str = "UPDATE delivery SET first_attempt = ? WHERE id = ? AND ? = 1";
+        const SET_LATER: &str = "UPDATE attempt SET doc = ? WHERE delivery = ? AND number = ?";
+        for (select, set) in [(FIRST, SET_FIRST), (LATER, SET_LATER)] {
+            let read = |cells: &mut Cells<'_>| Ok((cells.get::<i64>()?, cells.json::<Attempt>()?));
+            for (number, attempt) in self.connection.all(select, [delivery], read)? {
+                let doc = serde_json::to_string(&attempt.without_answer())?;
+                self.connection.run(set, params![doc, delivery, number])?;
+            }
+        }
         Ok(())
     }
 

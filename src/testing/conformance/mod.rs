@@ -46,6 +46,7 @@
 //! # fn main() {}
 //! ```
 
+mod adding;
 mod claiming;
 mod claims;
 mod history;
@@ -66,6 +67,7 @@ use async_trait::async_trait;
 use crate::model::{StampedEvent, TenantId};
 use crate::store::Store;
 
+pub use adding::{payloads_are_erased, what_was_skipped_is_added_once};
 pub use claiming::{caps_hold, nothing_is_stranded};
 pub use claims::{
     a_delivery_has_one_claim, attempt_and_state_go_together, leases_end, released_claims_are_due,
@@ -160,6 +162,8 @@ macro_rules! store_conformance {
             point_21_payloads_go_before_their_events = payloads_go_before_their_events,
             point_22_steps_of_the_date_move_nothing = steps_of_the_date_move_nothing,
             point_23_limits_of_webhooks_hold = limits_of_webhooks_hold,
+            point_24_what_was_skipped_is_added_once = what_was_skipped_is_added_once,
+            point_25_payloads_are_erased = payloads_are_erased,
         }
     };
     (@cases $module:ident, $fixture:expr, $($test:ident = $case:ident,)*) => {

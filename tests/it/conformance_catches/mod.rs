@@ -4,6 +4,7 @@
 //! [`Fault`] has a method for each of [`Store`]'s, which passes on to the store behind; a fault overrides
 //! the one that it spoils.
 
+mod adding;
 mod claiming;
 mod claims;
 mod history;
@@ -25,9 +26,9 @@ use hookwire::model::{
 };
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, MemoryStore, Publication,
-    Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope,
-    Store, StoreError, TendRequest, Tended, WakeMark, delegate_store,
+    Addition, ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, MemoryStore,
+    Publication, Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats,
+    StatsScope, Store, StoreError, TendRequest, Tended, WakeMark, delegate_store,
 };
 
 use crate::conformance::MemoryFixture;
@@ -115,6 +116,8 @@ faults! {
     publish(items: &[Publication], hold: Option<&ClaimRequest>) -> Published;
     route(items: &[Routed]) -> Vec<RouteAnswer>;
     redeliver(tenant: &TenantId, items: &[Redelivery]) -> Vec<Option<DeliveryId>>;
+    add(tenant: &TenantId, items: &[Addition]) -> Vec<Option<DeliveryId>>;
+    erase_payload(tenant: &TenantId, message: &MessageId) -> bool;
     recover(tenant: &TenantId, recovery: &Recovery) -> Recovered;
     claim(request: &ClaimRequest) -> Claimed;
     settle(items: &[Settlement]) -> Vec<Settled>;

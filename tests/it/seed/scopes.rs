@@ -14,12 +14,14 @@ use syn::{ImplItem, Item, ItemImpl, Type, Visibility};
 
 use super::support::{Service, create, event, named};
 
-const NAMES: [(&str, Scope); 5] = [
+/// Those of the page, and one of ours.
+const NAMES: [(&str, Scope); 6] = [
     ("ZohoAssist.webhooks.READ", Scope::Read),
     ("ZohoAssist.webhooks.CREATE", Scope::Create),
     ("ZohoAssist.webhooks.UPDATE", Scope::Update),
     ("ZohoAssist.webhooks.DELETE", Scope::Delete),
     ("ZohoAssist.webhooks.ALL", Scope::All),
+    ("ZohoAssist.webhooks.RECOVER", Scope::Recover),
 ];
 
 /// The ids that a call can name.
@@ -46,7 +48,7 @@ pub(crate) const HOST_CALLS: [&str; 5] =
     ["publish", "publish_all", "suspend", "suspended_since", "unsuspend"];
 
 /// Every call of [`Tenant`] that asks for a scope.
-pub(crate) const TABLE: [Row; 28] = [
+pub(crate) const TABLE: [Row; 31] = [
     ("attempts", &[Scope::Read], call!(|acme, on| acme.attempts(on.delivery))),
     ("deliveries", &[Scope::Read], call!(|acme, _| acme.deliveries(&DeliveryQuery::new()))),
     ("details", &[Scope::Read], call!(|acme, on| acme.details(on.hook_id))),
@@ -68,6 +70,17 @@ pub(crate) const TABLE: [Row; 28] = [
         call!(|acme, on| acme.recover(on.hook_id, Timestamp::default(), &PageRequest::first())),
     ),
     ("messages", &[Scope::Read], call!(|acme, _| acme.messages(&MessageQuery::new()))),
+    ("erase_payload", &[Scope::Delete], call!(|acme, on| acme.erase_payload(&on.message_id))),
+    (
+        "recover_skipped",
+        &[Scope::Recover],
+        call!(|acme, on| acme.recover_skipped(on.hook_id, Timestamp::default(), &PageRequest::first())),
+    ),
+    (
+        "redeliver_as_new",
+        &[Scope::Update],
+        call!(|acme, on| acme.redeliver_as_new(&on.message_id, on.hook_id)),
+    ),
     ("redeliver", &[Scope::Update], call!(|acme, on| acme.redeliver(on.delivery))),
     ("replace", &[Scope::Update], call!(|acme, on| acme.replace(on.hook_id, &draft()))),
     ("reveal_secret", &[Scope::Update], call!(|acme, on| acme.reveal_secret(on.hook_id))),

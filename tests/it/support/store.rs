@@ -11,9 +11,9 @@ use hookwire::model::{
 };
 use hookwire::registry::{RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
-    ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, MemoryStore, Publication,
-    Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope,
-    Store, StoreError, StoreErrorKind, TendRequest, Tended, delegate_store,
+    Addition, ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, MemoryStore,
+    Publication, Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats,
+    StatsScope, Store, StoreError, StoreErrorKind, TendRequest, Tended, delegate_store,
 };
 use hookwire::{DeliveryQuery, TenantId};
 
@@ -130,6 +130,8 @@ watch! {
     publish(publications: &[Publication], hold: Option<&ClaimRequest>) -> Published;
     route(routed: &[Routed]) -> Vec<RouteAnswer>;
     redeliver(tenant: &TenantId, redeliveries: &[Redelivery]) -> Vec<Option<DeliveryId>>;
+    add(tenant: &TenantId, additions: &[Addition]) -> Vec<Option<DeliveryId>>;
+    erase_payload(tenant: &TenantId, message: &MessageId) -> bool;
     recover(tenant: &TenantId, recovery: &Recovery) -> Recovered;
     claim(request: &ClaimRequest) -> Claimed;
     settle(settlements: &[Settlement]) -> Vec<Settled>;

@@ -174,6 +174,7 @@ macro_rules! slot_free {
         )
     };
 }
+pub(crate) use slot_free;
 
 /// When a place of as many as all may hold of the lane is free at the latest: as leases end. Null if one is at `$now`, or
 /// if there is no such limit.
@@ -187,6 +188,7 @@ macro_rules! place_free {
         )
     };
 }
+pub(crate) use place_free;
 
 /// Sets `readied` where a lane becomes ready, by which dispatchers find those lanes. The floors spare the scan the index
 /// entries before them, which are dead: those of deliveries that have ended.

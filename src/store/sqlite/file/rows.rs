@@ -34,11 +34,12 @@ pub(crate) fn end_number(end: End) -> i64 {
         End::Delivered => 3,
         End::Exhausted => 4,
         End::Expired => 5,
+        End::Erased => 6,
     }
 }
 
 pub(crate) fn end_of(number: i64) -> Result<End, SqlError> {
-    let ends = [End::Cancelled, End::Delivered, End::Exhausted, End::Expired];
+    let ends = [End::Cancelled, End::Delivered, End::Erased, End::Exhausted, End::Expired];
     let known = ends.into_iter().find(|end| end_number(*end) == number);
     known.ok_or_else(|| SqlError::corrupt(format!("{number} is no state of a delivery")))
 }

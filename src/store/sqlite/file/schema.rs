@@ -211,6 +211,7 @@ CREATE TABLE statistic (
 
 /// Adds to the third form, whose code may still open the file. `lane.status` is 0 for a paused webhook and for one of a
 /// suspended tenant too, so that code of before delivers nothing to it either. When it was paused is in `lane.doc`.
+/// `delivery.state` 6 is erased. `delivery.origin` 0 is a delivery that was added to its event later and repeats none.
 const FOURTH: &str = "
 ALTER TABLE tenant ADD COLUMN suspended_at INTEGER;
 CREATE INDEX lane_disabled ON lane (disabled_at) WHERE disabled_at IS NOT NULL;

@@ -36,6 +36,12 @@ impl SqlError {
     }
 }
 
+impl From<StoreErrorKind> for SqlError {
+    fn from(kind: StoreErrorKind) -> Self {
+        Self(kind.into())
+    }
+}
+
 impl From<SqlError> for StoreError {
     fn from(fault: SqlError) -> Self {
         fault.0

@@ -1,0 +1,157 @@
+//! Delivers anew: what a webhook was skipped for, a message under a new id; and erases payloads.
+
+use std::sync::Arc;
+
+use super::error::{Error, ErrorKind};
+use super::publishing::new_message_id;
+use super::tenant::Tenant;
+use crate::model::{
+    HookId, MessageId, MessageQuery, MessageRecord, PageRequest, Scope, StampedEvent, Timestamp,
+};
+use crate::registry::Registry;
+use crate::routing::{self, Verdict};
+use crate::store::{
+    Addition, EventRecord, Publication, PublishAnswer, Recovered, Routing, RoutingRecord, StoreErrorKind,
+};
+
+/// How often a message is written again after its webhooks have changed meanwhile.
+const MAX_STALE: usize = 32;
+
+impl Tenant {
+    /// Delivers to a webhook some of the events since `since` that it was skipped for, because it was disabled, did not
+    /// subscribe to them or was not there yet, newest first. Returns their number and where to go on.
+    ///
+    /// Events are routed by the webhook as it is now: those that it would not get today it does not get. An event of which
+    /// it has a delivery already is left out, so nothing is made twice; [`recover`](Self::recover) is for what failed. Each
+    /// step looks at as many events as its page allows. Follow [`Recovered::next`] to the end to deliver all. New events go
+    /// first.
+    ///
+    /// It needs a scope of its own, [`Scope::Recover`], because it shows a receiver events of before its registration.
+    ///
+    /// ```
+    /// # async fn run(acme: hookwire::Tenant, hook_id: hookwire::HookId) -> Result<(), hookwire::Error> {
+    /// use std::time::{Duration, SystemTime};
+    /// use hookwire::model::PageRequest;
+    ///
+    /// let since = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
+    /// let mut page = PageRequest::first();
+    /// while let Some(next) = acme.recover_skipped(hook_id, since, &page).await?.next {
+    ///     page = PageRequest::after(next);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound), [`Invalid`](ErrorKind::Invalid) when the page begins after a cursor that no
+    /// call gave, [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    ///
+    /// # Cancellation
+    ///
+    /// Some of the new deliveries are made. Call it again with the same page.
+    pub async fn recover_skipped(
+        &self,
+        hook_id: HookId,
+        since: impl Into<Timestamp>,
+        page: &PageRequest,
+    ) -> Result<Recovered, Error> {
+        self.require(Scope::Recover)?;
+        self.get_registered(hook_id).await?;
+        let registry = self.core.store().registry(&self.id).await?;
+        let query = MessageQuery::new().since(since.into()).page(page.clone());
+        let messages = self.core.store().messages(&self.id, &query).await?;
+        let expires = self.core.policy().expires();
+        let mut additions = Vec::new();
+        for MessageRecord { message_id, .. } in messages.items {
+            let record = self.core.store().event(&self.id, &message_id).await?;
+            if record.is_some_and(|record| would_get(hook_id, &record, &registry)) {
+                additions.push(Addition { message: message_id, hook: hook_id, expires });
+            }
+        }
+        let made = self.core.store().add(&self.id, &additions).await?;
+        self.core.new_work.notify();
+        Ok(Recovered { made: made.iter().flatten().count(), next: messages.next })
+    }
+
+    /// Sends a message to one webhook again, as a new message with an id of its own, and returns that id.
+    ///
+    /// A [redelivery](Self::redeliver) keeps the id of the message, so a receiver that remembers what it has seen ignores
+    /// it. This one it takes for a new event, with the time and the payload of the old one. No other webhook gets it, and
+    /// the webhook gets it whatever it subscribes to.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such message or webhook, or the payload is gone,
+    /// [`MissingScope`](ErrorKind::MissingScope), [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store).
+    ///
+    /// # Cancellation
+    ///
+    /// The new message is published or not. List the messages to find out.
+    pub async fn redeliver_as_new(
+        &self,
+        message_id: &MessageId,
+        hook_id: HookId,
+    ) -> Result<MessageId, Error> {
+        self.require(Scope::Update)?;
+        let record = self.core.store().event(&self.id, message_id).await?;
+        let record = record.filter(|record| record.has_payload);
+        let record = record.ok_or_else(|| not_found(&format!("message {message_id} with its payload")))?;
+        let new_id = new_message_id(self.core.now().as_millis());
+        let event = StampedEvent { message_id: new_id.clone(), ..StampedEvent::clone(&record.event) };
+        self.publish_to(hook_id, &Arc::new(event)).await?;
+        self.core.new_work.notify();
+        Ok(new_id)
+    }
+
+    /// Publishes an event to one webhook, whatever it subscribes to.
+    async fn publish_to(&self, hook_id: HookId, event: &Arc<StampedEvent>) -> Result<(), Error> {
+        for _ in 0..MAX_STALE {
+            let registry = self.core.store().registry(&self.id).await?;
+            if registry.get(hook_id).is_none() {
+                return Err(not_found(&format!("webhook {hook_id}")));
+            }
+            let routing = Routing { targets: vec![hook_id], skipped: Vec::new() };
+            let (tenant, expires) = (self.id.clone(), self.core.policy().expires());
+            let item = Publication::new(tenant, Arc::clone(event), registry.revision, routing, expires);
+            match self.core.store().publish(&[item], None).await?.answers.pop() {
+                Some(PublishAnswer::Stored(_) | PublishAnswer::Duplicate(_)) => return Ok(()),
+                Some(PublishAnswer::Stale(_)) => {}
+                Some(PublishAnswer::Failed(error)) => return Err(error.into()),
+                Some(PublishAnswer::IdReused) | None => return Err(StoreErrorKind::Corrupt.into()),
+            }
+        }
+        Err(StoreErrorKind::Conflict.into())
+    }
+
+    /// Erases the payload of a message, and what is kept of receivers' answers to it. The rows of the log stay.
+    ///
+    /// Deliveries of it that have not ended end as [`Erased`](crate::model::End::Erased); an attempt that is under way may
+    /// still end. A file or table may hold the bytes until it uses the space again.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound), [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store),
+    /// [`Conflict`](ErrorKind::Conflict) while the message waits for routing, because a transaction of the host wrote it: a
+    /// dispatcher routes it in a moment.
+    ///
+    /// # Cancellation
+    ///
+    /// All of it is erased or nothing. Call it again.
+    pub async fn erase_payload(&self, message_id: &MessageId) -> Result<(), Error> {
+        self.require(Scope::Delete)?;
+        let is_there = self.core.store().erase_payload(&self.id, message_id).await?;
+        is_there.then_some(()).ok_or_else(|| not_found(&format!("message {message_id}")))
+    }
+}
+
+/// Returns whether a webhook would get an event of the log today.
+fn would_get(hook_id: HookId, record: &EventRecord, registry: &Registry) -> bool {
+    let is_routed = matches!(record.routing, RoutingRecord::Routed(_)) && record.has_payload;
+    let gets = |route: &routing::Route| route.hook_id == hook_id && route.verdict == Verdict::Deliver;
+    is_routed && routing::route(&*record.event, registry).iter().any(gets)
+}
+
+fn not_found(what: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no {what}"))
+}
