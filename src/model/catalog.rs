@@ -168,6 +168,7 @@ pub struct Catalog {
     events: Arc<BTreeMap<EventId, EventType>>,
     envelope: EnvelopeKind,
     scope_prefix: ScopePrefix,
+    allows_filters: bool,
 }
 
 impl Catalog {
@@ -177,6 +178,7 @@ impl Catalog {
             events: Vec::new(),
             envelope: EnvelopeKind::StandardWebhooks,
             scope_prefix: ScopePrefix::new("webhooks"),
+            allows_filters: false,
         }
     }
 
@@ -218,6 +220,11 @@ impl Catalog {
     pub const fn scope_prefix(&self) -> &ScopePrefix {
         &self.scope_prefix
     }
+
+    /// Returns whether subscriptions may have [filters](super::Filter).
+    pub const fn allows_filters(&self) -> bool {
+        self.allows_filters
+    }
 }
 
 /// A builder of a [`Catalog`].
@@ -226,6 +233,7 @@ pub struct CatalogBuilder {
     events: Vec<EventType>,
     envelope: EnvelopeKind,
     scope_prefix: ScopePrefix,
+    allows_filters: bool,
 }
 
 impl CatalogBuilder {
@@ -248,6 +256,14 @@ impl CatalogBuilder {
         Self { scope_prefix, ..self }
     }
 
+    /// Lets subscriptions have [filters](super::Filter) on the payload. Default: they are refused, as Zoho Assist has none.
+    ///
+    /// A payload is read for it only if a subscription to its event has a filter.
+    #[must_use]
+    pub fn allow_filters(self) -> Self {
+        Self { allows_filters: true, ..self }
+    }
+
     /// Builds the catalog.
     ///
     /// # Errors
@@ -260,7 +276,12 @@ impl CatalogBuilder {
             return Err(InvalidCatalog { faults });
         }
         let events = self.events.into_iter().map(|event| (event.id, event)).collect();
-        Ok(Catalog { events: Arc::new(events), envelope: self.envelope, scope_prefix: self.scope_prefix })
+        Ok(Catalog {
+            events: Arc::new(events),
+            envelope: self.envelope,
+            scope_prefix: self.scope_prefix,
+            allows_filters: self.allows_filters,
+        })
     }
 
     fn faults(&self) -> Vec<CatalogFault> {

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::filter::Filter;
 use super::integer_id::{DeptId, EventId};
 
-/// A kind of event that a webhook wants, and the departments for which it wants it.
+/// A kind of event that a webhook wants, with the departments and the payloads for which it wants it.
 ///
 /// ```
 /// use hookwire::{assist, DeptId};
@@ -26,12 +27,20 @@ pub struct Subscription {
     event_id: EventId,
     #[serde(rename = "dept_ids", default, skip_serializing_if = "Departments::is_all")]
     departments: Departments,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<Filter>,
 }
 
 impl Subscription {
     /// Creates a subscription to the event `event_id` for `departments`.
     pub const fn new(event_id: EventId, departments: Departments) -> Self {
-        Self { event_id, departments }
+        Self { event_id, departments, filter: None }
+    }
+
+    /// Limits the subscription to payloads that pass `filter`.
+    #[must_use]
+    pub fn with_filter(self, filter: Filter) -> Self {
+        Self { filter: Some(filter), ..self }
     }
 
     /// Returns the kind of event.
@@ -42,6 +51,11 @@ impl Subscription {
     /// Returns the departments for which the event is wanted.
     pub const fn departments(&self) -> &Departments {
         &self.departments
+    }
+
+    /// Returns the filter that payloads have to pass, if there is one.
+    pub const fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
     }
 }
 

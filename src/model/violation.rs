@@ -58,6 +58,8 @@ impl fmt::Display for Violation {
 pub enum Rule {
     /// The URL resolves to an address that the transport's policy refuses.
     AddressRefused,
+    /// Attributes are given that exclude each other.
+    Conflict,
     /// The webhook subscribes to the same event twice.
     DuplicateEvent,
     /// The value is empty.
@@ -72,6 +74,8 @@ pub enum Rule {
     NoUserInfo,
     /// The URL does not use `https`.
     NotHttps,
+    /// The host does not offer what the attribute asks for.
+    NotOffered,
     /// The text is not an absolute URL with a host.
     NotUrl,
     /// The number is not one of the allowed ones.
@@ -90,6 +94,8 @@ pub enum Rule {
     TooShort,
     /// The event is not in the catalog.
     UnknownEvent,
+    /// The condition of a filter has an operator that there is not.
+    UnknownOperator,
     /// The receiver did not allow this service to send to it: see [`handshake`](crate::handshake).
     Unwanted,
     /// The attribute has the wrong JSON type.
@@ -98,8 +104,9 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 22] = [
         Self::AddressRefused,
+        Self::Conflict,
         Self::DuplicateEvent,
         Self::Empty,
         Self::Format,
@@ -107,6 +114,7 @@ impl Rule {
         Self::NoFragment,
         Self::NoUserInfo,
         Self::NotHttps,
+        Self::NotOffered,
         Self::NotUrl,
         Self::OutOfRange,
         Self::PortZero,
@@ -116,6 +124,7 @@ impl Rule {
         Self::TooMany,
         Self::TooShort,
         Self::UnknownEvent,
+        Self::UnknownOperator,
         Self::Unwanted,
         Self::WrongType,
     ];
@@ -131,6 +140,7 @@ impl Rule {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AddressRefused => "address_refused",
+            Self::Conflict => "conflict",
             Self::DuplicateEvent => "duplicate_event",
             Self::Empty => "empty",
             Self::Format => "format",
@@ -138,6 +148,7 @@ impl Rule {
             Self::NoFragment => "no_fragment",
             Self::NoUserInfo => "no_user_info",
             Self::NotHttps => "not_https",
+            Self::NotOffered => "not_offered",
             Self::NotUrl => "not_url",
             Self::OutOfRange => "out_of_range",
             Self::PortZero => "port_zero",
@@ -147,6 +158,7 @@ impl Rule {
             Self::TooMany => "too_many",
             Self::TooShort => "too_short",
             Self::UnknownEvent => "unknown_event",
+            Self::UnknownOperator => "unknown_operator",
             Self::Unwanted => "unwanted",
             Self::WrongType => "wrong_type",
         }

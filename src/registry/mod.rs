@@ -24,6 +24,7 @@ mod check;
 mod limits;
 mod rules;
 mod state;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 

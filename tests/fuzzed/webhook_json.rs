@@ -106,6 +106,9 @@ fn is_as_given(webhook: &Webhook, given: &Map<String, Value>) -> Verdict {
         let event = given.get("event_id").and_then(as_long);
         ensure!(event == Some(subscription.event_id().get().into()), "the event {subscription:?}");
         departments_are(subscription.departments(), given.get("dept_ids"))?;
+        let filter = given.get("filter").filter(|it| !it.is_null());
+        let kept = subscription.filter().map(|it| serde_json::to_value(it).expect("a filter is JSON"));
+        ensure!(kept.as_ref() == filter, "the filter {filter:?} became {kept:?}");
     }
     Ok(())
 }
@@ -150,8 +153,13 @@ fn built(input: &mut Input<'_>) -> Vec<u8> {
     put(input, &mut object, "status", &statuses);
     put(input, &mut object, "other", &texts);
     let count = 1 + input.below(3);
-    let subscriptions = (0..count).map(|_| subscription(input)).collect();
-    object.insert("subscriptions".to_owned(), if input.chance_in(16) { json!([]) } else { subscriptions });
+    let mut subscriptions: Vec<_> = (0..count).map(|_| subscription(input)).collect();
+    let has_none = input.chance_in(16);
+    // Last, so that inputs that were kept before there were filters mean what they meant.
+    if let Some(Value::Object(first)) = subscriptions.first_mut() {
+        put(input, first, "filter", &filters());
+    }
+    object.insert("subscriptions".to_owned(), if has_none { json!([]) } else { subscriptions.into() });
     Value::from(object).to_string().into_bytes()
 }
 
@@ -162,6 +170,11 @@ fn put(input: &mut Input<'_>, object: &mut Map<String, Value>, key: &str, values
     if !input.chance_in(16) {
         object.insert(key.to_owned(), value);
     }
+}
+
+fn filters() -> [Value; 5] {
+    let sound = json!([{"pointer": "/a", "one_of": ["x", 1, null]}, {"pointer": "/b", "exists": false}]);
+    [Value::Null, sound, json!([{"pointer": "", "equals": 1}]), json!([]), json!({})]
 }
 
 fn subscription(input: &mut Input<'_>) -> Value {

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use hookwire::delivery::{Counting, Health, Report};
 use hookwire::model::{
     Attempt, Delivery, DeliveryId, DeliveryOptions, DeliveryState, Departments, DisableReason, End,
-    EnvelopeKind, EventType, FailureKind, HookId, KeyId, MessageId, Outcome, SealedSecrets, SignatureScheme,
-    StampedEvent, Status, Subscription, Timestamp, Webhook,
+    EnvelopeKind, EventType, FailureKind, Filter, HookId, KeyId, MessageId, Outcome, SealedSecrets,
+    SignatureScheme, StampedEvent, Status, Subscription, Timestamp, Webhook,
 };
 use hookwire::registry::{self, Registry, RegistryChange, Terms, UrlRule};
 use hookwire::routing::SkipReason;
@@ -113,6 +113,18 @@ fn a_subscription_for_some_departments() {
 }
 
 #[test]
+fn a_subscription_for_some_payloads() {
+    let filter = Filter::new(&json!([
+        {"pointer": "/amount/currency", "one_of": ["EUR", "USD"]},
+        {"pointer": "/amount/cents", "equals": 100},
+        {"pointer": "/refunded", "exists": false},
+    ]));
+    let subscription = Subscription::new(assist::DEVICE_ONLINE, Departments::All);
+    let subscription = subscription.with_filter(filter.expect("sound"));
+    assert_eq!(stored("subscription_filtered", &subscription), subscription);
+}
+
+#[test]
 fn delivery_options() {
     assert_eq!(stored("options_default", &DeliveryOptions::new()), DeliveryOptions::new());
     let headers = [("x-team", "devices"), ("authorization", "Bearer 1")];
@@ -209,6 +221,7 @@ fn each_reason_for_passing_a_webhook_over() {
     let every =
         [SkipReason::Disabled, SkipReason::NotSubscribed, SkipReason::OtherDepartment, SkipReason::OwnSource];
     assert_eq!(stored("skip_reasons", &every), every);
+    assert_eq!(stored("skip_reason_filtered", &SkipReason::Filtered), SkipReason::Filtered);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod dispatcher;
 mod explained;
 mod failing_seams;
 mod fairness;
+mod filters;
 mod fixtures;
 mod fuzzed;
 mod golden;
