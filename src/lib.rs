@@ -111,6 +111,7 @@
 //! | register what a user posted as JSON, and answer with every violation | [`WebhookDraft`], [`Error::violations`] |
 //! | offer events, and describe them to receivers | [`Catalog`], [`Payload`], [`Catalog::openapi`] |
 //! | let users choose among events by their payloads | [`model::Filter`] |
+//! | let users subscribe to all events, those of later releases too | [`model::EventPattern`] |
 //! | show the fate of an event, send it again | [`Tenant::explain`], [`Tenant::deliveries`], [`Tenant::redeliver`] |
 //! | commit an event with your own data | [durability](guide::durability#the-event-and-your-own-data) |
 //! | limit tenants by their plans | [`limits_for`](service::WebhooksBuilder::limits_for) |

@@ -8,7 +8,7 @@
 //! let payload = serde_json::value::to_raw_value(&serde_json::json!({"deviceName": "LAB-4"}))?;
 //! let department = Some(DeptId::new(7));
 //! let key = RoutingKey { event_id: assist::DEVICE_ONLINE, department, source: None, payload: &payload };
-//! assert!(routing::route(key, &Registry::default()).is_empty());
+//! assert!(routing::route(key, &Registry::default(), &assist::catalog()).is_empty());
 //! # Ok::<_, serde_json::Error>(())
 //! ```
 
@@ -17,7 +17,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::{DeptId, Event, EventId, HookId, LazyPayload, SourceId, StampedEvent, Status, Webhook};
+use crate::model::{
+    Catalog, DeptId, Event, EventId, HookId, LazyPayload, SourceId, StampedEvent, Status, Webhook,
+};
 use crate::registry::Registry;
 
 /// The attributes of an event by which it is routed.
@@ -102,20 +104,23 @@ impl fmt::Display for SkipReason {
 }
 
 /// Routes an event to a tenant's webhooks. Returns one decision for each webhook, by ascending id.
-pub fn route<'a>(key: impl Into<RoutingKey<'a>>, registry: &Registry) -> Vec<Route> {
+///
+/// The catalog has the key of the event, for webhooks that subscribe to a pattern of keys. An event that is not in it can
+/// be subscribed to by its id alone.
+pub fn route<'a>(key: impl Into<RoutingKey<'a>>, registry: &Registry, catalog: &Catalog) -> Vec<Route> {
     let key = key.into();
     let webhooks = registry.webhooks.iter().map(|registered| &registered.webhook);
     let payload = LazyPayload::new(key.payload);
-    let route =
-        |webhook: &Webhook| Route { hook_id: webhook.hook_id(), verdict: judge(key, &payload, webhook) };
+    let verdict = |webhook: &Webhook| judge(key, &payload, webhook, catalog);
+    let route = |webhook: &Webhook| Route { hook_id: webhook.hook_id(), verdict: verdict(webhook) };
     webhooks.map(route).collect()
 }
 
-fn judge(key: RoutingKey<'_>, payload: &LazyPayload<'_>, webhook: &Webhook) -> Verdict {
+fn judge(key: RoutingKey<'_>, payload: &LazyPayload<'_>, webhook: &Webhook, catalog: &Catalog) -> Verdict {
     if webhook.status() == Status::Disabled {
         return Verdict::Skip(SkipReason::Disabled);
     }
-    let Some(subscription) = webhook.subscription(key.event_id) else {
+    let Some(subscription) = webhook.subscription(key.event_id, catalog) else {
         return Verdict::Skip(SkipReason::NotSubscribed);
     };
     if !subscription.departments().include(key.department) {
@@ -139,7 +144,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::EventType;
     use crate::registry::RegisteredWebhook;
+
+    /// A catalog of the events 0 to 3; the last of them is hidden.
+    fn catalog() -> Catalog {
+        let keys = ["a.b.c", "a.c", "b.c", "a.b.d"];
+        let event = |(id, key)| EventType::new(EventId::new(id), key, "name", &json!({}));
+        let events = (0..).zip(keys).map(event).map(|it| if it.key() == "a.b.d" { it.hidden() } else { it });
+        let builder = events.fold(Catalog::builder(), |builder, event| builder.event(event));
+        builder.build().expect("sound")
+    }
 
     fn webhook(json: Value) -> Webhook {
         serde_json::from_value(json).expect("a sound webhook")
@@ -169,7 +184,7 @@ mod tests {
         let source = source.map(|it| SourceId::new(it).expect("valid"));
         let department = department.map(DeptId::new);
         let key = RoutingKey { event_id: EventId::new(13), department, source: source.as_ref(), payload };
-        route(key, &registry_of([webhook(hook)]))[0].verdict
+        route(key, &registry_of([webhook(hook)]), &catalog())[0].verdict
     }
 
     #[test]
@@ -258,7 +273,7 @@ mod tests {
             let (event_id, department) = (EventId::new(13), None);
             let key = RoutingKey { event_id, department, source: Some(&source), payload: &payload };
             let payload = LazyPayload::new(key.payload);
-            let _ = judge(key, &payload, &hook);
+            let _ = judge(key, &payload, &hook, &catalog());
             payload.was_read()
         };
         let filtered = |event: u32| json!([{"event_id": event, "filter": filter}]);
@@ -320,10 +335,17 @@ mod tests {
     fn hook() -> impl Strategy<Value = Value> {
         let departments = option::of(proptest::collection::btree_set(0..3_i64, 1..3));
         let filter = option::of(condition().prop_map(|condition| json!([condition])));
-        let subscriptions = proptest::collection::btree_map(0..4_u32, (departments, filter), 1..4);
+        // Events by their ids, and patterns of keys.
+        let events = prop_oneof![
+            2 => (0..4_u32).prop_map(|id| ("event_id", id.to_string())),
+            1 => prop_oneof![Just("*"), Just("a.*"), Just("a.b*")].prop_map(|it| ("events", it.to_owned())),
+        ];
+        let subscriptions = proptest::collection::btree_map(events, (departments, filter), 1..4);
         let source = option::of(prop_oneof![Just("a"), Just("b")]);
         (0..2_u8, source, subscriptions).prop_map(|(status, ignore_src, subscriptions)| {
-            let subscription = |(event_id, (dept_ids, filter))| json!({"event_id": event_id, "dept_ids": dept_ids, "filter": filter});
+            let subscription = |((attribute, events), (dept_ids, filter)): ((&str, String), _)| {
+                json!({attribute: events, "dept_ids": dept_ids, "filter": filter})
+            };
             let subscriptions: Vec<_> = subscriptions.into_iter().map(subscription).collect();
             json!({"name": "a", "url": "https://a.example/", "status": status, "ignore_src": ignore_src,
                 "subscriptions": subscriptions})
@@ -338,7 +360,18 @@ mod tests {
         source: Option<&str>,
     ) -> Verdict {
         let subscriptions = hook["subscriptions"].as_array().expect("a list");
-        let here: Vec<_> = subscriptions.iter().filter(|it| it["event_id"] == event_id).collect();
+        // The last of these is the one that decides: patterns from short to long, and then the id.
+        let patterns = match event_id {
+            0 => ["*", "a.*", "a.b*"].as_slice(),
+            1 => &["*", "a.*"],
+            2 => &["*"],
+            _ => &[],
+        };
+        let named = |name: &str| subscriptions.iter().find(|it| it["events"] == name);
+        let id = json!(event_id.to_string());
+        let by_id = subscriptions.iter().find(|it| it["event_id"] == id);
+        let here: Vec<_> =
+            by_id.or_else(|| patterns.iter().rev().find_map(|it| named(it))).into_iter().collect();
         let wants = |it: &&Value| match it["dept_ids"].as_array() {
             None => true,
             Some(ids) => department.is_some_and(|department| ids.contains(&json!(department))),
@@ -386,7 +419,7 @@ mod tests {
                 hook_id: HookId::new(id),
                 verdict: oracle(hook, (event_id, field), department, source),
             });
-            prop_assert_eq!(route(key, &registry), expected.collect::<Vec<_>>());
+            prop_assert_eq!(route(key, &registry, &catalog()), expected.collect::<Vec<_>>());
         }
     }
 }

@@ -169,6 +169,7 @@ pub struct Catalog {
     envelope: EnvelopeKind,
     scope_prefix: ScopePrefix,
     allows_filters: bool,
+    allows_patterns: bool,
 }
 
 impl Catalog {
@@ -179,6 +180,7 @@ impl Catalog {
             envelope: EnvelopeKind::StandardWebhooks,
             scope_prefix: ScopePrefix::new("webhooks"),
             allows_filters: false,
+            allows_patterns: false,
         }
     }
 
@@ -225,6 +227,11 @@ impl Catalog {
     pub const fn allows_filters(&self) -> bool {
         self.allows_filters
     }
+
+    /// Returns whether subscriptions may be to [patterns](super::EventPattern) of events.
+    pub const fn allows_patterns(&self) -> bool {
+        self.allows_patterns
+    }
 }
 
 /// A builder of a [`Catalog`].
@@ -234,6 +241,7 @@ pub struct CatalogBuilder {
     envelope: EnvelopeKind,
     scope_prefix: ScopePrefix,
     allows_filters: bool,
+    allows_patterns: bool,
 }
 
 impl CatalogBuilder {
@@ -264,12 +272,21 @@ impl CatalogBuilder {
         Self { allows_filters: true, ..self }
     }
 
+    /// Lets subscriptions be to [patterns](super::EventPattern) of events, `*` and `invoice.*`, which include the events of
+    /// later catalogs. Default: they are refused, as Zoho Assist has none.
+    ///
+    /// A webhook that subscribes to a pattern counts towards the limit of each event that matches.
+    #[must_use]
+    pub fn allow_patterns(self) -> Self {
+        Self { allows_patterns: true, ..self }
+    }
+
     /// Builds the catalog.
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidCatalog`] with every fault: ids or keys used twice, empty keys, samples that do not
-    /// serialise.
+    /// Returns [`InvalidCatalog`] with every fault: ids or keys used twice, empty keys, keys with `*`, samples
+    /// that do not serialise.
     pub fn build(self) -> Result<Catalog, InvalidCatalog> {
         let faults = self.faults();
         if !faults.is_empty() {
@@ -281,6 +298,7 @@ impl CatalogBuilder {
             envelope: self.envelope,
             scope_prefix: self.scope_prefix,
             allows_filters: self.allows_filters,
+            allows_patterns: self.allows_patterns,
         })
     }
 
@@ -296,6 +314,9 @@ impl CatalogBuilder {
             }
             if event.key.is_empty() {
                 faults.push(CatalogFault::EmptyKey(event.id));
+            }
+            if event.key.contains('*') {
+                faults.push(CatalogFault::KeyWithStar(event.key.clone()));
             }
             if event.sample.is_none() {
                 faults.push(CatalogFault::UnserializableSample(event.id));
@@ -327,6 +348,9 @@ pub enum CatalogFault {
     /// The event type has no key.
     #[error("event {0} has an empty key")]
     EmptyKey(EventId),
+    /// The key has a `*`, which stands for patterns.
+    #[error("key {0:?} has a `*`, which stands for patterns of keys")]
+    KeyWithStar(String),
     /// The sample payload does not serialise to JSON.
     #[error("the sample of event {0} does not serialise to JSON")]
     UnserializableSample(EventId),
@@ -352,6 +376,7 @@ mod tests {
             .event(event(1, "b"))
             .event(event(2, "a"))
             .event(EventType::new(EventId::new(3), "", "name", &unserializable))
+            .event(event(4, "a.*"))
             .build()
             .expect_err("faulty");
         assert_eq!(
@@ -361,6 +386,7 @@ mod tests {
                 CatalogFault::DuplicateKey("a".into()),
                 CatalogFault::EmptyKey(EventId::new(3)),
                 CatalogFault::UnserializableSample(EventId::new(3)),
+                CatalogFault::KeyWithStar("a.*".into()),
             ]
         );
         assert!(

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::events::Events;
 use super::integer_id::{DeptId, EventId, LenientInteger};
 use super::status::Status;
 use super::subscription::{Departments, Subscription};
@@ -22,7 +23,8 @@ use super::webhook::Webhook;
 /// | `name` | text | required |
 /// | `url` | text | required |
 /// | `subscriptions` | an array of objects, one at least | required |
-/// | `subscriptions[].event_id` | the number of an event of the [catalog](super::Catalog::iter), not its key | required |
+/// | `subscriptions[].event_id` | the number of an event of the [catalog](super::Catalog::iter), not its key | required, or `events` |
+/// | `subscriptions[].events` | a [pattern](super::EventPattern) of keys: `*`, `invoice.*` | in place of `event_id`, where the catalog allows it |
 /// | `subscriptions[].dept_ids` | an array of numbers | left out: every department |
 /// | `subscriptions[].filter` | an array of conditions: see [`Filter`](super::Filter) | left out: every payload |
 /// | `desc` | text | optional |
@@ -62,6 +64,7 @@ pub struct WebhookDraft {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SubscriptionDraft {
     pub(crate) event_id: Option<Given<i64>>,
+    pub(crate) events: Option<Given<String>>,
     pub(crate) dept_ids: Option<Given<Vec<Given<i64>>>>,
     /// The JSON of a filter, valid or not.
     pub(crate) filter: Option<Value>,
@@ -121,8 +124,22 @@ impl WebhookDraft {
         self.push(SubscriptionDraft {
             event_id: Some(Given::Right(event.get().into())),
             dept_ids: Some(Given::Right(ids)),
-            filter: None,
+            ..SubscriptionDraft::default()
         })
+    }
+
+    /// Adds a subscription to all events whose keys match a [pattern](super::EventPattern), for every department.
+    ///
+    /// ```
+    /// use hookwire::WebhookDraft;
+    ///
+    /// let draft = WebhookDraft::new("Bookkeeping", "https://hooks.example.com/").subscribe_matching("invoice.*");
+    /// # let _ = draft;
+    /// ```
+    #[must_use]
+    pub fn subscribe_matching(self, pattern: impl Into<String>) -> Self {
+        let events = Some(Given::Right(pattern.into()));
+        self.push(SubscriptionDraft { events, ..SubscriptionDraft::default() })
     }
 
     /// Adds a subscription, which may have a filter.
@@ -217,7 +234,11 @@ impl From<&Subscription> for SubscriptionDraft {
         };
         // Its strings and scalars serialise always.
         let filter = subscription.filter().map(|it| serde_json::to_value(it).expect("a filter is JSON"));
-        Self { event_id: Some(Given::Right(subscription.event_id().get().into())), dept_ids, filter }
+        let (event_id, events) = match subscription.events() {
+            Events::One(id) => (Some(Given::Right(id.get().into())), None),
+            Events::Matching(pattern) => (None, Some(Given::Right(pattern.to_string()))),
+        };
+        Self { event_id, events, dept_ids, filter }
     }
 }
 
@@ -255,6 +276,7 @@ impl FromJson for SubscriptionDraft {
         let Value::Object(mut object) = value else { return Err(value) };
         Ok(Self {
             event_id: take(&mut object, "event_id"),
+            events: take(&mut object, "events"),
             dept_ids: take(&mut object, "dept_ids"),
             filter: object.remove("filter").filter(|filter| !filter.is_null()),
         })

@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::events::{EventPattern, Events};
 use super::filter::Filter;
 use super::integer_id::{DeptId, EventId};
 
-/// A kind of event that a webhook wants, with the departments and the payloads for which it wants it.
+/// The kinds of event that a webhook wants, with the departments and the payloads for which it wants them.
+///
+/// If several subscriptions of a webhook include an event, only one of them decides about it: the one that names it by
+/// id, or else the one with the longest pattern.
 ///
 /// ```
 /// use hookwire::{assist, DeptId};
@@ -24,7 +28,8 @@ use super::integer_id::{DeptId, EventId};
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Subscription {
-    event_id: EventId,
+    #[serde(flatten)]
+    events: Events,
     #[serde(rename = "dept_ids", default, skip_serializing_if = "Departments::is_all")]
     departments: Departments,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +39,20 @@ pub struct Subscription {
 impl Subscription {
     /// Creates a subscription to the event `event_id` for `departments`.
     pub const fn new(event_id: EventId, departments: Departments) -> Self {
-        Self { event_id, departments, filter: None }
+        Self { events: Events::One(event_id), departments, filter: None }
+    }
+
+    /// Creates a subscription to all events whose keys match `pattern`, for `departments`.
+    ///
+    /// ```
+    /// use hookwire::model::{Departments, EventPattern, Subscription};
+    ///
+    /// let invoices = Subscription::matching(EventPattern::new("invoice.*")?, Departments::All);
+    /// assert_eq!(serde_json::to_string(&invoices)?, r#"{"events":"invoice.*"}"#);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn matching(pattern: EventPattern, departments: Departments) -> Self {
+        Self { events: Events::Matching(pattern), departments, filter: None }
     }
 
     /// Limits the subscription to payloads that pass `filter`.
@@ -43,9 +61,9 @@ impl Subscription {
         Self { filter: Some(filter), ..self }
     }
 
-    /// Returns the kind of event.
-    pub const fn event_id(&self) -> EventId {
-        self.event_id
+    /// Returns the kinds of event.
+    pub const fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Returns the departments for which the event is wanted.

@@ -137,7 +137,6 @@ mod tests {
 
     use super::*;
     use crate::assist;
-    use crate::model::{EventId, EventType};
 
     /// Returns the rules that a draft breaks, with their fields; none if it is valid.
     fn broken(draft: &WebhookDraft, limits: &Limits) -> Vec<(String, Rule)> {
@@ -289,54 +288,6 @@ mod tests {
         assert_eq!(short(webhook_of(&many), Some(&present)), []);
         let more = json!([{"event_id": 1, "dept_ids": [1, 2, 3, 4, 5]}, {"event_id": 2}, {"event_id": 3}]);
         assert_eq!(short(webhook_of(&more), Some(&present)).len(), 1);
-    }
-
-    /// Checks against a catalog of one event that allows filters or does not.
-    fn filtered(filter: &Value, allowed: bool, present: Option<&Webhook>) -> Vec<(String, Rule)> {
-        let event = EventType::new(EventId::new(1), "order.paid", "Order paid", &json!({}));
-        let builder = Catalog::builder().event(event);
-        let builder = if allowed { builder.allow_filters() } else { builder };
-        let catalog = builder.build().expect("sound");
-        let draft = webhook_of(&json!([{"event_id": 1, "filter": filter}]));
-        let draft = serde_json::from_value(draft).expect("every object is a draft");
-        let (limits, id) = (Limits::default(), HookId::new(1));
-        let checked = check_draft(&draft, id, present, (&catalog, &limits, UrlRule::HttpsOnly));
-        let violations = checked.webhook.err().unwrap_or_default();
-        violations.iter().map(|it| (it.field().to_owned(), it.rule())).collect()
-    }
-
-    #[test]
-    fn filters_pass_where_the_catalog_allows_them_and_null_is_none() {
-        let sound = json!([{"pointer": "/a", "equals": 1}]);
-        assert_eq!(filtered(&sound, true, None), []);
-        let not_offered = [("subscriptions[0].filter".to_owned(), Rule::NotOffered)];
-        for filter in [&sound, &json!([]), &json!(7)] {
-            assert_eq!(filtered(filter, false, None), not_offered);
-        }
-        for allowed in [true, false] {
-            assert_eq!(filtered(&Value::Null, allowed, None), []);
-        }
-    }
-
-    #[test]
-    fn each_fault_of_a_filter_is_told_with_its_path() {
-        let faulty = json!([{"pointer": "/a", "equals": 1}, {"pointer": "a", "like": 1}]);
-        let found = filtered(&faulty, true, None);
-        let expected = [
-            ("subscriptions[0].filter[1].pointer", Rule::Format),
-            ("subscriptions[0].filter[1]", Rule::UnknownOperator),
-        ];
-        assert_eq!(found, expected.map(|(field, rule)| (field.to_owned(), rule)));
-    }
-
-    #[test]
-    fn a_filter_that_is_there_may_stay_when_the_catalog_allows_none_any_more() {
-        let filter = json!([{"pointer": "/a", "equals": 1}]);
-        let present = webhook_of(&json!([{"event_id": 1, "filter": filter}]));
-        let present = serde_json::from_value(present).expect("a webhook");
-        assert_eq!(filtered(&filter, false, Some(&present)), []);
-        let other = json!([{"pointer": "/a", "equals": 2}]);
-        assert_eq!(filtered(&other, false, Some(&present)).len(), 1);
     }
 
     #[test]

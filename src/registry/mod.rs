@@ -22,6 +22,7 @@
 
 mod check;
 mod limits;
+mod numbers;
 mod rules;
 mod state;
 mod subscriptions;

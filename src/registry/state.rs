@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DeliveryOptions, Disabled, EventId, HookId, SealedSecrets, Timestamp, Webhook, number};
+use crate::model::{
+    Catalog, DeliveryOptions, Disabled, EventId, HookId, SealedSecrets, Timestamp, Webhook, number,
+};
 
 /// Everything that a tenant has registered.
 #[derive(Clone, Debug)]
@@ -22,10 +24,10 @@ impl Registry {
         self.webhooks.iter().find(|registered| registered.hook_id() == hook_id)
     }
 
-    /// Returns the number of webhooks that subscribe to `event`, including disabled ones.
-    pub fn subscribers(&self, event: EventId) -> usize {
+    /// Returns the number of webhooks that subscribe to `event`, by id or by a pattern, including disabled ones.
+    pub fn subscribers(&self, event: EventId, catalog: &Catalog) -> usize {
         let webhooks = self.webhooks.iter().map(|registered| &registered.webhook);
-        webhooks.filter(|webhook| webhook.subscription(event).is_some()).count()
+        webhooks.filter(|webhook| webhook.subscription(event, catalog).is_some()).count()
     }
 }
 

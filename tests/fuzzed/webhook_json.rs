@@ -1,7 +1,7 @@
 //! Any JSON makes a webhook or is refused; what makes one keeps its rules and every attribute, there and back.
 
 use hookwire::WebhookDraft;
-use hookwire::model::{CallbackUrl, Departments, Webhook, WebhookPatch};
+use hookwire::model::{CallbackUrl, Departments, Events, Webhook, WebhookPatch};
 use serde_json::{Map, Value, json};
 
 use super::input::Input;
@@ -76,7 +76,7 @@ fn takes_any_object(text: &[u8], is_object: bool) -> Verdict {
 
 fn follows_its_rules(webhook: &Webhook) -> Verdict {
     ensure!(!webhook.name().is_empty(), "a webhook without a name");
-    let mut events: Vec<_> = webhook.subscriptions().iter().map(|it| it.event_id()).collect();
+    let mut events: Vec<_> = webhook.subscriptions().iter().map(|it| it.events()).collect();
     ensure!(!events.is_empty(), "a webhook without a subscription");
     events.sort_unstable();
     ensure!(events.windows(2).all(|two| two[0] != two[1]), "an event twice");
@@ -103,8 +103,13 @@ fn is_as_given(webhook: &Webhook, given: &Map<String, Value>) -> Verdict {
     let list = list.ok_or("no list of subscriptions")?;
     ensure!(list.len() == webhook.subscriptions().len(), "{list:?} has lost some");
     for (subscription, given) in webhook.subscriptions().iter().zip(list) {
-        let event = given.get("event_id").and_then(as_long);
-        ensure!(event == Some(subscription.event_id().get().into()), "the event {subscription:?}");
+        let is_given = match subscription.events() {
+            Events::One(id) => given.get("event_id").and_then(as_long) == Some(id.get().into()),
+            Events::Matching(pattern) => {
+                given.get("events").and_then(Value::as_str) == Some(pattern.to_string().as_str())
+            }
+        };
+        ensure!(is_given, "the event {subscription:?}");
         departments_are(subscription.departments(), given.get("dept_ids"))?;
         let filter = given.get("filter").filter(|it| !it.is_null());
         let kept = subscription.filter().map(|it| serde_json::to_value(it).expect("a filter is JSON"));
@@ -158,6 +163,10 @@ fn built(input: &mut Input<'_>) -> Vec<u8> {
     // Last, so that inputs that were kept before there were filters mean what they meant.
     if let Some(Value::Object(first)) = subscriptions.first_mut() {
         put(input, first, "filter", &filters());
+        if input.chance_in(4) {
+            first.remove("event_id");
+            put(input, first, "events", &["*", "a.*", "a"].map(Value::from));
+        }
     }
     object.insert("subscriptions".to_owned(), if has_none { json!([]) } else { subscriptions.into() });
     Value::from(object).to_string().into_bytes()

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use hookwire::delivery::{Counting, Health, Report};
 use hookwire::model::{
     Attempt, Delivery, DeliveryId, DeliveryOptions, DeliveryState, Departments, DisableReason, End,
-    EnvelopeKind, EventType, FailureKind, Filter, HookId, KeyId, MessageId, Outcome, SealedSecrets,
-    SignatureScheme, StampedEvent, Status, Subscription, Timestamp, Webhook,
+    EnvelopeKind, EventPattern, EventType, FailureKind, Filter, HookId, KeyId, MessageId, Outcome,
+    SealedSecrets, SignatureScheme, StampedEvent, Status, Subscription, Timestamp, Webhook,
 };
 use hookwire::registry::{self, Registry, RegistryChange, Terms, UrlRule};
 use hookwire::routing::SkipReason;
@@ -122,6 +122,14 @@ fn a_subscription_for_some_payloads() {
     let subscription = Subscription::new(assist::DEVICE_ONLINE, Departments::All);
     let subscription = subscription.with_filter(filter.expect("sound"));
     assert_eq!(stored("subscription_filtered", &subscription), subscription);
+}
+
+#[test]
+fn a_subscription_to_a_pattern() {
+    let pattern = EventPattern::new("invoice.*").expect("a pattern");
+    let departments = Departments::only([DeptId::new(7)]).expect("one");
+    let subscription = Subscription::matching(pattern, departments);
+    assert_eq!(stored("subscription_matching", &subscription), subscription);
 }
 
 #[test]

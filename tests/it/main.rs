@@ -27,6 +27,7 @@ mod load;
 mod log_lines;
 mod notices;
 mod outbox;
+mod patterns;
 mod proxy;
 mod publishing;
 mod readme;
