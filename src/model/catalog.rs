@@ -1,6 +1,6 @@
 //! The event types that a host offers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -303,13 +303,13 @@ impl CatalogBuilder {
     }
 
     fn faults(&self) -> Vec<CatalogFault> {
-        let mut faults = Vec::new();
+        let (mut faults, mut keys) = (Vec::new(), BTreeSet::new());
         for (index, event) in self.events.iter().enumerate() {
             let earlier = &self.events[..index];
             if earlier.iter().any(|other| other.id == event.id) {
                 faults.push(CatalogFault::DuplicateId(event.id));
             }
-            if earlier.iter().any(|other| other.key.eq_ignore_ascii_case(&event.key)) {
+            if !keys.insert(event.key.to_lowercase()) {
                 faults.push(CatalogFault::DuplicateKey(event.key.clone()));
             }
             if event.key.is_empty() {
@@ -392,6 +392,16 @@ mod tests {
         assert!(
             error.to_string().contains("event id 1 is used twice; key \"a\" is used twice, capitals aside")
         );
+    }
+
+    #[test]
+    fn keys_that_differ_by_case_alone_are_refused() {
+        for (one, other) in [("invoice.paid", "Invoice.Paid"), ("zahlung.\u{e4}", "zahlung.\u{c4}")] {
+            let error = Catalog::builder().event(event(1, one)).event(event(2, other)).build();
+            let faults = error.expect_err("alike").faults;
+            assert_eq!(faults, [CatalogFault::DuplicateKey(other.into())]);
+        }
+        assert!(Catalog::builder().event(event(1, "a.b")).event(event(2, "a.c")).build().is_ok());
     }
 
     #[test]

@@ -284,7 +284,7 @@ impl FromJson for SubscriptionDraft {
 }
 
 impl<T: FromJson> Given<T> {
-    pub(super) fn read(value: Value) -> Self {
+    pub(crate) fn read(value: Value) -> Self {
         T::from_json(value).map_or_else(Self::Wrong, Self::Right)
     }
 }

@@ -16,7 +16,7 @@ impl Filter {
     pub const MAX_CONDITIONS: usize = 16;
 
     /// The maximum number of characters of a pointer.
-    pub const MAX_POINTER_CHARS: usize = Pointer::MAX_CHARS;
+    pub const MAX_POINTER_CHARS: usize = 256;
 
     /// The maximum number of values of `one_of`.
     pub const MAX_VALUES: usize = 64;
@@ -92,7 +92,7 @@ impl Findings {
         let bytes = serde_json::to_string(filter).map_or(usize::MAX, |text| text.len());
         if bytes > Filter::MAX_BYTES {
             let message = format!("has {bytes} bytes as JSON; shorten it to {}", Filter::MAX_BYTES);
-            self.add(field, Rule::TooLong, message);
+            self.exceeds(field, Rule::TooLong, (bytes, Filter::MAX_BYTES), message);
         }
     }
 
@@ -109,6 +109,7 @@ impl Findings {
     fn pointer(&mut self, field: &str, object: &Map<String, Value>) -> Option<Pointer> {
         match object.get("pointer") {
             Some(Value::String(text)) => {
+                self.length(field, text, Filter::MAX_POINTER_CHARS);
                 Pointer::parse(text).map_err(|(rule, message)| self.add(field, rule, message)).ok()
             }
             Some(other) => {
@@ -284,6 +285,10 @@ mod tests {
         let equals = |chars: usize| of(json!({"pointer": "/a", "equals": "é".repeat(chars)}));
         assert_eq!(equals(256), []);
         assert_eq!(equals(257), at("filter[0].equals", Rule::TooLong));
+        let pointer =
+            |chars: usize| of(json!({"pointer": format!("/{}", "é".repeat(chars - 1)), "exists": true}));
+        assert_eq!(pointer(256), []);
+        assert_eq!(pointer(257), at("filter[0].pointer", Rule::TooLong));
         let endless = json!(vec![Value::Null; 100_000]);
         assert_eq!(broken(&endless).len(), 17, "violations do not grow with what is sent");
         assert_eq!(of(json!({"pointer": "/a", "one_of": vec![json!([]); 100_000]})).len(), 65);

@@ -14,6 +14,12 @@ impl Findings {
         self.0.push(Violation::new(field, rule, message));
     }
 
+    /// Notes a number that is greater than it may be.
+    pub(crate) fn exceeds(&mut self, field: &str, rule: Rule, (count, max): (usize, usize), message: String) {
+        let violation = Violation::new(field, rule, message);
+        self.0.push(violation.with("count", count).with("max", max));
+    }
+
     /// Returns the value if it has the wanted type.
     pub(crate) fn typed<'a, T>(&mut self, field: &str, wanted: &str, given: &'a Given<T>) -> Option<&'a T> {
         match given {
@@ -27,7 +33,9 @@ impl Findings {
 
     /// Refuses a value that is not of the wanted type.
     pub(crate) fn wrong_type(&mut self, field: &str, wanted: &str, given: &Value) {
-        self.add(field, Rule::WrongType, format!("must be {wanted}, not {}", kind_of(given)));
+        let (article, kind) = kind_of(given);
+        let message = format!("must be {wanted}, not {article}{kind}");
+        self.0.push(Violation::new(field, Rule::WrongType, message).with("given", kind));
     }
 
     pub(crate) fn text<'a>(&mut self, field: &str, given: &'a Option<Given<String>>) -> Option<&'a str> {
@@ -38,7 +46,7 @@ impl Findings {
         let length = text.chars().count();
         if length > max {
             let message = format!("has {length} characters; shorten it to {max}");
-            self.add(field, Rule::TooLong, message);
+            self.exceeds(field, Rule::TooLong, (length, max), message);
         }
     }
 
@@ -52,21 +60,21 @@ impl Findings {
     pub(crate) fn bounded<'a, T>(&mut self, field: &str, list: &'a [T], max: usize) -> &'a [T] {
         if list.len() > max {
             let message = format!("has {} entries, and at most {max} are allowed; shorten it", list.len());
-            self.add(field, Rule::TooMany, message);
+            self.exceeds(field, Rule::TooMany, (list.len(), max), message);
         }
         &list[..list.len().min(max)]
     }
 }
 
-/// Names the kind of a value that is not of the wanted one.
-const fn kind_of(value: &Value) -> &'static str {
+/// Names the kind of a value that is not of the wanted one, with what stands before it in a sentence.
+const fn kind_of(value: &Value) -> (&'static str, &'static str) {
     match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "this number",
-        Value::String(_) => "this string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+        Value::Null => ("", "null"),
+        Value::Bool(_) => ("a ", "boolean"),
+        Value::Number(_) => ("this ", "number"),
+        Value::String(_) => ("this ", "string"),
+        Value::Array(_) => ("an ", "array"),
+        Value::Object(_) => ("an ", "object"),
     }
 }
 
@@ -78,10 +86,21 @@ mod tests {
 
     #[test]
     fn what_has_the_wrong_type_is_named() {
-        let named = [(json!(true), "a boolean"), (json!(7), "this number"), (json!([]), "an array")];
-        for (value, kind) in named.into_iter().chain([(json!({}), "an object")]) {
-            assert_eq!(kind_of(&value), kind);
+        let told = |value: &Value| {
+            let mut found = Findings::default();
+            found.wrong_type("a", "a thing", value);
+            let violation = found.0.remove(0);
+            (violation.message().to_owned(), violation.param("given").expect("the kind").to_owned())
+        };
+        for (value, words, kind) in [
+            (json!(true), "a boolean", "boolean"),
+            (json!(7), "this number", "number"),
+            (json!("a"), "this string", "string"),
+            (json!([]), "an array", "array"),
+            (json!({}), "an object", "object"),
+            (Value::Null, "null", "null"),
+        ] {
+            assert_eq!(told(&value), (format!("must be a thing, not {words}"), kind.to_owned()));
         }
-        assert_eq!((kind_of(&json!("a")), kind_of(&Value::Null)), ("this string", "null"));
     }
 }

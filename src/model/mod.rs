@@ -64,7 +64,7 @@ pub use violation::{InvalidRule, Rule, Violation};
 pub use webhook::{InvalidWebhook, Webhook};
 
 pub(crate) use attempt::millis;
-pub(crate) use draft::{Given, SubscriptionDraft};
+pub(crate) use draft::{FromJson, Given, SubscriptionDraft};
 pub(crate) use filter::LazyPayload;
 pub(crate) use findings::Findings;
 pub(crate) use number::{is_zero, number};

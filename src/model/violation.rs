@@ -1,5 +1,6 @@
 //! The names of the rules that input can break, and the report of one that is broken. `registry` applies the rules.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,7 +9,8 @@ use thiserror::Error;
 
 /// A field of a request, the rule that it breaks, and a message that says how to correct it.
 ///
-/// An error contains every violation at once, so that a form can show them all.
+/// An error contains every violation at once, so that a form can show them all. [`plain`](crate::plain) has its form for
+/// hosts with attribute names of their own.
 ///
 /// ```
 /// use hookwire::model::{Rule, Violation};
@@ -21,12 +23,21 @@ pub struct Violation {
     field: String,
     rule: Rule,
     message: String,
+    #[serde(skip)]
+    params: BTreeMap<&'static str, String>,
 }
 
 impl Violation {
     /// Creates a violation of `rule` by `field`, with a message that says how to correct it.
     pub fn new(field: impl Into<String>, rule: Rule, message: impl Into<String>) -> Self {
-        Self { field: field.into(), rule, message: message.into() }
+        Self { field: field.into(), rule, message: message.into(), params: BTreeMap::new() }
+    }
+
+    /// Adds a parameter: a value that the message mentions.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.params.insert(name, value.to_string());
+        self
     }
 
     /// Returns the path of the attribute, for example `name` or `subscriptions[1].dept_ids`.
@@ -37,6 +48,26 @@ impl Violation {
     /// Returns the rule, for code to branch on.
     pub const fn rule(&self) -> Rule {
         self.rule
+    }
+
+    /// Returns a value that the message mentions, for a host that has texts of its own. They are not part of the JSON.
+    ///
+    /// | rule | parameters |
+    /// |---|---|
+    /// | [`TooLong`](Rule::TooLong) | `count` and `max`, in characters, or in bytes for a filter |
+    /// | [`TooMany`](Rule::TooMany) | `count` and `max` |
+    /// | [`Limit`](Rule::Limit) | `count` and `max`; for an event also `event`, its id, and `full`, how many are full |
+    /// | [`DuplicateEvent`](Rule::DuplicateEvent), [`UnknownEvent`](Rule::UnknownEvent) | `event`: the id, or the text in its place |
+    /// | [`WrongType`](Rule::WrongType) | `given`: `null`, `boolean`, `number`, `string`, `array` or `object` |
+    ///
+    /// Violations of headers, URLs, secrets and actors have none.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name).map(String::as_str)
+    }
+
+    /// Returns every parameter by its name.
+    pub(crate) const fn params(&self) -> &BTreeMap<&'static str, String> {
+        &self.params
     }
 
     /// Returns a message for people that says what is wrong and how to correct it.

@@ -17,7 +17,7 @@ pub(super) fn over_limits(
         let count = registry.webhooks.len();
         let max = limits.webhooks();
         let message = format!("there are {count} webhooks, and at most {max} are allowed; delete one");
-        over.push(limit("webhooks", message));
+        over.push(limit("webhooks", (count, max), message));
     }
     let had = |event| present.is_some_and(|webhook| webhook.subscription(event, catalog).is_some());
     let max = limits.webhooks_per_event();
@@ -32,7 +32,9 @@ pub(super) fn over_limits(
             };
             let message =
                 format!("{count} webhooks have event {first}, and at most {max} may; take it from one{all}");
-            over.push(limit(&format!("subscriptions[{index}].{}", attribute_of(events)), message));
+            let field = format!("subscriptions[{index}].{}", attribute_of(events));
+            let violation = limit(&field, (count, max), message);
+            over.push(violation.with("event", first).with("full", full.len()));
         }
     }
     over
@@ -47,8 +49,8 @@ fn included(events: &Events, catalog: &Catalog) -> Vec<EventId> {
     }
 }
 
-fn limit(field: &str, message: String) -> Violation {
-    Violation::new(field, Rule::Limit, message)
+fn limit(field: &str, (count, max): (usize, usize), message: String) -> Violation {
+    Violation::new(field, Rule::Limit, message).with("count", count).with("max", max)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::limits::Limits;
 use crate::model::{
     Catalog, Departments, DeptId, EventId, EventPattern, Events, Filter, Findings, Given, Rule, Subscription,
-    SubscriptionDraft, Webhook, WebhookDraft,
+    SubscriptionDraft, Violation, Webhook, WebhookDraft,
 };
 
 /// The events and numbers that a webhook may have. What it has already may stay, even if the event has left the
@@ -60,6 +60,13 @@ pub(super) const fn attribute_of(events: &Events) -> &'static str {
     }
 }
 
+fn value_of(events: &Events) -> String {
+    match events {
+        Events::One(id) => id.to_string(),
+        Events::Matching(pattern) => pattern.to_string(),
+    }
+}
+
 /// Says what to do about a text without `*`, which may be meant as the key of an event.
 fn no_pattern(text: &str, shown: &str, catalog: &Catalog) -> String {
     match catalog.by_key(text) {
@@ -69,6 +76,10 @@ fn no_pattern(text: &str, shown: &str, catalog: &Catalog) -> String {
 }
 
 impl Findings {
+    fn about_event(&mut self, field: &str, rule: Rule, event: impl ToString, message: String) {
+        self.0.push(Violation::new(field, rule, message).with("event", event));
+    }
+
     pub(super) fn subscriptions(&mut self, draft: &WebhookDraft, allowed: &Allowed<'_>) -> Vec<Subscription> {
         let field = "subscriptions";
         let list = match &draft.subscriptions {
@@ -104,7 +115,8 @@ impl Findings {
         let events = events?;
         if !seen.insert(events.clone()) {
             let message = format!("{events} stands in an earlier subscription; join the two");
-            self.add(&format!("{field}.{}", attribute_of(&events)), Rule::DuplicateEvent, message);
+            let field = format!("{field}.{}", attribute_of(&events));
+            self.about_event(&field, Rule::DuplicateEvent, value_of(&events), message);
         }
         // What is invalid counts for the limits all the same: no webhook is made of it.
         let departments = departments.unwrap_or_default();
@@ -142,7 +154,7 @@ impl Findings {
         let id = id.filter(is_known);
         if id.is_none() {
             let message = format!("there is no event {number}; choose one of the catalog");
-            self.add(field, Rule::UnknownEvent, message);
+            self.about_event(field, Rule::UnknownEvent, number, message);
         }
         id.map(Events::One)
     }
@@ -157,7 +169,8 @@ impl Findings {
                 return None;
             }
             Err(_) => {
-                self.add(field, Rule::UnknownEvent, no_pattern(text, &shown, allowed.catalog));
+                let message = no_pattern(text, &shown, allowed.catalog);
+                self.about_event(field, Rule::UnknownEvent, shown, message);
                 return None;
             }
         };
@@ -172,7 +185,7 @@ impl Findings {
         }
         if !has_match {
             let message = format!("no event matches {shown:?}; choose from the catalog");
-            self.add(field, Rule::UnknownEvent, message);
+            self.about_event(field, Rule::UnknownEvent, shown, message);
             return None;
         }
         Some(events)
@@ -216,7 +229,7 @@ mod tests {
 
     use super::super::check::{UrlRule, check_draft};
     use super::*;
-    use crate::model::{CatalogBuilder, EventType, HookId, Violation};
+    use crate::model::{CatalogBuilder, EventType, HookId};
 
     const NONE: [(&str, Rule); 0] = [];
 

@@ -28,6 +28,7 @@ mod log_lines;
 mod notices;
 mod outbox;
 mod patterns;
+mod plain;
 mod proxy;
 mod publishing;
 mod readme;
