@@ -110,6 +110,9 @@
 //! |---|---|
 //! | register what a user posted as JSON, and answer with every violation | [`WebhookDraft`], [`Error::violations`] |
 //! | offer events, and describe them to receivers | [`Catalog`], [`Payload`], [`Catalog::openapi`] |
+//! | take and show webhooks by the keys of events, in plain words | [`plain`] |
+//! | let users choose among events by their payloads | [`model::Filter`] |
+//! | let users subscribe to all events, those of later releases too | [`model::EventPattern`] |
 //! | show the fate of an event, send it again | [`Tenant::explain`], [`Tenant::deliveries`], [`Tenant::redeliver`] |
 //! | commit an event with your own data | [durability](guide::durability#the-event-and-your-own-data) |
 //! | limit tenants by their plans | [`limits_for`](service::WebhooksBuilder::limits_for) |
@@ -195,6 +198,7 @@ pub mod envelope;
 pub mod guide;
 pub mod handshake;
 pub mod model;
+pub mod plain;
 pub mod policy;
 pub mod registry;
 pub mod retry;

@@ -5,15 +5,21 @@
 //! use hookwire::registry::Registry;
 //! use hookwire::routing::{self, RoutingKey};
 //!
-//! let key = RoutingKey { event_id: assist::DEVICE_ONLINE, department: Some(DeptId::new(7)), source: None };
-//! assert!(routing::route(key, &Registry::default()).is_empty());
+//! let payload = serde_json::value::to_raw_value(&serde_json::json!({"deviceName": "LAB-4"}))?;
+//! let department = Some(DeptId::new(7));
+//! let key = RoutingKey { event_id: assist::DEVICE_ONLINE, department, source: None, payload: &payload };
+//! assert!(routing::route(key, &Registry::default(), &assist::catalog()).is_empty());
+//! # Ok::<_, serde_json::Error>(())
 //! ```
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use crate::model::{DeptId, Event, EventId, HookId, SourceId, StampedEvent, Status, Webhook};
+use crate::model::{
+    Catalog, DeptId, Event, EventId, HookId, LazyPayload, SourceId, StampedEvent, Status, Webhook,
+};
 use crate::registry::Registry;
 
 /// The attributes of an event by which it is routed.
@@ -26,18 +32,25 @@ pub struct RoutingKey<'a> {
     pub department: Option<DeptId>,
     /// The source of the write that caused it.
     pub source: Option<&'a SourceId>,
+    /// The payload, which is read only if a subscription to the event has a filter.
+    pub payload: &'a RawValue,
 }
 
 impl<'a> From<&'a StampedEvent> for RoutingKey<'a> {
     fn from(event: &'a StampedEvent) -> Self {
-        Self { event_id: event.event_id, department: event.department, source: event.source.as_ref() }
+        Self {
+            event_id: event.event_id,
+            department: event.department,
+            source: event.source.as_ref(),
+            payload: &event.payload,
+        }
     }
 }
 
 impl<'a> From<&'a Event> for RoutingKey<'a> {
     fn from(event: &'a Event) -> Self {
         let (department, source) = event.origin();
-        Self { event_id: event.event_id(), department, source }
+        Self { event_id: event.event_id(), department, source, payload: event.payload() }
     }
 }
 
@@ -74,6 +87,8 @@ pub enum SkipReason {
     OtherDepartment,
     /// The event comes from the source that the webhook ignores.
     OwnSource,
+    /// Its subscription to the event has a filter that the payload does not pass.
+    Filtered,
 }
 
 impl fmt::Display for SkipReason {
@@ -83,30 +98,40 @@ impl fmt::Display for SkipReason {
             Self::NotSubscribed => "the webhook does not subscribe to the event",
             Self::OtherDepartment => "the webhook subscribes to the event for other departments",
             Self::OwnSource => "the event comes from the source that the webhook ignores",
+            Self::Filtered => "the payload does not pass the filter of the webhook's subscription",
         })
     }
 }
 
 /// Routes an event to a tenant's webhooks. Returns one decision for each webhook, by ascending id.
-pub fn route<'a>(key: impl Into<RoutingKey<'a>>, registry: &Registry) -> Vec<Route> {
+///
+/// The catalog has the key of the event, for webhooks that subscribe to a pattern of keys. An event that is not in it can
+/// be subscribed to by its id alone.
+pub fn route<'a>(key: impl Into<RoutingKey<'a>>, registry: &Registry, catalog: &Catalog) -> Vec<Route> {
     let key = key.into();
     let webhooks = registry.webhooks.iter().map(|registered| &registered.webhook);
-    let route = |webhook: &Webhook| Route { hook_id: webhook.hook_id(), verdict: judge(key, webhook) };
+    let payload = LazyPayload::new(key.payload);
+    let verdict = |webhook: &Webhook| judge(key, &payload, webhook, catalog);
+    let route = |webhook: &Webhook| Route { hook_id: webhook.hook_id(), verdict: verdict(webhook) };
     webhooks.map(route).collect()
 }
 
-fn judge(key: RoutingKey<'_>, webhook: &Webhook) -> Verdict {
+fn judge(key: RoutingKey<'_>, payload: &LazyPayload<'_>, webhook: &Webhook, catalog: &Catalog) -> Verdict {
     if webhook.status() == Status::Disabled {
         return Verdict::Skip(SkipReason::Disabled);
     }
-    let Some(subscription) = webhook.subscription(key.event_id) else {
+    let Some(subscription) = webhook.subscription(key.event_id, catalog) else {
         return Verdict::Skip(SkipReason::NotSubscribed);
     };
     if !subscription.departments().include(key.department) {
         return Verdict::Skip(SkipReason::OtherDepartment);
     }
     match (webhook.ignore_src(), key.source) {
-        (Some(ignored), Some(source)) if ignored == source => Verdict::Skip(SkipReason::OwnSource),
+        (Some(ignored), Some(source)) if ignored == source => return Verdict::Skip(SkipReason::OwnSource),
+        _ => {}
+    }
+    match subscription.filter() {
+        Some(filter) if !filter.matches_lazily(payload) => Verdict::Skip(SkipReason::Filtered),
         _ => Verdict::Deliver,
     }
 }
@@ -119,7 +144,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::EventType;
     use crate::registry::RegisteredWebhook;
+
+    /// A catalog of the events 0 to 3; the last of them is hidden.
+    fn catalog() -> Catalog {
+        let keys = ["a.b.c", "a.c", "b.c", "a.b.d"];
+        let event = |(id, key)| EventType::new(EventId::new(id), key, "name", &json!({}));
+        let events = (0..).zip(keys).map(event).map(|it| if it.key() == "a.b.d" { it.hidden() } else { it });
+        let builder = events.fold(Catalog::builder(), |builder, event| builder.event(event));
+        builder.build().expect("sound")
+    }
 
     fn webhook(json: Value) -> Webhook {
         serde_json::from_value(json).expect("a sound webhook")
@@ -132,6 +167,15 @@ mod tests {
 
     /// Routes event 13 to an enabled webhook that subscribes to it and has these attributes too.
     fn verdict(attributes: Value, department: Option<i64>, source: Option<&str>) -> Verdict {
+        verdict_on(RawValue::NULL, attributes, department, source)
+    }
+
+    fn verdict_on(
+        payload: &RawValue,
+        attributes: Value,
+        department: Option<i64>,
+        source: Option<&str>,
+    ) -> Verdict {
         let mut hook = json!({"hook_id": 1, "name": "a", "url": "https://a.example/",
             "subscriptions": [{"event_id": 12}, {"event_id": 13}]});
         for (key, value) in attributes.as_object().expect("attributes").clone() {
@@ -139,8 +183,8 @@ mod tests {
         }
         let source = source.map(|it| SourceId::new(it).expect("valid"));
         let department = department.map(DeptId::new);
-        let key = RoutingKey { event_id: EventId::new(13), department, source: source.as_ref() };
-        route(key, &registry_of([webhook(hook)]))[0].verdict
+        let key = RoutingKey { event_id: EventId::new(13), department, source: source.as_ref(), payload };
+        route(key, &registry_of([webhook(hook)]), &catalog())[0].verdict
     }
 
     #[test]
@@ -191,37 +235,117 @@ mod tests {
         assert_eq!(skipped(&hook), Verdict::Skip(SkipReason::NotSubscribed));
         hook["subscriptions"] = json!([{"event_id": 13, "dept_ids": [7]}]);
         assert_eq!(skipped(&hook), Verdict::Skip(SkipReason::OtherDepartment));
-        hook["subscriptions"] = json!([{"event_id": 13, "dept_ids": [8]}]);
+        hook["subscriptions"] =
+            json!([{"event_id": 13, "dept_ids": [8], "filter": [{"pointer": "/a", "exists": true}]}]);
         assert_eq!(skipped(&hook), Verdict::Skip(SkipReason::OwnSource));
+        hook["ignore_src"] = Value::Null;
+        assert_eq!(skipped(&hook), Verdict::Skip(SkipReason::Filtered));
+        hook["subscriptions"] = json!([{"event_id": 13, "dept_ids": [8]}]);
+        assert_eq!(skipped(&hook), Verdict::Deliver);
+    }
+
+    #[test]
+    fn a_filter_is_asked_of_its_own_event_alone() {
+        let filter = json!([{"pointer": "/a", "equals": 1}]);
+        let subscriptions = json!([{"event_id": 12, "filter": filter}, {"event_id": 13}]);
+        assert_eq!(verdict(json!({"subscriptions": subscriptions}), None, None), Verdict::Deliver);
+        let filtered = || json!({"subscriptions": [{"event_id": 12}, {"event_id": 13, "filter": filter}]});
+        let with = |payload: &str| {
+            let payload = RawValue::from_string(payload.to_owned()).expect("JSON");
+            verdict_on(&payload, filtered(), None, None)
+        };
+        assert_eq!(with(r#"{"a":1.0}"#), Verdict::Deliver);
+        assert_eq!(with(r#"{"a":2}"#), Verdict::Skip(SkipReason::Filtered));
+        assert_eq!(with("null"), Verdict::Skip(SkipReason::Filtered));
+    }
+
+    #[test]
+    fn a_payload_is_read_only_for_a_filter_that_decides() {
+        let filter = json!([{"pointer": "/a", "equals": 1}]);
+        let hook = |attributes: Value| {
+            let mut hook = json!({"hook_id": 1, "name": "a", "url": "https://a.example/"});
+            hook.as_object_mut().expect("an object").extend(attributes.as_object().expect("one").clone());
+            webhook(hook)
+        };
+        let was_read = |hook: Webhook| {
+            let source = SourceId::new("crm").expect("valid");
+            let payload = RawValue::from_string(r#"{"a":1}"#.to_owned()).expect("JSON");
+            let (event_id, department) = (EventId::new(13), None);
+            let key = RoutingKey { event_id, department, source: Some(&source), payload: &payload };
+            let payload = LazyPayload::new(key.payload);
+            let _ = judge(key, &payload, &hook, &catalog());
+            payload.was_read()
+        };
+        let filtered = |event: u32| json!([{"event_id": event, "filter": filter}]);
+        assert!(was_read(hook(json!({"subscriptions": filtered(13)}))));
+        assert!(!was_read(hook(json!({"subscriptions": [{"event_id": 13}]}))));
+        assert!(!was_read(hook(json!({"subscriptions": filtered(12)}))));
+        assert!(!was_read(hook(json!({"subscriptions": filtered(13), "status": 0}))));
+        assert!(!was_read(hook(json!({"subscriptions": filtered(13), "ignore_src": "crm"}))));
     }
 
     #[test]
     fn each_reason_is_told_in_words_of_its_own() {
-        use SkipReason::{Disabled, NotSubscribed, OtherDepartment, OwnSource};
-        let words = [Disabled, NotSubscribed, OtherDepartment, OwnSource].map(|it| it.to_string());
-        let marks = ["disabled", "subscribe to", "other departments", "ignores"];
+        use SkipReason::{Disabled, Filtered, NotSubscribed, OtherDepartment, OwnSource};
+        let words = [Disabled, NotSubscribed, OtherDepartment, OwnSource, Filtered].map(|it| it.to_string());
+        let marks = ["disabled", "subscribe to", "other departments", "ignores", "filter"];
         assert!(words.iter().zip(marks).all(|(words, mark)| words.contains(mark)), "{words:?}");
     }
 
     #[test]
     fn events_are_routed_alike_before_and_after_they_are_published() {
         let source = SourceId::new("crm").expect("valid");
-        let event = Event::new(EventId::new(13), &json!({})).expect("serialises");
+        let event = Event::new(EventId::new(13), &json!({"a": "in the payload"})).expect("serialises");
         let event = event.department(DeptId::new(7)).source(source);
         let before = format!("{:?}", RoutingKey::from(&event));
         let id = || crate::model::MessageId::new("m").expect("valid");
         let published = event.stamped(id, crate::model::Timestamp::default());
         assert_eq!(format!("{:?}", RoutingKey::from(&published)), before);
-        assert!(before.contains('7') && before.contains("crm") && before.contains("13"), "{before}");
+        assert!(
+            before.contains('7')
+                && before.contains("crm")
+                && before.contains("13")
+                && before.contains("in the"),
+            "{before}"
+        );
+    }
+
+    /// Generates a condition on the field `a` of the payload.
+    fn condition() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            (0..3_u8).prop_map(|value| json!({"pointer": "/a", "equals": value})),
+            vec(0..3_u8, 1..3).prop_map(|values| json!({"pointer": "/a", "one_of": values})),
+            any::<bool>().prop_map(|exists| json!({"pointer": "/a", "exists": exists})),
+        ]
+    }
+
+    /// Whether the field `a` of the payload passes.
+    fn passes(filter: &Value, field: Option<u8>) -> bool {
+        filter.as_array().into_iter().flatten().all(|condition| match field {
+            None => condition["exists"] == false,
+            Some(_) if condition["exists"].is_boolean() => condition["exists"] == true,
+            Some(value) => {
+                let listed = condition["one_of"].as_array().is_some_and(|it| it.contains(&json!(value)));
+                listed || condition["equals"] == value
+            }
+        })
     }
 
     /// Generates the attributes of a webhook from few values, so that they often match those of an event.
     fn hook() -> impl Strategy<Value = Value> {
         let departments = option::of(proptest::collection::btree_set(0..3_i64, 1..3));
-        let subscriptions = proptest::collection::btree_map(0..4_u32, departments, 1..4);
+        let filter = option::of(condition().prop_map(|condition| json!([condition])));
+        // Events by their ids, and patterns of keys.
+        let events = prop_oneof![
+            2 => (0..4_u32).prop_map(|id| ("event_id", id.to_string())),
+            1 => prop_oneof![Just("*"), Just("a.*"), Just("a.b*")].prop_map(|it| ("events", it.to_owned())),
+        ];
+        let subscriptions = proptest::collection::btree_map(events, (departments, filter), 1..4);
         let source = option::of(prop_oneof![Just("a"), Just("b")]);
         (0..2_u8, source, subscriptions).prop_map(|(status, ignore_src, subscriptions)| {
-            let subscription = |(event_id, dept_ids)| json!({"event_id": event_id, "dept_ids": dept_ids});
+            let subscription = |((attribute, events), (dept_ids, filter)): ((&str, String), _)| {
+                json!({attribute: events, "dept_ids": dept_ids, "filter": filter})
+            };
             let subscriptions: Vec<_> = subscriptions.into_iter().map(subscription).collect();
             json!({"name": "a", "url": "https://a.example/", "status": status, "ignore_src": ignore_src,
                 "subscriptions": subscriptions})
@@ -229,9 +353,25 @@ mod tests {
     }
 
     /// Applies the rules to the JSON of a webhook: the first of the reasons that apply counts.
-    fn oracle(hook: &Value, event_id: u32, department: Option<i64>, source: Option<&str>) -> Verdict {
+    fn oracle(
+        hook: &Value,
+        (event_id, field): (u32, Option<u8>),
+        department: Option<i64>,
+        source: Option<&str>,
+    ) -> Verdict {
         let subscriptions = hook["subscriptions"].as_array().expect("a list");
-        let here: Vec<_> = subscriptions.iter().filter(|it| it["event_id"] == event_id).collect();
+        // The last of these is the one that decides: patterns from short to long, and then the id.
+        let patterns = match event_id {
+            0 => ["*", "a.*", "a.b*"].as_slice(),
+            1 => &["*", "a.*"],
+            2 => &["*"],
+            _ => &[],
+        };
+        let named = |name: &str| subscriptions.iter().find(|it| it["events"] == name);
+        let id = json!(event_id.to_string());
+        let by_id = subscriptions.iter().find(|it| it["event_id"] == id);
+        let here: Vec<_> =
+            by_id.or_else(|| patterns.iter().rev().find_map(|it| named(it))).into_iter().collect();
         let wants = |it: &&Value| match it["dept_ids"].as_array() {
             None => true,
             Some(ids) => department.is_some_and(|department| ids.contains(&json!(department))),
@@ -249,6 +389,9 @@ mod tests {
         if source.is_some() && hook["ignore_src"].as_str() == source {
             reasons.push(SkipReason::OwnSource);
         }
+        if !here.iter().any(|it| passes(&it["filter"], field)) {
+            reasons.push(SkipReason::Filtered);
+        }
         reasons.first().map_or(Verdict::Deliver, |reason| Verdict::Skip(*reason))
     }
 
@@ -259,7 +402,10 @@ mod tests {
             event_id in 0..5_u32,
             department in option::of(0..4_i64),
             source in option::of(prop_oneof![Just("a"), Just("c")]),
+            field in option::of(0..4_u8),
         ) {
+            let payload = field.map_or_else(|| json!({}), |a| json!({"a": a})).to_string();
+            let payload = RawValue::from_string(payload).expect("JSON");
             hooks.iter_mut().zip(1..).for_each(|(hook, id)| hook["hook_id"] = json!(id));
             let registry = registry_of(hooks.iter().cloned().map(webhook));
             let source_id = source.map(|it| SourceId::new(it).expect("valid"));
@@ -267,12 +413,13 @@ mod tests {
                 event_id: EventId::new(event_id),
                 department: department.map(DeptId::new),
                 source: source_id.as_ref(),
+                payload: &payload,
             };
             let expected = hooks.iter().zip(1..).map(|(hook, id)| Route {
                 hook_id: HookId::new(id),
-                verdict: oracle(hook, event_id, department, source),
+                verdict: oracle(hook, (event_id, field), department, source),
             });
-            prop_assert_eq!(route(key, &registry), expected.collect::<Vec<_>>());
+            prop_assert_eq!(route(key, &registry, &catalog()), expected.collect::<Vec<_>>());
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use hookwire::envelope;
 use hookwire::model::{EnvelopeKind, SignatureScheme};
 use hookwire::routing::route;
 use hookwire::signature::{KeyRing, Message, SigningKey};
+use hookwire::{assist, envelope};
 
 use crate::{event, registry, tenant};
 
@@ -14,9 +14,9 @@ const SIZES: [usize; 2] = [300, 64 * 1024];
 
 #[divan::bench(args = [10, 100, 1_000, 10_000, 100_000])]
 fn routing(bencher: Bencher<'_, '_>, webhooks: usize) {
-    let registry = registry(webhooks);
+    let (registry, catalog) = (registry(webhooks), assist::catalog());
     let event = event(1, 300);
-    bencher.bench_local(|| route(black_box(&event), black_box(&registry)));
+    bencher.bench_local(|| route(black_box(&event), black_box(&registry), black_box(&catalog)));
 }
 
 #[divan::bench(args = SIZES)]

@@ -39,7 +39,7 @@ async fn route_tenant(
 }
 
 fn decide(core: &Core, unrouted: Unrouted, registry: &Registry) -> Routed {
-    let routes = || routing::route(&unrouted.event, registry).into_iter().collect();
+    let routes = || routing::route(&unrouted.event, registry, core.catalog()).into_iter().collect();
     let routing = core.check_event(&unrouted.event).map(|()| routes()).map_err(|error| error.to_string());
     Routed { unrouted, routed_at: registry.revision, routing, expires: core.policy().expires() }
 }

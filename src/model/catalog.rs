@@ -1,6 +1,6 @@
 //! The event types that a host offers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -168,6 +168,8 @@ pub struct Catalog {
     events: Arc<BTreeMap<EventId, EventType>>,
     envelope: EnvelopeKind,
     scope_prefix: ScopePrefix,
+    allows_filters: bool,
+    allows_patterns: bool,
 }
 
 impl Catalog {
@@ -177,6 +179,8 @@ impl Catalog {
             events: Vec::new(),
             envelope: EnvelopeKind::StandardWebhooks,
             scope_prefix: ScopePrefix::new("webhooks"),
+            allows_filters: false,
+            allows_patterns: false,
         }
     }
 
@@ -218,6 +222,16 @@ impl Catalog {
     pub const fn scope_prefix(&self) -> &ScopePrefix {
         &self.scope_prefix
     }
+
+    /// Returns whether subscriptions may have [filters](super::Filter).
+    pub const fn allows_filters(&self) -> bool {
+        self.allows_filters
+    }
+
+    /// Returns whether subscriptions may be to [patterns](super::EventPattern) of events.
+    pub const fn allows_patterns(&self) -> bool {
+        self.allows_patterns
+    }
 }
 
 /// A builder of a [`Catalog`].
@@ -226,6 +240,8 @@ pub struct CatalogBuilder {
     events: Vec<EventType>,
     envelope: EnvelopeKind,
     scope_prefix: ScopePrefix,
+    allows_filters: bool,
+    allows_patterns: bool,
 }
 
 impl CatalogBuilder {
@@ -248,33 +264,59 @@ impl CatalogBuilder {
         Self { scope_prefix, ..self }
     }
 
+    /// Lets subscriptions have [filters](super::Filter) on the payload. Default: they are refused, as Zoho Assist has none.
+    ///
+    /// A payload is read for it only if a subscription to its event has a filter.
+    #[must_use]
+    pub fn allow_filters(self) -> Self {
+        Self { allows_filters: true, ..self }
+    }
+
+    /// Lets subscriptions be to [patterns](super::EventPattern) of events, `*` and `invoice.*`, which include the events of
+    /// later catalogs. Default: they are refused, as Zoho Assist has none.
+    ///
+    /// A webhook that subscribes to a pattern counts towards the limit of each event that matches.
+    #[must_use]
+    pub fn allow_patterns(self) -> Self {
+        Self { allows_patterns: true, ..self }
+    }
+
     /// Builds the catalog.
     ///
     /// # Errors
     ///
-    /// Returns [`InvalidCatalog`] with every fault: ids or keys used twice, empty keys, samples that do not
-    /// serialise.
+    /// Returns [`InvalidCatalog`] with every fault: ids or keys used twice, empty keys, keys with `*`, samples
+    /// that do not serialise.
     pub fn build(self) -> Result<Catalog, InvalidCatalog> {
         let faults = self.faults();
         if !faults.is_empty() {
             return Err(InvalidCatalog { faults });
         }
         let events = self.events.into_iter().map(|event| (event.id, event)).collect();
-        Ok(Catalog { events: Arc::new(events), envelope: self.envelope, scope_prefix: self.scope_prefix })
+        Ok(Catalog {
+            events: Arc::new(events),
+            envelope: self.envelope,
+            scope_prefix: self.scope_prefix,
+            allows_filters: self.allows_filters,
+            allows_patterns: self.allows_patterns,
+        })
     }
 
     fn faults(&self) -> Vec<CatalogFault> {
-        let mut faults = Vec::new();
+        let (mut faults, mut keys) = (Vec::new(), BTreeSet::new());
         for (index, event) in self.events.iter().enumerate() {
             let earlier = &self.events[..index];
             if earlier.iter().any(|other| other.id == event.id) {
                 faults.push(CatalogFault::DuplicateId(event.id));
             }
-            if earlier.iter().any(|other| other.key.eq_ignore_ascii_case(&event.key)) {
+            if !keys.insert(event.key.to_lowercase()) {
                 faults.push(CatalogFault::DuplicateKey(event.key.clone()));
             }
             if event.key.is_empty() {
                 faults.push(CatalogFault::EmptyKey(event.id));
+            }
+            if event.key.contains('*') {
+                faults.push(CatalogFault::KeyWithStar(event.key.clone()));
             }
             if event.sample.is_none() {
                 faults.push(CatalogFault::UnserializableSample(event.id));
@@ -306,6 +348,9 @@ pub enum CatalogFault {
     /// The event type has no key.
     #[error("event {0} has an empty key")]
     EmptyKey(EventId),
+    /// The key has a `*`, which stands for patterns.
+    #[error("key {0:?} has a `*`, which stands for patterns of keys")]
+    KeyWithStar(String),
     /// The sample payload does not serialise to JSON.
     #[error("the sample of event {0} does not serialise to JSON")]
     UnserializableSample(EventId),
@@ -331,6 +376,7 @@ mod tests {
             .event(event(1, "b"))
             .event(event(2, "a"))
             .event(EventType::new(EventId::new(3), "", "name", &unserializable))
+            .event(event(4, "a.*"))
             .build()
             .expect_err("faulty");
         assert_eq!(
@@ -340,11 +386,22 @@ mod tests {
                 CatalogFault::DuplicateKey("a".into()),
                 CatalogFault::EmptyKey(EventId::new(3)),
                 CatalogFault::UnserializableSample(EventId::new(3)),
+                CatalogFault::KeyWithStar("a.*".into()),
             ]
         );
         assert!(
             error.to_string().contains("event id 1 is used twice; key \"a\" is used twice, capitals aside")
         );
+    }
+
+    #[test]
+    fn keys_that_differ_by_case_alone_are_refused() {
+        for (one, other) in [("invoice.paid", "Invoice.Paid"), ("zahlung.\u{e4}", "zahlung.\u{c4}")] {
+            let error = Catalog::builder().event(event(1, one)).event(event(2, other)).build();
+            let faults = error.expect_err("alike").faults;
+            assert_eq!(faults, [CatalogFault::DuplicateKey(other.into())]);
+        }
+        assert!(Catalog::builder().event(event(1, "a.b")).event(event(2, "a.c")).build().is_ok());
     }
 
     #[test]

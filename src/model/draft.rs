@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::events::Events;
 use super::integer_id::{DeptId, EventId, LenientInteger};
 use super::status::Status;
 use super::subscription::{Departments, Subscription};
@@ -22,8 +23,10 @@ use super::webhook::Webhook;
 /// | `name` | text | required |
 /// | `url` | text | required |
 /// | `subscriptions` | an array of objects, one at least | required |
-/// | `subscriptions[].event_id` | the number of an event of the [catalog](super::Catalog::iter), not its key | required |
+/// | `subscriptions[].event_id` | the number of an event of the [catalog](super::Catalog::iter), not its key | required, or `events` |
+/// | `subscriptions[].events` | a [pattern](super::EventPattern) of keys: `*`, `invoice.*` | in place of `event_id`, where the catalog allows it |
 /// | `subscriptions[].dept_ids` | an array of numbers | left out: every department |
+/// | `subscriptions[].filter` | an array of conditions: see [`Filter`](super::Filter) | left out: every payload |
 /// | `desc` | text | optional |
 /// | `ignore_src` | text: the source whose events it does not get | optional |
 /// | `status` | 1: enabled, 0: disabled | left out: 1 |
@@ -61,7 +64,10 @@ pub struct WebhookDraft {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SubscriptionDraft {
     pub(crate) event_id: Option<Given<i64>>,
+    pub(crate) events: Option<Given<String>>,
     pub(crate) dept_ids: Option<Given<Vec<Given<i64>>>>,
+    /// The JSON of a filter, valid or not.
+    pub(crate) filter: Option<Value>,
 }
 
 /// A value of the right type, or the JSON that came in its place.
@@ -108,7 +114,7 @@ impl WebhookDraft {
     /// Adds a subscription to `event` for every department.
     #[must_use]
     pub fn subscribe(self, event: EventId) -> Self {
-        self.push(SubscriptionDraft { event_id: Some(Given::Right(event.get().into())), dept_ids: None })
+        self.subscribe_to(&Subscription::new(event, Departments::All))
     }
 
     /// Adds a subscription to `event` for these departments only.
@@ -118,7 +124,40 @@ impl WebhookDraft {
         self.push(SubscriptionDraft {
             event_id: Some(Given::Right(event.get().into())),
             dept_ids: Some(Given::Right(ids)),
+            ..SubscriptionDraft::default()
         })
+    }
+
+    /// Adds a subscription to all events whose keys match a [pattern](super::EventPattern), for every department.
+    ///
+    /// ```
+    /// use hookwire::WebhookDraft;
+    ///
+    /// let draft = WebhookDraft::new("Bookkeeping", "https://hooks.example.com/").subscribe_matching("invoice.*");
+    /// # let _ = draft;
+    /// ```
+    #[must_use]
+    pub fn subscribe_matching(self, pattern: impl Into<String>) -> Self {
+        let events = Some(Given::Right(pattern.into()));
+        self.push(SubscriptionDraft { events, ..SubscriptionDraft::default() })
+    }
+
+    /// Adds a subscription, which may have a filter.
+    ///
+    /// ```
+    /// use hookwire::model::{Departments, Filter, Subscription};
+    /// use hookwire::{EventId, WebhookDraft};
+    /// use serde_json::json;
+    ///
+    /// let in_euros = Filter::new(&json!([{"pointer": "/amount/currency", "equals": "EUR"}]))?;
+    /// let paid = Subscription::new(EventId::new(1), Departments::All).with_filter(in_euros);
+    /// let draft = WebhookDraft::new("Bookkeeping", "https://hooks.example.com/").subscribe_to(&paid);
+    /// # let _ = draft;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn subscribe_to(self, subscription: &Subscription) -> Self {
+        self.push(subscription.into())
     }
 
     /// Returns the callback URL as it was given; empty if there is none.
@@ -193,7 +232,13 @@ impl From<&Subscription> for SubscriptionDraft {
                 Some(Given::Right(set.iter().map(|id| Given::Right(id.get())).collect()))
             }
         };
-        Self { event_id: Some(Given::Right(subscription.event_id().get().into())), dept_ids }
+        // Its strings and scalars serialise always.
+        let filter = subscription.filter().map(|it| serde_json::to_value(it).expect("a filter is JSON"));
+        let (event_id, events) = match subscription.events() {
+            Events::One(id) => (Some(Given::Right(id.get().into())), None),
+            Events::Matching(pattern) => (None, Some(Given::Right(pattern.to_string()))),
+        };
+        Self { event_id, events, dept_ids, filter }
     }
 }
 
@@ -229,12 +274,17 @@ impl<T: FromJson> FromJson for Vec<Given<T>> {
 impl FromJson for SubscriptionDraft {
     fn from_json(value: Value) -> Result<Self, Value> {
         let Value::Object(mut object) = value else { return Err(value) };
-        Ok(Self { event_id: take(&mut object, "event_id"), dept_ids: take(&mut object, "dept_ids") })
+        Ok(Self {
+            event_id: take(&mut object, "event_id"),
+            events: take(&mut object, "events"),
+            dept_ids: take(&mut object, "dept_ids"),
+            filter: object.remove("filter").filter(|filter| !filter.is_null()),
+        })
     }
 }
 
 impl<T: FromJson> Given<T> {
-    pub(super) fn read(value: Value) -> Self {
+    pub(crate) fn read(value: Value) -> Self {
         T::from_json(value).map_or_else(Self::Wrong, Self::Right)
     }
 }

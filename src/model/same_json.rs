@@ -1,8 +1,12 @@
-//! Whether two JSON texts have the same content, however they are written.
+//! Whether two JSON texts have the same content, however they are written; and the value to which a pointer leads.
 //!
 //! White space, the order of an object's keys and the way in which a string is escaped do not matter. Numbers are compared
 //! as they are written, and values of a repeated key in their order, because receivers differ in how they read them.
 //! Nothing here recurses: payloads may be nested as deep as they are long.
+
+use std::borrow::Cow;
+
+use serde_json::{Number, Value as Json};
 
 /// Returns whether two texts, which are valid JSON, have the same content.
 pub(super) fn same_json(first: &str, second: &str) -> bool {
@@ -10,9 +14,9 @@ pub(super) fn same_json(first: &str, second: &str) -> bool {
 }
 
 /// A text's values. A value comes before those within it, so the first is the whole.
-struct Tree<'a>(Vec<Value<'a>>);
+pub(super) struct Tree<'a>(Vec<Value<'a>>);
 
-enum Value<'a> {
+pub(super) enum Value<'a> {
     /// Members by their keys, as they are written. Those of one key are in the order of the text.
     Object(Vec<(&'a str, usize)>),
     Array(Vec<usize>),
@@ -30,7 +34,7 @@ struct Open<'a> {
 }
 
 impl<'a> Tree<'a> {
-    fn read(text: &'a str) -> Self {
+    pub(super) fn read(text: &'a str) -> Self {
         let (mut tree, mut open) = (Self(Vec::new()), Vec::new());
         let mut rest = text;
         while let Some(first) = rest.bytes().next() {
@@ -94,6 +98,23 @@ impl<'a> Tree<'a> {
         number
     }
 
+    /// Returns the value to which these keys and indices lead. Of the values of a repeated key, the last counts.
+    pub(super) fn at<'p>(&self, mut path: impl Iterator<Item = Cow<'p, str>>) -> Option<&Value<'a>> {
+        let value = path.try_fold(0, |value, token| self.within(value, &token))?;
+        self.0.get(value)
+    }
+
+    fn within(&self, value: usize, token: &str) -> Option<usize> {
+        match self.0.get(value)? {
+            Value::Object(members) => {
+                let member = members.iter().rev().find(|(key, _)| is_text(key, token))?;
+                Some(member.1)
+            }
+            Value::Array(items) => items.get(index(token)?).copied(),
+            Value::Text(_) | Value::Plain(_) => None,
+        }
+    }
+
     fn equals(&self, other: &Self) -> bool {
         let mut pairs = vec![(0, 0)];
         while let Some((one, another)) = pairs.pop() {
@@ -116,6 +137,37 @@ impl<'a> Tree<'a> {
             }
         }
         true
+    }
+}
+
+impl Value<'_> {
+    /// Returns whether it is this string, number, boolean or null. Numbers are compared by their value.
+    pub(super) fn is(&self, scalar: &Json) -> bool {
+        match (self, scalar) {
+            (Self::Text(written), Json::String(text)) => is_text(written, text),
+            (Self::Plain(written), Json::Number(number)) => is_number(written, number),
+            (Self::Plain(written), Json::Bool(value)) => *written == if *value { "true" } else { "false" },
+            (Self::Plain(written), Json::Null) => *written == "null",
+            _ => false,
+        }
+    }
+}
+
+/// Reads the index of an array, which RFC 6901 writes without signs and leading zeros.
+fn index(token: &str) -> Option<usize> {
+    let is_plain = token == "0" || token.starts_with(|it: char| matches!(it, '1'..='9'));
+    token.parse().ok().filter(|_| is_plain)
+}
+
+fn is_text(written: &str, text: &str) -> bool {
+    units(written).eq(text.encode_utf16())
+}
+
+/// Whole numbers are compared exactly, others as doubles.
+fn is_number(written: &str, number: &Number) -> bool {
+    match (written.parse::<i128>(), number.as_i128()) {
+        (Ok(written), Some(number)) => written == number,
+        _ => written.parse::<f64>().is_ok_and(|written| number.as_f64() == Some(written)),
     }
 }
 

@@ -5,9 +5,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::events::{EventPattern, Events};
+use super::filter::Filter;
 use super::integer_id::{DeptId, EventId};
 
-/// A kind of event that a webhook wants, and the departments for which it wants it.
+/// The kinds of event that a webhook wants, with the departments and the payloads for which it wants them.
+///
+/// If several subscriptions of a webhook include an event, only one of them decides about it: the one that names it by
+/// id, or else the one with the longest pattern.
 ///
 /// ```
 /// use hookwire::{assist, DeptId};
@@ -23,25 +28,52 @@ use super::integer_id::{DeptId, EventId};
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Subscription {
-    event_id: EventId,
+    #[serde(flatten)]
+    events: Events,
     #[serde(rename = "dept_ids", default, skip_serializing_if = "Departments::is_all")]
     departments: Departments,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<Filter>,
 }
 
 impl Subscription {
     /// Creates a subscription to the event `event_id` for `departments`.
     pub const fn new(event_id: EventId, departments: Departments) -> Self {
-        Self { event_id, departments }
+        Self { events: Events::One(event_id), departments, filter: None }
     }
 
-    /// Returns the kind of event.
-    pub const fn event_id(&self) -> EventId {
-        self.event_id
+    /// Creates a subscription to all events whose keys match `pattern`, for `departments`.
+    ///
+    /// ```
+    /// use hookwire::model::{Departments, EventPattern, Subscription};
+    ///
+    /// let invoices = Subscription::matching(EventPattern::new("invoice.*")?, Departments::All);
+    /// assert_eq!(serde_json::to_string(&invoices)?, r#"{"events":"invoice.*"}"#);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn matching(pattern: EventPattern, departments: Departments) -> Self {
+        Self { events: Events::Matching(pattern), departments, filter: None }
+    }
+
+    /// Limits the subscription to payloads that pass `filter`.
+    #[must_use]
+    pub fn with_filter(self, filter: Filter) -> Self {
+        Self { filter: Some(filter), ..self }
+    }
+
+    /// Returns the kinds of event.
+    pub const fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Returns the departments for which the event is wanted.
     pub const fn departments(&self) -> &Departments {
         &self.departments
+    }
+
+    /// Returns the filter that payloads have to pass, if there is one.
+    pub const fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
     }
 }
 

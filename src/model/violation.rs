@@ -1,5 +1,6 @@
 //! The names of the rules that input can break, and the report of one that is broken. `registry` applies the rules.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,7 +9,8 @@ use thiserror::Error;
 
 /// A field of a request, the rule that it breaks, and a message that says how to correct it.
 ///
-/// An error contains every violation at once, so that a form can show them all.
+/// An error contains every violation at once, so that a form can show them all. [`plain`](crate::plain) has its form for
+/// hosts with attribute names of their own.
 ///
 /// ```
 /// use hookwire::model::{Rule, Violation};
@@ -21,12 +23,21 @@ pub struct Violation {
     field: String,
     rule: Rule,
     message: String,
+    #[serde(skip)]
+    params: BTreeMap<&'static str, String>,
 }
 
 impl Violation {
     /// Creates a violation of `rule` by `field`, with a message that says how to correct it.
     pub fn new(field: impl Into<String>, rule: Rule, message: impl Into<String>) -> Self {
-        Self { field: field.into(), rule, message: message.into() }
+        Self { field: field.into(), rule, message: message.into(), params: BTreeMap::new() }
+    }
+
+    /// Adds a parameter: a value that the message mentions.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.params.insert(name, value.to_string());
+        self
     }
 
     /// Returns the path of the attribute, for example `name` or `subscriptions[1].dept_ids`.
@@ -37,6 +48,26 @@ impl Violation {
     /// Returns the rule, for code to branch on.
     pub const fn rule(&self) -> Rule {
         self.rule
+    }
+
+    /// Returns a value that the message mentions, for a host that has texts of its own. They are not part of the JSON.
+    ///
+    /// | rule | parameters |
+    /// |---|---|
+    /// | [`TooLong`](Rule::TooLong) | `count` and `max`, in characters, or in bytes for a filter |
+    /// | [`TooMany`](Rule::TooMany) | `count` and `max` |
+    /// | [`Limit`](Rule::Limit) | `count` and `max`; for an event also `event`, its id, and `full`, how many are full |
+    /// | [`DuplicateEvent`](Rule::DuplicateEvent), [`UnknownEvent`](Rule::UnknownEvent) | `event`: the id, or the text in its place |
+    /// | [`WrongType`](Rule::WrongType) | `given`: `null`, `boolean`, `number`, `string`, `array` or `object` |
+    ///
+    /// Violations of headers, URLs, secrets and actors have none.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(name).map(String::as_str)
+    }
+
+    /// Returns every parameter by its name.
+    pub(crate) const fn params(&self) -> &BTreeMap<&'static str, String> {
+        &self.params
     }
 
     /// Returns a message for people that says what is wrong and how to correct it.
@@ -58,6 +89,8 @@ impl fmt::Display for Violation {
 pub enum Rule {
     /// The URL resolves to an address that the transport's policy refuses.
     AddressRefused,
+    /// Attributes are given that exclude each other.
+    Conflict,
     /// The webhook subscribes to the same event twice.
     DuplicateEvent,
     /// The value is empty.
@@ -72,6 +105,8 @@ pub enum Rule {
     NoUserInfo,
     /// The URL does not use `https`.
     NotHttps,
+    /// The host does not offer what the attribute asks for.
+    NotOffered,
     /// The text is not an absolute URL with a host.
     NotUrl,
     /// The number is not one of the allowed ones.
@@ -90,6 +125,8 @@ pub enum Rule {
     TooShort,
     /// The event is not in the catalog.
     UnknownEvent,
+    /// The condition of a filter has an operator that there is not.
+    UnknownOperator,
     /// The receiver did not allow this service to send to it: see [`handshake`](crate::handshake).
     Unwanted,
     /// The attribute has the wrong JSON type.
@@ -98,8 +135,9 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 22] = [
         Self::AddressRefused,
+        Self::Conflict,
         Self::DuplicateEvent,
         Self::Empty,
         Self::Format,
@@ -107,6 +145,7 @@ impl Rule {
         Self::NoFragment,
         Self::NoUserInfo,
         Self::NotHttps,
+        Self::NotOffered,
         Self::NotUrl,
         Self::OutOfRange,
         Self::PortZero,
@@ -116,6 +155,7 @@ impl Rule {
         Self::TooMany,
         Self::TooShort,
         Self::UnknownEvent,
+        Self::UnknownOperator,
         Self::Unwanted,
         Self::WrongType,
     ];
@@ -131,6 +171,7 @@ impl Rule {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AddressRefused => "address_refused",
+            Self::Conflict => "conflict",
             Self::DuplicateEvent => "duplicate_event",
             Self::Empty => "empty",
             Self::Format => "format",
@@ -138,6 +179,7 @@ impl Rule {
             Self::NoFragment => "no_fragment",
             Self::NoUserInfo => "no_user_info",
             Self::NotHttps => "not_https",
+            Self::NotOffered => "not_offered",
             Self::NotUrl => "not_url",
             Self::OutOfRange => "out_of_range",
             Self::PortZero => "port_zero",
@@ -147,6 +189,7 @@ impl Rule {
             Self::TooMany => "too_many",
             Self::TooShort => "too_short",
             Self::UnknownEvent => "unknown_event",
+            Self::UnknownOperator => "unknown_operator",
             Self::Unwanted => "unwanted",
             Self::WrongType => "wrong_type",
         }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::callback_url::CallbackUrl;
+use super::catalog::Catalog;
+use super::events::Events;
 use super::integer_id::{EventId, HookId};
 use super::status::Status;
 use super::subscription::Subscription;
@@ -78,14 +80,28 @@ impl Webhook {
         self.0.status
     }
 
-    /// Returns the subscriptions: at least one, and none to the same event as another.
+    /// Returns the subscriptions: at least one, and none to the same event or pattern as another.
     pub fn subscriptions(&self) -> &[Subscription] {
         &self.0.subscriptions
     }
 
-    /// Returns the subscription to the event `event_id`, if there is one.
-    pub fn subscription(&self, event_id: EventId) -> Option<&Subscription> {
-        self.0.subscriptions.iter().find(|subscription| subscription.event_id() == event_id)
+    /// Returns the subscription that decides about the event `event_id`, if there is one: the one that names it, or else the
+    /// one with the longest pattern that matches its key in the catalog.
+    ///
+    /// ```
+    /// use hookwire::model::Webhook;
+    /// use hookwire::assist;
+    ///
+    /// let json = r#"{"hook_id": 1, "name": "Log", "url": "https://hooks.example.com/",
+    ///     "subscriptions": [{"events": "*"}, {"event_id": 13, "dept_ids": [7]}]}"#;
+    /// let webhook: Webhook = serde_json::from_str(json)?;
+    /// let deciding = webhook.subscription(assist::DEVICE_ONLINE, &assist::catalog());
+    /// assert_eq!(deciding, Some(&webhook.subscriptions()[1]));
+    /// # Ok::<_, serde_json::Error>(())
+    /// ```
+    pub fn subscription(&self, event_id: EventId, catalog: &Catalog) -> Option<&Subscription> {
+        let including = self.0.subscriptions.iter().filter(|it| it.events().include(event_id, catalog));
+        including.max_by_key(|it| it.events().closeness())
     }
 
     /// Sets the status.
@@ -100,9 +116,9 @@ impl Webhook {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum InvalidWebhook {
-    /// Two subscriptions name the same event.
-    #[error("`subscriptions` names event {0} twice")]
-    DuplicateEvent(EventId),
+    /// Two subscriptions name the same event or pattern.
+    #[error("`subscriptions` names {0} twice")]
+    DuplicateEvent(Events),
     /// The name is empty.
     #[error("`name` is empty")]
     EmptyName,
@@ -122,8 +138,10 @@ impl TryFrom<WebhookParts> for Webhook {
             return Err(InvalidWebhook::NoSubscription);
         }
         let mut seen = BTreeSet::new();
-        let twice = parts.subscriptions.iter().map(Subscription::event_id).find(|id| !seen.insert(*id));
-        twice.map_or(Ok(Self(parts)), |event_id| Err(InvalidWebhook::DuplicateEvent(event_id)))
+        match parts.subscriptions.iter().map(Subscription::events).find(|events| !seen.insert(*events)) {
+            Some(events) => Err(InvalidWebhook::DuplicateEvent(events.clone())),
+            None => Ok(Self(parts)),
+        }
     }
 }
 
@@ -135,7 +153,10 @@ impl From<Webhook> for WebhookParts {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::model::EventType;
 
     fn parse(name: &str, subscriptions: &str) -> Result<Webhook, serde_json::Error> {
         serde_json::from_str(&format!(
@@ -148,7 +169,7 @@ mod tests {
         let webhook = parse("a", r#"[{"event_id":99}]"#).expect("valid");
         assert_eq!(webhook.status(), Status::Enabled);
         assert_eq!((webhook.desc(), webhook.ignore_src()), (None, None));
-        assert!(webhook.subscription(EventId::new(99)).is_some());
+        assert_eq!(webhook.subscriptions()[0].events(), &Events::One(EventId::new(99)));
     }
 
     #[test]
@@ -157,5 +178,23 @@ mod tests {
         assert!(text("", r#"[{"event_id":1}]"#).contains("`name` is empty"));
         assert!(text("a", "[]").contains("`subscriptions` is empty"));
         assert!(text("a", r#"[{"event_id":1},{"event_id":1}]"#).contains("event 1 twice"));
+        assert!(text("a", r#"[{"events":"*"},{"events":"*"}]"#).contains("`*` twice"));
+        assert!(!text("a", r#"[{"events":"a.b"}]"#).is_empty());
+    }
+
+    #[test]
+    fn the_subscription_that_names_an_event_most_closely_decides() {
+        let event = |id, key| EventType::new(EventId::new(id), key, "name", &json!({}));
+        let catalog = Catalog::builder().event(event(1, "a.b.c")).event(event(2, "a.x")).event(event(3, "b"));
+        let catalog = catalog.build().expect("sound");
+        let list = r#"[{"events":"a.*"},{"events":"*"},{"events":"a.b*"},{"event_id":2},{"event_id":4}]"#;
+        let webhook = parse("a", list).expect("valid");
+        let deciding =
+            |id| webhook.subscription(EventId::new(id), &catalog).map(|it| it.events().to_string());
+        assert_eq!(deciding(1).as_deref(), Some("`a.b*`"));
+        assert_eq!(deciding(2).as_deref(), Some("event 2"));
+        assert_eq!(deciding(3).as_deref(), Some("`*`"));
+        assert_eq!(deciding(4).as_deref(), Some("event 4"), "by id, also what the catalog has not");
+        assert_eq!(deciding(5), None);
     }
 }

@@ -1,13 +1,10 @@
 //! Checks each attribute of a draft by itself (name, URL, subscriptions, ..), and collects every violation.
 
-use std::collections::BTreeSet;
-
-use serde_json::Value;
-
 use super::limits::Limits;
+use super::subscriptions::Allowed;
 use crate::model::{
-    CallbackUrl, Catalog, Departments, DeptId, EventId, Given, HookId, InvalidCallbackUrl, Rule, SourceId,
-    Status, Subscription, SubscriptionDraft, Violation, Webhook, WebhookDraft, WebhookParts,
+    CallbackUrl, Catalog, Findings, Given, HookId, InvalidCallbackUrl, Rule, SourceId, Status, Subscription,
+    Violation, Webhook, WebhookDraft, WebhookParts,
 };
 
 /// The kinds of callback URL that are accepted.
@@ -39,7 +36,7 @@ pub fn check_url(text: &str, rule: UrlRule, limits: &Limits) -> Result<CallbackU
 pub(super) struct Checked {
     /// The webhook, or every violation.
     pub(super) webhook: Result<Webhook, Vec<Violation>>,
-    /// The subscriptions that are valid, even if the draft is not.
+    /// The subscriptions to events that there are, even if the draft is not valid.
     pub(super) subscriptions: Vec<Subscription>,
 }
 
@@ -68,76 +65,7 @@ pub(super) fn check_draft(
     Checked { webhook, subscriptions: readable }
 }
 
-/// The events and numbers that a webhook may have. What it has already may stay, even if the event has left the
-/// catalog or a limit was lowered.
-struct Allowed<'a> {
-    catalog: &'a Catalog,
-    limits: &'a Limits,
-    present: Option<&'a Webhook>,
-}
-
-impl Allowed<'_> {
-    fn present_subscription(&self, event: EventId) -> Option<&Subscription> {
-        self.present?.subscription(event)
-    }
-
-    fn contains(&self, event: EventId) -> bool {
-        self.catalog.get(event).is_some() || self.present_subscription(event).is_some()
-    }
-
-    fn max_subscriptions(&self) -> usize {
-        let present = self.present.map_or(0, |webhook| webhook.subscriptions().len());
-        self.limits.subscriptions().max(present)
-    }
-
-    fn max_departments(&self, event: Option<EventId>) -> usize {
-        let present = event.and_then(|event| self.present_subscription(event));
-        let count = match present.map(Subscription::departments) {
-            Some(Departments::Only(set)) => set.iter().count(),
-            Some(Departments::All) | None => 0,
-        };
-        self.limits.departments().max(count)
-    }
-}
-
-/// The violations found so far. Each check adds its own, and returns the value if it is usable.
-#[derive(Default)]
-struct Findings(Vec<Violation>);
-
 impl Findings {
-    fn add(&mut self, field: &str, rule: Rule, message: impl Into<String>) {
-        self.0.push(Violation::new(field, rule, message));
-    }
-
-    /// Returns the value if it has the wanted type.
-    fn typed<'a, T>(&mut self, field: &str, wanted: &str, given: &'a Given<T>) -> Option<&'a T> {
-        match given {
-            Given::Right(value) => Some(value),
-            Given::Wrong(value) => {
-                self.add(field, Rule::WrongType, format!("must be {wanted}, not {}", kind_of(value)));
-                None
-            }
-        }
-    }
-
-    fn text<'a>(&mut self, field: &str, given: &'a Option<Given<String>>) -> Option<&'a str> {
-        self.typed(field, "a string", given.as_ref()?).map(String::as_str)
-    }
-
-    fn length(&mut self, field: &str, text: &str, max: usize) {
-        let length = text.chars().count();
-        if length > max {
-            let message = format!("has {length} characters; shorten it to {max}");
-            self.add(field, Rule::TooLong, message);
-        }
-    }
-
-    fn no_controls(&mut self, field: &str, text: &str, except: &[char]) {
-        if text.contains(|c: char| c.is_control() && !except.contains(&c)) {
-            self.add(field, Rule::Format, "holds control characters; remove them");
-        }
-    }
-
     fn name(&mut self, draft: &WebhookDraft, limits: &Limits) -> Option<String> {
         let given =
             draft.name.as_ref().is_some_and(|name| !matches!(name, Given::Right(it) if it.trim().is_empty()));
@@ -201,98 +129,11 @@ impl Findings {
         let status = Status::try_from(number);
         status.map_err(|error| self.add("status", Rule::OutOfRange, error.to_string())).ok()
     }
-
-    /// Returns the part of a list that is checked, so that a longer one costs no more and has no more violations.
-    fn bounded<'a, T>(&mut self, field: &str, list: &'a [T], max: usize) -> &'a [T] {
-        if list.len() > max {
-            let message = format!("has {} entries, and at most {max} are allowed; shorten it", list.len());
-            self.add(field, Rule::TooMany, message);
-        }
-        &list[..list.len().min(max)]
-    }
-
-    fn subscriptions(&mut self, draft: &WebhookDraft, allowed: &Allowed<'_>) -> Vec<Subscription> {
-        let field = "subscriptions";
-        let list = match &draft.subscriptions {
-            Some(given) => self.typed(field, "an array of subscriptions", given),
-            None => {
-                self.add(field, Rule::Required, "is missing; subscribe to at least one event");
-                None
-            }
-        };
-        let Some(list) = list else { return Vec::new() };
-        if list.is_empty() {
-            self.add(field, Rule::Empty, "is empty; subscribe to at least one event");
-        }
-        let mut seen = BTreeSet::new();
-        let checked = self.bounded(field, list, allowed.max_subscriptions());
-        let read = |(index, given)| self.subscription(index, given, allowed, &mut seen);
-        checked.iter().enumerate().filter_map(read).collect()
-    }
-
-    fn subscription(
-        &mut self,
-        index: usize,
-        given: &Given<SubscriptionDraft>,
-        allowed: &Allowed<'_>,
-        seen: &mut BTreeSet<EventId>,
-    ) -> Option<Subscription> {
-        let field = format!("subscriptions[{index}]");
-        let draft = self.typed(&field, "an object with `event_id`", given)?;
-        let event = self.event(&format!("{field}.event_id"), draft, allowed);
-        let max = allowed.max_departments(event);
-        let departments = self.departments(&format!("{field}.dept_ids"), draft, max);
-        let event = event?;
-        if !seen.insert(event) {
-            let message = format!("event {event} stands in an earlier subscription; join the two");
-            self.add(&format!("{field}.event_id"), Rule::DuplicateEvent, message);
-        }
-        Some(Subscription::new(event, departments?))
-    }
-
-    fn event(&mut self, field: &str, draft: &SubscriptionDraft, allowed: &Allowed<'_>) -> Option<EventId> {
-        let Some(given) = &draft.event_id else {
-            self.add(field, Rule::Required, "is missing; name an event of the catalog");
-            return None;
-        };
-        let number = *self.typed(field, "a whole number", given)?;
-        let event = u32::try_from(number).ok().map(EventId::new).filter(|id| allowed.contains(*id));
-        if event.is_none() {
-            let message = format!("there is no event {number}; choose one of the catalog");
-            self.add(field, Rule::UnknownEvent, message);
-        }
-        event
-    }
-
-    fn departments(&mut self, field: &str, draft: &SubscriptionDraft, max: usize) -> Option<Departments> {
-        let Some(given) = &draft.dept_ids else { return Some(Departments::All) };
-        let list = self.typed(field, "an array of department ids", given)?;
-        let list = self.bounded(field, list, max);
-        let mut read = |(index, id)| {
-            let field = format!("{field}[{index}]");
-            self.typed(&field, "a whole number", id).copied().map(DeptId::new)
-        };
-        let ids: Vec<_> = list.iter().enumerate().map(&mut read).collect();
-        let ids: Option<Vec<_>> = ids.into_iter().collect();
-        let departments = Departments::only(ids?);
-        departments.map_err(|error| self.add(field, Rule::Empty, error.to_string())).ok()
-    }
-}
-
-const fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "this number",
-        Value::String(_) => "this string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::assist;
@@ -329,15 +170,6 @@ mod tests {
             assert_eq!(rules(attribute, json!(fits)), [], "{attribute}");
             assert_eq!(rules(attribute, json!(too_long)), [Rule::TooLong], "{attribute}");
         }
-    }
-
-    #[test]
-    fn what_has_the_wrong_type_is_named() {
-        let named = [(json!(true), "a boolean"), (json!(7), "this number"), (json!([]), "an array")];
-        for (value, kind) in named.into_iter().chain([(json!({}), "an object")]) {
-            assert_eq!(kind_of(&value), kind);
-        }
-        assert_eq!((kind_of(&json!("a")), kind_of(&Value::Null)), ("this string", "null"));
     }
 
     #[test]

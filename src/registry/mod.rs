@@ -22,9 +22,11 @@
 
 mod check;
 mod limits;
+mod numbers;
 mod refusal;
 mod rules;
 mod state;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 

@@ -2,11 +2,12 @@
 
 use super::check::{UrlRule, check_draft};
 use super::limits::Limits;
+use super::numbers::over_limits;
 use super::refusal::Refusal;
 use super::state::{Backlog, RegisteredWebhook, Registry, RegistryChange};
 use crate::model::{
-    Catalog, DeliveryOptions, Disabled, HookId, Rule, SealedSecrets, Status, Subscription, Timestamp,
-    Violation, Webhook, WebhookDraft, WebhookPatch,
+    Catalog, DeliveryOptions, Disabled, HookId, SealedSecrets, Status, Timestamp, Webhook, WebhookDraft,
+    WebhookPatch,
 };
 
 /// The catalog, limits and URL rule by which a tenant's webhooks are checked.
@@ -177,44 +178,12 @@ fn check(
 ) -> Result<Webhook, Refusal> {
     let limits = terms.limits.ok_or(Refusal::NotInEdition)?;
     let checked = check_draft(draft, hook_id, present, (terms.catalog, &limits, terms.urls));
-    let over = over_limits(&checked.subscriptions, present, registry, &limits);
+    let over = over_limits(&checked.subscriptions, present, registry, (terms.catalog, &limits));
     match checked.webhook {
         Ok(webhook) if over.is_empty() => Ok(webhook),
         Ok(_) => Err(Refusal::LimitReached(over)),
         Err(violations) => Err(Refusal::Invalid([violations, over].concat())),
     }
-}
-
-/// Checks the limits. What a webhook has already may stay, even if a limit was lowered.
-fn over_limits(
-    subscriptions: &[Subscription],
-    present: Option<&Webhook>,
-    registry: &Registry,
-    limits: &Limits,
-) -> Vec<Violation> {
-    let mut over = Vec::new();
-    if present.is_none() && registry.webhooks.len() >= limits.webhooks() {
-        let count = registry.webhooks.len();
-        let max = limits.webhooks();
-        let message = format!("there are {count} webhooks, and at most {max} are allowed; delete one");
-        over.push(limit("webhooks", message));
-    }
-    let had = |event| present.is_some_and(|webhook| webhook.subscription(event).is_some());
-    for (index, subscription) in subscriptions.iter().enumerate() {
-        let event = subscription.event_id();
-        let count = registry.subscribers(event);
-        let max = limits.webhooks_per_event();
-        if !had(event) && count >= max {
-            let message =
-                format!("{count} webhooks have event {event}, and at most {max} may; take it from one");
-            over.push(limit(&format!("subscriptions[{index}].event_id"), message));
-        }
-    }
-    over
-}
-
-fn limit(field: &str, message: String) -> Violation {
-    Violation::new(field, Rule::Limit, message)
 }
 
 #[cfg(test)]

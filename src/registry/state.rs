@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    DeliveryOptions, Disabled, EventId, HookId, SealedSecrets, Stopped, Timestamp, Webhook, number,
+    Catalog, DeliveryOptions, Disabled, EventId, HookId, SealedSecrets, Stopped, Timestamp, Webhook, number,
 };
 
 /// Everything that a tenant has registered.
@@ -36,10 +36,10 @@ impl Registry {
         disabled.or(paused).or(suspended)
     }
 
-    /// Returns the number of webhooks that subscribe to `event`, including disabled ones.
-    pub fn subscribers(&self, event: EventId) -> usize {
+    /// Returns the number of webhooks that subscribe to `event`, by id or by a pattern, including disabled ones.
+    pub fn subscribers(&self, event: EventId, catalog: &Catalog) -> usize {
         let webhooks = self.webhooks.iter().map(|registered| &registered.webhook);
-        webhooks.filter(|webhook| webhook.subscription(event).is_some()).count()
+        webhooks.filter(|webhook| webhook.subscription(event, catalog).is_some()).count()
     }
 }
 

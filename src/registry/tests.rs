@@ -18,8 +18,8 @@ use super::rules::{
 use super::state::{Backlog, RegisteredWebhook, Registry, RegistryChange, applied};
 use crate::assist;
 use crate::model::{
-    Catalog, DeliveryOptions, DeptSet, Disabled, EventId, HookId, SealedSecrets, Status, Stopped, Timestamp,
-    Webhook, WebhookDraft, WebhookPatch,
+    Catalog, DeliveryOptions, DeptSet, Disabled, EventId, Events, HookId, SealedSecrets, Status, Stopped,
+    Timestamp, Webhook, WebhookDraft, WebhookPatch,
 };
 
 /// Generates any JSON value, a few levels deep.
@@ -136,8 +136,9 @@ fn assert_sound(webhook: &Webhook) {
     assert!(webhook.desc().is_none_or(|desc| (1..=250).contains(&chars(desc))));
     assert!(webhook.url().as_str().starts_with("https://") && chars(webhook.url().as_str()) <= 2048);
     assert!(webhook.ignore_src().is_none_or(|it| (1..=128).contains(&chars(it.as_str()))));
-    let events: Vec<_> = webhook.subscriptions().iter().map(|it| it.event_id().get()).collect();
-    assert!(!events.is_empty() && events.iter().all(|id| *id <= 17));
+    let events: Vec<_> = webhook.subscriptions().iter().map(|it| it.events()).collect();
+    let is_of_assist = |it: &&Events| matches!(it, Events::One(id) if id.get() <= 17);
+    assert!(!events.is_empty() && events.iter().all(is_of_assist));
     assert_eq!(events.iter().collect::<BTreeSet<_>>().len(), events.len());
     let departments = webhook.subscriptions().iter().map(|it| it.departments().clone());
     assert!(departments.filter_map(Option::<DeptSet>::from).all(|set| set.iter().count() > 0));
@@ -306,6 +307,6 @@ fn step(registry: Registry, limits: Limits, (kind, id, events): (u8, HookId, &[u
 fn assert_within(registry: &Registry, webhooks: usize, per_event: usize) {
     assert!(registry.webhooks.len() <= webhooks);
     let subscriptions = registry.webhooks.iter().flat_map(|it| it.webhook.subscriptions());
-    let events: Vec<_> = subscriptions.map(|it| it.event_id()).collect();
+    let events: Vec<_> = subscriptions.map(|it| it.events()).collect();
     assert!(events.iter().all(|event| events.iter().filter(|it| *it == event).count() <= per_event));
 }

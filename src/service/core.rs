@@ -118,7 +118,7 @@ impl Core {
         &self.parts.policy
     }
 
-    pub(super) fn catalog(&self) -> &Catalog {
+    pub(crate) fn catalog(&self) -> &Catalog {
         &self.parts.catalog
     }
 

@@ -107,7 +107,7 @@ impl Tenant {
         self.require(Scope::Read)?;
         self.core.check_known(event.event_id())?;
         let registry = self.core.store().registry(&self.id).await?;
-        Ok(routing::route(event, &registry))
+        Ok(routing::route(event, &registry, self.core.catalog()))
     }
 
     /// Returns the JSON text that publishes `event` by SQL, within a transaction of the host's own. The text is the
@@ -367,7 +367,7 @@ impl Core {
     }
 
     fn publication(&self, tenant: &TenantId, event: &Arc<StampedEvent>, registry: &Registry) -> Publication {
-        let routing = routing::route(&**event, registry).into_iter().collect::<Routing>();
+        let routing = routing::route(&**event, registry, self.catalog()).into_iter().collect::<Routing>();
         let expires = self.policy().expires();
         Publication::new(tenant.clone(), Arc::clone(event), registry.revision, routing, expires)
     }

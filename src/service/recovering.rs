@@ -65,13 +65,20 @@ impl Tenant {
         let mut additions = Vec::new();
         for MessageRecord { message_id, .. } in messages.items {
             let record = self.core.store().event(&self.id, &message_id).await?;
-            if record.is_some_and(|record| would_get(hook_id, &record, &registry)) {
+            if record.is_some_and(|record| self.would_get(hook_id, &record, &registry)) {
                 additions.push(Addition { message: message_id, hook: hook_id, expires });
             }
         }
         let made = self.core.store().add(&self.id, &additions).await?;
         self.core.new_work.notify();
         Ok(Recovered { made: made.iter().flatten().count(), next: messages.next })
+    }
+
+    /// Returns whether a webhook would get an event of the log today.
+    fn would_get(&self, hook_id: HookId, record: &EventRecord, registry: &Registry) -> bool {
+        let is_routed = matches!(record.routing, RoutingRecord::Routed(_)) && record.has_payload;
+        let gets = |route: &routing::Route| route.hook_id == hook_id && route.verdict == Verdict::Deliver;
+        is_routed && routing::route(&*record.event, registry, self.core.catalog()).iter().any(gets)
     }
 
     /// Sends a message to one webhook again, as a new message with an id of its own, and returns that id.
@@ -143,13 +150,6 @@ impl Tenant {
         let is_there = self.core.store().erase_payload(&self.id, message_id).await?;
         is_there.then_some(()).ok_or_else(|| not_found(&format!("message {message_id}")))
     }
-}
-
-/// Returns whether a webhook would get an event of the log today.
-fn would_get(hook_id: HookId, record: &EventRecord, registry: &Registry) -> bool {
-    let is_routed = matches!(record.routing, RoutingRecord::Routed(_)) && record.has_payload;
-    let gets = |route: &routing::Route| route.hook_id == hook_id && route.verdict == Verdict::Deliver;
-    is_routed && routing::route(&*record.event, registry).iter().any(gets)
 }
 
 fn not_found(what: &str) -> Error {

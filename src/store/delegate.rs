@@ -20,7 +20,7 @@
 ///     }
 ///
 ///     delegate_store! { |self| self.0;
-///         registry, commit, health, disabled, tenants, publish, route, redeliver, recover, settle, release, wake, poll_every,
+///         registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, recover, settle, release, wake, poll_every,
 ///         event, messages, deliveries, attempts, stats, tend, erase }
 /// }
 /// ```
@@ -51,7 +51,7 @@
 /// impl<S: Store> Store for Printed<S> {
 ///     delegate_store! { |self| self.0; wake, poll_every }
 ///     delegate_store! { |self| self.0, |method, call| self.print(method, call);
-///         registry, commit, health, disabled, tenants, publish, route, redeliver, recover, claim, settle, release,
+///         registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, recover, claim, settle, release,
 ///         event, messages, deliveries, attempts, stats, tend, erase }
 /// }
 /// ```

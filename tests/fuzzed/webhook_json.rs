@@ -1,7 +1,7 @@
 //! Any JSON makes a webhook or is refused; what makes one keeps its rules and every attribute, there and back.
 
 use hookwire::WebhookDraft;
-use hookwire::model::{CallbackUrl, Departments, Webhook, WebhookPatch};
+use hookwire::model::{CallbackUrl, Departments, Events, Webhook, WebhookPatch};
 use serde_json::{Map, Value, json};
 
 use super::input::Input;
@@ -76,7 +76,7 @@ fn takes_any_object(text: &[u8], is_object: bool) -> Verdict {
 
 fn follows_its_rules(webhook: &Webhook) -> Verdict {
     ensure!(!webhook.name().is_empty(), "a webhook without a name");
-    let mut events: Vec<_> = webhook.subscriptions().iter().map(|it| it.event_id()).collect();
+    let mut events: Vec<_> = webhook.subscriptions().iter().map(|it| it.events()).collect();
     ensure!(!events.is_empty(), "a webhook without a subscription");
     events.sort_unstable();
     ensure!(events.windows(2).all(|two| two[0] != two[1]), "an event twice");
@@ -103,9 +103,17 @@ fn is_as_given(webhook: &Webhook, given: &Map<String, Value>) -> Verdict {
     let list = list.ok_or("no list of subscriptions")?;
     ensure!(list.len() == webhook.subscriptions().len(), "{list:?} has lost some");
     for (subscription, given) in webhook.subscriptions().iter().zip(list) {
-        let event = given.get("event_id").and_then(as_long);
-        ensure!(event == Some(subscription.event_id().get().into()), "the event {subscription:?}");
+        let is_given = match subscription.events() {
+            Events::One(id) => given.get("event_id").and_then(as_long) == Some(id.get().into()),
+            Events::Matching(pattern) => {
+                given.get("events").and_then(Value::as_str) == Some(pattern.to_string().as_str())
+            }
+        };
+        ensure!(is_given, "the event {subscription:?}");
         departments_are(subscription.departments(), given.get("dept_ids"))?;
+        let filter = given.get("filter").filter(|it| !it.is_null());
+        let kept = subscription.filter().map(|it| serde_json::to_value(it).expect("a filter is JSON"));
+        ensure!(kept.as_ref() == filter, "the filter {filter:?} became {kept:?}");
     }
     Ok(())
 }
@@ -150,8 +158,17 @@ fn built(input: &mut Input<'_>) -> Vec<u8> {
     put(input, &mut object, "status", &statuses);
     put(input, &mut object, "other", &texts);
     let count = 1 + input.below(3);
-    let subscriptions = (0..count).map(|_| subscription(input)).collect();
-    object.insert("subscriptions".to_owned(), if input.chance_in(16) { json!([]) } else { subscriptions });
+    let mut subscriptions: Vec<_> = (0..count).map(|_| subscription(input)).collect();
+    let has_none = input.chance_in(16);
+    // Last, so that inputs that were kept before there were filters mean what they meant.
+    if let Some(Value::Object(first)) = subscriptions.first_mut() {
+        put(input, first, "filter", &filters());
+        if input.chance_in(4) {
+            first.remove("event_id");
+            put(input, first, "events", &["*", "a.*", "a"].map(Value::from));
+        }
+    }
+    object.insert("subscriptions".to_owned(), if has_none { json!([]) } else { subscriptions.into() });
     Value::from(object).to_string().into_bytes()
 }
 
@@ -162,6 +179,11 @@ fn put(input: &mut Input<'_>, object: &mut Map<String, Value>, key: &str, values
     if !input.chance_in(16) {
         object.insert(key.to_owned(), value);
     }
+}
+
+fn filters() -> [Value; 5] {
+    let sound = json!([{"pointer": "/a", "one_of": ["x", 1, null]}, {"pointer": "/b", "exists": false}]);
+    [Value::Null, sound, json!([{"pointer": "", "equals": 1}]), json!([]), json!({})]
 }
 
 fn subscription(input: &mut Input<'_>) -> Value {

@@ -8,10 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use hookwire::delivery::{Counting, Health, Report};
 use hookwire::model::{
     Attempt, Delivery, DeliveryId, DeliveryOptions, DeliveryState, Departments, DisableReason, End,
-    EnvelopeKind, EventType, FailureKind, HookId, KeyId, MessageId, Outcome, SealedSecrets, SignatureScheme,
-    StampedEvent, Status, Subscription, Timestamp, Webhook,
+    EnvelopeKind, EventPattern, EventType, FailureKind, Filter, HookId, KeyId, MessageId, Outcome,
+    SealedSecrets, SignatureScheme, StampedEvent, Status, Subscription, Timestamp, Webhook,
 };
-use hookwire::registry::{self, Registry, RegistryChange, Terms, UrlRule};
+use hookwire::registry::{self, Limits, Registry, RegistryChange, Terms, UrlRule};
 use hookwire::routing::SkipReason;
 use hookwire::sealing::{SealingKey, SealingKeys};
 use hookwire::signature::{KeyRing, PrivateKey, Secret};
@@ -20,6 +20,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{json, value::RawValue};
+
+use crate::plain as plain_view;
 
 const NOW: Timestamp = Timestamp::from_millis(1_688_928_870_551);
 
@@ -110,6 +112,26 @@ fn a_subscription_for_some_departments() {
     let departments = Departments::only([9, 7, -1].map(DeptId::new)).expect("three");
     let subscription = Subscription::new(assist::DEVICE_ONLINE, departments);
     assert_eq!(stored("subscription_only", &subscription), subscription);
+}
+
+#[test]
+fn a_subscription_for_some_payloads() {
+    let filter = Filter::new(&json!([
+        {"pointer": "/amount/currency", "one_of": ["EUR", "USD"]},
+        {"pointer": "/amount/cents", "equals": 100},
+        {"pointer": "/refunded", "exists": false},
+    ]));
+    let subscription = Subscription::new(assist::DEVICE_ONLINE, Departments::All);
+    let subscription = subscription.with_filter(filter.expect("sound"));
+    assert_eq!(stored("subscription_filtered", &subscription), subscription);
+}
+
+#[test]
+fn a_subscription_to_a_pattern() {
+    let pattern = EventPattern::new("invoice.*").expect("a pattern");
+    let departments = Departments::only([DeptId::new(7)]).expect("one");
+    let subscription = Subscription::matching(pattern, departments);
+    assert_eq!(stored("subscription_matching", &subscription), subscription);
 }
 
 #[test]
@@ -209,6 +231,7 @@ fn each_reason_for_passing_a_webhook_over() {
     let every =
         [SkipReason::Disabled, SkipReason::NotSubscribed, SkipReason::OtherDepartment, SkipReason::OwnSource];
     assert_eq!(stored("skip_reasons", &every), every);
+    assert_eq!(stored("skip_reason_filtered", &SkipReason::Filtered), SkipReason::Filtered);
 }
 
 #[test]
@@ -290,6 +313,49 @@ fn a_list_of_violations() {
     .expect("every object is a draft");
     let violations = create(&draft).expect_err("unsound").into_violations();
     golden("violations", &serde_json::to_string_pretty(&violations).expect("serialises"));
+}
+
+/// A webhook with everything that there is to choose, in both views.
+#[test]
+fn a_webhook_in_either_view() {
+    let catalog = plain_view::catalog();
+    let draft = plain_view::draft(json!({"name": "Books", "description": "To the books",
+        "url": "https://hooks.example.com/", "ignore_source": "crm", "enabled": false,
+        "events": ["invoice.paid", {"event": "invoice.*", "departments": [9, 7]},
+            {"event": "order.paid", "filter": [{"pointer": "/currency", "one_of": ["EUR", "USD"]}]}]}));
+    let terms = Terms {
+        catalog: &catalog,
+        limits: Some(Limits::default()),
+        urls: UrlRule::HttpsOnly,
+        now: Timestamp::default(),
+    };
+    let draft = catalog.draft(&draft);
+    let change = registry::create(&draft, SealedSecrets::default(), &Registry::default(), terms);
+    let Ok(RegistryChange::Create(registered)) = change else { panic!("{change:?}") };
+    assert_eq!(stored("webhook_choosing", &registered.webhook), registered.webhook);
+    written("plain_webhook", &catalog.show(&registered.webhook));
+}
+
+#[test]
+fn violations_in_either_view() {
+    let catalog = plain_view::catalog();
+    let draft = plain_view::draft(json!({
+        "name": "x".repeat(101), "url": "crm", "ignore_source": "", "enabled": 1,
+        "events": ["invoice.payd", {"event": "order.paid", "departments": []}, "order.paid", 7, {},
+            {"event": "*", "filter": [{"pointer": "", "like": 1}]}],
+    }));
+    let terms = Terms {
+        catalog: &catalog,
+        limits: Some(Limits::default()),
+        urls: UrlRule::HttpsOnly,
+        now: Timestamp::default(),
+    };
+    let draft = catalog.draft(&draft);
+    let refused = registry::create(&draft, SealedSecrets::default(), &Registry::default(), terms);
+    let violations = refused.expect_err("faulty").into_violations();
+    golden("violations_choosing", &serde_json::to_string_pretty(&violations).expect("serialises"));
+    let shown = catalog.show_violations(&violations);
+    golden("plain_violations", &serde_json::to_string_pretty(&shown).expect("serialises"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use hookwire::assist;
 use hookwire::model::{MessageId, TenantId};
 use hookwire::registry::{RegistryChange, Revision};
 use hookwire::routing;
@@ -98,7 +99,9 @@ impl Link {
         routing: &Routing,
     ) -> Result<(), StoreError> {
         let registry = self.memory.registry(tenant).await?;
-        if *routing != routing::route(occasion, &registry).into_iter().collect::<Routing>() {
+        if *routing
+            != routing::route(occasion, &registry, &assist::catalog()).into_iter().collect::<Routing>()
+        {
             self.ledger.violation(format!("{message} was routed by an old registry"));
         }
         let key = (tenant.clone(), message.clone());

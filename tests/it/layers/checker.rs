@@ -16,13 +16,14 @@ pub(super) enum Layer {
 }
 
 /// The layers that have rules; those above them (`service`, `dispatcher`, ..) see everything.
-pub(super) const LAYERS: [(&str, Layer); 14] = [
+pub(super) const LAYERS: [(&str, Layer); 15] = [
     ("assist", Layer::Pure(&["model", "registry"])),
     ("delivery", Layer::Pure(&["model", "retry"])),
     ("envelope", Layer::Pure(&["model"])),
     ("handshake", Layer::Pure(&["model"])),
     ("model", Layer::Pure(&[])),
     ("openapi", Layer::Pure(&["envelope", "model"])),
+    ("plain", Layer::Pure(&["model"])),
     ("registry", Layer::Pure(&["model"])),
     ("retry", Layer::Pure(&["model"])),
     ("routing", Layer::Pure(&["model", "registry"])),
