@@ -144,14 +144,40 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
+//! | `aws-lc-rs` | yes | [TLS](#tls) by aws-lc-rs |
 //! | `dispatcher` | yes | `dispatcher`: delivery in the background, on tokio |
 //! | `http-transport` | yes | `transport::HttpTransport`: hyper, rustls and the address guard |
+//! | `ring` | | [TLS](#tls) by ring, unless `aws-lc-rs` is on |
 //! | `seal` | | [`sealing`]'s keys: webhooks' secrets are encrypted before a store sees them |
 //! | `sqlite` | yes | `store::SqliteStore`: one file, safe against crashes and power cuts |
 //! | `testing` | | `testing`: doubles for your tests, the conformance suites of the traits |
 //!
 //! Features only add names. Without any, the typed core, the pure modules, the traits, the memory store and
 //! the service remain, and no runtime.
+//!
+//! ## TLS
+//!
+//! The features `aws-lc-rs` and `ring` choose the crypto provider of rustls. With both it is aws-lc-rs, so that a feature
+//! that another crate of the tree turns on breaks nothing. With neither, `transport::HttpTransport` takes the provider that
+//! the host has installed for its process, at the time when it is built or reconfigured:
+//!
+//! ```toml
+//! hookwire = { version = "0.1", default-features = false, features = ["dispatcher", "http-transport", "sqlite"] }
+//! ```
+//!
+//! ```
+//! # #[cfg(all(feature = "http-transport", feature = "aws-lc-rs"))]
+//! # {
+//! use rustls::crypto::{CryptoProvider, aws_lc_rs};
+//!
+//! let provider = CryptoProvider { kx_groups: vec![aws_lc_rs::kx_group::SECP384R1], ..aws_lc_rs::default_provider() };
+//! provider.install_default().expect("the first of the process"); // before the transport is built
+//! hookwire::transport::HttpTransport::new()?;
+//! # }
+//! # Ok::<_, hookwire::transport::BuildTransportError>(())
+//! ```
+//!
+//! If there is none, building the transport fails with `TransportFault::NoCryptoProvider`. hookwire itself never installs one.
 //!
 //! # Implementing a store
 //!
