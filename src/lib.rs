@@ -148,6 +148,7 @@
 //! | `dispatcher` | yes | `dispatcher`: delivery in the background, on tokio |
 //! | `http-transport` | yes | `transport::HttpTransport`: hyper, rustls and the address guard |
 //! | `ring` | | [TLS](#tls) by ring, unless `aws-lc-rs` is on |
+//! | `schemars` | | `EventType::with_schema_of`: the JSON Schema of a payload from its Rust type |
 //! | `seal` | | [`sealing`]'s keys: webhooks' secrets are encrypted before a store sees them |
 //! | `sqlite` | yes | `store::SqliteStore`: one file, safe against crashes and power cuts |
 //! | `testing` | | `testing`: doubles for your tests, the conformance suites of the traits |
