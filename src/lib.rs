@@ -10,7 +10,7 @@
 //! | question | answer |
 //! |---|---|
 //! | Does it commit with my data? | Yes: [the event is written in your own transaction](guide::durability#the-event-and-your-own-data), by any driver. |
-//! | How do I test it? | [With a recording transport and a clock that you move](guide::operations#testing). |
+//! | How do I test it? | [With a recording transport and a clock that you move](guide::testing). |
 //! | How do I see what is stuck? | [By `stats`, `explain`, SQL and log lines](guide::operations). |
 //! | What does it pull in? | [No more than its features ask for](#features). |
 //! | How do I stop it? | [By `shutdown_within`; what is left waits in the store](guide::operations#stopping). |
@@ -121,7 +121,7 @@
 //! | find out whether a receiver verifies what it gets | [`Tenant::check_receiver`] |
 //! | find out why a receiver does not verify it | [`signature::diagnose`] |
 //! | receive, verify, recognise replays | [`signature`](signature#receiving) |
-//! | test your own code, without waiting | [`guide::operations`](guide::operations#testing) |
+//! | test your own code, without waiting | [`guide::testing`] |
 //! | run it: alarms, logs, backups | [`guide`] |
 //! | know what it holds, what it takes, and when to split it | [`guide::sizing`] |
 //! | know what stays the same in the next version | [`guide::stability`] |
