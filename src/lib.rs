@@ -116,6 +116,7 @@
 //! | change retries, quotas, deadlines, the size of payloads | [`policy`] |
 //! | open or close networks, use an egress proxy | `transport::HttpTransport` |
 //! | set a webhook's headers, envelope or signature | [`model::DeliveryOptions`] |
+//! | send receivers the trace of an event | [`Event::trace_context`], [`send_trace_context`](service::WebhooksBuilder::send_trace_context) |
 //! | change a webhook's secret without a gap | [`Tenant::rotate_secret`] |
 //! | move webhooks here from another sender | [`WebhookDraft::secret`], [`header_prefix`](service::WebhooksBuilder::header_prefix) |
 //! | find out whether a receiver verifies what it gets | [`Tenant::check_receiver`] |

@@ -42,6 +42,7 @@ mod streams;
 mod support;
 mod tenants;
 mod tls;
+mod traces;
 mod transport_catches;
 mod transport_conformance;
 mod troubles;
