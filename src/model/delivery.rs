@@ -255,7 +255,7 @@ struct QueryParts {
     until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
-    #[serde(deserialize_with = "page::clamped", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "page::saturated", skip_serializing_if = "Option::is_none")]
     limit: Option<u16>,
 }
 

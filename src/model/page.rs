@@ -89,15 +89,14 @@ impl PageRequest {
 struct PageParts {
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
-    #[serde(deserialize_with = "clamped", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "saturated", skip_serializing_if = "Option::is_none")]
     limit: Option<u16>,
 }
 
-/// Reads a limit, as a number or as a string of digits, and clamps it.
-pub(super) fn clamped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+/// Reads a limit, as a number or as a string of digits. Of one that does not fit it takes the nearest that does.
+pub(super) fn saturated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
     let limit = Option::<LenientInteger>::deserialize(deserializer)?;
-    let max = PageRequest::MAX_LIMIT;
-    Ok(limit.map(|LenientInteger(limit)| u16::try_from(limit.max(1)).map_or(max, |limit| limit.min(max))))
+    Ok(limit.map(|LenientInteger(limit)| u16::try_from(limit.max(0)).unwrap_or(u16::MAX)))
 }
 
 impl PageRequest {

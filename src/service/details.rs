@@ -63,7 +63,7 @@ mod tests {
         let options =
             DeliveryOptions::new().with_headers([("x-team", "devices"), ("authorization", "Bearer hidden")]);
         let details = Details {
-            webhook: serde_json::from_value(webhook.clone()).expect("a webhook"),
+            webhook: serde_json::from_value(webhook).expect("a webhook"),
             options: options.expect("valid").with_envelope(EnvelopeKind::Assist),
             disabled: Some(Disabled {
                 reason: Some(DisableReason::Gone),
