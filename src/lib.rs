@@ -181,6 +181,9 @@
 //!
 //! If there is none, building the transport fails with `TransportFault::NoCryptoProvider`. hookwire itself never installs one.
 //!
+//! With both features on, rustls finds no provider by itself any more: code of the host that leaves the choice to rustls, by
+//! `ServerConfig::builder()` for instance, panics unless the process has installed one.
+//!
 //! # Implementing a store
 //!
 //! [`store::Store`] lists its contract in twenty-two numbered points; `store_conformance!` turns each into a
