@@ -10,7 +10,7 @@
 //! | question | answer |
 //! |---|---|
 //! | Does it commit with my data? | Yes: [the event is written in your own transaction](guide::durability#the-event-and-your-own-data), by any driver. |
-//! | How do I test it? | [With a recording transport and a clock that you move](guide::operations#testing). |
+//! | How do I test it? | [With a recording transport and a clock that you move](guide::testing). |
 //! | How do I see what is stuck? | [By `stats`, `explain`, SQL and log lines](guide::operations). |
 //! | What does it pull in? | [No more than its features ask for](#features). |
 //! | How do I stop it? | [By `shutdown_within`; what is left waits in the store](guide::operations#stopping). |
@@ -119,12 +119,13 @@
 //! | change retries, quotas, deadlines, the size of payloads | [`policy`] |
 //! | open or close networks, use an egress proxy | `transport::HttpTransport` |
 //! | set a webhook's headers, envelope or signature | [`model::DeliveryOptions`] |
+//! | send receivers the trace of an event | [`Event::trace_context`], [`send_trace_context`](service::WebhooksBuilder::send_trace_context) |
 //! | change a webhook's secret without a gap | [`Tenant::rotate_secret`] |
 //! | move webhooks here from another sender | [`WebhookDraft::secret`], [`header_prefix`](service::WebhooksBuilder::header_prefix) |
 //! | find out whether a receiver verifies what it gets | [`Tenant::check_receiver`] |
 //! | find out why a receiver does not verify it | [`signature::diagnose`] |
 //! | receive, verify, recognise replays | [`signature`](signature#receiving) |
-//! | test your own code, without waiting | [`guide::operations`](guide::operations#testing) |
+//! | test your own code, without waiting | [`guide::testing`] |
 //! | run it: alarms, logs, backups | [`guide`] |
 //! | know what it holds, what it takes, and when to split it | [`guide::sizing`] |
 //! | know what stays the same in the next version | [`guide::stability`] |
@@ -147,14 +148,44 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
+//! | `aws-lc-rs` | yes | [TLS](#tls) by aws-lc-rs |
 //! | `dispatcher` | yes | `dispatcher`: delivery in the background, on tokio |
 //! | `http-transport` | yes | `transport::HttpTransport`: hyper, rustls and the address guard |
+//! | `ring` | | [TLS](#tls) by ring, unless `aws-lc-rs` is on |
+//! | `schemars` | | `EventType::with_schema_of`: the JSON Schema of a payload from its Rust type |
 //! | `seal` | | [`sealing`]'s keys: webhooks' secrets are encrypted before a store sees them |
 //! | `sqlite` | yes | `store::SqliteStore`: one file, safe against crashes and power cuts |
 //! | `testing` | | `testing`: doubles for your tests, the conformance suites of the traits |
 //!
 //! Features only add names. Without any, the typed core, the pure modules, the traits, the memory store and
 //! the service remain, and no runtime.
+//!
+//! ## TLS
+//!
+//! The features `aws-lc-rs` and `ring` choose the crypto provider of rustls. With both it is aws-lc-rs, so that a feature
+//! that another crate of the tree turns on breaks nothing. With neither, `transport::HttpTransport` takes the provider that
+//! the host has installed for its process, at the time when it is built or reconfigured:
+//!
+//! ```toml
+//! hookwire = { version = "0.1", default-features = false, features = ["dispatcher", "http-transport", "sqlite"] }
+//! ```
+//!
+//! ```
+//! # #[cfg(all(feature = "http-transport", feature = "aws-lc-rs"))]
+//! # {
+//! use rustls::crypto::{CryptoProvider, aws_lc_rs};
+//!
+//! let provider = CryptoProvider { kx_groups: vec![aws_lc_rs::kx_group::SECP384R1], ..aws_lc_rs::default_provider() };
+//! provider.install_default().expect("the first of the process"); // before the transport is built
+//! hookwire::transport::HttpTransport::new()?;
+//! # }
+//! # Ok::<_, hookwire::transport::BuildTransportError>(())
+//! ```
+//!
+//! If there is none, building the transport fails with `TransportFault::NoCryptoProvider`. hookwire itself never installs one.
+//!
+//! With both features on, rustls finds no provider by itself any more: code of the host that leaves the choice to rustls, by
+//! `ServerConfig::builder()` for instance, panics unless the process has installed one.
 //!
 //! # Implementing a store
 //!

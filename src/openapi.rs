@@ -23,6 +23,7 @@ impl Catalog {
     /// section `webhooks`: envelope, payload, example, headers and answers.
     ///
     /// The payloads have the schemas that [`EventType::with_schema`] gave them, and the catalog's samples as examples.
+    /// References within a schema are to its place in the document.
     ///
     /// ```
     /// use hookwire::assist;
@@ -67,7 +68,7 @@ impl Catalog {
     }
 
     fn body_schema(&self, event: &EventType) -> Value {
-        let payload = event.schema().cloned().unwrap_or(Value::Bool(true));
+        let payload = event.schema().map_or(Value::Bool(true), |schema| self.placed(event.key(), schema));
         let text = || json!({"type": "string"});
         let kind = json!({"const": event.key()});
         let (properties, required) = match self.envelope() {
@@ -83,6 +84,20 @@ impl Catalog {
         json!({"type": "object", "properties": properties, "required": required})
     }
 
+    /// Returns the schema of a payload with its references as they have to be at its place in the document.
+    fn placed(&self, key: &str, schema: &Value) -> Value {
+        let mut schema = schema.clone();
+        let member = match self.envelope() {
+            EnvelopeKind::Assist => "payload",
+            EnvelopeKind::StandardWebhooks => "data",
+        };
+        let path = key.replace('~', "~0").replace('/', "~1");
+        let path: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+        let content = "post/requestBody/content/application~1json/schema/properties";
+        move_references(&mut schema, &format!("#/webhooks/{path}/{content}/{member}"));
+        schema
+    }
+
     fn example(&self, event: &EventType) -> Value {
         let body = || {
             let id = MessageId::new("msg_1").ok()?;
@@ -92,6 +107,33 @@ impl Catalog {
         };
         body().unwrap_or_default()
     }
+}
+
+/// Prefixes the references of a schema to its own root. One with an `$id` is a resource of its own, and stays.
+fn move_references(schema: &mut Value, root: &str) {
+    match schema {
+        Value::Object(members) if members.contains_key("$id") => {}
+        Value::Object(members) => {
+            for (name, value) in members {
+                match (name.as_str(), value) {
+                    ("const" | "default" | "enum" | "examples", _) => {} // data, not schemas
+                    ("$ref", Value::String(reference)) => {
+                        if let Some(path) = reference.strip_prefix('#').filter(|path| is_pointer(path)) {
+                            *reference = format!("{root}{path}");
+                        }
+                    }
+                    (_, value) => move_references(value, root),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| move_references(item, root)),
+        _ => {}
+    }
+}
+
+/// Whether a fragment leads to a place by its path, and not by an `$anchor`.
+fn is_pointer(fragment: &str) -> bool {
+    fragment.is_empty() || fragment.starts_with('/')
 }
 
 #[cfg(test)]
@@ -126,6 +168,67 @@ mod tests {
             settled["requestBody"]["content"]["application/json"]["schema"]["properties"]["data"],
             true
         );
+    }
+
+    #[test]
+    fn references_within_a_schema_are_to_its_place_in_the_document() {
+        let tree = json!({
+            "properties": {
+                "root": {"$ref": "#"}, "item": {"$ref": "#/$defs/Item"}, "named": {"$ref": "#item"},
+                "elsewhere": {"$ref": "https://example.com/#/$defs/Item"},
+                "own": {"$id": "https://example.com/own", "$ref": "#/$defs/Own"},
+                "data": {"const": {"$ref": "#/text"}},
+            },
+            "$defs": {"Item": {"$anchor": "item", "type": "integer"}},
+        });
+        let event = EventType::new(EventId::new(1), "tree/~grown", "Tree", "sample").with_schema(tree);
+        let catalog = Catalog::builder().event(event).build().expect("sound");
+        let document = catalog.openapi("Trees", "1.0");
+        let body = &document["webhooks"]["tree/~grown"]["post"]["requestBody"]["content"]["application/json"];
+        let schemas = &body["schema"]["properties"]["data"]["properties"];
+        let item = schemas["item"]["$ref"].as_str().expect("a reference");
+        let pointer = item.strip_prefix('#').expect("within the document").replace("%7E", "~");
+        assert_eq!(document.pointer(&pointer).expect(item)["type"], "integer");
+        let root = item.strip_suffix("/$defs/Item").expect("the place of the schema");
+        assert_eq!(schemas["root"]["$ref"], root);
+        for (name, kept) in
+            [("named", "#item"), ("elsewhere", "https://example.com/#/$defs/Item"), ("own", "#/$defs/Own")]
+        {
+            assert_eq!(schemas[name]["$ref"], kept);
+        }
+        assert_eq!(schemas["data"]["const"]["$ref"], "#/text");
+    }
+
+    #[cfg(feature = "schemars")]
+    #[test]
+    fn a_rust_type_is_described_as_it_is_serialised() {
+        #[derive(schemars::JsonSchema, serde::Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Invoice {
+            total_cents: i64,
+            lines: Vec<Line>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            replaces: Option<Box<Self>>,
+        }
+
+        #[derive(schemars::JsonSchema, serde::Serialize)]
+        struct Line {
+            text: String,
+        }
+
+        let sample = Invoice { total_cents: 5, lines: vec![Line { text: "Nails".into() }], replaces: None };
+        let event = EventType::new(EventId::new(1), "invoice.paid", "Invoice paid", &sample);
+        let catalog = Catalog::builder().event(event.with_schema_of::<Invoice>()).build().expect("sound");
+        let document = catalog.openapi("Invoices", "1.0");
+        let content =
+            &document["webhooks"]["invoice.paid"]["post"]["requestBody"]["content"]["application/json"];
+        let schema = &content["schema"]["properties"]["data"];
+        assert_eq!(schema["properties"]["totalCents"]["type"], "integer");
+        assert_eq!(schema["required"], json!(["totalCents", "lines"]));
+        assert_eq!(schema.get("$schema"), None);
+        let line = schema["properties"]["lines"]["items"]["$ref"].as_str().expect("a reference");
+        let line = document.pointer(line.trim_start_matches('#')).expect("within the document");
+        assert_eq!(line["properties"]["text"]["type"], "string");
     }
 
     #[test]

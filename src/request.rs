@@ -4,18 +4,21 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, InvalidHeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
-use crate::model::{CallbackUrl, DeliveryOptions};
+use crate::model::{CallbackUrl, DeliveryOptions, TraceContext};
 use crate::signature::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 
 /// The header that marks a ping. Its value is `url` or `event`.
 pub(crate) const WEBHOOK_PING: HeaderName = HeaderName::from_static("webhook-ping");
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("hookwire/", env!("CARGO_PKG_VERSION")));
 
 /// The room for the headers that a request gets beside those of its template: of the signature, twice, and of the
-/// transport.
-const MORE_HEADERS: usize = 8;
+/// transport, and of the trace.
+const MORE_HEADERS: usize = 10;
 
 /// What all requests of a service have in common.
 #[derive(Debug)]
@@ -23,11 +26,13 @@ pub(crate) struct RequestStyle {
     agent: HeaderValue,
     /// Headers, and the names under which they are sent again.
     again: Vec<(HeaderName, HeaderName)>,
+    /// Whether the trace context of events is sent.
+    traces: bool,
 }
 
 impl Default for RequestStyle {
     fn default() -> Self {
-        Self { agent: AGENT, again: Vec::new() }
+        Self { agent: AGENT, again: Vec::new(), traces: false }
     }
 }
 
@@ -49,6 +54,23 @@ impl RequestStyle {
             .map(named)
             .collect::<Result<_, InvalidHeaderName>>()?;
         Ok(())
+    }
+
+    pub(crate) fn send_traces(&mut self) {
+        self.traces = true;
+    }
+
+    /// Adds the trace context of an event, if it is to be sent, in place of one that the webhook has among its own headers.
+    pub(crate) fn trace(&self, context: Option<&TraceContext>, headers: &mut HeaderMap) {
+        let Some(context) = context.filter(|_| self.traces) else { return };
+        let state = context.tracestate().map(str::to_owned);
+        for (name, value) in [(TRACEPARENT, Some(context.to_string())), (TRACESTATE, state)] {
+            // It is visible text and spaces, as it was checked when it was parsed.
+            match value.and_then(|value| HeaderValue::try_from(value).ok()) {
+                Some(value) => drop(headers.insert(name, value)),
+                None => drop(headers.remove(name)),
+            }
+        }
     }
 
     /// Adds the name of the sender.

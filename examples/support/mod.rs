@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -25,7 +26,9 @@ pub(crate) type Handler = Arc<dyn Fn(&HeaderMap, &[u8]) -> StatusCode + Send + S
 pub(crate) async fn https(handler: Handler) -> Result<(String, String), Error> {
     let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let key = PrivateKeyDer::try_from(identity.signing_key.serialize_der())?;
-    let tls = ServerConfig::builder().with_no_client_auth();
+    // Named, as a tree with two providers has none by itself.
+    let tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let tls = tls.with_safe_default_protocol_versions()?.with_no_client_auth();
     let tls = tls.with_single_cert(vec![identity.cert.der().clone()], key)?;
     let (acceptor, listener) = (TlsAcceptor::from(Arc::new(tls)), TcpListener::bind("127.0.0.1:0").await?);
     let url = format!("https://localhost:{}/hooks", listener.local_addr()?.port());

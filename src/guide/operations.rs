@@ -1,4 +1,4 @@
-//! Running a service: stuck deliveries, alarms, log lines, tests, stopping.
+//! Running a service: stuck deliveries, alarms, log lines, stopping.
 //!
 //! # Alarms
 //!
@@ -91,15 +91,6 @@
 //! | warn | the row of a delivery or of its event cannot be read; it is set aside (PostgreSQL) | `delivery` |
 //! | warn | the row of a lane cannot be read; nothing of it is delivered (PostgreSQL) | `lane` |
 //! | warn | upkeep failed; it will be tried again | `error` |
-//!
-//! # Testing
-//!
-//! With the feature `testing`, build the service on a [`MemoryStore`](crate::store::MemoryStore), a
-//! `RecordingTransport` and a [`ManualClock`](crate::clock::ManualClock). Publish, call `Webhooks::deliver_due`, and
-//! compare the requests that were recorded. Move the clock to make a retry due. The module `testing` has a complete
-//! example, another one in tokio's paused time, and the conformance suites.
-//!
-//! Over PostgreSQL, run the test on a schema of its own: `PostgresOptions::schema`.
 //!
 //! # Stopping
 //!

@@ -80,7 +80,8 @@ impl EventType {
 
     /// Sets the JSON Schema of the payload, for [`Catalog::openapi`].
     ///
-    /// A crate such as `schemars` makes it of a Rust type.
+    /// References within it (`#/$defs/Item`) are to its own root. With the feature `schemars`, `with_schema_of` makes the
+    /// schema of a Rust type.
     ///
     /// ```
     /// use hookwire::EventId;
@@ -94,6 +95,37 @@ impl EventType {
     #[must_use]
     pub fn with_schema(self, schema: Value) -> Self {
         Self { schema: Some(Arc::new(schema)), ..self }
+    }
+
+    /// Sets the JSON Schema of the payload to that of the Rust type `T`, as it is serialised.
+    ///
+    /// ```
+    /// use hookwire::model::{Catalog, EventType};
+    /// use hookwire::{EventId, Payload};
+    ///
+    /// /// An order was paid.
+    /// #[derive(schemars::JsonSchema, serde::Serialize)]
+    /// struct OrderPaid {
+    ///     order: u64,
+    /// }
+    ///
+    /// impl Payload for OrderPaid {
+    ///     const EVENT: EventId = EventId::new(1);
+    /// }
+    ///
+    /// let paid = EventType::of("order.paid", "Order paid", &OrderPaid { order: 4711 })
+    ///     .with_schema_of::<OrderPaid>();
+    /// let schema = paid.schema().expect("that of the type");
+    /// assert_eq!(schema["description"], "An order was paid.");
+    /// assert_eq!(schema["properties"]["order"]["type"], "integer");
+    /// ```
+    #[cfg(feature = "schemars")]
+    #[must_use]
+    pub fn with_schema_of<T: schemars::JsonSchema>(self) -> Self {
+        let settings = schemars::generate::SchemaSettings::draft2020_12();
+        // The document says itself which dialect its schemas are in.
+        let settings = settings.with(|settings| settings.meta_schema = None).for_serialize();
+        self.with_schema(settings.into_generator().into_root_schema_for::<T>().to_value())
     }
 
     /// Marks it as one that new webhooks should not subscribe to. It is published and delivered as before.

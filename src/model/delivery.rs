@@ -3,13 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use super::integer_id::{DeliveryId, EventId, HookId};
-use super::page::PageRequest;
+use super::page::{self, PageRequest};
 use super::text_id::MessageId;
-use super::time::Timestamp;
+use super::time::{self, Timestamp};
 
 /// One event for one webhook, as the log shows it.
 ///
@@ -146,7 +146,24 @@ pub struct InvalidDeliveryState(());
 ///     .page(PageRequest::first().with_limit(20));
 /// # let _ = failed;
 /// ```
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+///
+/// In JSON, and in the query of a URL, it has the names of its fields, and `after` and `limit` of its [page](PageRequest).
+/// Each may be missing, and any other name is refused. Ids and times may be numbers or strings of digits; times may be
+/// RFC 3339 too.
+///
+/// ```
+/// use hookwire::DeliveryQuery;
+/// use hookwire::model::{DeliveryState, HookId, PageRequest};
+///
+/// let json = r#"{"webhook": 1, "state": "pending", "since": "1970-01-01T00:01:00Z", "limit": 20}"#;
+/// let query: DeliveryQuery = serde_json::from_str(json)?;
+/// let same = DeliveryQuery::new().webhook(HookId::new(1)).state(DeliveryState::Pending);
+/// let same = same.since(hookwire::model::Timestamp::from_secs(60));
+/// assert_eq!(query, same.page(PageRequest::first().with_limit(20)));
+/// # Ok::<_, serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "QueryParts", into = "QueryParts")]
 #[non_exhaustive]
 pub struct DeliveryQuery {
     /// Only deliveries for this webhook.
@@ -224,6 +241,63 @@ impl DeliveryQuery {
     }
 }
 
+/// The JSON form of a query.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct QueryParts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<HookId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<EventId>,
+    #[serde(with = "state_name", skip_serializing_if = "Option::is_none")]
+    state: Option<DeliveryState>,
+    #[serde(deserialize_with = "time::of_query", skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    #[serde(deserialize_with = "time::of_query", skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    #[serde(deserialize_with = "page::saturated", skip_serializing_if = "Option::is_none")]
+    limit: Option<u16>,
+}
+
+impl From<QueryParts> for DeliveryQuery {
+    fn from(parts: QueryParts) -> Self {
+        let QueryParts { webhook, message, event, state, since, until, after, limit } = parts;
+        let page = PageRequest::from_parts(after, limit);
+        Self { webhook, message, event, state, since, until, page }
+    }
+}
+
+impl From<DeliveryQuery> for QueryParts {
+    fn from(query: DeliveryQuery) -> Self {
+        let DeliveryQuery { webhook, message, event, state, since, until, page } = query;
+        let (after, limit) = page.into_parts();
+        Self { webhook, message, event, state, since, until, after, limit }
+    }
+}
+
+/// A state by its name, as the query of a URL can have it.
+mod state_name {
+    use super::{DeliveryState, Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        state: &Option<DeliveryState>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        state.map(|state| state.to_string()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<DeliveryState>, D::Error> {
+        let name = Option::<String>::deserialize(deserializer)?;
+        name.map(|name| name.parse()).transpose().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,5 +316,40 @@ mod tests {
         }
         let error = "Pending".parse::<DeliveryState>().expect_err("names are compared as they are");
         assert!(error.to_string().contains("pending, cancelled"), "{error}");
+    }
+    #[test]
+    fn a_query_is_read_as_it_is_written() {
+        assert_eq!(serde_json::to_string(&DeliveryQuery::new()).expect("JSON"), "{}");
+        let full = DeliveryQuery::new()
+            .webhook(HookId::new(1))
+            .message(MessageId::new("msg_1").expect("valid"))
+            .event(EventId::new(0))
+            .state(DeliveryState::Ended(End::Exhausted))
+            .since(Timestamp::from_millis(-1))
+            .until(Timestamp::from_millis(5))
+            .page(PageRequest::after("9").with_limit(20));
+        let json = serde_json::to_string(&full).expect("JSON");
+        let expected = r#"{"webhook":1,"message":"msg_1","event":0,"state":"exhausted","since":-1,"until":5,"after":"9","limit":20}"#;
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_str::<DeliveryQuery>(&json).expect("its own form"), full);
+        for name in ["webhook", "message", "event", "state", "since", "until", "after", "limit"] {
+            let null = format!(r#"{{"{name}":null}}"#);
+            assert_eq!(serde_json::from_str::<DeliveryQuery>(&null).expect(name), DeliveryQuery::new());
+        }
+    }
+
+    #[test]
+    fn a_query_that_is_wrong_is_refused_with_what_it_may_be() {
+        for (json, says) in [
+            (r#"{"hook":1}"#, "unknown field `hook`, expected one of `webhook`"),
+            (r#"{"page":{"limit":5}}"#, "unknown field `page`"),
+            (r#"{"state":"done"}"#, "pending, cancelled, delivered"),
+            (r#"{"since":"yesterday"}"#, "RFC 3339"),
+            (r#"{"until":true}"#, "milliseconds since 1970"),
+            (r#"{"webhook":"first"}"#, "invalid digit"),
+        ] {
+            let error = serde_json::from_str::<DeliveryQuery>(json).expect_err(json);
+            assert!(error.to_string().contains(says), "{json}: {error}");
+        }
     }
 }

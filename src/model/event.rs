@@ -13,6 +13,7 @@ use super::same_json::same_json;
 use super::sql_document::{InvalidSqlDocument, SqlDocument};
 use super::text_id::{MessageId, SourceId, TenantId};
 use super::time::Timestamp;
+use super::trace_context::TraceContext;
 use super::violation::{Rule, Violation};
 
 /// A Rust type that is the payload of one kind of event.
@@ -63,6 +64,7 @@ pub struct Event {
     department: Option<DeptId>,
     source: Option<SourceId>,
     actor: Option<String>,
+    trace: Option<TraceContext>,
 }
 
 impl Event {
@@ -84,6 +86,7 @@ impl Event {
             department: None,
             source: None,
             actor: None,
+            trace: None,
         })
     }
 
@@ -129,6 +132,24 @@ impl Event {
         Self { actor: Some(actor.into()), ..self }
     }
 
+    /// Sets the trace in which it is published. It is kept with the event, and sent to receivers if
+    /// [`send_trace_context`](crate::service::WebhooksBuilder::send_trace_context) is on.
+    ///
+    /// It is not part of the event's content: publishing again in another trace does nothing.
+    ///
+    /// ```
+    /// use hookwire::{Event, EventId};
+    ///
+    /// let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"; // of the request at hand
+    /// let event = Event::new(EventId::new(1), "payload")?.trace_context(traceparent.parse()?);
+    /// # let _ = event;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn trace_context(self, context: TraceContext) -> Self {
+        Self { trace: Some(context), ..self }
+    }
+
     /// Returns the kind of event.
     pub const fn event_id(&self) -> EventId {
         self.event_id
@@ -159,6 +180,7 @@ impl Event {
             department: self.department,
             source: self.source.as_ref().map(Cow::Borrowed),
             actor: self.actor.as_deref().map(Cow::Borrowed),
+            trace: self.trace.as_ref().map(Cow::Borrowed),
             payload_text: self.payload.get().into(),
         };
         serde_json::to_string(&document).expect("numbers and strings serialise")
@@ -184,6 +206,7 @@ impl Event {
             department: self.department,
             source: self.source,
             actor: self.actor,
+            trace: self.trace,
             payload: self.payload,
         }
     }
@@ -210,6 +233,9 @@ pub struct StampedEvent {
     /// The person who caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// The trace in which it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
     /// The payload: JSON, byte for byte as it was published.
     pub payload: Arc<RawValue>,
 }
@@ -232,6 +258,7 @@ impl StampedEvent {
             department: document.department,
             source: document.source.map(Cow::into_owned),
             actor: document.actor.map(Cow::into_owned),
+            trace: document.trace.map(Cow::into_owned),
             payload: Arc::from(payload),
         };
         match event.violations().first() {
@@ -248,7 +275,7 @@ impl StampedEvent {
     /// Returns the SHA-256 digest of the content, which tells a repeated publish from a message id that is used for
     /// another event.
     ///
-    /// The time is not part of it: a publish that is repeated after a lost answer may carry another one.
+    /// Time and trace are not part of it: a publish that is repeated after a lost answer may carry others.
     pub fn digest(&self) -> [u8; 32] {
         let department = self.department.map(|id| id.to_string());
         let parts = [
@@ -267,7 +294,7 @@ impl StampedEvent {
         hash.finalize().into()
     }
 
-    /// Returns whether two events have the same content, whatever their times and however their payloads are written: white
+    /// Returns whether two events have the same content, whatever their times and traces and however their payloads are written: white
     /// space, the order of an object's keys and the way in which strings are escaped do not matter.
     ///
     /// Equal [digests](Self::digest) tell the same sooner. Numbers are compared as they are written.
@@ -339,6 +366,12 @@ mod tests {
         event.stamped(|| MessageId::new("generated").expect("valid"), Timestamp::from_millis(5))
     }
 
+    fn traced() -> TraceContext {
+        let context: Result<TraceContext, _> =
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse();
+        context.and_then(|context| context.with_state("a=1")).expect("valid")
+    }
+
     fn event() -> Event {
         Event::new(EventId::new(1), &json!({"a": 1})).expect("serialises")
     }
@@ -358,6 +391,7 @@ mod tests {
         let other = Event::new(EventId::new(2), &json!({"a": 1})).expect("serialises");
         let source = SourceId::new("x").expect("valid");
         assert_eq!(digest(event()), digest(event().at(Timestamp::from_millis(9))));
+        assert_eq!(digest(event()), digest(event().trace_context(traced())));
         assert_ne!(digest(event()), digest(other));
         assert_ne!(digest(event()), digest(event().department(DeptId::new(1))));
         assert_ne!(digest(event().source(source)), digest(event().actor("x")));
@@ -420,9 +454,17 @@ mod tests {
         assert_eq!(read.digest(), event.clone().stamped(id, now).digest());
         let timed = event.at(Timestamp::from_millis(3)).to_sql_document(&acme, id);
         assert_eq!(StampedEvent::from_sql_document(&timed, now).expect("its own text").1.time.as_millis(), 3);
+        let text = Event::new(EventId::new(1), "LAB-4").expect("serialises").trace_context(traced());
+        let text = text.to_sql_document(&acme, id);
+        assert!(text.contains(r#""trace":{"traceparent":"00-4bf9"#), "{text}");
+        assert_eq!(
+            StampedEvent::from_sql_document(&text, now).expect("its own text").1.trace,
+            Some(traced())
+        );
         for other in [
             "",
             "{}",
+            &text.replace("00-4bf9", "4bf9"),
             &text.replace("acme", ""),
             &text.replace("generated", "test_1"),
             &text.replace("LAB", "\\"),

@@ -33,6 +33,7 @@ mod stopped;
 mod subscription;
 mod text_id;
 mod time;
+mod trace_context;
 mod violation;
 mod webhook;
 
@@ -62,6 +63,7 @@ pub use text_id::{
     InvalidKeyId, InvalidMessageId, InvalidSourceId, InvalidTenantId, KeyId, MessageId, SourceId, TenantId,
 };
 pub use time::{InvalidTimestamp, Timestamp};
+pub use trace_context::{InvalidTraceContext, TraceContext};
 pub use violation::{InvalidRule, Rule, Violation};
 pub use webhook::{InvalidWebhook, Webhook};
 

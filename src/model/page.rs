@@ -2,8 +2,10 @@
 
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
+
+use super::integer_id::LenientInteger;
 
 /// A request for one page of a listing.
 ///
@@ -13,7 +15,19 @@ use thiserror::Error;
 /// let first = PageRequest::first().with_limit(50);
 /// assert_eq!(first.limit(), 50);
 /// ```
-#[derive(Clone, Debug, Eq, PartialEq)]
+///
+/// In JSON, and in the query of a URL, it is `after` and `limit`. Both may be missing, and anything else is refused.
+/// The limit is clamped as by [`with_limit`](Self::with_limit).
+///
+/// ```
+/// use hookwire::model::PageRequest;
+///
+/// let page: PageRequest = serde_json::from_str(r#"{"after": "7", "limit": 1000}"#)?;
+/// assert_eq!(page, PageRequest::after("7").with_limit(250));
+/// # Ok::<_, serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "PageParts", into = "PageParts")]
 pub struct PageRequest {
     after: Option<String>,
     limit: u16,
@@ -66,6 +80,47 @@ impl PageRequest {
     /// Returns the maximum number of items.
     pub const fn limit(&self) -> usize {
         self.limit as usize
+    }
+}
+
+/// The JSON form of a request for a page, of which queries have the same attributes.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+struct PageParts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    #[serde(deserialize_with = "saturated", skip_serializing_if = "Option::is_none")]
+    limit: Option<u16>,
+}
+
+/// Reads a limit, as a number or as a string of digits. Of one that does not fit it takes the nearest that does.
+pub(super) fn saturated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    let limit = Option::<LenientInteger>::deserialize(deserializer)?;
+    Ok(limit.map(|LenientInteger(limit)| u16::try_from(limit.max(0)).unwrap_or(u16::MAX)))
+}
+
+impl PageRequest {
+    /// The request with these attributes of its JSON form.
+    pub(super) fn from_parts(after: Option<String>, limit: Option<u16>) -> Self {
+        Self { after, ..Self::first() }.with_limit(limit.unwrap_or(Self::DEFAULT_LIMIT))
+    }
+
+    /// The attributes of its JSON form.
+    pub(super) fn into_parts(self) -> (Option<String>, Option<u16>) {
+        (self.after, Some(self.limit).filter(|limit| *limit != Self::DEFAULT_LIMIT))
+    }
+}
+
+impl From<PageParts> for PageRequest {
+    fn from(PageParts { after, limit }: PageParts) -> Self {
+        Self::from_parts(after, limit)
+    }
+}
+
+impl From<PageRequest> for PageParts {
+    fn from(page: PageRequest) -> Self {
+        let (after, limit) = page.into_parts();
+        Self { after, limit }
     }
 }
 
@@ -143,6 +198,29 @@ mod tests {
         assert_eq!(PageRequest::first().with_limit(0).limit(), 1);
         assert_eq!(PageRequest::first().with_limit(u16::MAX).limit(), 250);
         assert_eq!(PageRequest::after("7").cursor(), Some("7"));
+    }
+
+    #[test]
+    fn limits_of_requests_are_clamped_and_what_is_unknown_is_refused() {
+        for (json, limit) in [("{}", 100), (r#"{"limit":0}"#, 1), (r#"{"limit":-7}"#, 1)] {
+            assert_eq!(
+                serde_json::from_str(json).ok(),
+                Some(PageRequest::first().with_limit(limit)),
+                "{json}"
+            );
+        }
+        for json in [r#"{"limit":"251"}"#, r#"{"limit":65536}"#, r#"{"limit":9223372036854775807}"#] {
+            assert_eq!(serde_json::from_str(json).ok(), Some(PageRequest::first().with_limit(250)), "{json}");
+        }
+        for json in [r#"{"limit":"all"}"#, r#"{"limit":1.5}"#, r#"{"before":"7"}"#, r#"{"after":7}"#] {
+            assert!(serde_json::from_str::<PageRequest>(json).is_err(), "{json}");
+        }
+        for (page, json) in [
+            (PageRequest::first(), "{}"),
+            (PageRequest::after("7").with_limit(5), r#"{"after":"7","limit":5}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&page).expect("JSON"), json);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::integer_id::{DeptId, EventId};
 use super::text_id::{MessageId, SourceId, TenantId};
 use super::time::Timestamp;
+use super::trace_context::TraceContext;
 
 /// The argument of the SQL function that publishes. Times and ids are numbers. The payload is a string: PostgreSQL reads
 /// no JSON that has `\u0000` or half a surrogate pair in it, and a string has their backslashes escaped.
@@ -25,6 +26,8 @@ pub(super) struct SqlDocument<'a> {
     pub(super) source: Option<Cow<'a, SourceId>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) actor: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) trace: Option<Cow<'a, TraceContext>>,
     pub(super) payload_text: Cow<'a, str>,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 /// A point in time, in whole milliseconds since the Unix epoch.
@@ -99,6 +99,22 @@ impl FromStr for Timestamp {
         let (second, nanosecond) = (time.as_second(), i64::from(time.subsec_nanosecond()));
         Ok(Self(second.saturating_mul(1000).saturating_add(nanosecond.div_euclid(1_000_000))))
     }
+}
+
+/// Reads a time of a query: its JSON, the same number as a string of digits, or RFC 3339.
+pub(super) fn of_query<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected milliseconds since 1970, or a time like `2023-07-09T18:54:30Z`")]
+    enum Given {
+        Millis(i64),
+        Text(String),
+    }
+
+    let time = Option::deserialize(deserializer)?.map(|given| match given {
+        Given::Millis(millis) => Ok(Timestamp(millis)),
+        Given::Text(text) => text.parse().map(Timestamp).or_else(|_| text.parse()),
+    });
+    time.transpose().map_err(serde::de::Error::custom)
 }
 
 /// The error for a text that is no [`Timestamp`].

@@ -229,6 +229,16 @@ impl WebhooksBuilder {
         self
     }
 
+    /// Sends the [trace context](crate::Event::trace_context) of an event with each of its requests, as the headers
+    /// `traceparent` and `tracestate`, which take the place of a webhook's own. Off by default: receivers are other
+    /// people's, and get to know ids of your traces.
+    ///
+    /// The headers are not signed, and every attempt has the same. What pings send has none.
+    pub fn send_trace_context(mut self) -> Self {
+        self.requests.send_traces();
+        self
+    }
+
     /// Accepts `http` URLs whose host is literally loopback, and lets the default transport dial loopback addresses.
     /// Use it for development only: anybody who may register a webhook can then reach this machine.
     ///

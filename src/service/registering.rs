@@ -1,12 +1,11 @@
 //! Registers, changes, lists and deletes webhooks.
 
 use super::address::AddressFinding;
+use super::details::Details;
 use super::error::Error;
 use super::secrets::{in_clear, random_bytes, secret_stays};
 use super::tenant::Tenant;
-use crate::model::{
-    DeliveryOptions, Disabled, HookId, Scope, Status, Timestamp, Webhook, WebhookDraft, WebhookPatch,
-};
+use crate::model::{DeliveryOptions, HookId, Scope, Status, Webhook, WebhookDraft, WebhookPatch};
 use crate::registry::{self, Backlog, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms};
 use crate::signature::{KeyRing, Secret, SigningKey};
 use crate::store::{StoreError, StoreErrorKind};
@@ -55,22 +54,6 @@ impl Updated {
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
-}
-
-/// A webhook with its delivery options and state. Its secrets are not part of it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Details {
-    /// The webhook.
-    pub webhook: Webhook,
-    /// Its envelope, signature scheme and headers.
-    pub options: DeliveryOptions,
-    /// Since when and why it is disabled; `None` while it is enabled.
-    pub disabled: Option<Disabled>,
-    /// Since when it is [paused](Tenant::pause); `None` while it is not.
-    pub paused: Option<Timestamp>,
-    /// The time since which every attempt has failed; `None` if the last one succeeded, or none was made.
-    pub failing_since: Option<Timestamp>,
 }
 
 /// How often the rules are checked again after another change came first.

@@ -38,8 +38,10 @@ impl Core {
         event: &StampedEvent,
         at: Timestamp,
     ) -> Result<Request<Bytes>, Outcome> {
-        self.prepare_body(tenant, hook, (&event.message_id, at), self.body(&hook.options, event, tenant))
-            .await
+        let body = self.body(&hook.options, event, tenant);
+        let mut request = self.prepare_body(tenant, hook, (&event.message_id, at), body).await?;
+        self.requests().trace(event.trace.as_ref(), request.headers_mut());
+        Ok(request)
     }
 
     /// Makes the request that brings a webhook this body, signed under this id and time.

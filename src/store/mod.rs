@@ -143,7 +143,7 @@ pub use usage::{PlaceTime, Usage};
 ///     and an ended one never becomes pending again: [`redeliver`](Self::redeliver) makes a new delivery with the old
 ///     one as its origin.
 /// 14. The ids of one tenant mean nothing to another.
-/// 15. Absence is `None`. Payload bytes come back identical.
+/// 15. Absence is `None`. Payload bytes and the trace of an event come back identical.
 /// 16. Paging shows each item that was visible at the first page once, while others write. A cursor that the listing
 ///     cannot have returned is [`InvalidCursor`](StoreErrorKind::InvalidCursor), never the first page; read it by
 ///     [`PageRequest::cursor_as`].

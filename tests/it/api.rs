@@ -158,3 +158,24 @@ async fn a_secret_leaves_at_creation_and_when_revealed_alone() {
     let narrowed = acme.with_scopes(Scopes::none().with(hookwire::model::Scope::Read));
     assert!(narrowed.reveal_secret(hook).await.is_err());
 }
+
+#[test]
+fn the_query_of_a_url_is_the_query_of_a_listing() {
+    use axum::extract::Query;
+    use hookwire::model::{DeliveryState, End, HookId, MessageQuery, Timestamp};
+
+    let uri = "/deliveries?webhook=1&state=exhausted&since=1970-01-01T00:00:05Z&until=9000&after=7&limit=20";
+    let Query(query): Query<DeliveryQuery> =
+        Query::try_from_uri(&uri.parse().expect("a URI")).expect("a query");
+    let same = DeliveryQuery::new().webhook(HookId::new(1)).state(DeliveryState::Ended(End::Exhausted));
+    let same = same.since(Timestamp::from_secs(5)).until(Timestamp::from_secs(9));
+    assert_eq!(query, same.page(PageRequest::after("7").with_limit(20)));
+
+    let uri = "/messages?event=13".parse().expect("a URI");
+    let Query(query): Query<MessageQuery> = Query::try_from_uri(&uri).expect("a query");
+    assert_eq!(query, MessageQuery::new().event(assist::DEVICE_ONLINE));
+    for wrong in ["/?webhok=1", "/?state=done", "/?since=yesterday", "/?limit=all"] {
+        let uri = wrong.parse().expect("a URI");
+        assert!(Query::<DeliveryQuery>::try_from_uri(&uri).is_err(), "{wrong}");
+    }
+}

@@ -9,7 +9,7 @@ use hookwire::delivery::{Counting, Health, Report};
 use hookwire::model::{
     Attempt, Delivery, DeliveryId, DeliveryOptions, DeliveryState, Departments, DisableReason, End,
     EnvelopeKind, EventPattern, EventType, FailureKind, Filter, HookId, KeyId, MessageId, Outcome,
-    SealedSecrets, SignatureScheme, StampedEvent, Status, Subscription, Timestamp, Webhook,
+    SealedSecrets, SignatureScheme, StampedEvent, Status, Subscription, Timestamp, TraceContext, Webhook,
 };
 use hookwire::registry::{self, Limits, Registry, RegistryChange, Terms, UrlRule};
 use hookwire::routing::SkipReason;
@@ -82,6 +82,12 @@ fn full_event() -> Event {
         .department(DeptId::new(7))
         .source(SourceId::new("agent").expect("valid"))
         .actor("maria@zylker.com")
+}
+
+fn traced_event() -> Event {
+    let context: TraceContext =
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("a traceparent");
+    open_event().trace_context(context.with_state("rojo=1").expect("a tracestate"))
 }
 
 fn publish(event: Event) -> StampedEvent {
@@ -236,10 +242,13 @@ fn each_reason_for_passing_a_webhook_over() {
 
 #[test]
 fn a_published_event_with_its_payload_unchanged() {
-    for (name, event) in [("event_full", full_event()), ("event_minimal", open_event())] {
+    for (name, event) in
+        [("event_full", full_event()), ("event_minimal", open_event()), ("event_traced", traced_event())]
+    {
         let event = publish(event);
         let read = stored(name, &event);
         assert_eq!((read.payload.get(), read.digest()), (event.payload.get(), event.digest()));
+        assert_eq!(read.trace, event.trace);
     }
 }
 

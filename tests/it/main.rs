@@ -48,6 +48,7 @@ mod streams;
 mod support;
 mod tenants;
 mod tls;
+mod traces;
 mod transport_catches;
 mod transport_conformance;
 mod troubles;

@@ -43,11 +43,13 @@
 //! ## The document
 //!
 //! The parameter is a JSON object with `tenant`, `event_id` and `payload`, and perhaps `message_id`, `time`
-//! (milliseconds since 1970), `department`, `source` and `actor`. The function returns the message id.
+//! (milliseconds since 1970), `department`, `source`, `actor` and `trace`. The function returns the message id.
 //!
 //! - In place of `payload` there may be `payload_text`: a string that has the payload as JSON, as in the text of
 //!   [`Tenant::to_sql_document`](hookwire::Tenant::to_sql_document). It may be any JSON. PostgreSQL cannot read the escape
 //!   `\u0000` or half a surrogate pair elsewhere in a document; the function refuses the member that has them.
+//! - `trace` is the trace context in which the event is published: an object with the headers `traceparent` and perhaps
+//!   `tracestate`, of version 00.
 //! - A malformed document raises `invalid_parameter_value`. The message has the field and the rule, and the column of the
 //!   error is the field. PostgreSQL itself refuses a text that is no JSON. As after any error, the transaction can then
 //!   only be rolled back, to its beginning or to a savepoint, and `COMMIT` rolls it back without an error.

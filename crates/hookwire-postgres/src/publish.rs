@@ -296,13 +296,15 @@ async fn insert_all(
     let departments: Vec<_> = events().map(|event| event.department.map(DeptId::get)).collect();
     let sources: Vec<_> = events().map(|event| event.source.as_ref().map(SourceId::as_str)).collect();
     let actors: Vec<_> = events().map(|event| event.actor.as_deref()).collect();
+    let traces = events().map(|event| event.trace.as_ref().map(serde_json::to_string).transpose());
+    let traces = traces.collect::<Result<Vec<_>, _>>()?;
     let payloads: Vec<_> = events().map(|event| event.payload.get()).collect();
     let digests: Vec<_> = items().map(|item| &item.digest[..]).collect();
     let targets: Vec<_> = items().map(|item| as_i32(item.routing.targets.len())).collect();
     let skipped = items().map(|item| serde_json::to_string(&item.routing.skipped));
     let skipped = skipped.collect::<Result<Vec<_>, _>>()?;
     let now = scene.now;
-    let params: [&(dyn ToSql + Sync); 13] = [
+    let params: [&(dyn ToSql + Sync); 14] = [
         &tenants,
         &messages,
         &event_ids,
@@ -316,6 +318,7 @@ async fn insert_all(
         &skipped,
         &now,
         &seqs,
+        &traces,
     ];
     let deliveries = Columns::of(rows);
     let lanes: BTreeSet<LaneId> = rows.iter().map(|row| row.lane).collect();
@@ -429,7 +432,7 @@ pub(crate) const KNOWN: &str = concat!(
     "SELECT event.tenant, digest, ",
     receipt_columns!(),
     ", event.message, event.event_id, event.time, ",
-    "event.department, event.source, event.actor, ",
+    "event.department, event.source, event.actor, event.trace::text AS trace, ",
     "CASE WHEN digest IS NULL OR digest <> ALL ($3) THEN event.payload END AS payload ",
     "FROM unnest($1::text[], $2::text[]) AS wanted (tenant, message) CROSS JOIN LATERAL ",
     event_of!("wanted.tenant", "wanted.message"),
@@ -448,12 +451,13 @@ const DRAW: &str = "SELECT nextval('event_seq_seq') AS id FROM generate_series(1
 
 const INSERT: &str = "
     INSERT INTO event (seq, tenant, message, event_id, time, department, source, actor, payload, digest,
-        targets, skipped, published_at, alive_at, routed_at) OVERRIDING SYSTEM VALUE
+        targets, skipped, published_at, alive_at, routed_at, trace) OVERRIDING SYSTEM VALUE
     SELECT seq, tenant, message, event_id, time, department, source, actor, payload, digest, targets,
-        skipped::json, $12, $12, $12
+        skipped::json, $12, $12, $12, trace::json
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[],
-        $8::text[], $9::bytea[], $10::integer[], $11::text[], $13::bigint[])
-        AS fresh (tenant, message, event_id, time, department, source, actor, payload, digest, targets, skipped, seq)
+        $8::text[], $9::bytea[], $10::integer[], $11::text[], $13::bigint[], $14::text[])
+        AS fresh (tenant, message, event_id, time, department, source, actor, payload, digest, targets, skipped, seq,
+            trace)
     ORDER BY tenant COLLATE \"C\", message COLLATE \"C\"
     ON CONFLICT (tenant, message) DO NOTHING
     RETURNING seq";

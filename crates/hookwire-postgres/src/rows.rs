@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hookwire::delivery::{Health, LaneClass};
 use hookwire::model::{
     DeptId, Disabled, End, EventId, HookId, MessageId, SealedSecrets, SourceId, StampedEvent, TenantId,
-    Timestamp, Webhook,
+    Timestamp, TraceContext, Webhook,
 };
 use hookwire::registry::{RegisteredWebhook, Version};
 use hookwire::retry::RetryState;
@@ -226,7 +226,8 @@ pub(crate) fn registered(row: &Row) -> Result<RegisteredWebhook, QueryError> {
 /// The columns that [`event`] reads.
 macro_rules! event_columns {
     () => {
-        "event.message, event.event_id, event.time, event.department, event.source, event.actor, event.payload"
+        "event.message, event.event_id, event.time, event.department, event.source, event.actor, \
+         event.trace::text AS trace, event.payload"
     };
 }
 pub(crate) use event_columns;
@@ -243,8 +244,15 @@ pub(crate) fn event(row: &Row) -> Result<StampedEvent, QueryError> {
         department: row.read::<Option<i64>>("department")?.map(DeptId::new),
         source: source.map(SourceId::new).transpose()?,
         actor: row.read("actor")?,
+        trace: trace(row)?,
         payload: Arc::from(payload),
     })
+}
+
+/// Reads the trace of an event. One that this code cannot read is none: an event is delivered without it.
+fn trace(row: &Row) -> Result<Option<TraceContext>, QueryError> {
+    let trace: Option<&str> = row.read("trace")?;
+    Ok(trace.and_then(|trace| serde_json::from_str(trace).ok()))
 }
 
 pub(crate) fn message(row: &Row) -> Result<MessageId, QueryError> {

@@ -85,6 +85,8 @@ use crate::store::publication::DUPLICATE_ID;
 /// | `time` | when it happened, in milliseconds since 1970; left out or null: the time of the insert |
 /// | `department`, `source`, `actor` | as in [`Event`](crate::Event); left out or null: none |
 ///
+/// There is no column for a trace context.
+///
 /// Rows are published in the order of `seq`.
 ///
 /// hookwire writes the column `refused`. A row that cannot be published gets the field and the rule that it breaks
@@ -352,6 +354,7 @@ fn parse(row: &Row<'_>) -> Result<(TenantId, StampedEvent), InvalidRow> {
         department: number(row, "department")?.map(DeptId::new),
         source: source.map_err(|rule| InvalidRow::new("source", rule))?,
         actor: text(row, "actor")?,
+        trace: None,
         payload: payload(required("payload", text(row, "payload")?)?)?,
     };
     match &event.violations()[..] {

@@ -9,6 +9,7 @@ use super::scene::{ANA, BEN, DAY, LEASE, MOMENT, Scene, event_json, greedy, mess
 use crate::delivery::Next;
 use crate::model::{
     DeliveryId, DeliveryQuery, DeliveryState, End, HookId, MessageId, Status, TenantId, Timestamp,
+    TraceContext,
 };
 use crate::registry::Backlog;
 use crate::routing::SkipReason;
@@ -193,7 +194,7 @@ async fn repeated(scene: &Scene<'_>, item: &Publication) -> Receipt {
     receipt
 }
 
-/// Point 15: absence is `None`, and payload bytes come back identical.
+/// Point 15: absence is `None`, and payload bytes and the trace come back identical.
 ///
 /// # Panics
 ///
@@ -209,11 +210,21 @@ pub async fn absence_is_none_and_bytes_stay(fixture: &dyn StoreFixture) {
     let hook = scene.create().await;
     let odd = "{\"b\": 1.10,\t\"a\":1e2, \"\\u00e9\":\"é\u{1F600}\", \"a\":[ ]}";
     let mut item = scene.publication("odd", &[hook]).await;
-    Arc::make_mut(&mut item.event).payload = serde_json::from_str(odd).expect("JSON");
+    let event = Arc::make_mut(&mut item.event);
+    event.payload = serde_json::from_str(odd).expect("JSON");
+    event.trace = Some(trace());
     scene.write(&[item]).await;
-    assert_eq!(scene.claim_one(ANA).await.event.payload.get(), odd, "what is sent");
+    let sent = scene.claim_one(ANA).await.event;
+    assert_eq!(sent.payload.get(), odd, "what is sent");
+    assert_eq!(sent.trace, Some(trace()), "the trace that is sent");
     let record = scene.store.event(&scene.tenant, &message("odd")).await.expect("event").expect("kept");
     assert_eq!(record.event.payload.get(), odd, "what is logged");
+}
+
+fn trace() -> TraceContext {
+    let context: TraceContext =
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("a traceparent");
+    context.with_state("a=\"1\\").expect("a tracestate")
 }
 
 /// Point 17: an unrouted event is routed once, in order within its tenant.

@@ -139,7 +139,8 @@ impl HttpTransport {
     ///
     /// # Errors
     ///
-    /// Returns [`BuildTransportError`] if the system has no trusted roots.
+    /// Returns [`BuildTransportError`] if the system has no trusted roots, or if there is no
+    /// [crypto provider](crate#tls).
     pub fn new() -> Result<Self, BuildTransportError> {
         Self::builder().build()
     }

@@ -332,6 +332,10 @@ catches! { absence_is_none_and_bytes_stay:
         event: reserialised(&it.event).into(),
         ..it
     })) => "what is logged",
+    a_trace_that_is_forgotten_is_found = PublishAs(|it| Publication {
+        event: StampedEvent { trace: None, ..it.event.as_ref().clone() }.into(),
+        ..it
+    }) => "the trace that is sent",
     a_missing_event_that_is_an_error_is_found = AbsenceIsAnError => "absence is no error",
     missing_attempts_that_are_none_made_are_found = ShowAttemptsAs(|it| it.or(Some(Vec::new())))
         => "no delivery is `None`",

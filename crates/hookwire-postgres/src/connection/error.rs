@@ -35,6 +35,13 @@ pub enum ConnectError {
         /// The cause.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The connection is to be encrypted, neither of the features `aws-lc-rs` and `ring` is on, and the host has installed
+    /// no crypto provider.
+    #[error(
+        "there is no crypto provider for TLS; turn on the feature aws-lc-rs or ring of hookwire-postgres, or call \
+         install_default of a rustls::crypto::CryptoProvider before connecting"
+    )]
+    NoCryptoProvider,
     /// The name cannot be that of a schema.
     #[error(
         "{name:?} cannot be the schema; it is to be at most 63 of a-z, 0-9 and _, and not to begin with a digit or pg_"

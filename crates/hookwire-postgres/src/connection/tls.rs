@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use rustls::client::WantsClientCert;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
@@ -61,7 +61,7 @@ impl Tls {
         extra: &[Vec<u8>],
         identity: Option<&IdentityFiles>,
     ) -> Result<Self, ConnectError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = provider()?;
         let verifier = verifier(trust, extra, &provider)?;
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.map_err(|error| ConnectError::Tls(error.into()))?;
@@ -145,6 +145,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(context)
     }
+}
+
+/// The provider of the feature `aws-lc-rs`, which wins over `ring`, as in `hookwire`.
+#[cfg(feature = "aws-lc-rs")]
+fn provider() -> Result<Arc<CryptoProvider>, ConnectError> {
+    Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+}
+
+/// The provider of the feature `ring`.
+#[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+fn provider() -> Result<Arc<CryptoProvider>, ConnectError> {
+    Ok(Arc::new(rustls::crypto::ring::default_provider()))
+}
+
+/// The provider that the host has installed for its process.
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+fn provider() -> Result<Arc<CryptoProvider>, ConnectError> {
+    CryptoProvider::get_default().cloned().ok_or(ConnectError::NoCryptoProvider)
 }
 
 fn verifier(

@@ -74,6 +74,39 @@ async fn bytes_are_kept_and_what_is_left_out_is_filled_in() {
 }
 
 #[tokio::test]
+async fn the_trace_of_an_event_is_kept_and_checked() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let schema = Schema::migrated().await;
+    let (client, store) = (schema.client().await, schema.store().await);
+    let document = |trace: &str| {
+        format!(r#"{{"tenant":"acme","event_id":13,"message_id":"traced","payload":1,"trace":{trace}}}"#)
+    };
+    for wrong in [
+        "1".to_owned(),
+        "{}".to_owned(),
+        format!(r#"{{"traceparent":"{}"}}"#, PARENT.to_uppercase()),
+        format!(r#"{{"traceparent":"{}"}}"#, PARENT.replace("00f067aa0ba902b7", &"0".repeat(16))),
+        format!(r#"{{"traceparent":"{PARENT}","tracestate":"a"}}"#),
+        format!(r#"{{"traceparent":"{PARENT}","tracestate":"a={}"}}"#, "b".repeat(511)),
+    ] {
+        let error = publish(&client, &document(&wrong)).await.expect_err("no trace");
+        assert_eq!(error.as_db_error().and_then(|it| it.column()), Some("trace"), "{wrong}");
+    }
+    let trace = format!(r#"{{"traceparent":"{PARENT}","tracestate":"rojo=1, 1b_-*/@c=~ !,"}}"#);
+    publish(&client, &document(&trace)).await.expect("published");
+    let plain = document("null").replace("traced", "plain");
+    publish(&client, &plain).await.expect("null is none");
+    let given = unrouted(&store, 1).await;
+    let traces: Vec<_> = given.iter().map(|it| it.event.trace.clone()).collect();
+    let kept = traces[0].as_ref().expect("kept");
+    assert_eq!((kept.to_string(), kept.tracestate()), (PARENT.to_owned(), Some("rojo=1, 1b_-*/@c=~ !,")));
+    assert_eq!(traces[1], None);
+    client.execute("UPDATE event SET trace = '{\"traceparent\":\"01\"}'", &[]).await.expect("updated");
+    let record = store.event(&acme(), &MessageId::new("traced").expect("an id")).await.expect("a log");
+    assert_eq!(record.expect("kept").event.trace, None, "what cannot be read stops no event");
+}
+
+#[tokio::test]
 async fn what_is_malformed_is_refused_by_field() {
     let schema = Schema::migrated().await;
     let client = schema.client().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookwire::dispatcher::Dispatcher;
-use hookwire::model::{DeliveryQuery, MessageId, PageRequest, Timestamp};
+use hookwire::model::{DeliveryQuery, MessageId, PageRequest, Timestamp, TraceContext};
 use hookwire::service::Tenant;
 use hookwire::store::{Stats, Store};
 use hookwire::testing::{Answer, RecordingTransport};
@@ -217,13 +217,17 @@ async fn everything_of_an_event_survives_the_way_through_the_function() {
     let payload = RawValue::from_string(odd.to_owned()).expect("JSON");
     let whole = Event::new(EventId::new(u32::MAX), &payload).expect("JSON").at(Timestamp::from_millis(-1));
     let whole = whole.department(DeptId::new(i64::MIN)).source(SourceId::new("'crm\"").expect("valid"));
-    let id =
-        host.process.store.publish_in(&client, &host.process.tenant(), &whole.actor("m\u{e4}x'\\")).await;
+    let parent: TraceContext =
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("a traceparent");
+    let trace = parent.with_state("a= '\"\\ ~,\t1b_-*/@c=!\t ,").expect("a tracestate");
+    let whole = whole.actor("m\u{e4}x'\\").trace_context(trace.clone());
+    let id = host.process.store.publish_in(&client, &host.process.tenant(), &whole).await;
     let id = id.expect("published");
     let kept = host.process.store.event(&acme(), &id).await.expect("a log").expect("it is there").event;
     assert_eq!((kept.payload.get(), kept.event_id.get()), (odd, u32::MAX));
     assert_eq!((kept.time.as_millis(), kept.department), (-1, Some(DeptId::new(i64::MIN))));
     let source = kept.source.as_ref().map(SourceId::as_str);
+    assert_eq!(kept.trace, Some(trace));
     assert_eq!((source, kept.actor.as_deref()), (Some("'crm\""), Some("m\u{e4}x'\\")));
 }
 

@@ -10,7 +10,7 @@ use super::sql::{Cells, SqlError};
 use crate::delivery::Health;
 use crate::model::{
     DeliveryOptions, DeptId, DisableReason, Disabled, End, EventId, HookId, MessageId, SealedSecrets,
-    SourceId, StampedEvent, TenantId, Timestamp, Webhook,
+    SourceId, StampedEvent, TenantId, Timestamp, TraceContext, Webhook,
 };
 use crate::registry::{RegisteredWebhook, Version};
 use crate::retry::RetryState;
@@ -168,12 +168,20 @@ struct Meta {
     source: Option<SourceId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<TraceContext>,
 }
 
 pub(crate) fn event_meta(event: &StampedEvent) -> Result<String, SqlError> {
-    let (source, actor) = (event.source.clone(), event.actor.clone());
-    let (event_id, time, department) = (event.event_id, event.time, event.department);
-    Ok(serde_json::to_string(&Meta { event_id, time, department, source, actor })?)
+    let meta = Meta {
+        event_id: event.event_id,
+        time: event.time,
+        department: event.department,
+        source: event.source.clone(),
+        actor: event.actor.clone(),
+        trace: event.trace.clone(),
+    };
+    Ok(serde_json::to_string(&meta)?)
 }
 
 /// Reads `meta` for the kind of event alone.
@@ -198,6 +206,7 @@ pub(crate) fn event(cells: &mut Cells<'_>) -> Result<StampedEvent, SqlError> {
         department: meta.department,
         source: meta.source,
         actor: meta.actor,
+        trace: meta.trace,
         payload: match cells.get::<Option<String>>()? {
             Some(json) => RawValue::from_string(json)?.into(),
             None => RawValue::NULL.to_owned().into(),

@@ -1,0 +1,92 @@
+//! [`Details`]: a webhook with its options and its state, as a host shows it.
+
+use http::HeaderName;
+use serde::{Serialize, Serializer};
+
+use crate::model::{DeliveryOptions, Disabled, EnvelopeKind, SignatureScheme, Timestamp, Webhook};
+
+/// A webhook with its delivery options and state. Its secrets are not part of it.
+///
+/// The JSON form has the names of the fields. Of the options' headers it has the names alone, because their values may be
+/// credentials. Times are milliseconds since the Unix epoch.
+///
+/// ```
+/// # async fn show(acme: hookwire::Tenant, hook_id: hookwire::HookId) -> Result<(), Box<dyn std::error::Error>> {
+/// let json = serde_json::to_value(acme.details(hook_id).await?)?;
+/// assert_eq!(json["webhook"]["hook_id"], hook_id.get());
+/// println!("sends the headers {}", json["options"]["headers"]); // ["x-team"]
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Details {
+    /// The webhook.
+    pub webhook: Webhook,
+    /// Its envelope, signature scheme, headers and limits.
+    #[serde(serialize_with = "without_values")]
+    pub options: DeliveryOptions,
+    /// Since when and why it is disabled; `None` while it is enabled.
+    pub disabled: Option<Disabled>,
+    /// Since when it is [paused](crate::Tenant::pause); `None` while it is not.
+    pub paused: Option<Timestamp>,
+    /// The time since which every attempt has failed; `None` if the last one succeeded, or none was made.
+    pub failing_since: Option<Timestamp>,
+}
+
+/// The options as they are shown.
+#[derive(Serialize)]
+struct ShownOptions<'a> {
+    envelope: Option<EnvelopeKind>,
+    headers: Vec<&'a str>,
+    signature: SignatureScheme,
+    rate: Option<u32>,
+    max_in_flight: Option<u32>,
+}
+
+fn without_values<S: Serializer>(options: &DeliveryOptions, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut headers: Vec<_> = options.headers().keys().map(HeaderName::as_str).collect();
+    headers.sort_unstable();
+    let (envelope, signature) = (options.envelope(), options.signature());
+    let (rate, max_in_flight) = (options.rate(), options.max_in_flight());
+    let shown = ShownOptions { envelope, headers, signature, rate, max_in_flight };
+    shown.serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::DisableReason;
+
+    #[test]
+    fn headers_are_shown_by_name_alone() {
+        let webhook = json!({
+            "hook_id": 1, "name": "Books", "url": "https://hooks.example.com/",
+            "status": 0, "subscriptions": [{"event_id": 1}],
+        });
+        let options =
+            DeliveryOptions::new().with_headers([("x-team", "devices"), ("authorization", "Bearer hidden")]);
+        let details = Details {
+            webhook: serde_json::from_value(webhook).expect("a webhook"),
+            options: options.expect("valid").with_envelope(EnvelopeKind::Assist),
+            disabled: Some(Disabled {
+                reason: Some(DisableReason::Gone),
+                at: Some(Timestamp::from_millis(5)),
+            }),
+            paused: Some(Timestamp::from_millis(4)),
+            failing_since: None,
+        };
+        let shown = serde_json::to_value(&details).expect("JSON");
+        let expected = json!({
+            "webhook": serde_json::to_value(&details.webhook).expect("JSON"),
+            "options": {"envelope": "assist", "headers": ["authorization", "x-team"], "signature": "v1",
+                "rate": null, "max_in_flight": null},
+            "disabled": {"reason": "gone", "at": 5},
+            "paused": 4,
+            "failing_since": null,
+        });
+        assert_eq!(shown, expected);
+    }
+}
