@@ -31,6 +31,8 @@ use super::webhook::Webhook;
 /// | `ignore_src` | text: the source whose events it does not get | optional |
 /// | `status` | 1: enabled, 0: disabled | left out: 1 |
 ///
+/// [`plain::Draft`](crate::plain::Draft) names events by their keys instead.
+///
 /// [`Tenant::create`](crate::service::Tenant::create) checks a draft, and
 /// [`Error::violations`](crate::Error::violations) returns everything that is wrong with it.
 ///

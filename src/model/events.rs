@@ -52,7 +52,7 @@ impl fmt::Display for Events {
 /// A pattern of event keys: a beginning and `*`. `invoice.*` matches `invoice.paid`, and `*` matches every key.
 ///
 /// Keys are compared as they are written. [Hidden](EventType::hidden) events match no pattern: they reach only those who
-/// subscribe to them by id.
+/// subscribe to them by id. [Deprecated](EventType::deprecated) ones match.
 ///
 /// There are no patterns of modules: a [module](EventType::module) is a heading for people and may change, while the key
 /// of an event stays. A host that has modules begins the keys of a module alike.

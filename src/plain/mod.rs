@@ -16,7 +16,8 @@
 //! | `events`: `"invoice.paid"`, `"invoice.*"`, `"*"` | `subscriptions`: `{"event_id": 1}`, `{"events": "invoice.*"}` |
 //! | `{"event": "invoice.paid", "departments": [7], "filter": [..]}` | `{"event_id": 1, "dept_ids": [7], "filter": [..]}` |
 //!
-//! An event that has left the catalog is shown by its number, and may stay by that.
+//! An event that has left the catalog is shown by its number, and may stay by that. There are no patches in plain words: a
+//! client sends the whole webhook, for [`Tenant::replace`](crate::Tenant::replace).
 //!
 //! ```
 //! # #[cfg(all(feature = "dispatcher", feature = "http-transport"))]

@@ -18,8 +18,8 @@ use super::rules::{
 use super::state::{Backlog, RegisteredWebhook, Registry, RegistryChange, applied};
 use crate::assist;
 use crate::model::{
-    Catalog, DeliveryOptions, DeptSet, Disabled, EventId, Events, HookId, SealedSecrets, Status, Stopped,
-    Timestamp, Webhook, WebhookDraft, WebhookPatch,
+    Catalog, DeliveryOptions, DeptSet, Disabled, EventId, EventType, Events, HookId, SealedSecrets, Status,
+    Stopped, Timestamp, Webhook, WebhookDraft, WebhookPatch,
 };
 
 /// Generates any JSON value, a few levels deep.
@@ -283,6 +283,56 @@ proptest! {
             registry = step(registry, limits, (kind, HookId::new(id), &events));
             assert_within(&registry, 3, 2);
             prop_assert!(registry.next_hook_id == next || used.insert(next));
+        }
+    }
+}
+
+/// The events 0 to 2 of a host that allows patterns.
+fn catalog_with_patterns() -> Catalog {
+    let event = |(id, key)| EventType::new(EventId::new(id), key, "name", "sample");
+    let events = [(0, "a.x"), (1, "a.y"), (2, "b")].map(event);
+    let builder = events.into_iter().fold(Catalog::builder(), |builder, event| builder.event(event));
+    builder.allow_patterns().build().expect("sound")
+}
+
+/// Returns which of these events a subscription as JSON includes.
+fn includes(subscription: &Value, event: u32) -> bool {
+    match subscription["events"].as_str() {
+        Some("*") => true,
+        Some("a.*") => event < 2,
+        _ => subscription["event_id"] == event,
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_series_of_changes_exceeds_the_limit_of_an_event_by_patterns(
+        steps in vec((any::<bool>(), 1..6_i64, vec(0..5_u32, 1..4)), 0..30),
+    ) {
+        let catalog = catalog_with_patterns();
+        let terms = terms(&catalog, Limits::default().with_webhooks_per_event(2));
+        let mut registry = Registry::default();
+        for (is_new, id, events) in steps {
+            let draft = WebhookDraft::new("a", "https://a.example/");
+            let draft = events.into_iter().fold(draft, |draft, event| match event {
+                3 => draft.subscribe_matching("*"),
+                4 => draft.subscribe_matching("a.*"),
+                id => draft.subscribe(EventId::new(id)),
+            });
+            let decided = match is_new {
+                true => create(&draft, SealedSecrets::default(), &registry, terms),
+                false => replace(HookId::new(id), &draft, &registry, terms),
+            };
+            if let Ok(change) = decided {
+                registry = applied(registry, change);
+            }
+            for event in 0..3 {
+                let has = |it: &&RegisteredWebhook| {
+                    let json = json_of(&it.webhook);
+                    json["subscriptions"].as_array().expect("a list").iter().any(|it| includes(it, event))
+                };
+                prop_assert!(registry.webhooks.iter().filter(has).count() <= 2);
+            }
         }
     }
 }
