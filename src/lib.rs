@@ -119,6 +119,10 @@
 //! | change retries, quotas, deadlines, the size of payloads | [`policy`] |
 //! | open or close networks, use an egress proxy | `transport::HttpTransport` |
 //! | set a webhook's headers, envelope or signature | [`model::DeliveryOptions`] |
+//! | spare a receiver: a rate, or a cap of what is under way | [`with_rate`](model::DeliveryOptions::with_rate), [`with_max_in_flight`](model::DeliveryOptions::with_max_in_flight) |
+//! | let deliveries wait: of a webhook, or of a tenant that does not pay | [`Tenant::pause`], [`Tenant::suspend`] |
+//! | send what a webhook has missed | [`Tenant::recover`] for what failed, [`Tenant::recover_skipped`] for what came while it was disabled |
+//! | erase what a message says | [`Tenant::erase_payload`] |
 //! | send receivers the trace of an event | [`Event::trace_context`], [`send_trace_context`](service::WebhooksBuilder::send_trace_context) |
 //! | change a webhook's secret without a gap | [`Tenant::rotate_secret`] |
 //! | move webhooks here from another sender | [`WebhookDraft::secret`], [`header_prefix`](service::WebhooksBuilder::header_prefix) |

@@ -29,6 +29,10 @@
 //! 4. Expanding: migrate (`PostgresStore::migrate`; a file is migrated when it is opened), and replace the processes
 //!    one by one. Closed: stop all of them first, then migrate, and start the new ones.
 //!
+//! An older version beside a new one passes over what it does not know: it keeps no rate and no cap of a webhook, delivers
+//! to all payloads whatever a filter says, and resumes a paused webhook, or one of a suspended tenant, when it writes it
+//! anew. It cannot read a webhook that subscribes by a pattern. Use these when all processes know them.
+//!
 //! A migration is one transaction. If the process dies meanwhile, the old form is as it was.
 //!
 //! Hosts that publish from [their own transactions](super::durability#the-event-and-your-own-data) need not stop. What
