@@ -1,4 +1,4 @@
-//! The reasons for which hookwire disables a webhook.
+//! The reasons for which hookwire disables a webhook. When it does is decided in `delivery::disabling`.
 
 use std::fmt;
 

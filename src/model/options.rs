@@ -1,5 +1,4 @@
-//! Delivery settings of a webhook that Zoho Assist does not have: envelope, headers, and the
-//! signature schemes that there are.
+//! Delivery settings of a webhook: envelope, signature scheme, headers, rate and cap. Zoho Assist does not have them.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The state that the handles of a service and its dispatcher share: its parts, and what it keeps in memory.
+//! `Core`: store, transport, policy and caches, which the handles of a service and its dispatcher share.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! The URL to which an answer points, as attempts keep it.
+//! The `Location` of a 3xx answer, without its query, as attempts keep it.
 
 use http::header::LOCATION;
 use http::{Response, Uri};

@@ -1,4 +1,4 @@
-//! The list of webhooks that hookwire has disabled, and its order.
+//! The listing of webhooks that hookwire has disabled. When it does is decided in `delivery::disabling`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Who holds claims, the proof of holding one, and the mark from which a holder waits for more work.
+//! The ids of claims: holder, fence, and the mark from which a holder waits for more work.
 
 use crate::model::number;
 

@@ -1,4 +1,4 @@
-//! Who holds which delivery, and until when: kept in memory by stores that have one owner.
+//! When leases end: who holds which delivery, and until when, in stores that have one owner.
 
 use std::collections::{BTreeSet, HashMap};
 

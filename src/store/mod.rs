@@ -38,14 +38,15 @@
 //!
 //! # What a store keeps
 //!
+//! A dispatcher, the *holder*, claims due deliveries. Each takes a *place* of its quota under a *lease*, whose proof is the
+//! *fence*, until it is *settled*: an attempt and what follows from it are recorded together.
+//!
 //! - For each tenant a [registry](crate::registry::Registry) at a revision.
 //! - For each webhook a *lane*: its queue, its [`Health`], the end of its backoff, and an
 //!   epoch. The epoch grows when the backlog is dropped, so that dropping costs the same whatever the backlog.
 //! - For each event its content, the decisions of routing, and its deliveries with their attempts. The id of a
 //!   delivery is unique in the store and never used again.
 
-#[cfg(test)]
-mod bounds;
 mod claim;
 mod delegate;
 mod disabled;
@@ -60,6 +61,8 @@ mod ready;
 mod records;
 mod routing;
 mod schedule;
+#[cfg(test)]
+mod schedule_tests;
 mod settlement;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

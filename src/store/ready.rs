@@ -1,4 +1,4 @@
-//! The lanes that have something to give and for which one holder has room, in the order in which they are served.
+//! The index of the schedule: the lanes for which one holder has room, sorted by use.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;

@@ -1,4 +1,4 @@
-//! The order in which lanes are served, kept in memory. `MemoryStore` and the SQLite store share it.
+//! Picks the lane that is served next. `MemoryStore` and the SQLite store share it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;

@@ -1,4 +1,4 @@
-//! Claims: due deliveries are taken for a dispatcher.
+//! Claims: takes due deliveries for a dispatcher, as far as rates and caps of webhooks allow.
 
 use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{BTreeSet, HashMap, HashSet};

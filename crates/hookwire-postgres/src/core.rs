@@ -1,4 +1,4 @@
-//! `Core`: what the calls of a store share, and those calls that take several transactions.
+//! `Core`: connections, batches and claims that the calls of a store share, and calls of several transactions.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `PostgresStore`, and the design of the store, with the order of its locks.
+//! `PostgresStore`, and the design of the store. The order of all locks is decided here.
 //!
 //! ```text
 //!  callers --> batch (two writing transactions at most) --> publish ----+

@@ -1,5 +1,7 @@
-//! How transactions begin. Nothing is left to the defaults of a database or a role, which `ALTER DATABASE .. SET` and
-//! `ALTER ROLE .. SET` can change.
+//! The statements that begin transactions, with every setting that they rely on.
+//!
+//! Nothing is left to the defaults of a database or a role, which `ALTER DATABASE .. SET` and `ALTER ROLE .. SET` can
+//! change.
 
 /// Begins a transaction. Each statement sees what others have committed before it.
 ///

@@ -1,4 +1,4 @@
-//! The lanes: what they give and when, and what is no longer held.
+//! The lanes: when they are ready, and what waits again after its lease.
 
 use super::state::{LaneKey, RowState, State};
 use crate::model::{DeliveryId, End, Timestamp};

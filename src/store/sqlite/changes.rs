@@ -1,4 +1,4 @@
-//! What a transaction changes of the things that are kept in memory.
+//! The changes that a transaction leaves for the memory to apply after its commit.
 
 use std::collections::HashMap;
 use std::sync::Arc;

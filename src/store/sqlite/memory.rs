@@ -1,4 +1,4 @@
-//! What the store keeps in memory beside the file: who holds what, who is served next, and how lanes are.
+//! The indexes in memory beside the file: who holds what, who is served next, and how lanes are.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The state of the writer: the connection that writes, and what is kept in memory beside the file.
+//! The writer: runs transactions on its connection, and applies their changes to the memory after the commit.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -1,4 +1,4 @@
-//! Upkeep: expiring, sweeping, removing and erasing.
+//! Upkeep: expires deliveries, ends dropped ones, removes events after retention, and erases payloads and tenants.
 
 use rusqlite::params;
 

@@ -1,4 +1,4 @@
-//! The words in which the cases are told.
+//! `Scene`: a store with short methods to create, publish, claim and settle, in which the cases are written.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

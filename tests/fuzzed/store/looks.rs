@@ -1,4 +1,4 @@
-//! What a reader sees.
+//! Compares what the store and its model show of registries, events, deliveries and counts.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `Begin`: how transactions begin, and the settings that they rely on.
+//! `Begin`: the texts that set a connection up, and with which its transactions begin.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Locks of registries and lanes, each kind in one order, and the one place that decides whether a lane is ready. The
-//! whole order of locks is in `store`.
+//! Takes locks of registries and lanes, and decides whether a lane is ready.
+//!
+//! Each kind of locks is taken in one order. The order of all is decided in `store`.
 
 use hookwire::model::TenantId;
 

@@ -1,5 +1,4 @@
-//! What the schedule promises under load, over random loads: it serves the least use, and so nobody gets much more than
-//! a fair share.
+//! Tests of the schedule over random loads: it serves the least use, so nobody gets much more than a fair share.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
