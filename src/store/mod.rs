@@ -10,7 +10,8 @@
 //!    [`Disable::applied_to`] change a lane. [`HeldCounts`] counts what a holder has and tells how much room a lane has left, and [`Usage`] for how long it had it. Of the
 //!    lanes with something due and with room, serve one of the tenant with the least [`Usage::of_tenant`], and of its
 //!    lanes one with the least [`Usage::of_webhook`]. While the holder [has no spare places](HeldCounts::has_spare),
-//!    serve only `Proven` lanes of a tenant that [is light](Usage::is_light).
+//!    serve only `Proven` lanes of a tenant that [is light](Usage::is_light), and one that
+//!    [may be first](HeldCounts::may_be_first).
 //!
 //! Write the implementation under `#[async_trait]`, with plain `async fn`s:
 //!
@@ -126,7 +127,8 @@ pub use usage::{PlaceTime, Usage};
 ///    leases of this holder, those that publishing took included.
 /// 8. The tenant is served next whose places of this holder were taken for the least time in about the last minute,
 ///    and within it the lane likewise, whatever backlog others have: see [`Usage`]. Of equal use they take turns, which
-///    the store remembers between claims. The last sixteenth of the places in all is kept for
+///    the store remembers between claims. Where slow receivers leave an `Unproven` lane no room, a tenant that holds nothing
+///    [may be first](HeldCounts::may_be_first), before all others. The last sixteenth of the places in all is kept for
 ///    [`Proven`](crate::delivery::LaneClass::Proven) lanes of tenants that [use little](Usage::is_light). Within a lane,
 ///    first attempts come before retries, but every fourth place is for a retry that is due; of each kind, the earliest
 ///    due comes first. A claim does not look at saturated lanes.

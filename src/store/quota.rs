@@ -73,13 +73,13 @@ impl Default for Quota {
 }
 
 /// Returns the part of `whole` that lanes of `class` share, at least one.
-fn share(whole: usize, class: LaneClass) -> usize {
+const fn share(whole: usize, class: LaneClass) -> usize {
     let part = match class {
         LaneClass::Proven => whole,
         LaneClass::Unproven => whole / 2,
         LaneClass::Hanging => whole / 10,
     };
-    part.max(1)
+    if part == 0 { 1 } else { part }
 }
 
 /// The claims of one holder, counted as [`Quota`] limits them. Stores build on it.
@@ -140,6 +140,11 @@ impl HeldCounts {
         self.all.total()
     }
 
+    /// Returns the number of claims of one tenant.
+    pub(crate) fn of_tenant(&self, tenant: &TenantId) -> usize {
+        self.tenants.get(tenant).map_or(0, |it| it.all.total())
+    }
+
     /// Returns the number of claims of one webhook.
     pub(crate) fn of_webhook(&self, tenant: &TenantId, hook: HookId) -> usize {
         let of_hook = self.tenants.get(tenant).and_then(|it| it.webhooks.get(&hook));
@@ -148,7 +153,22 @@ impl HeldCounts {
 
     /// Returns the number of deliveries of this lane that the holder may still claim.
     pub fn room(&self, quota: &Quota, tenant: &TenantId, hook: HookId, class: LaneClass) -> usize {
-        self.room_in_class(quota, class).min(self.room_in_lane(quota, tenant, hook, class))
+        let first = usize::from(self.may_be_first(quota, tenant, class));
+        self.room_in_class(quota, class).max(first).min(self.room_in_lane(quota, tenant, hook, class))
+    }
+
+    /// Returns whether a tenant that holds nothing may take a place for a lane that is `Unproven`, though others leave no
+    /// room in that class. A thirty-second of the places in all is for that, so that a new webhook does not wait until
+    /// slow ones give places back.
+    pub fn may_be_first(&self, quota: &Quota, tenant: &TenantId, class: LaneClass) -> bool {
+        class == LaneClass::Unproven && self.of_tenant(tenant) == 0 && self.has_first_places(quota)
+    }
+
+    /// Returns whether [`may_be_first`](Self::may_be_first) holds for any tenant. If not, none need be looked at.
+    pub const fn has_first_places(&self, quota: &Quota) -> bool {
+        let few = quota.in_all / 32;
+        let is_left = self.all.unproven < share(quota.in_all, LaneClass::Unproven) + few;
+        is_left && self.has_spare(quota)
     }
 
     /// Returns the number of deliveries of this lane that the limits of its tenant and its webhook still allow. It
@@ -237,7 +257,7 @@ mod tests {
         for n in 0..7 {
             take(&mut held, &format!("t{n}"), 1, LaneClass::Unproven, 32);
         }
-        assert_eq!(room(&held, "b", 1, LaneClass::Unproven), 0);
+        assert_eq!(held.room_in_class(&Quota::default(), LaneClass::Unproven), 0);
         assert_eq!(room(&held, "b", 1, LaneClass::Proven), 16);
     }
 
@@ -261,6 +281,26 @@ mod tests {
         assert!(!held.has_spare(&Quota::default()));
         let small = Quota::default().with_in_all(15);
         assert!(HeldCounts::default().has_spare(&small), "of few places none is kept");
+    }
+
+    #[test]
+    fn a_tenant_that_holds_nothing_has_a_first_place_where_slow_ones_hold_theirs() {
+        let (quota, unproven) = (Quota::default(), LaneClass::Unproven);
+        let mut held = HeldCounts::default();
+        (0..16).for_each(|n| take(&mut held, &format!("t{n}"), 1, unproven, 16));
+        assert_eq!(held.room_in_class(&quota, unproven), 0);
+        assert_eq!(room(&held, "t0", 2, unproven), 0, "it holds something");
+        assert_eq!(room(&held, "new", 1, LaneClass::Hanging), 1);
+        for n in 0..16 {
+            assert_eq!(room(&held, &format!("n{n}"), 1, unproven), 1, "{n}");
+            take(&mut held, &format!("n{n}"), 1, unproven, 1);
+            assert_eq!(room(&held, &format!("n{n}"), 1, unproven), 0, "one alone");
+        }
+        assert_eq!(room(&held, "late", 1, unproven), 0, "a thirty-second is for that");
+        held.give_back(&tenant("n0"), HookId::new(1), unproven);
+        assert_eq!(room(&held, "late", 1, unproven), 1);
+        (0..15).for_each(|n| take(&mut held, &format!("p{n}"), 1, LaneClass::Proven, 14));
+        assert_eq!((held.total(), room(&held, "late", 1, unproven)), (481, 0), "and none of the last");
     }
 
     #[test]

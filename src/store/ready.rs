@@ -14,6 +14,8 @@ use crate::model::TenantId;
 #[derive(Debug)]
 pub(super) struct Ready<L> {
     tenants: ByClass<Order<TenantId>>,
+    /// The tenants with unproven lanes, but for those that were found to hold something and have given nothing back since.
+    newcomers: Order<TenantId>,
     lanes: HashMap<TenantId, ByClass<Order<L>>>,
     /// Where each lane stands.
     places: HashMap<L, (TenantId, LaneClass)>,
@@ -28,6 +30,9 @@ impl<L: Clone + Eq + Hash + Ord> Ready<L> {
         }
         self.last_turn += 1;
         self.tenants.of_mut(class).add(tenant, self.last_turn);
+        if class == LaneClass::Unproven {
+            self.newcomers.add(tenant, self.last_turn);
+        }
         if self.places.insert(lane.clone(), (tenant.clone(), class)).is_none() {
             let lanes = self.lanes.entry(tenant.clone()).or_default();
             lanes.of_mut(class).add(lane, self.last_turn);
@@ -71,6 +76,25 @@ impl<L: Clone + Eq + Hash + Ord> Ready<L> {
         for class in CLASSES.into_iter().filter(|class| !lanes.of(*class).is_empty()) {
             self.tenants.of_mut(class).add(tenant, self.last_turn);
         }
+        if !lanes.of(LaneClass::Unproven).is_empty() {
+            self.newcomers.add(tenant, self.last_turn);
+        }
+    }
+
+    /// Returns the tenant that is served next of those that hold nothing and have unproven lanes.
+    pub(super) fn first_newcomer(
+        &mut self,
+        holds: impl Fn(&TenantId) -> bool,
+        used: impl Fn(&TenantId) -> PlaceTime,
+    ) -> Option<TenantId> {
+        loop {
+            let (_, tenant) = self.newcomers.first(&used)?;
+            let has_lanes = self.lanes.get(&tenant).is_some_and(|it| !it.of(LaneClass::Unproven).is_empty());
+            if has_lanes && !holds(&tenant) {
+                return Some(tenant);
+            }
+            self.newcomers.remove(&tenant);
+        }
     }
 
     /// Returns the tenant that is served next, of those with lanes of `classes`.
@@ -98,6 +122,7 @@ impl<L: Clone + Eq + Hash + Ord> Ready<L> {
     pub(super) fn read_anew(&mut self) {
         let tenants = CLASSES.map(|class| std::mem::take(self.tenants.of_mut(class)));
         CLASSES.into_iter().zip(tenants).for_each(|(class, it)| *self.tenants.of_mut(class) = it.unread());
+        self.newcomers = std::mem::take(&mut self.newcomers).unread();
         for lanes in self.lanes.values_mut() {
             for class in CLASSES {
                 let present = std::mem::take(lanes.of_mut(class));
@@ -109,7 +134,8 @@ impl<L: Clone + Eq + Hash + Ord> Ready<L> {
 
 impl<L> Default for Ready<L> {
     fn default() -> Self {
-        Self { tenants: ByClass::default(), lanes: HashMap::new(), places: HashMap::new(), last_turn: 0 }
+        let (tenants, newcomers) = Default::default();
+        Self { tenants, newcomers, lanes: HashMap::new(), places: HashMap::new(), last_turn: 0 }
     }
 }
 

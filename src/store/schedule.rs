@@ -206,7 +206,8 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
         let Waiting { tenant, hook, class, .. } = &entry.waiting;
         let has_room = holder.held.room(&holder.quota, tenant, *hook, *class) > 0;
         let has_place = holder.held.has_spare(&holder.quota)
-            || *class == LaneClass::Proven && holder.usage.is_light(tenant, now);
+            || *class == LaneClass::Proven && holder.usage.is_light(tenant, now)
+            || holder.held.may_be_first(&holder.quota, tenant, *class);
         entry.is_ready() && !entry.waiting.pace.is_limited() && has_room && has_place
     }
 
@@ -310,6 +311,26 @@ impl<L: Clone + Eq + Hash + Ord> Holder<L> {
     /// The first lane with room. What has none is taken out on the way, until a place is given back.
     fn next(&mut self, lanes: &HashMap<L, Lane>, now: Timestamp) -> Option<L> {
         self.advance(now);
+        self.first_of_a_tenant(lanes, now).or_else(|| self.next_with_room(lanes, now))
+    }
+
+    /// The lane of a tenant that holds nothing, where others leave its class no room.
+    fn first_of_a_tenant(&mut self, lanes: &HashMap<L, Lane>, now: Timestamp) -> Option<L> {
+        const CLASS: LaneClass = LaneClass::Unproven;
+        let (held, quota, usage) = (&self.held, &self.quota, &self.usage);
+        if held.room_in_class(quota, CLASS) > 0 || !held.has_first_places(quota) {
+            return None;
+        }
+        let holds = |it: &TenantId| held.of_tenant(it) > 0;
+        let tenant = self.ready.first_newcomer(holds, |it| usage.of_tenant(it, now))?;
+        let used = |lane: &L| {
+            let hook = lanes.get(lane).map(|it| it.waiting.hook);
+            hook.map(|hook| usage.of_webhook(&tenant, hook, now)).unwrap_or_default()
+        };
+        self.ready.first_lane(&tenant, std::iter::once(CLASS), used)
+    }
+
+    fn next_with_room(&mut self, lanes: &HashMap<L, Lane>, now: Timestamp) -> Option<L> {
         let (held, quota) = (&self.held, &self.quota);
         let has_spare = held.has_spare(quota);
         let has_room = |class: &LaneClass| {

@@ -31,11 +31,40 @@ pub async fn lanes_take_turns(fixture: &dyn StoreFixture) {
 /// When the store breaks it.
 pub async fn least_use_is_next(fixture: &dyn StoreFixture) {
     let scene = Scene::new(fixture);
+    a_new_tenant_has_a_first_place(&scene).await;
     who_used_least_is_next(&[scene.of("slow"), scene.of("quick")], "tenant").await;
     let tenant = scene.of("both");
     who_used_least_is_next(&[tenant.of("both"), tenant], "webhook").await;
     first_attempts_come_first(&scene.of("mixed")).await;
     the_last_places_are_for_those_who_use_little(&scene).await;
+}
+
+/// Where receivers of which nothing is known hold what they may, a tenant that holds nothing gets one place.
+async fn a_new_tenant_has_a_first_place(scene: &Scene<'_>) {
+    const DAN: HolderId = HolderId::new(4);
+    let quota = Quota::default().with_in_all(64).with_per_tenant(64).with_per_webhook(16);
+    let request = ClaimRequest { quota, ..greedy(DAN) };
+    let claim = async || scene.claim_with(&request).await.deliveries;
+    let slow = scene.of("slow-ones");
+    let hooks = slow.create_many(3).await;
+    slow.publish_many("slow", 16, &hooks).await;
+    assert_eq!(claim().await.len(), 32, "receivers of which nothing is known have half");
+    for name in ["new", "newer"] {
+        let new = scene.of(name);
+        let hook = new.create().await;
+        new.publish_many(name, 2, &[hook]).await;
+        let claims = claim().await;
+        let tenants: Vec<_> = claims.iter().map(|it| it.tenant.as_str()).collect();
+        assert_eq!(tenants, [name], "a new tenant has one place all the same");
+    }
+    let last = scene.of("newest");
+    last.publish("newest", &[last.create().await]).await;
+    assert_eq!(claim().await.len(), 0, "a thirty-second of all is for that");
+    scene.store.release(DAN).await.expect("release");
+    leave_nothing(&slow, &hooks).await;
+    for tenant in [scene.of("new"), scene.of("newer"), last] {
+        leave_nothing(&tenant, &[HookId::new(1)]).await;
+    }
 }
 
 async fn lanes_of_equal_use_take_turns(scene: &Scene<'_>) {

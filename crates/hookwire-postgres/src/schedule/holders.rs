@@ -101,7 +101,7 @@ impl Holders {
         let left = holder.left.iter().filter(|place| holder.places.has_room(quota, place, now));
         Plan {
             cursors: holder.cursors,
-            has_room: CLASSES.map(|class| holder.places.has_room_in_class(quota, class)),
+            has_room: CLASSES.map(|class| holder.places.may_have_room_in_class(quota, class)),
             full_lanes,
             full_tenants,
             tenants_by_use,

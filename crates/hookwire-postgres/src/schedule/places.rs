@@ -54,13 +54,19 @@ impl Places {
     /// Returns whether the holder may take one more delivery of a lane.
     pub(crate) fn has_room(&self, quota: &Quota, place: &Place, now: Timestamp) -> bool {
         let Place { tenant, hook, class, .. } = place;
-        self.held.room(quota, tenant, *hook, *class) > 0
-            && self.has_room_in_class(quota, *class)
-            && self.may_have_last(quota, tenant, now)
+        let has_place = self.held.may_be_first(quota, tenant, *class)
+            || self.has_room_in_class(quota, *class) && self.may_have_last(quota, tenant, now);
+        has_place && self.held.room(quota, tenant, *hook, *class) > 0
+    }
+
+    /// Returns whether lanes of this class need be looked at: not if the holder has no room for any.
+    pub(crate) fn may_have_room_in_class(&self, quota: &Quota, class: LaneClass) -> bool {
+        let first = class == LaneClass::Unproven && self.held.has_first_places(quota);
+        first || self.has_room_in_class(quota, class)
     }
 
     /// Returns whether the holder may take any delivery of this class. The last places are for proven lanes alone.
-    pub(crate) fn has_room_in_class(&self, quota: &Quota, class: LaneClass) -> bool {
+    fn has_room_in_class(&self, quota: &Quota, class: LaneClass) -> bool {
         let has_place = class == LaneClass::Proven || self.held.has_spare(quota);
         has_place && self.held.room_in_class(quota, class) > 0
     }

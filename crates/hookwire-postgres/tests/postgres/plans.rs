@@ -192,7 +192,8 @@ async fn upkeep_goes_through_no_backlog() {
 {plan}"
             );
             assert!(
-                plan.matches("Limit").count() == 3 && reads_halves(&plan),
+                // Two more for lanes with limits.
+                plan.matches("Limit").count() == 5 && reads_halves(&plan),
                 "the first delivery of each half of a lane, and the first that nobody holds:
 {plan}"
             );
