@@ -40,8 +40,9 @@ pub struct Usage {
     base: Timestamp,
     all: Use,
     tenants: HashMap<TenantId, TenantUse>,
-    /// The number of tenants that have places now.
+    /// The tenants that have places now: their number, and their use.
     holding: u128,
+    used_by_holding: Use,
 }
 
 /// An amount of use. Amounts that are read at one time of one [`Usage`] can be compared.
@@ -81,6 +82,16 @@ impl Use {
         *self = Self { taken, used, at: reading, given_back: self.given_back.saturating_add(weight) };
     }
 
+    /// Adds use of before.
+    fn add(&mut self, used: u128, reading: u128) {
+        *self = Self { used: self.used(reading).saturating_add(used), at: reading, ..*self };
+    }
+
+    /// Takes away use of before.
+    fn remove(&mut self, used: u128, reading: u128) {
+        *self = Self { used: self.used(reading).saturating_sub(used), at: reading, ..*self };
+    }
+
     fn rebase(&mut self, reading: u128, halvings: u32, at: u128) {
         let (used, given_back) = (self.used(reading) >> halvings, self.given_back >> halvings);
         *self = Self { taken: self.taken, used, at, given_back };
@@ -115,7 +126,9 @@ impl Usage {
         let others = self.holding - u128::from(own.taken > 0);
         let used = own.used(reading);
         let used_by_others = self.all.used(reading).saturating_sub(used);
-        let uses_little = used.saturating_mul(10 * others) <= used_by_others;
+        let own_of_holding = if own.taken > 0 { used } else { 0 };
+        let used_by_holding = self.used_by_holding.used(reading).saturating_sub(own_of_holding);
+        let uses_little = used.saturating_mul(10 * others) <= used_by_holding;
         // Places that others still have count as if they were given back now.
         let all = self.all.given_back.saturating_add(self.all.taken.saturating_mul(self.weight(now)));
         let given_back_by_others = all.saturating_sub(own.given_back);
@@ -128,7 +141,11 @@ impl Usage {
         self.advance(now);
         let reading = self.reading(now);
         let of_tenant = self.tenants.entry(tenant.clone()).or_default();
-        self.holding += u128::from(of_tenant.all.taken == 0);
+        if of_tenant.all.taken == 0 {
+            self.holding += 1;
+            self.used_by_holding.add(of_tenant.all.used(reading), reading);
+        }
+        self.used_by_holding.take(reading);
         of_tenant.all.take(reading);
         of_tenant.webhooks.entry(hook).or_default().take(reading);
         self.all.take(reading);
@@ -145,7 +162,11 @@ impl Usage {
             of_tenant.webhooks.remove(&hook);
         }
         of_tenant.all.give_back(reading, weight);
-        self.holding -= u128::from(of_tenant.all.taken == 0);
+        self.used_by_holding.give_back(reading, weight);
+        if of_tenant.all.taken == 0 {
+            self.holding -= 1;
+            self.used_by_holding.remove(of_tenant.all.used(reading), reading);
+        }
         if of_tenant.all.is_nothing() {
             self.tenants.remove(tenant);
         }
@@ -164,6 +185,7 @@ impl Usage {
         self.base = base;
         let at = self.reading(now);
         self.all.rebase(reading, halvings, at);
+        self.used_by_holding.rebase(reading, halvings, at);
         for of_tenant in self.tenants.values_mut() {
             of_tenant.all.rebase(reading, halvings, at);
             of_tenant.webhooks.values_mut().for_each(|it| it.rebase(reading, halvings, at));
@@ -257,6 +279,20 @@ mod tests {
         }
         let light: Vec<_> = (1..=5).filter(|number| usage.is_light(&tenant(*number), at(10))).collect();
         assert_eq!(light, [4, 5], "one, where the others have 14 on average, and none");
+    }
+
+    #[test]
+    fn what_those_have_used_who_have_no_place_makes_nobody_light() {
+        let mut usage = Usage::default();
+        for round in 0..100 {
+            (1..=40).for_each(|slow| use_place(&mut usage, slow, round * 1_000, round * 1_000 + 900));
+        }
+        use_place(&mut usage, 41, 99_900, 99_950);
+        (1..=6).for_each(|slow| usage.take(&tenant(slow), HOOK, at(100_000)));
+        let light: Vec<_> = (1..=41).filter(|number| usage.is_light(&tenant(*number), at(100_900))).collect();
+        assert_eq!(light, [41], "forty have used the same, though six hold places now");
+        (1..=6).for_each(|slow| usage.give_back(&tenant(slow), HOOK, at(101_000)));
+        assert_eq!((usage.holding, usage.used_by_holding.used(usage.reading(at(102_000)))), (0, 0));
     }
 
     #[test]
