@@ -17,9 +17,10 @@ use async_trait::async_trait;
 use hookwire::clock::ManualClock;
 use hookwire::delivery::{Next, Report};
 use hookwire::model::{
-    DeliveryQuery, End, Event, EventId, HookId, MessageId, SealedSecrets, StampedEvent, Timestamp,
+    DeliveryOptions, DeliveryQuery, End, Event, EventId, HookId, MessageId, SealedSecrets, StampedEvent,
+    Timestamp,
 };
-use hookwire::registry::{RegisteredWebhook, RegistryChange};
+use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange};
 use hookwire::store::{
     Claim, ClaimRequest, Durability, HolderId, OpenError, Publication, PublishAnswer, Quota, Routing,
     Settlement, SqliteStore, Store,
@@ -409,4 +410,28 @@ async fn bad_events_are_refused_and_leave_nothing() {
     assert_eq!(again.message_id(), &id());
     let record = fixture.store.event(acme.id(), &id()).await.expect("read").expect("kept");
     assert_eq!(record.event.payload.get(), "\"x\"", "the first is as it was");
+}
+
+/// What a process that was killed has claimed may have begun at its very end.
+#[tokio::test]
+async fn a_rate_is_kept_across_a_kill() {
+    let (directory, clock) = (Directory::new(), ManualClock::default());
+    let options = SqliteStore::options().durability(Durability::ProcessCrash).clock(clock.clone());
+    let store = options.clone().open(directory.file()).await.expect("a new file");
+    let hook = create(&store).await;
+    let registry = store.registry(&acme()).await.expect("registry");
+    let mut limited = registry.webhooks[0].clone();
+    limited.options = DeliveryOptions::new().with_rate(2).expect("valid");
+    let change = RegistryChange::Update(limited, Backlog::Resume);
+    store.commit(&acme(), registry.revision, &change).await.expect("changed");
+    for id in ["a", "b", "c", "d"] {
+        publish(&store, id, hook).await;
+    }
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(claim(&store).await.len(), 2);
+    let left = left_by_a_kill(&directory);
+    let store = options.open(left.file()).await.expect("it opens");
+    assert!(claim(&store).await.is_empty(), "those may have begun a moment ago");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(claim(&store).await.len(), 2, "they are over, whoever began them");
 }
