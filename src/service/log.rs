@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::{Error, ErrorKind};
 use super::explanation::Explanation;
+use super::logged_delivery::LoggedDelivery;
 use super::tenant::Tenant;
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, HookId, MessageId, MessageQuery,
@@ -52,13 +53,11 @@ impl Tenant {
     /// Reads the last attempt of each delivery that was attempted and not delivered.
     async fn last_attempts(&self, deliveries: &[Delivery]) -> Result<BTreeMap<DeliveryId, Attempt>, Error> {
         let is_told = |it: &&Delivery| it.attempts > 0 && it.state != DeliveryState::Ended(End::Delivered);
-        let mut last = BTreeMap::new();
-        for delivery in deliveries.iter().filter(is_told) {
-            // They are gone if the tenant's data is being removed meanwhile.
-            let attempts = self.core.store().attempts(&self.id, delivery.id).await?.unwrap_or_default();
-            last.extend(attempts.into_iter().next_back().map(|it| (delivery.id, self.seen(it))));
-        }
-        Ok(last)
+        let told: Vec<_> = deliveries.iter().filter(is_told).map(|delivery| delivery.id).collect();
+        let attempts = self.attempts_of(&told).await?;
+        let last =
+            told.into_iter().zip(attempts).filter_map(|(id, made)| Some((id, made.into_iter().next_back()?)));
+        Ok(last.collect())
     }
 
     /// Lists events, newest first: also those that went to nobody, and those that wait for routing.
@@ -84,6 +83,39 @@ impl Tenant {
         Ok(page)
     }
 
+    /// Lists deliveries with their attempts, newest first. It takes no more calls of the store than
+    /// [`deliveries`](Self::deliveries) and one.
+    ///
+    /// [`for_operator`](Self::for_operator) shows details and answers too, as in [`attempts`](Self::attempts).
+    ///
+    /// ```
+    /// # async fn show(acme: hookwire::Tenant, hook_id: hookwire::HookId) -> Result<(), Box<dyn std::error::Error>> {
+    /// use hookwire::DeliveryQuery;
+    ///
+    /// let page = acme.deliveries_with_attempts(&DeliveryQuery::new().webhook(hook_id)).await?;
+    /// for logged in &page.items {
+    ///     for attempt in &logged.attempts {
+    ///         println!("{}: {}", logged.delivery.message_id, attempt.outcome);
+    ///     }
+    /// }
+    /// let answer = serde_json::to_string(&page)?; // [{"delivery": {..}, "attempts": [..]}, ..]
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`deliveries`](Self::deliveries).
+    pub async fn deliveries_with_attempts(
+        &self,
+        query: &DeliveryQuery,
+    ) -> Result<Page<LoggedDelivery>, Error> {
+        let page = self.deliveries(query).await?;
+        let ids: Vec<_> = page.items.iter().map(|delivery| delivery.id).collect();
+        let mut attempts = self.attempts_of(&ids).await?.into_iter();
+        Ok(page.map(|delivery| LoggedDelivery { delivery, attempts: attempts.next().unwrap_or_default() }))
+    }
+
     /// Lists the attempts of a delivery, in order, with the class of each failure and the status of each answer.
     ///
     /// [`for_operator`](Self::for_operator) shows details and answers too, and
@@ -95,9 +127,21 @@ impl Tenant {
     /// [`Store`](ErrorKind::Store).
     pub async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {
         self.require(Scope::Read)?;
-        let attempts = self.core.store().attempts(&self.id, delivery).await?;
+        let attempts = self.core.store().attempts(&self.id, &[delivery]).await?.into_iter().flatten().next();
         let attempts = attempts.ok_or_else(|| not_found(&format!("delivery {delivery}")))?;
         Ok(attempts.into_iter().map(|it| self.seen(it)).collect())
+    }
+
+    /// Reads the attempts of each delivery. One that is gone, because upkeep or an erasure has removed it meanwhile, has
+    /// none.
+    async fn attempts_of(&self, deliveries: &[DeliveryId]) -> Result<Vec<Vec<Attempt>>, Error> {
+        let mut all = Vec::with_capacity(deliveries.len());
+        for part in deliveries.chunks(usize::from(PageRequest::MAX_LIMIT)) {
+            let read = self.core.store().attempts(&self.id, part).await?;
+            let seen = |made: Vec<Attempt>| made.into_iter().map(|it| self.seen(it)).collect();
+            all.extend(read.into_iter().map(|made| made.map_or_else(Vec::new, seen)));
+        }
+        Ok(all)
     }
 
     /// Returns the attempt as this handle shows it.

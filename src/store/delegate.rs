@@ -215,9 +215,9 @@ macro_rules! delegate_store {
     };
     (@attempts $to:tt) => {
         $crate::delegate_store! {
-            @try attempts 'life1,
-            (tenant: &'life1 $crate::model::TenantId, delivery: $crate::model::DeliveryId)
-            -> ::std::option::Option<::std::vec::Vec<$crate::model::Attempt>>, $to
+            @try attempts 'life1 'life2,
+            (tenant: &'life1 $crate::model::TenantId, deliveries: &'life2 [$crate::model::DeliveryId])
+            -> ::std::vec::Vec<::std::option::Option<::std::vec::Vec<$crate::model::Attempt>>>, $to
         }
     };
     (@stats $to:tt) => {

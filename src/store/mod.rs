@@ -151,7 +151,7 @@ pub use usage::{PlaceTime, Usage};
 /// 15. Absence is `None`. Payload bytes and the trace of an event come back identical.
 /// 16. Paging shows each item that was visible at the first page once, while others write. A cursor that the listing
 ///     cannot have returned is [`InvalidCursor`](StoreErrorKind::InvalidCursor), never the first page; read it by
-///     [`PageRequest::cursor_as`].
+///     [`PageRequest::cursor_as`]. [`attempts`](Self::attempts) answers for each delivery in the order of the request.
 /// 17. An unrouted event is routed once, in order of publishing within its tenant. An event that cannot be routed
 ///     ends in the log with the reason. A claim returns at most `limit` unrouted events under its lease. Later events
 ///     of a tenant wait while an earlier one is out. [`release`](Self::release) releases them too. Their digest is
@@ -348,12 +348,12 @@ pub trait Store: Debug + Send + Sync + 'static {
         query: &DeliveryQuery,
     ) -> Result<Page<Delivery>, StoreError>;
 
-    /// Reads the attempts of one delivery, in order; `None` when the tenant has no such delivery.
+    /// Reads the attempts of each of these deliveries, in order; `None` for one that the tenant does not have.
     async fn attempts(
         &self,
         tenant: &TenantId,
-        delivery: DeliveryId,
-    ) -> Result<Option<Vec<Attempt>>, StoreError>;
+        deliveries: &[DeliveryId],
+    ) -> Result<Vec<Option<Vec<Attempt>>>, StoreError>;
 
     /// Counts the deliveries that have not ended.
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError>;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use hookwire::model::{FailureKind, MessageId, MessageQuery};
+use hookwire::model::{FailureKind, MessageId, MessageQuery, Outcome};
 use hookwire::policy::Policy;
 use hookwire::registry::Backlog;
 use hookwire::retry::RetryPolicy;
 use hookwire::service::Tenant;
+use hookwire::store::MemoryStore;
+use hookwire::testing::{Call, Fault, FaultyStore};
 use hookwire::{DeliveryQuery, WebhookDraft, assist};
 use serde_json::json;
 
@@ -137,4 +139,33 @@ async fn a_delivery_that_arrived_tells_of_no_attempt() {
     let explanation = service.acme().explain(&id).await.expect("published");
     assert!(explanation.last_attempts.is_empty());
     assert!(explanation.to_string().ends_with("delivered after 2 attempts"), "{explanation}");
+}
+
+#[tokio::test]
+async fn attempts_of_many_deliveries_are_read_by_one_call() {
+    let once = |call, nth| match call {
+        Call::Attempts if nth > 0 => Fault::Before,
+        _ => Fault::None,
+    };
+    let service = || {
+        let transport = RecordingTransport::answering(|_, _| Answer::status(500).body("words"));
+        Service::build(transport, |builder| builder.store(FaultyStore::new(MemoryStore::new(), once)))
+    };
+    let explained = service();
+    create(&explained.acme(), &named("other").subscribe(assist::DEVICE_ADD)).await;
+    let id = sent(&explained, []).await;
+    let explanation = explained.acme().explain(&id).await.expect("one call");
+    assert_eq!(explanation.last_attempts.len(), 2);
+    let listed = service();
+    create(&listed.acme(), &named("other").subscribe(assist::DEVICE_ADD)).await;
+    sent(&listed, []).await;
+    let page = listed.acme().deliveries_with_attempts(&DeliveryQuery::new()).await.expect("one call");
+    let json = serde_json::to_value(&page).expect("JSON");
+    for (item, hook) in page.items.iter().zip([2, 1]) {
+        assert_eq!((item.delivery.hook_id.get(), item.attempts.len()), (hook, 1), "newest first");
+        let Outcome::Answered { body, .. } = &item.attempts[0].outcome else { panic!("it was answered") };
+        assert_eq!(body, "", "a tenant sees no body");
+    }
+    assert_eq!(json["items"][1]["delivery"]["hook_id"], 1);
+    assert_eq!(json["items"][1]["attempts"][0]["outcome"]["answered"]["status"], 500);
 }

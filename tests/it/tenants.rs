@@ -13,11 +13,12 @@ use crate::seed::scopes::{HOST_CALLS, Known, TABLE, inhabited, owned};
 use crate::seed::support::{Answer, RecordingTransport, Service, create, event, named};
 
 /// The calls that name nothing that somebody may have.
-const NAMELESS: [&str; 9] = [
+const NAMELESS: [&str; 10] = [
     "messages",
     "create",
     "delete_everything",
     "deliveries",
+    "deliveries_with_attempts",
     "list",
     "ping_url",
     "route",

@@ -48,8 +48,9 @@ impl Log {
         let all = DeliveryQuery::new().page(PageRequest::first().with_limit(PageRequest::MAX_LIMIT));
         let page = memory.deliveries(tenant, &all).await.expect("memory answers");
         assert!(page.next.is_none(), "a world fits one page");
-        for delivery in page.items {
-            let attempts = memory.attempts(tenant, delivery.id).await.expect("memory answers");
+        let ids: Vec<_> = page.items.iter().map(|delivery| delivery.id).collect();
+        let attempts = memory.attempts(tenant, &ids).await.expect("memory answers");
+        for (delivery, attempts) in page.items.into_iter().zip(attempts) {
             self.deliveries.push((tenant.clone(), delivery, attempts.expect("listed")));
         }
     }

@@ -1,5 +1,7 @@
 //! The log: events, deliveries, attempts and statistics, as they are read.
 
+use std::collections::HashMap;
+
 use hookwire::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, EventId, HookId, MessageId, MessageQuery,
     MessageRecord, Page, PageRequest, TenantId, Timestamp,
@@ -186,15 +188,15 @@ fn delivery(row: &Row) -> Result<Delivery, QueryError> {
 pub(crate) async fn attempts(
     sessions: &Sessions,
     tenant: &TenantId,
-    id: DeliveryId,
-) -> Result<Option<Vec<Attempt>>, QueryError> {
-    let rows = sessions.rows(ATTEMPTS, &[&id.get(), &tenant.as_str()]).await?;
-    if rows.is_empty() {
-        return Ok(None);
+    deliveries: &[DeliveryId],
+) -> Result<Vec<Option<Vec<Attempt>>>, QueryError> {
+    let ids: Vec<_> = deliveries.iter().map(|id| id.get()).collect();
+    let mut made: HashMap<i64, Vec<Attempt>> = HashMap::new();
+    for row in sessions.rows_of_many(ATTEMPTS, &[&tenant.as_str(), &ids]).await? {
+        let doc = row.read::<Option<&str>>("doc")?.map(serde_json::from_str).transpose()?;
+        made.entry(row.read("id")?).or_default().extend(doc);
     }
-    let docs = rows.iter().map(|row| row.read::<Option<&str>>("doc"));
-    let docs = docs.collect::<Result<Vec<_>, _>>()?.into_iter().flatten();
-    docs.map(|doc| Ok(serde_json::from_str(doc)?)).collect::<Result<_, _>>().map(Some)
+    Ok(ids.iter().map(|id| made.get(id).cloned()).collect())
 }
 
 /// Counts pending deliveries, along their index. Ended ones are not read.
@@ -281,12 +283,15 @@ const MESSAGES: &str = concat!(
     "ORDER BY id DESC"
 );
 
-/// The first attempt, or one row without a document, and the later ones.
-const ATTEMPTS: &str = "WITH wanted AS (SELECT id, first_attempt FROM delivery \
-        WHERE id = $1 AND (SELECT tenant FROM lane WHERE lane.id = delivery.lane) = $2) \
-    SELECT doc::text AS doc FROM (SELECT 1 AS number, first_attempt AS doc FROM wanted \
-        UNION ALL SELECT number, doc FROM attempt JOIN wanted ON wanted.id = attempt.delivery) AS made \
-    ORDER BY number";
+/// The first attempt of each delivery, or one row without a document, and the later ones.
+const ATTEMPTS: &str = "WITH wanted AS MATERIALIZED (SELECT delivery.id, first_attempt \
+        FROM (SELECT DISTINCT unnest($2::bigint[]) AS id) AS asked CROSS JOIN LATERAL (\
+            SELECT id, lane, first_attempt FROM delivery WHERE delivery.id = asked.id OFFSET 0) AS delivery \
+        WHERE (SELECT tenant FROM lane WHERE lane.id = delivery.lane) = $1) \
+    SELECT id, doc::text AS doc FROM (SELECT id, 1 AS number, first_attempt AS doc FROM wanted \
+        UNION ALL SELECT wanted.id, later.number, later.doc FROM wanted CROSS JOIN LATERAL (\
+            SELECT number, doc FROM attempt WHERE attempt.delivery = wanted.id OFFSET 0) AS later) AS made \
+    ORDER BY id, number";
 
 /// Counts the pending deliveries of the lanes that `$lanes` says, and the events waiting for routing that `$events` says.
 macro_rules! counted {

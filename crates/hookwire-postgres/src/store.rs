@@ -458,9 +458,9 @@ impl Store for PostgresStore {
     async fn attempts(
         &self,
         tenant: &TenantId,
-        delivery: DeliveryId,
-    ) -> Result<Option<Vec<Attempt>>, StoreError> {
-        Ok(log::attempts(&self.core.sessions, tenant, delivery).await?)
+        deliveries: &[DeliveryId],
+    ) -> Result<Vec<Option<Vec<Attempt>>>, StoreError> {
+        Ok(log::attempts(&self.core.sessions, tenant, deliveries).await?)
     }
 
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {

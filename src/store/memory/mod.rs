@@ -307,9 +307,10 @@ impl Store for MemoryStore {
     async fn attempts(
         &self,
         tenant: &TenantId,
-        delivery: DeliveryId,
-    ) -> Result<Option<Vec<Attempt>>, StoreError> {
-        Ok(self.state().attempts(tenant, delivery))
+        deliveries: &[DeliveryId],
+    ) -> Result<Vec<Option<Vec<Attempt>>>, StoreError> {
+        let state = self.state();
+        Ok(deliveries.iter().map(|id| state.attempts(tenant, *id)).collect())
     }
 
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {

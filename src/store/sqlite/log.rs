@@ -223,13 +223,21 @@ fn delivery(cells: &mut Cells<'_>, present: &Present) -> Result<Delivery, SqlErr
 pub(super) fn attempts(
     connection: &Connection,
     name: &TenantId,
+    ids: &[DeliveryId],
+) -> Result<Vec<Option<Vec<Attempt>>>, SqlError> {
+    let Some(tenant) = tenant(connection, name)? else { return Ok(vec![None; ids.len()]) };
+    ids.iter().map(|id| attempts_of(connection, tenant.id, *id)).collect()
+}
+
+fn attempts_of(
+    connection: &Connection,
+    tenant: i64,
     id: DeliveryId,
 ) -> Result<Option<Vec<Attempt>>, SqlError> {
     const FIRST: &str = "SELECT first_attempt FROM delivery JOIN lane ON lane.id = delivery.lane
         WHERE delivery.id = ? AND lane.tenant = ?";
     const LATER: &str = "SELECT doc FROM attempt WHERE delivery = ? ORDER BY number";
-    let Some(tenant) = tenant(connection, name)? else { return Ok(None) };
-    let first = connection.one(FIRST, [id.get(), tenant.id], |cells| cells.optional_json())?;
+    let first = connection.one(FIRST, [id.get(), tenant], |cells| cells.optional_json())?;
     let Some(first) = first else { return Ok(None) };
     let later = connection.all(LATER, [id.get()], |cells| cells.json())?;
     Ok(Some(first.into_iter().chain(later).collect()))

@@ -472,10 +472,10 @@ impl Store for SqliteStore {
     async fn attempts(
         &self,
         tenant: &TenantId,
-        delivery: DeliveryId,
-    ) -> Result<Option<Vec<Attempt>>, StoreError> {
-        let tenant = tenant.clone();
-        self.read(move |file| log::attempts(file, &tenant, delivery)).await
+        deliveries: &[DeliveryId],
+    ) -> Result<Vec<Option<Vec<Attempt>>>, StoreError> {
+        let (tenant, ids) = (tenant.clone(), deliveries.to_vec());
+        self.read(move |file| log::attempts(file, &tenant, &ids)).await
     }
 
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {

@@ -103,7 +103,7 @@ async fn nothing_is_left(scene: &Scene<'_>, [tried, held, dropped]: [HookId; 3])
     let told = "its deliveries have ended, unless they had before";
     assert_eq!([state(tried), state(held), state(dropped)], [erased, erased, cancelled], "{told}");
     let first = all.iter().find(|it| it.hook_id == tried).expect("there").id;
-    let attempts = scene.store.attempts(&scene.tenant, first).await.expect("read").expect("there");
+    let attempts = scene.attempts(first).await.expect("there");
     let [attempt] = &attempts[..] else { panic!("one attempt was made: {attempts:?}") };
     assert_eq!(attempt.number, 1, "its attempts stay");
     assert!(matches!(&attempt.outcome, Outcome::Answered { body, .. } if body.is_empty()), "without answers");

@@ -94,7 +94,7 @@ pub async fn stale_fences_do_nothing(fixture: &dyn StoreFixture) {
     let answers = scene.store.settle(&[everything, forged, real.clone()]).await.expect("settle");
     let are_applied: Vec<_> = answers.iter().map(Settled::is_applied).collect();
     assert_eq!(are_applied, [false, false, true], "one holds it");
-    let attempts = scene.store.attempts(&scene.tenant, new.id).await.expect("attempts").expect("known");
+    let attempts = scene.attempts(new.id).await.expect("known");
     assert_eq!(attempts, [attempt(1, 200)], "nothing of a stale settlement is recorded");
     let webhook = scene.registered(hook).await.expect("there").webhook;
     assert_eq!(webhook.status(), Status::Enabled, "nor is the webhook disabled");
@@ -168,7 +168,7 @@ async fn the_last_attempt_ends(scene: &Scene<'_>, claim: &Claim) {
     let ended = (DeliveryState::Ended(End::Delivered), 2);
     assert_eq!((delivery.state, delivery.attempts), ended, "the last attempt ends it");
     assert_eq!(effect.end, Some(End::Delivered), "the answer tells of an end");
-    let attempts = scene.store.attempts(&scene.tenant, claim.id).await.expect("attempts").expect("known");
+    let attempts = scene.attempts(claim.id).await.expect("known");
     assert_eq!(attempts, [attempt(1, 503), attempt(2, 200)], "all attempts, in order");
 }
 
@@ -189,7 +189,7 @@ async fn attempts_without_a_step_are_counted(scene: &Scene<'_>) {
     let last =
         Settlement { attempt: Some(attempt(5, 200)), ..Settlement::new(&claim, Next::End(End::Delivered)) };
     scene.settle(last).await;
-    let attempts = scene.store.attempts(&scene.tenant, claim.id).await.expect("attempts").expect("known");
+    let attempts = scene.attempts(claim.id).await.expect("known");
     let kept: Vec<_> = attempts.iter().map(|attempt| (attempt.number, attempt.uncounted)).collect();
     assert_eq!(kept, [(1, 1), (4, 4), (5, 0)], "the first and the last of a row are kept");
     let delivery = scene.delivery(claim.id).await.expect("logged");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::StoreFixture;
-use super::scene::{ANA, DAY, HOUR, Scene, greedy};
+use super::scene::{ANA, DAY, HOUR, Scene, attempt, greedy};
 use crate::delivery::Next;
 use crate::model::{
     Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, EventId, MessageQuery, PageRequest, Status,
@@ -99,6 +99,7 @@ pub async fn paging_is_stable(fixture: &dyn StoreFixture) {
     assert_eq!(shown.len(), seen.len(), "none twice");
     assert!(visible.is_subset(&shown), "and none left out");
     assert!(seen.is_sorted_by(|newer, older| newer > older), "newest first");
+    attempts_are_read_together(&scene.of("initech")).await;
     tenants_are_listed(&scene).await;
     other_cursors_are_refused(&scene).await;
 }
@@ -130,6 +131,28 @@ async fn listings_filter(scene: &Scene<'_>) {
         assert_eq!(scene.deliveries(query.clone()).await, passing, "a listing shows what passes: {query:?}");
     }
     messages_are_listed(scene, later).await;
+}
+
+/// One delivery was tried twice, one once and one never; one is of nobody.
+async fn attempts_are_read_together(scene: &Scene<'_>) {
+    let hook = scene.create().await;
+    scene.publish_many("tried", 3, &[hook]).await;
+    let mut claims = scene.claim(ANA).await;
+    claims.retain(|claim| claim.tenant == scene.tenant);
+    let [twice, once, never] = &claims[..] else { panic!("three are due: {}", claims.len()) };
+    let tried = |claim, number, next| {
+        let attempt = Some(attempt(number, 503));
+        Settlement { attempt, ..Settlement::new(claim, next) }
+    };
+    scene.settle(tried(twice, 1, Next::Extend(HOUR))).await;
+    scene.settle(tried(twice, 2, Next::End(End::Exhausted))).await;
+    scene.settle(tried(once, 1, Next::End(End::Exhausted))).await;
+    let asked = [once.id, DeliveryId::new(999), never.id, twice.id, once.id];
+    let read = scene.store.attempts(&scene.tenant, &asked).await.expect("attempts");
+    let read: Vec<_> = read.iter().map(|made| made.as_ref().map(Vec::len)).collect();
+    let made = [Some(1), None, Some(0), Some(2), Some(1)];
+    assert_eq!(read, made, "attempts of many deliveries come in the order of the request");
+    assert!(scene.store.attempts(&scene.tenant, &[]).await.expect("attempts").is_empty(), "none for none");
 }
 
 async fn messages_are_listed(scene: &Scene<'_>, later: Timestamp) {
@@ -222,7 +245,7 @@ pub async fn upkeep_removes_what_ended(fixture: &dyn StoreFixture) {
     scene.tend(HOUR / 2).await;
     assert_eq!(kept(&scene).await, [false, false, true], "what is pending stays whatever its age");
     assert!(scene.delivery(claim.id).await.is_none(), "its deliveries go with it");
-    let attempts = scene.store.attempts(&scene.tenant, claim.id).await.expect("attempts");
+    let attempts = scene.attempts(claim.id).await;
     assert!(attempts.is_none(), "and their attempts");
     scene.publish("done", &hooks[..1]).await;
     let stats = scene.store.stats(&StatsScope::Tenant(scene.tenant.clone())).await.expect("stats");

@@ -212,6 +212,12 @@ impl<'a> Scene<'a> {
         self.store.deliveries(&self.tenant, &query).await.expect("deliveries").items
     }
 
+    pub(super) async fn attempts(&self, id: DeliveryId) -> Option<Vec<Attempt>> {
+        let mut read = self.store.attempts(&self.tenant, &[id]).await.expect("absence is no error");
+        assert_eq!(read.len(), 1, "one answer for one delivery");
+        read.remove(0)
+    }
+
     pub(super) async fn delivery(&self, id: DeliveryId) -> Option<Delivery> {
         let all = self.deliveries(DeliveryQuery::new()).await;
         all.into_iter().find(|delivery| delivery.id == id)

@@ -42,8 +42,8 @@ impl Play {
         for delivery in &seen {
             let Some(row) = right.get(&delivery.id) else { return Err(format!("{delivery:?} of nothing")) };
             ensure!(self.is_right(delivery, row), "{delivery:?} instead of {row:?} at {:?}", self.model.now);
-            let attempts = sound(self.subject.store.attempts(tenant, delivery.id).await)?;
-            let attempts = attempts.map(|all| all.len());
+            let attempts = sound(self.subject.store.attempts(tenant, &[delivery.id]).await)?;
+            let attempts = attempts.into_iter().flatten().next().map(|all| all.len());
             ensure!(attempts == Some(row.attempts as usize), "{attempts:?} attempts of {row:?}");
         }
         Ok(())

@@ -108,10 +108,10 @@ impl Fault for KeepsAnswers {
         &self,
         inner: &MemoryStore,
         tenant: &TenantId,
-        id: DeliveryId,
-    ) -> Answer<Option<Vec<Attempt>>> {
-        let attempts = inner.attempts(tenant, id).await?;
-        Ok(attempts.map(|_| lock(&self.0).clone()))
+        ids: &[DeliveryId],
+    ) -> Answer<Vec<Option<Vec<Attempt>>>> {
+        let attempts = inner.attempts(tenant, ids).await?;
+        Ok(attempts.into_iter().map(|it| it.map(|_| lock(&self.0).clone())).collect())
     }
 }
 

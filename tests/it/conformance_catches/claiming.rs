@@ -111,9 +111,9 @@ catches! { least_use_is_next:
         => "first attempts come before retries",
     retries_that_starve_are_found = Orders(|it| (i64::from(it.attempts), 0))
         => "every fourth place is a retry's",
-    last_places_that_are_anybodys_are_found = ClaimAs(|it| {
-        let in_all = it.quota.in_all();
-        ClaimRequest { quota: it.quota.with_in_all(in_all + in_all / 15), ..it }
+    last_places_that_are_anybodys_are_found = ClaimAs(|it| match it.quota.in_all() {
+        32 => ClaimRequest { quota: it.quota.with_in_all(34), ..it },
+        _ => it,
     }) => "two places of thirty-two are kept for tenants that use little",
 }
 

@@ -17,7 +17,8 @@ use hookwire::store::{
 };
 
 use super::kinds::{
-    ApplyAll, PublishAs, ShowAttemptsAs, ShowDeliveriesAs, ShowRegistryAs, SweptReadAs, TendAs, lock,
+    AnswerAttemptsAs, ApplyAll, PublishAs, ShowAttemptsAs, ShowDeliveriesAs, ShowRegistryAs, SweptReadAs,
+    TendAs, lock,
 };
 use super::{Answer, Fault, catches};
 
@@ -135,6 +136,13 @@ catches! { paging_is_stable:
         => "no listing of deliveries gave this cursor",
     any_cursor_for_the_first_page_of_tenants_is_found = ShowsTheFirstTenants
         => "no listing of tenants gave this cursor",
+    attempts_in_another_order_are_found = AnswerAttemptsAs(|mut all| {
+        all.reverse();
+        all
+    }) => "attempts of many deliveries come in the order of the request",
+    deliveries_without_an_answer_are_found = AnswerAttemptsAs(|all| {
+        all.into_iter().filter(Option::is_some).collect()
+    }) => "attempts of many deliveries come in the order of the request",
     a_filter_by_event_that_is_ignored_is_found = AskDeliveriesAs(|mut it| {
         it.event = None;
         it

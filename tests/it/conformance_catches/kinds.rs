@@ -252,9 +252,27 @@ impl Fault for ShowAttemptsAs {
         &self,
         inner: &MemoryStore,
         tenant: &TenantId,
-        id: DeliveryId,
-    ) -> Answer<Option<Vec<Attempt>>> {
-        inner.attempts(tenant, id).await.map(self.0)
+        ids: &[DeliveryId],
+    ) -> Answer<Vec<Option<Vec<Attempt>>>> {
+        Ok(inner.attempts(tenant, ids).await?.into_iter().map(self.0).collect())
+    }
+}
+
+/// The attempts of many deliveries.
+pub(super) type Attempts = Vec<Option<Vec<Attempt>>>;
+
+/// Answers otherwise for many deliveries together.
+pub(super) struct AnswerAttemptsAs(pub(super) fn(Attempts) -> Attempts);
+
+#[async_trait]
+impl Fault for AnswerAttemptsAs {
+    async fn attempts(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        ids: &[DeliveryId],
+    ) -> Answer<Vec<Option<Vec<Attempt>>>> {
+        inner.attempts(tenant, ids).await.map(self.0)
     }
 }
 

@@ -125,7 +125,7 @@ faults! {
     event(tenant: &TenantId, id: &MessageId) -> Option<EventRecord>;
     messages(tenant: &TenantId, query: &MessageQuery) -> Page<MessageRecord>;
     deliveries(tenant: &TenantId, query: &DeliveryQuery) -> Page<Delivery>;
-    attempts(tenant: &TenantId, id: DeliveryId) -> Option<Vec<Attempt>>;
+    attempts(tenant: &TenantId, ids: &[DeliveryId]) -> Vec<Option<Vec<Attempt>>>;
     stats(scope: &StatsScope) -> Stats;
     tend(request: &TendRequest) -> Tended;
     erase(tenant: &TenantId, limit: usize) -> Erased;

@@ -447,9 +447,9 @@ impl Fault for TenantIgnored {
         &self,
         inner: &MemoryStore,
         tenant: &TenantId,
-        id: DeliveryId,
-    ) -> Answer<Option<Vec<Attempt>>> {
-        inner.attempts(&self.of(Call::Attempts, tenant), id).await
+        ids: &[DeliveryId],
+    ) -> Answer<Vec<Option<Vec<Attempt>>>> {
+        inner.attempts(&self.of(Call::Attempts, tenant), ids).await
     }
 
     async fn stats(&self, inner: &MemoryStore, scope: &StatsScope) -> Answer<Stats> {

@@ -48,9 +48,14 @@ pub(crate) const HOST_CALLS: [&str; 5] =
     ["publish", "publish_all", "suspend", "suspended_since", "unsuspend"];
 
 /// Every call of [`Tenant`] that asks for a scope.
-pub(crate) const TABLE: [Row; 31] = [
+pub(crate) const TABLE: [Row; 32] = [
     ("attempts", &[Scope::Read], call!(|acme, on| acme.attempts(on.delivery))),
     ("deliveries", &[Scope::Read], call!(|acme, _| acme.deliveries(&DeliveryQuery::new()))),
+    (
+        "deliveries_with_attempts",
+        &[Scope::Read],
+        call!(|acme, _| acme.deliveries_with_attempts(&DeliveryQuery::new())),
+    ),
     ("details", &[Scope::Read], call!(|acme, on| acme.details(on.hook_id))),
     ("explain", &[Scope::Read], call!(|acme, on| acme.explain(&on.message_id))),
     ("get", &[Scope::Read], call!(|acme, on| acme.get(on.hook_id))),

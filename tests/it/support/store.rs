@@ -139,7 +139,7 @@ watch! {
     event(tenant: &TenantId, id: &MessageId) -> Option<EventRecord>;
     messages(tenant: &TenantId, query: &MessageQuery) -> Page<MessageRecord>;
     deliveries(tenant: &TenantId, query: &DeliveryQuery) -> Page<Delivery>;
-    attempts(tenant: &TenantId, delivery: DeliveryId) -> Option<Vec<Attempt>>;
+    attempts(tenant: &TenantId, deliveries: &[DeliveryId]) -> Vec<Option<Vec<Attempt>>>;
     stats(scope: &StatsScope) -> Stats;
     tend(request: &TendRequest) -> Tended;
     erase(tenant: &TenantId, limit: usize) -> Erased;

@@ -74,7 +74,7 @@ async fn the_log_of_a_small_tenant_reads_none_of_a_million_rows_of_others() {
     for (name, sql) in log_statements() {
         client.batch_execute(&format!("PREPARE {name} AS {sql}")).await.expect(name);
         let arguments = match name {
-            "attempts" => format!("{id}, 'small'"),
+            "attempts" => format!("'small', ARRAY[{id}, {id} - 1, 1]"),
             "event" => "'small', 'm1'".to_owned(),
             "of_event" => format!("'small', NULL, 'm1', NULL, 0, {last}, 101, {last}, NULL"),
             "of_lanes" => format!("'small', NULL, NULL, NULL, 0, {last}, 101, {last}, NULL"),
