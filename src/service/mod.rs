@@ -17,6 +17,7 @@ mod pausing;
 mod ping;
 mod publishing;
 mod receiver_check;
+mod recent;
 mod recovering;
 mod redirect;
 mod registering;
@@ -47,6 +48,7 @@ pub use notice::{DeliveryRef, Notice, WebhookRef};
 pub use ping::{PingOutcome, PingReport, PingTarget};
 pub use publishing::Sent;
 pub use receiver_check::{Probe, ProbeKind, ReceiverCheck, Verdict};
+pub use recent::{Percentiles, RecentAttempts};
 pub use registering::{Created, Updated};
 #[cfg(feature = "seal")]
 pub use resealing::{Resealed, Unopened};

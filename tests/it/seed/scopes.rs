@@ -48,7 +48,7 @@ pub(crate) const HOST_CALLS: [&str; 5] =
     ["publish", "publish_all", "suspend", "suspended_since", "unsuspend"];
 
 /// Every call of [`Tenant`] that asks for a scope.
-pub(crate) const TABLE: [Row; 32] = [
+pub(crate) const TABLE: [Row; 33] = [
     ("attempts", &[Scope::Read], call!(|acme, on| acme.attempts(on.delivery))),
     ("deliveries", &[Scope::Read], call!(|acme, _| acme.deliveries(&DeliveryQuery::new()))),
     (
@@ -60,6 +60,7 @@ pub(crate) const TABLE: [Row; 32] = [
     ("explain", &[Scope::Read], call!(|acme, on| acme.explain(&on.message_id))),
     ("get", &[Scope::Read], call!(|acme, on| acme.get(on.hook_id))),
     ("list", &[Scope::Read], call!(|acme, _| acme.list())),
+    ("recent_attempts", &[Scope::Read], call!(|acme, on| acme.recent_attempts(on.hook_id))),
     ("route", &[Scope::Read], call!(|acme, _| acme.route(&event(assist::DEVICE_ADD)))),
     ("stats", &[Scope::Read], call!(|acme, _| acme.stats())),
     ("webhook_stats", &[Scope::Read], call!(|acme, on| acme.webhook_stats(on.hook_id))),
