@@ -465,29 +465,6 @@ mod tests {
     }
 
     #[test]
-    fn every_fourth_place_is_a_retrys() {
-        let mut schedule = schedule(&[], Quota::default());
-        let both = Waiting { retry: Some(NOW), ..waiting(1) };
-        let mut turns = |waiting: &Waiting| {
-            schedule.set(&1, Some(waiting.clone()), NOW);
-            let (lane, turn) = schedule.next(ANA, NOW).expect("it is ready");
-            let place = schedule.take(ANA, &lane, turn, NOW).expect("known");
-            schedule.give_back(&place, NOW);
-            turn
-        };
-        let (first, retry) = (Turn::FirstAttempt, Turn::Retry);
-        assert_eq!(
-            [(); 9].map(|()| turns(&both)),
-            [first, first, first, retry, first, first, first, retry, first]
-        );
-        let later = Waiting { retry: Some(after(1)), ..waiting(1) };
-        assert_eq!([(); 4].map(|()| turns(&later)), [first; 4], "no retry is due");
-        assert_eq!(turns(&both), retry);
-        let retries = Waiting { first_attempt: None, ..both };
-        assert_eq!([(); 4].map(|()| turns(&retries)), [retry; 4], "no first attempt is due");
-    }
-
-    #[test]
     fn a_lane_is_ready_when_its_time_has_come_and_not_before() {
         let mut schedule = schedule(&[], Quota::default());
         let at = |first_attempt, retry| Waiting { first_attempt, retry, ..waiting(7) };

@@ -237,14 +237,7 @@ const fn at(millis: i64) -> Timestamp {
 fn a_lane_with_a_limit_gives_no_more_than_that() {
     let mut schedule = Schedule::default();
     schedule.add_holder(&request(Quota::default(), Duration::from_millis(100)), at(0));
-    let limited = |rate, max_in_flight| Waiting {
-        tenant: TenantId::new("t1").expect("valid"),
-        hook: HookId::new(1),
-        class: LaneClass::Proven,
-        pace: Pace { rate, max_in_flight },
-        first_attempt: Some(at(0)),
-        retry: None,
-    };
+    let limited = |rate, max_in_flight| Waiting { pace: Pace { rate, max_in_flight }, ..waiting() };
     let mut taken = |waiting: Waiting, now| {
         schedule.set(&1, Some(waiting.clone()), now);
         let take = || {
@@ -263,4 +256,40 @@ fn a_lane_with_a_limit_gives_no_more_than_that() {
     assert_eq!(taken(limited(Some(3), None), at(1_099)), (0, Some(at(1_100)), true, false));
     assert_eq!(taken(limited(Some(3), Some(1)), at(1_100)), (1, None, false, true));
     assert_eq!(taken(limited(Some(3), None), at(1_100)), (2, Some(at(2_200)), true, false));
+}
+
+/// A lane with a first attempt that is due.
+fn waiting() -> Waiting {
+    Waiting {
+        tenant: TenantId::new("t1").expect("valid"),
+        hook: HookId::new(1),
+        class: LaneClass::Proven,
+        pace: Pace::default(),
+        first_attempt: Some(at(0)),
+        retry: None,
+    }
+}
+
+#[test]
+fn every_fourth_place_is_a_retrys() {
+    let mut schedule = Schedule::default();
+    schedule.add_holder(&request(Quota::default(), Duration::ZERO), at(0));
+    let both = Waiting { retry: Some(at(0)), ..waiting() };
+    let mut turns = |waiting: &Waiting| {
+        schedule.set(&1, Some(waiting.clone()), at(0));
+        let (lane, turn) = schedule.next(ANA, at(0)).expect("it is ready");
+        let place = schedule.take(ANA, &lane, turn, at(0)).expect("known");
+        schedule.give_back(&place, at(0));
+        turn
+    };
+    let (first, retry) = (Turn::FirstAttempt, Turn::Retry);
+    assert_eq!(
+        [(); 9].map(|()| turns(&both)),
+        [first, first, first, retry, first, first, first, retry, first]
+    );
+    let later = Waiting { retry: Some(at(1)), ..waiting() };
+    assert_eq!([(); 4].map(|()| turns(&later)), [first; 4], "no retry is due");
+    assert_eq!(turns(&both), retry);
+    let retries = Waiting { first_attempt: None, ..both };
+    assert_eq!([(); 4].map(|()| turns(&retries)), [retry; 4], "no first attempt is due");
 }
