@@ -20,9 +20,15 @@ async fn billing() -> Billing {
     billing
 }
 
+/// One after the other: several tests at once would create the table of the service at the same time.
 #[tokio::test]
-async fn a_payment_is_published_when_it_commits_and_not_when_it_is_rolled_back() {
+async fn billing_works_on_a_database() {
     let billing = billing().await;
+    a_payment_is_published_when_it_commits_and_not_when_it_is_rolled_back(&billing).await;
+    a_customer_that_does_not_pay_is_suspended_until_it_does(&billing).await;
+}
+
+async fn a_payment_is_published_when_it_commits_and_not_when_it_is_rolled_back(billing: &Billing) {
     let customer = billing.hooks.tenant(TenantId::new("acme").expect("valid"));
     billing.add(1, "acme", 1_999).await.expect("added");
     billing.add(2, "acme", 1_999).await.expect("added");
@@ -37,9 +43,7 @@ async fn a_payment_is_published_when_it_commits_and_not_when_it_is_rolled_back()
     assert_eq!(published(&customer).await.expect("read").len(), 1, "and nothing else");
 }
 
-#[tokio::test]
-async fn a_customer_that_does_not_pay_gets_what_came_meanwhile_when_it_does() {
-    let billing = billing().await;
+async fn a_customer_that_does_not_pay_is_suspended_until_it_does(billing: &Billing) {
     billing.set_paying("late", false).await.expect("suspended");
     let customer = billing.hooks.tenant(TenantId::new("late").expect("valid"));
     assert!(customer.suspended_since().await.expect("read").is_some());
