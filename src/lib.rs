@@ -183,7 +183,7 @@
 //! provider.install_default().expect("the first of the process"); // before the transport is built
 //! hookwire::transport::HttpTransport::new()?;
 //! # }
-//! # Ok::<_, hookwire::transport::BuildTransportError>(())
+//! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! If there is none, building the transport fails with `TransportFault::NoCryptoProvider`. hookwire itself never installs one.

@@ -176,7 +176,7 @@ pub use usage::{PlaceTime, Usage};
 ///     as many as the rate, each taken by a claim for the request's [`start_within`](ClaimRequest::start_within) and a
 ///     second. Publishing holds nothing of either. What waits so is not due to [`Claimed::next_in`] until it may be
 ///     claimed.
-////// 24. [`add`](Self::add) makes at most one delivery of an event to a webhook, however many ask for it at once. In its lane
+/// 24. [`add`](Self::add) makes at most one delivery of an event to a webhook, however many ask for it at once. In its lane
 ///     it stands behind first attempts.
 /// 25. After [`erase_payload`](Self::erase_payload) has returned, no claim and no listing gives the payload or an answer to
 ///     it. What was claimed before is fenced; a dropped delivery stays cancelled. The id of the message stays used.
