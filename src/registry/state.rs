@@ -29,9 +29,17 @@ impl Registry {
     /// Returns since when and why nothing is delivered to a webhook; `None` if it is delivered, or if there is no such
     /// webhook.
     pub fn stopped(&self, hook_id: HookId) -> Option<Stopped> {
-        let RegisteredWebhook { disabled, paused, .. } = self.get(hook_id)?;
-        let disabled = disabled.map(Stopped::Disabled);
-        let paused = paused.map(|since| Stopped::Paused { since });
+        self.stopped_of(self.get(hook_id)?)
+    }
+
+    /// Returns the webhooks to which nothing is delivered, since when and why.
+    pub(crate) fn all_stopped(&self) -> impl Iterator<Item = (HookId, Stopped)> {
+        self.webhooks.iter().filter_map(|it| Some((it.hook_id(), self.stopped_of(it)?)))
+    }
+
+    fn stopped_of(&self, webhook: &RegisteredWebhook) -> Option<Stopped> {
+        let disabled = webhook.disabled.map(Stopped::Disabled);
+        let paused = webhook.paused.map(|since| Stopped::Paused { since });
         let suspended = self.suspended.map(|since| Stopped::Suspended { since });
         disabled.or(paused).or(suspended)
     }

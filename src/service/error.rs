@@ -110,6 +110,11 @@ impl Error {
         Self { kind, message: message.into(), violations: Vec::new(), source: None }
     }
 
+    /// Creates the error of something that is not there.
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::new(ErrorKind::NotFound, format!("there is no {what}"))
+    }
+
     /// Creates the error of an operating system that gives no random bytes.
     pub(super) fn no_entropy(source: getrandom::Error) -> Self {
         let message = "the operating system gave no random bytes for a secret";

@@ -1,6 +1,6 @@
 //! The explanation of one event: its fate at each webhook.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -59,7 +59,8 @@ impl Explanation {
             RoutingRecord::Unroutable(_) | RoutingRecord::Waiting => &[],
         };
         // What was skipped may have been recovered since.
-        let has_none = |(hook_id, _): &&(HookId, _)| !self.deliveries.iter().any(|it| it.hook_id == *hook_id);
+        let have_some: BTreeSet<_> = self.deliveries.iter().map(|it| it.hook_id).collect();
+        let has_none = |(hook_id, _): &&(HookId, _)| !have_some.contains(hook_id);
         let skipped =
             skipped.iter().filter(has_none).map(|(hook_id, reason)| (*hook_id, Fate::Skipped(*reason)));
         let mut fates: Vec<_> = delivered.chain(skipped).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Error, ErrorKind};
+use super::error::Error;
 use super::explanation::Explanation;
 use super::logged_delivery::LoggedDelivery;
 use super::tenant::Tenant;
@@ -10,7 +10,6 @@ use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, DeliveryState, End, HookId, MessageId, MessageQuery,
     MessageRecord, Page, PageRequest, Scope, Stopped, Timestamp,
 };
-use crate::registry::RegisteredWebhook;
 use crate::store::{Recovered, Recovery, Redelivery};
 
 impl Tenant {
@@ -21,12 +20,12 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such message, or no longer has it,
-    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the tenant has no such message, or no longer has it,
+    /// [`MissingScope`](crate::ErrorKind::MissingScope), [`Store`](crate::ErrorKind::Store).
     pub async fn explain(&self, message_id: &MessageId) -> Result<Explanation, Error> {
         self.require(Scope::Read)?;
         let record = self.core.store().event(&self.id, message_id).await?;
-        let record = record.ok_or_else(|| not_found(&format!("message {message_id}")))?;
+        let record = record.ok_or_else(|| Error::not_found(&format!("message {message_id}")))?;
         let mut deliveries = self.all(DeliveryQuery::new().message(message_id.clone())).await?;
         deliveries.reverse();
         let stopped = self.hide_dues(&mut deliveries).await?;
@@ -42,8 +41,7 @@ impl Tenant {
             return Ok(BTreeMap::new());
         }
         let registry = self.core.store().registry(&self.id).await?;
-        let ids = registry.webhooks.iter().map(RegisteredWebhook::hook_id);
-        let stopped: BTreeMap<_, _> = ids.filter_map(|id| Some((id, registry.stopped(id)?))).collect();
+        let stopped: BTreeMap<_, _> = registry.all_stopped().collect();
         for delivery in deliveries.iter_mut().filter(|it| stopped.contains_key(&it.hook_id)) {
             delivery.due_at = None;
         }
@@ -74,8 +72,8 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](ErrorKind::Invalid) when the query begins after a cursor that no page gave,
-    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    /// [`Invalid`](crate::ErrorKind::Invalid) when the query begins after a cursor that no page gave,
+    /// [`MissingScope`](crate::ErrorKind::MissingScope), [`Store`](crate::ErrorKind::Store).
     pub async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<Delivery>, Error> {
         self.require(Scope::Read)?;
         let mut page = self.core.store().deliveries(&self.id, query).await?;
@@ -98,7 +96,7 @@ impl Tenant {
     ///         println!("{}: {}", logged.delivery.message_id, attempt.outcome);
     ///     }
     /// }
-    /// let answer = serde_json::to_string(&page)?; // [{"delivery": {..}, "attempts": [..]}, ..]
+    /// let answer = serde_json::to_string(&page)?; // {"items": [{"delivery": {..}, "attempts": [..]}, ..], ..}
     /// # Ok(())
     /// # }
     /// ```
@@ -123,12 +121,12 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound), [`MissingScope`](ErrorKind::MissingScope),
-    /// [`Store`](ErrorKind::Store).
+    /// [`NotFound`](crate::ErrorKind::NotFound), [`MissingScope`](crate::ErrorKind::MissingScope),
+    /// [`Store`](crate::ErrorKind::Store).
     pub async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<Attempt>, Error> {
         self.require(Scope::Read)?;
         let attempts = self.core.store().attempts(&self.id, &[delivery]).await?.into_iter().flatten().next();
-        let attempts = attempts.ok_or_else(|| not_found(&format!("delivery {delivery}")))?;
+        let attempts = attempts.ok_or_else(|| Error::not_found(&format!("delivery {delivery}")))?;
         Ok(attempts.into_iter().map(|it| self.seen(it)).collect())
     }
 
@@ -153,8 +151,8 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such delivery, or its webhook or payload is gone,
-    /// [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the tenant has no such delivery, or its webhook or payload is gone,
+    /// [`MissingScope`](crate::ErrorKind::MissingScope), [`Store`](crate::ErrorKind::Store).
     ///
     /// # Cancellation
     ///
@@ -165,7 +163,7 @@ impl Tenant {
         let made = self.core.store().redeliver(&self.id, &[again]).await?;
         self.core.new_work.notify();
         let new = made.first().copied().flatten();
-        new.ok_or_else(|| not_found(&format!("delivery {delivery} with its webhook and its payload")))
+        new.ok_or_else(|| Error::not_found(&format!("delivery {delivery} with its webhook and its payload")))
     }
 
     /// Redelivers some of the deliveries of a webhook that were given up or expired since `since`, newest first, and returns
@@ -195,8 +193,8 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound), [`Invalid`](ErrorKind::Invalid) when the page begins after a cursor that no
-    /// call gave, [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    /// [`NotFound`](crate::ErrorKind::NotFound), [`Invalid`](crate::ErrorKind::Invalid) when the page begins after a
+    /// cursor that no call gave, [`MissingScope`](crate::ErrorKind::MissingScope), [`Store`](crate::ErrorKind::Store).
     ///
     /// # Cancellation
     ///
@@ -227,8 +225,4 @@ impl Tenant {
             query.page = PageRequest::after(next).with_limit(PageRequest::MAX_LIMIT);
         }
     }
-}
-
-fn not_found(what: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no {what}"))
 }

@@ -50,7 +50,7 @@ impl Sent {
 const BATCH: usize = 256;
 
 /// The number of times that events are routed, while the tenant's webhooks change in between.
-const MAX_STALE: usize = 32;
+pub(super) const MAX_STALE: usize = 32;
 
 /// The time that the store has to answer, in times of [`Policy::publish_timeout`](crate::policy::Policy::publish_timeout).
 /// A store may wait for room itself, as long as that, before it begins.

@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use super::error::{Error, ErrorKind};
-use super::publishing::new_message_id;
+use super::error::Error;
+use super::publishing::{MAX_STALE, new_message_id};
 use super::tenant::Tenant;
 use crate::model::{
     HookId, MessageId, MessageQuery, MessageRecord, PageRequest, Scope, StampedEvent, Timestamp,
 };
-use crate::registry::Registry;
+use crate::registry::{Refusal, Registry};
 use crate::routing::{self, Verdict};
 use crate::store::{
     Addition, EventRecord, Publication, PublishAnswer, Recovered, Routing, RoutingRecord, StoreErrorKind,
 };
-
-/// How often a message is written again after its webhooks have changed meanwhile.
-const MAX_STALE: usize = 32;
 
 impl Tenant {
     /// Delivers to a webhook some of the events since `since` that it was skipped for, because it was disabled, did not
@@ -44,8 +41,8 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound), [`Invalid`](ErrorKind::Invalid) when the page begins after a cursor that no
-    /// call gave, [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store).
+    /// [`NotFound`](crate::ErrorKind::NotFound), [`Invalid`](crate::ErrorKind::Invalid) when the page begins after a
+    /// cursor that no call gave, [`MissingScope`](crate::ErrorKind::MissingScope), [`Store`](crate::ErrorKind::Store).
     ///
     /// # Cancellation
     ///
@@ -57,8 +54,8 @@ impl Tenant {
         page: &PageRequest,
     ) -> Result<Recovered, Error> {
         self.require(Scope::Recover)?;
-        self.get_registered(hook_id).await?;
         let registry = self.core.store().registry(&self.id).await?;
+        registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
         let query = MessageQuery::new().since(since.into()).page(page.clone());
         let messages = self.core.store().messages(&self.id, &query).await?;
         let expires = self.core.policy().expires();
@@ -89,8 +86,9 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when the tenant has no such message or webhook, or the payload is gone,
-    /// [`MissingScope`](ErrorKind::MissingScope), [`Conflict`](ErrorKind::Conflict), [`Store`](ErrorKind::Store).
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the tenant has no such message or webhook, or the payload is gone,
+    /// [`MissingScope`](crate::ErrorKind::MissingScope), [`Conflict`](crate::ErrorKind::Conflict),
+    /// [`Store`](crate::ErrorKind::Store).
     ///
     /// # Cancellation
     ///
@@ -103,7 +101,8 @@ impl Tenant {
         self.require(Scope::Update)?;
         let record = self.core.store().event(&self.id, message_id).await?;
         let record = record.filter(|record| record.has_payload);
-        let record = record.ok_or_else(|| not_found(&format!("message {message_id} with its payload")))?;
+        let record =
+            record.ok_or_else(|| Error::not_found(&format!("message {message_id} with its payload")))?;
         let new_id = new_message_id(self.core.now().as_millis());
         let event = StampedEvent { message_id: new_id.clone(), ..StampedEvent::clone(&record.event) };
         self.publish_to(hook_id, &Arc::new(event)).await?;
@@ -116,7 +115,7 @@ impl Tenant {
         for _ in 0..MAX_STALE {
             let registry = self.core.store().registry(&self.id).await?;
             if registry.get(hook_id).is_none() {
-                return Err(not_found(&format!("webhook {hook_id}")));
+                return Err(Refusal::NotFound(hook_id).into());
             }
             let routing = Routing { targets: vec![hook_id], skipped: Vec::new() };
             let (tenant, expires) = (self.id.clone(), self.core.policy().expires());
@@ -138,8 +137,10 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound), [`MissingScope`](ErrorKind::MissingScope), [`Store`](ErrorKind::Store),
-    /// [`Conflict`](ErrorKind::Conflict) while the message waits for routing, because a transaction of the host wrote it: a
+    /// [`NotFound`](crate::ErrorKind::NotFound), [`MissingScope`](crate::ErrorKind::MissingScope),
+    /// [`Store`](crate::ErrorKind::Store),
+    /// [`Conflict`](crate::ErrorKind::Conflict) while the message waits for routing, because a transaction of the
+    /// host wrote it: a
     /// dispatcher routes it in a moment.
     ///
     /// # Cancellation
@@ -148,10 +149,6 @@ impl Tenant {
     pub async fn erase_payload(&self, message_id: &MessageId) -> Result<(), Error> {
         self.require(Scope::Delete)?;
         let is_there = self.core.store().erase_payload(&self.id, message_id).await?;
-        is_there.then_some(()).ok_or_else(|| not_found(&format!("message {message_id}")))
+        is_there.then_some(()).ok_or_else(|| Error::not_found(&format!("message {message_id}")))
     }
-}
-
-fn not_found(what: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no {what}"))
 }

@@ -9,7 +9,7 @@ use super::lease::HolderId;
 use super::pace::{Pace, Slots};
 use super::quota::{HeldCounts, Quota};
 use super::ready::{CLASSES, Ready};
-use super::usage::Usage;
+use super::usage::{PlaceTime, Usage};
 use crate::delivery::LaneClass;
 use crate::model::{HookId, TenantId, Timestamp};
 
@@ -143,8 +143,8 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
         held.sum::<usize>() >= usize::try_from(most).unwrap_or(usize::MAX)
     }
 
-    #[cfg(feature = "sqlite")]
     /// Lets no lane with a rate give anything before `from`: what was claimed by others before may begin until then.
+    #[cfg(feature = "sqlite")]
     pub(super) fn keep_rates_until(&mut self, from: Timestamp) {
         self.rates_from = from;
     }
@@ -323,11 +323,8 @@ impl<L: Clone + Eq + Hash + Ord> Holder<L> {
         }
         let holds = |it: &TenantId| held.of_tenant(it) > 0;
         let tenant = self.ready.first_newcomer(holds, |it| usage.of_tenant(it, now))?;
-        let used = |lane: &L| {
-            let hook = lanes.get(lane).map(|it| it.waiting.hook);
-            hook.map(|hook| usage.of_webhook(&tenant, hook, now)).unwrap_or_default()
-        };
-        self.ready.first_lane(&tenant, std::iter::once(CLASS), used)
+        self.ready
+            .first_lane(&tenant, std::iter::once(CLASS), |lane| used_by_lane(usage, lanes.get(lane), now))
     }
 
     fn next_with_room(&mut self, lanes: &HashMap<L, Lane>, now: Timestamp) -> Option<L> {
@@ -347,10 +344,7 @@ impl<L: Clone + Eq + Hash + Ord> Holder<L> {
             let full = CLASSES.into_iter().filter(has_room).filter(|class| !fits(class));
             full.for_each(|class| self.ready.unlist(&tenant, class));
             let with_room = CLASSES.into_iter().filter(has_room).filter(fits);
-            let used = |lane: &L| {
-                let of = |it: &Lane| self.usage.of_webhook(&it.waiting.tenant, it.waiting.hook, now);
-                lanes.get(lane).map(of).unwrap_or_default()
-            };
+            let used = |lane: &L| used_by_lane(&self.usage, lanes.get(lane), now);
             let Some(lane) = self.ready.first_lane(&tenant, with_room, used) else { continue };
             let Some(Lane { waiting, .. }) = lanes.get(&lane) else {
                 self.ready.remove(&lane);
@@ -368,6 +362,11 @@ impl<L: Clone + Eq + Hash + Ord> Holder<L> {
             self.ready.read_anew();
         }
     }
+}
+
+/// The use of a lane's webhook, which is none if the lane is not known.
+fn used_by_lane(usage: &Usage, lane: Option<&Lane>, now: Timestamp) -> PlaceTime {
+    lane.map(|it| usage.of_webhook(&it.waiting.tenant, it.waiting.hook, now)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -228,12 +228,12 @@ impl Operation for Grab<'_> {
         let events: BTreeSet<i64> = taken.iter().map(|(_, head)| head.event).collect();
         let events: Vec<i64> = events.into_iter().collect();
         let (holder, until) = (holder_bytes(self.request.holder), self.now.plus(self.request.lease));
-        let turns = turns_of(&lanes);
+        let is_limited = self.selection.taken.iter().any(|it| of(&it).is_limited);
+        let turns = if is_limited { turns_of(&lanes) } else { Vec::new() };
         let slot_until = self.now.plus(self.request.start_within).plus(RATE_WINDOW);
         let params: Params<'_> = &[&chosen, &fences, &lanes, &versions, &classes, &holder, &until, &self.now];
         let limited: Params<'_> =
             &[&chosen, &fences, &lanes, &versions, &classes, &holder, &until, &self.now, &turns, &slot_until];
-        let is_limited = self.selection.taken.iter().any(|it| of(&it).is_limited);
         let take = if is_limited { (TAKE_LIMITED, limited) } else { (TAKE, params) };
         let [_, locked, taken, _, events, refreshed] = tx
             .commit([

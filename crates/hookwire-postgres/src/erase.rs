@@ -7,8 +7,9 @@ use tokio_postgres::Row;
 
 use crate::connection::session::{Operation, Tx};
 use crate::error::{QueryError, ReadRow};
-use crate::rows::{LaneId, event, event_columns, event_of, ids};
+use crate::rows::{LaneId, event_of, ids};
 use crate::schedule::lanes::{self, EarliestDue};
+use crate::upkeep;
 
 /// Erases a payload. Returns whether the tenant has the event.
 pub(crate) struct ErasePayload {
@@ -36,10 +37,7 @@ impl Operation for ErasePayload {
         for row in tx.rows(ANSWERS, &[&seq]).await? {
             erase_answer(tx, &row).await?;
         }
-        // Once the payload is gone, the digest tells what it was.
-        let digest = row.read::<Option<&[u8]>>("digest")?.map(<[u8]>::to_vec);
-        let digest = digest.unwrap_or_else(|| event(&row).map_or([0; 32], |event| event.digest()).to_vec());
-        tx.run(STRIP, &[&seq, &digest]).await?;
+        upkeep::strip(tx, &[seq]).await?;
         lanes::refresh(tx, &locked, now, EarliestDue::Nothing).await?;
         Ok(true)
     }
@@ -61,11 +59,7 @@ async fn erase_answer(tx: &Tx<'_>, row: &Row) -> Result<(), QueryError> {
 
 const FIND: &str = concat!("SELECT seq FROM ", event_of!("$1", "$2"), " AS event WHERE event.message = $2");
 
-const LOCK: &str = concat!(
-    "SELECT routed_at IS NULL AS is_waiting, digest, ",
-    event_columns!(),
-    " FROM event WHERE seq = $1 FOR UPDATE"
-);
+const LOCK: &str = "SELECT routed_at IS NULL AS is_waiting FROM event WHERE seq = $1 FOR UPDATE";
 
 const LANES: &str = "SELECT DISTINCT lane FROM delivery WHERE event = $1";
 
@@ -78,5 +72,3 @@ const ANSWERS: &str = "SELECT id AS delivery, 1 AS number, first_attempt::text A
         WHERE event = $1 AND first_attempt IS NOT NULL \
     UNION ALL SELECT delivery, number, doc::text FROM attempt \
         WHERE delivery IN (SELECT id FROM delivery WHERE event = $1)";
-
-const STRIP: &str = "UPDATE event SET payload = '', digest = $2 WHERE seq = $1";

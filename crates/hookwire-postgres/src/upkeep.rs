@@ -132,14 +132,18 @@ impl Operation for Strip {
 
     async fn run(&self, tx: &Tx<'_>) -> Result<(usize, usize), QueryError> {
         let (ended, looked_at) = ended(tx, OLD, self.0.keep_payloads, self.0.limit).await?;
-        for row in tx.rows(UNDIGESTED, &[&ended]).await? {
-            // The digest of no event, if it cannot be read: whatever comes under its id is another one.
-            let digest = event(&row).map_or([0; 32], |event| event.digest());
-            tx.run(DIGEST, &[&row.read::<i64>("seq")?, &&digest[..]]).await?;
-        }
-        let stripped = count(tx.run(STRIP, &[&ended]).await?)?;
-        Ok((stripped, looked_at))
+        Ok((strip(tx, &ended).await?, looked_at))
     }
+}
+
+/// Removes the payloads of events, and returns the number of events.
+pub(crate) async fn strip(tx: &Tx<'_>, events: &[i64]) -> Result<usize, QueryError> {
+    for row in tx.rows(UNDIGESTED, &[&events]).await? {
+        // The digest of no event, if it cannot be read: whatever comes under its id is another one.
+        let digest = event(&row).map_or([0; 32], |event| event.digest());
+        tx.run(DIGEST, &[&row.read::<i64>("seq")?, &&digest[..]]).await?;
+    }
+    count(tx.run(STRIP, &[&events]).await?)
 }
 
 #[async_trait]

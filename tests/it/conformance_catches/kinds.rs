@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use hookwire::TenantId;
 use hookwire::delivery::Next;
 use hookwire::model::{Attempt, Delivery, DeliveryId, DeliveryQuery, MessageId, Page};
-use hookwire::registry::{Registry, RegistryChange, Revision};
+use hookwire::registry::{RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
     Claim, ClaimRequest, Claimed, Effect, EventRecord, HolderId, MemoryStore, Publication, PublishAnswer,
     Published, Quota, RouteAnswer, Routed, Settled, Settlement, Store, TendRequest, Tended,
@@ -144,6 +144,26 @@ impl Fault for CommitAs {
         change: &RegistryChange,
     ) -> Answer<Revision> {
         inner.commit(tenant, expected, &(self.0)(change.clone())).await
+    }
+}
+
+/// Commits another webhook than an update has.
+pub(super) struct UpdateAs(pub(super) fn(RegisteredWebhook) -> RegisteredWebhook);
+
+#[async_trait]
+impl Fault for UpdateAs {
+    async fn commit(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        expected: Revision,
+        change: &RegistryChange,
+    ) -> Answer<Revision> {
+        let change = match change.clone() {
+            RegistryChange::Update(it, backlog) => RegistryChange::Update((self.0)(it), backlog),
+            other => other,
+        };
+        inner.commit(tenant, expected, &change).await
     }
 }
 

@@ -19,7 +19,7 @@ use hookwire::store::{
 };
 use hookwire::testing::Call;
 
-use super::kinds::{CommitAs, Ledger, ReceiveAs, ShowRegistryAs, SweptReadAs, lock};
+use super::kinds::{CommitAs, Ledger, ReceiveAs, ShowRegistryAs, SweptReadAs, UpdateAs, lock};
 use super::{Answer, Fault, catches};
 
 catches! { old_revisions_change_nothing:
@@ -159,12 +159,8 @@ impl Fault for NextAfterTheLast {
 }
 
 catches! { disabled_and_deleted_get_nothing:
-    a_disabled_webhook_that_is_served_is_found = CommitAs(|change| match change {
-        RegistryChange::Update(mut it, backlog) => {
-            it.webhook = it.webhook.with_status(Status::Enabled);
-            RegistryChange::Update(it, backlog)
-        }
-        other => other,
+    a_disabled_webhook_that_is_served_is_found = UpdateAs(|it| {
+        RegisteredWebhook { webhook: it.webhook.with_status(Status::Enabled), ..it }
     }) => "a disabled webhook's deliveries wait",
     a_backlog_that_is_dropped_when_it_should_wait_is_found = CommitAs(|change| match change {
         RegistryChange::Update(it, _) => RegistryChange::Update(it, Backlog::Drop),
@@ -188,12 +184,8 @@ catches! { disabled_and_deleted_get_nothing:
         page.items.iter_mut().for_each(|it| it.ended_at = it.ended_at.map(|at| at.plus(MOMENT)));
         page
     }) => "and so it reads once upkeep has ended it",
-    a_time_of_disabling_that_is_lost_is_found = CommitAs(|change| match change {
-        RegistryChange::Update(it, backlog) => {
-            RegistryChange::Update(RegisteredWebhook { disabled: None, ..it }, backlog)
-        }
-        other => other,
-    }) => "the registry says since when it is disabled",
+    a_time_of_disabling_that_is_lost_is_found = UpdateAs(|it| RegisteredWebhook { disabled: None, ..it })
+        => "the registry says since when it is disabled",
     a_list_of_the_disabled_without_an_item_is_found
         = ListDisabledAs(|since| since.plus(MOMENT)) => "all since then, in order",
     a_list_of_the_disabled_from_the_beginning_is_found

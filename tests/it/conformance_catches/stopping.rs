@@ -6,20 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hookwire::TenantId;
 use hookwire::model::{DeliveryOptions, Timestamp};
-use hookwire::registry::{Registry, RegistryChange, Revision, Version};
+use hookwire::registry::{RegisteredWebhook, Registry, RegistryChange, Revision, Version};
 use hookwire::store::{ClaimRequest, MemoryStore, Store};
 
-use super::kinds::{ClaimAs, CommitAs, ShowRegistryAs, lock};
+use super::kinds::{ClaimAs, CommitAs, ShowRegistryAs, UpdateAs, lock};
 use super::{Answer, Fault, catches};
 
 catches! { paused_and_suspended_wait:
-    a_pause_that_is_lost_is_found = CommitAs(|change| match change {
-        RegistryChange::Update(mut it, backlog) => {
-            it.paused = None;
-            RegistryChange::Update(it, backlog)
-        }
-        other => other,
-    }) => "the registry says since when it is paused",
+    a_pause_that_is_lost_is_found = UpdateAs(|it| RegisteredWebhook { paused: None, ..it })
+        => "the registry says since when it is paused",
     a_pause_that_is_only_told_is_found = TellsPauses::default()
         => "and no other's",
     a_suspension_that_is_lost_is_found = CommitAs(|change| match change {
@@ -33,20 +28,16 @@ catches! { paused_and_suspended_wait:
 }
 
 catches! { limits_of_webhooks_hold:
-    a_limit_that_is_not_kept_is_found = CommitAs(|change| match change {
-        RegistryChange::Update(mut it, backlog) => {
-            it.options = DeliveryOptions::new();
-            RegistryChange::Update(it, backlog)
-        }
-        other => other,
+    a_limit_that_is_not_kept_is_found = UpdateAs(|it| {
+        RegisteredWebhook { options: DeliveryOptions::new(), ..it }
     }) => "of a limited webhook, publishing holds nothing",
-    a_limit_in_flight_that_is_each_holders_own_is_found = WithOptions(|options| {
-        let Some(most) = options.max_in_flight() else { return options };
-        options.with_max_in_flight(most + 1).expect("valid")
+    a_limit_in_flight_that_is_each_holders_own_is_found = UpdateAs(|it| {
+        let Some(most) = it.options.max_in_flight() else { return it };
+        RegisteredWebhook { options: it.options.with_max_in_flight(most + 1).expect("valid"), ..it }
     }) => "no more are held than may be",
-    a_rate_that_is_exceeded_is_found = WithOptions(|options| {
-        let Some(rate) = options.rate() else { return options };
-        options.with_rate(rate + 1).expect("valid")
+    a_rate_that_is_exceeded_is_found = UpdateAs(|it| {
+        let Some(rate) = it.options.rate() else { return it };
+        RegisteredWebhook { options: it.options.with_rate(rate + 1).expect("valid"), ..it }
     }) => "no more begin than the rate",
     slots_that_are_free_as_soon_as_a_second_has_passed_are_found = ClaimAs(|request| ClaimRequest {
         start_within: Duration::ZERO,
@@ -56,26 +47,6 @@ catches! { limits_of_webhooks_hold:
         start_within: request.start_within * 2,
         ..request
     }) => "the answer says when more may",
-}
-
-/// Registers other options than it was given.
-struct WithOptions(fn(DeliveryOptions) -> DeliveryOptions);
-
-#[async_trait]
-impl Fault for WithOptions {
-    async fn commit(
-        &self,
-        inner: &MemoryStore,
-        tenant: &TenantId,
-        expected: Revision,
-        change: &RegistryChange,
-    ) -> Answer<Revision> {
-        let mut change = change.clone();
-        if let RegistryChange::Update(it, _) = &mut change {
-            it.options = (self.0)(it.options.clone());
-        }
-        inner.commit(tenant, expected, &change).await
-    }
 }
 
 /// Tells of a pause, and delivers all the same.
