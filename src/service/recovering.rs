@@ -138,10 +138,8 @@ impl Tenant {
     /// # Errors
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound), [`MissingScope`](crate::ErrorKind::MissingScope),
-    /// [`Store`](crate::ErrorKind::Store),
-    /// [`Conflict`](crate::ErrorKind::Conflict) while the message waits for routing, because a transaction of the
-    /// host wrote it: a
-    /// dispatcher routes it in a moment.
+    /// [`Store`](crate::ErrorKind::Store), [`Conflict`](crate::ErrorKind::Conflict) while the message waits for routing,
+    /// because a transaction of the host wrote it: a dispatcher routes it in a moment.
     ///
     /// # Cancellation
     ///
