@@ -9,11 +9,11 @@
 //!
 //! |  | MemoryStore | SqliteStore, PowerLoss | PostgresStore |
 //! | --- | --- | --- | --- |
-//! | deliveries a second, while their events are published | 28,000 | 18,000 | 7,200 |
-//! | deliveries a second, of what waits | 20,000 | 16,000 | 8,900 |
-//! | CPU of the process for a delivery, µs | 45.8 | 52.6 | 69.6 |
-//! | publish to receipt at a fourth of that, p50, ms | 0.124 | 0.472 | 2.26 |
-//! | publish to receipt at a fourth of that, p99, ms | 0.509 | 1.34 | 5.81 |
+//! | deliveries a second, while their events are published | 24,000 | 14,000 | 6,000 |
+//! | deliveries a second, of what waits | 20,000 | 13,000 | 6,800 |
+//! | CPU of the process for a delivery, µs | 52 | 66.4 | 80.7 |
+//! | publish to receipt at a fourth of that, p50, ms | 0.136 | 0.571 | 3.19 |
+//! | publish to receipt at a fourth of that, p99, ms | 2.6 | 7.21 | 25.2 |
 //!
 //! <!-- to here -->
 //!
