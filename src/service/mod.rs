@@ -27,6 +27,7 @@ mod resealing;
 mod room;
 mod secrets;
 mod sending;
+mod statistics;
 mod templates;
 mod tenant;
 mod visibility;
@@ -53,5 +54,6 @@ pub use registering::{Created, Updated};
 #[cfg(feature = "seal")]
 pub use resealing::{Resealed, Unopened};
 pub use secrets::Rotation;
+pub use statistics::Latency;
 pub use tenant::Tenant;
 pub use webhooks::Webhooks;

@@ -71,7 +71,7 @@ impl Debug for HoldingStore {
 impl Store for HoldingStore {
     delegate_store! { |self| self.inner;
     registry, commit, health, disabled, tenants, route, redeliver, add, erase_payload, recover, claim, settle, release, wake, poll_every,
-    event, messages, deliveries, attempts, stats, tend, erase }
+    event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 
     async fn publish(
         &self,
