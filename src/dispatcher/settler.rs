@@ -50,7 +50,9 @@ async fn run(core: Arc<Core>, shared: Arc<Shared>, mut receiver: UnboundedReceiv
         if received == Some(0) {
             break;
         }
-        settle(&core, &shared, &mut tally, batch.drain(..)).await;
+        if !batch.is_empty() {
+            settle(&core, &shared, &mut tally, batch.drain(..)).await;
+        }
         if tally.is_due() {
             count(&core, &shared, &mut tally).await;
         }
@@ -78,9 +80,6 @@ async fn count(core: &Core, shared: &Shared, tally: &mut Tally) {
 /// Records a batch, and tries again while any of its leases holds. Deliveries whose outcome cannot be recorded are sent
 /// again.
 async fn settle(core: &Core, shared: &Shared, tally: &mut Tally, batch: Drain<'_, Settling>) {
-    if batch.as_slice().is_empty() {
-        return;
-    }
     let until = batch.as_slice().iter().map(|item| item.until).max();
     let (settlements, claims): (Vec<_>, Vec<_>) =
         batch.map(|item| (item.settlement, (item.claim, item.slot))).unzip();

@@ -84,11 +84,11 @@ const FIND: &str = "SELECT lane.id FROM (SELECT DISTINCT * FROM unnest($1::text[
     CROSS JOIN LATERAL (SELECT id FROM lane WHERE lane.tenant = asked.tenant AND lane.hook = asked.hook \
         AND status < 2 OFFSET 0) AS lane";
 
-/// The locked lanes of what was counted.
+/// The locked lanes of what was counted, each looked up by its key whatever the server believes of the table.
 macro_rules! of_lanes {
     ($locked:literal) => {
         concat!(
-            " CROSS JOIN LATERAL (SELECT id FROM lane WHERE lane.tenant = counted.tenant \
+            " CROSS JOIN LATERAL (SELECT id, ctid AS place FROM lane WHERE lane.tenant = counted.tenant \
             AND lane.hook = counted.hook AND status < 2 OFFSET 0) AS lane WHERE lane.id = ANY (",
             $locked,
             ") "
@@ -108,10 +108,10 @@ const ADD: &str = concat!(
 );
 
 const SUCCEEDED: &str = concat!(
-    "UPDATE lane SET succeeded_at = greatest(succeeded_at, last.at) FROM (SELECT lane.id, max(at) AS at \
+    "UPDATE lane SET succeeded_at = greatest(succeeded_at, last.at) FROM (SELECT lane.place, max(at) AS at \
         FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS counted (tenant, hook, at)",
     of_lanes!("$4::bigint[]"),
-    "AND at IS NOT NULL GROUP BY lane.id) AS last WHERE lane.id = last.id"
+    "AND at IS NOT NULL GROUP BY lane.place) AS last WHERE lane.ctid = last.place"
 );
 
 pub(crate) const STATISTICS: &str = "SELECT succeeded_at, hour, attempts, successes FROM lane LEFT JOIN LATERAL (\
@@ -120,7 +120,7 @@ pub(crate) const STATISTICS: &str = "SELECT succeeded_at, hour, attempts, succes
     WHERE lane.tenant = $1 AND lane.hook = $2 AND status < 2 ORDER BY hour";
 
 const REMOVE_HOURS: &str = "DELETE FROM statistic WHERE ctid = ANY (ARRAY(\
-    SELECT ctid FROM statistic WHERE hour < $1 ORDER BY hour LIMIT $2 FOR UPDATE SKIP LOCKED))";
+    SELECT ctid FROM statistic WHERE hour + 0 < $1 ORDER BY hour + 0 LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 /// Returns the statements of counting, for a test that reads their plans.
 #[doc(hidden)]
