@@ -114,7 +114,7 @@
 //! | let users choose among events by their payloads | [`model::Filter`] |
 //! | let users subscribe to all events, those of later releases too | [`model::EventPattern`] |
 //! | show the fate of an event, send it again | [`Tenant::explain`], [`Tenant::deliveries`], [`Tenant::redeliver`] |
-//! | show how a webhook does | [`Tenant::statistics`], [`Tenant::latency`], [`Tenant::deliveries_with_attempts`] |
+//! | show how a webhook does | [`Tenant::statistics`], [`Tenant::recent_attempts`], [`Tenant::deliveries_with_attempts`] |
 //! | commit an event with your own data | [durability](guide::durability#the-event-and-your-own-data) |
 //! | limit tenants by their plans | [`limits_for`](service::WebhooksBuilder::limits_for) |
 //! | change retries, quotas, deadlines, the size of payloads | [`policy`] |

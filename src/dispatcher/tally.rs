@@ -32,12 +32,12 @@ impl Tally {
             hour,
             attempts: 0,
             successes: 0,
-            last_success: None,
+            last_success_at: None,
         });
         counted.attempts += 1;
         if attempt.outcome.is_success() {
             counted.successes += 1;
-            counted.last_success = counted.last_success.max(Some(attempt.at));
+            counted.last_success_at = counted.last_success_at.max(Some(attempt.at));
         }
         self.due.get_or_insert_with(|| Instant::now() + EVERY);
     }

@@ -27,11 +27,11 @@
 //! # Statistics
 //!
 //! [`Tenant::statistics`](crate::Tenant::statistics) has the attempts at a webhook and their successes by the hour,
-//! [`Tenant::latency`](crate::Tenant::latency) how long its last attempts took, and
-//! [`Tenant::details`](crate::Tenant::details) when it last succeeded. Dispatchers count attempts in memory once the store has
-//! recorded them, and write the counts down once a minute and when they stop: what is shown is late by up to a minute. A
-//! process that is killed loses the counts of its last minute, and so does one whose store fails just then, which is logged.
-//! The counts are never too high, and the log of deliveries lacks nothing.
+//! [`Tenant::recent_attempts`](crate::Tenant::recent_attempts) how long its last attempts took, and
+//! [`Tenant::details`](crate::Tenant::details) when it last succeeded. Dispatchers count attempts in memory once the store
+//! has recorded them, and write the counts down once a minute and when they stop: what is shown is late by up to a minute.
+//! A process that is killed loses the counts of its last minute, and so does one whose store fails just then, which is
+//! logged. The counts are never too high, and the log of deliveries lacks nothing.
 //!
 //! # Stuck deliveries
 //!

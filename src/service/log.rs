@@ -132,7 +132,7 @@ impl Tenant {
 
     /// Reads the attempts of each delivery. One that is gone, because upkeep or an erasure has removed it meanwhile, has
     /// none.
-    pub(super) async fn attempts_of(&self, deliveries: &[DeliveryId]) -> Result<Vec<Vec<Attempt>>, Error> {
+    async fn attempts_of(&self, deliveries: &[DeliveryId]) -> Result<Vec<Vec<Attempt>>, Error> {
         let mut all = Vec::with_capacity(deliveries.len());
         for part in deliveries.chunks(usize::from(PageRequest::MAX_LIMIT)) {
             let read = self.core.store().attempts(&self.id, part).await?;

@@ -54,6 +54,5 @@ pub use registering::{Created, Updated};
 #[cfg(feature = "seal")]
 pub use resealing::{Resealed, Unopened};
 pub use secrets::Rotation;
-pub use statistics::Latency;
 pub use tenant::Tenant;
 pub use webhooks::Webhooks;

@@ -240,7 +240,7 @@ impl Tenant {
         let health = self.core.store().health(&self.id, hook_id).await?;
         let failing_since = health.and_then(|health| health.failing_since());
         let statistics = self.core.store().statistics(&self.id, hook_id, self.core.now()).await?;
-        let last_success_at = statistics.and_then(|statistics| statistics.last_success);
+        let last_success_at = statistics.and_then(|statistics| statistics.last_success_at);
         Ok(Details { webhook, options, disabled, paused, failing_since, last_success_at })
     }
 

@@ -63,7 +63,7 @@ pub struct Counted {
     /// The number of those that succeeded.
     pub successes: u32,
     /// The start of the last of those; `None` if none succeeded.
-    pub last_success: Option<Timestamp>,
+    pub last_success_at: Option<Timestamp>,
 }
 
 /// The attempts at a webhook in one hour.
@@ -87,7 +87,7 @@ pub struct Statistics {
     /// The hours in which there were attempts, oldest first.
     pub hours: Vec<HourCount>,
     /// The start of the last attempt that succeeded, whatever the time asked for; `None` if none has.
-    pub last_success: Option<Timestamp>,
+    pub last_success_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

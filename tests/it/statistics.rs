@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookwire::model::{HookId, Timestamp};
-use hookwire::service::Tenant;
+use hookwire::service::{RecentAttempts, Tenant};
 use hookwire::store::{Hour, MemoryStore};
 use hookwire::testing::{Answer, Call, Fault, FaultyStore, RecordingTransport, TokioClock};
 use hookwire::{ErrorKind, Event, TenantId, WebhookDraft, Webhooks, assist};
@@ -51,7 +51,7 @@ async fn a_dispatcher_counts_by_the_hour_once_a_minute_and_when_it_stops() {
     dispatcher.shutdown_within(HOUR).await;
     assert_eq!(counts(&acme, hook_id).await, [(2, 1), (1, 1)], "nothing is lost at the end");
     let all = acme.statistics(hook_id, Timestamp::default()).await.expect("it is there");
-    let last = all.last_success.expect("the last attempt has succeeded");
+    let last = all.last_success_at.expect("the last attempt has succeeded");
     assert_eq!(Hour::of(last), all.hours[1].hour);
     let later = acme.statistics(hook_id, last).await.expect("it is there");
     assert_eq!(later.hours, all.hours[1..], "from the hour that is asked for");
@@ -60,7 +60,7 @@ async fn a_dispatcher_counts_by_the_hour_once_a_minute_and_when_it_stops() {
     let json = serde_json::to_value(&later).expect("JSON");
     let start = Hour::of(last).start();
     let right =
-        serde_json::json!({"hours": [{"hour": start, "attempts": 1, "successes": 1}], "last_success": last});
+        serde_json::json!({"hours": [{"hour": start, "attempts": 1, "successes": 1}], "last_success_at": last});
     assert_eq!(json, right);
 }
 
@@ -88,20 +88,20 @@ async fn many_attempts_are_counted_by_one_call() {
 #[tokio::test(start_paused = true)]
 async fn delivering_what_is_due_counts_before_it_returns() {
     let (hooks, acme, hook_id) = service(|_, _| Fault::None).await;
-    assert_eq!(acme.latency(hook_id).await.expect("it is there"), None);
+    let recent = async || acme.recent_attempts(hook_id).await.expect("it is there");
+    assert_eq!(recent().await, RecentAttempts::default());
     for attempts in 1..4 {
         publish(&acme).await;
         assert_eq!(hooks.deliver_due().await.expect("delivered"), 1);
         assert_eq!(counts(&acme, hook_id).await, [(attempts, attempts - 1)]);
     }
-    let latency = acme.latency(hook_id).await.expect("it is there").expect("there were attempts");
-    assert_eq!(latency.attempts, 3, "failed ones are measured too");
-    let json = serde_json::to_value(latency).expect("JSON");
-    assert!(json["p50_ms"].is_u64() && json["p95_ms"].is_u64() && json["p99_ms"].is_u64(), "{json}");
+    let of_late = recent().await;
+    assert_eq!((of_late.attempts, of_late.successes), (3, 2));
+    assert!(of_late.took.is_some(), "failed ones are measured too");
     let unknown = HookId::new(999);
     let refused = acme.statistics(unknown, Timestamp::default()).await.expect_err("not there");
     assert_eq!(refused.kind(), &ErrorKind::NotFound);
-    assert_eq!(acme.latency(unknown).await.expect_err("not there").kind(), &ErrorKind::NotFound);
+    assert_eq!(acme.recent_attempts(unknown).await.expect_err("not there").kind(), &ErrorKind::NotFound);
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ impl Operation for Count {
         let hours: Vec<_> = self.counts.iter().map(|item| item.hour.get()).collect();
         let attempts: Vec<_> = self.counts.iter().map(|item| i64::from(item.attempts)).collect();
         let successes: Vec<_> = self.counts.iter().map(|item| i64::from(item.successes)).collect();
-        let last: Vec<_> = self.counts.iter().map(|item| item.last_success.map(Millis::from)).collect();
+        let last: Vec<_> = self.counts.iter().map(|item| item.last_success_at.map(Millis::from)).collect();
         let found = tx.rows(FIND, &[&tenants, &hooks]).await?;
         let lanes: Vec<LaneId> = found.iter().map(|row| row.read("id")).collect::<Result<_, _>>()?;
         // A lane that is forgotten meanwhile would leave its counts behind.
@@ -66,7 +66,7 @@ pub(crate) async fn read(
     let rows = sessions.rows_of_many(STATISTICS, &params).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let mut statistics =
-        Statistics { last_success: optional_time(first, "succeeded_at")?, ..Statistics::default() };
+        Statistics { last_success_at: optional_time(first, "succeeded_at")?, ..Statistics::default() };
     for row in &rows {
         // A webhook without hours has one row.
         let Some(hour) = row.read::<Option<i64>>("hour")? else { break };

@@ -113,7 +113,7 @@ pub(super) struct Lane {
     pub(super) rows: usize,
     /// The attempts and successes that were counted, by the hour.
     pub(super) hours: BTreeMap<Hour, (u64, u64)>,
-    pub(super) last_success: Option<Timestamp>,
+    pub(super) last_success_at: Option<Timestamp>,
 }
 
 impl Lane {
@@ -128,7 +128,7 @@ impl Lane {
             health: Health::default(),
             rows: 0,
             hours: BTreeMap::new(),
-            last_success: None,
+            last_success_at: None,
         }
     }
 }

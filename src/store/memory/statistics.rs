@@ -12,7 +12,7 @@ impl State {
         let (attempts, successes) = lane.hours.entry(item.hour).or_default();
         *attempts += u64::from(item.attempts);
         *successes += u64::from(item.successes);
-        lane.last_success = lane.last_success.max(item.last_success);
+        lane.last_success_at = lane.last_success_at.max(item.last_success_at);
         self.counted.insert((item.hour, key));
     }
 
@@ -29,7 +29,7 @@ impl State {
             attempts: *attempts,
             successes: *successes,
         });
-        Some(Statistics { hours: hours.collect(), last_success: lane.last_success })
+        Some(Statistics { hours: hours.collect(), last_success_at: lane.last_success_at })
     }
 
     /// Removes hours that ended long ago, and returns how many.

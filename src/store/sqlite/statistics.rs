@@ -39,8 +39,8 @@ pub(super) fn read(
         Ok(HourCount { hour, attempts: attempts.unsigned_abs(), successes: successes.unsigned_abs() })
     })?;
     let last = "SELECT succeeded_at FROM lane WHERE id = ?";
-    let last_success = connection.one(last, [lane], |cells| cells.optional_time())?.flatten();
-    Ok(Some(Statistics { hours, last_success }))
+    let last_success_at = connection.one(last, [lane], |cells| cells.optional_time())?.flatten();
+    Ok(Some(Statistics { hours, last_success_at }))
 }
 
 impl Transaction<'_> {
@@ -51,7 +51,7 @@ impl Transaction<'_> {
             let Some(lane) = self.connection.one(LANE, key, number)? else { continue };
             let counted = params![lane, item.hour.get(), item.attempts, item.successes];
             self.connection.run(ADD, counted)?;
-            if let Some(at) = item.last_success {
+            if let Some(at) = item.last_success_at {
                 self.connection.run(SUCCEEDED, [at.as_millis(), lane])?;
             }
         }

@@ -13,7 +13,7 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`], as from every method of [`Store`].
+    /// [`StoreError`], as from every method of [`Store`](crate::store::Store).
     ///
     /// # Cancellation
     ///

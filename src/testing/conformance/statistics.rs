@@ -34,7 +34,7 @@ pub async fn attempts_are_counted(fixture: &dyn StoreFixture) {
     let both = [(Hour::of(early), 1, 1), (Hour::of(late), 9, 3)];
     assert_eq!(hours(&read(early).await), both, "counts add up, by the hour, whoever counted");
     assert_eq!(hours(&read(late).await), both[1..], "from the hour that was asked for");
-    assert_eq!(read(late).await.last_success, Some(late), "the last success is the latest");
+    assert_eq!(read(late).await.last_success_at, Some(late), "the last success is the latest");
     assert_eq!(statistics(&stranger, hook, early).await, None, "nothing of another tenant is shown");
     assert_eq!(statistics(&scene, HookId::new(999), early).await, None, "no webhook is `None`");
     none_is_lost(&scene, other, late).await;
@@ -51,8 +51,8 @@ async fn date(scene: &Scene<'_>, hook: HookId) -> Timestamp {
 }
 
 fn counted(scene: &Scene<'_>, hook: HookId, at: Timestamp, (attempts, successes): (u32, u32)) -> Counted {
-    let last_success = (successes > 0).then_some(at);
-    Counted { tenant: scene.tenant.clone(), hook, hour: Hour::of(at), attempts, successes, last_success }
+    let last_success_at = (successes > 0).then_some(at);
+    Counted { tenant: scene.tenant.clone(), hook, hour: Hour::of(at), attempts, successes, last_success_at }
 }
 
 async fn statistics(scene: &Scene<'_>, hook: HookId, since: Timestamp) -> Option<Statistics> {
@@ -90,7 +90,7 @@ async fn hours_go_in_time(scene: &Scene<'_>, hook: HookId, (early, late): (Times
     scene.tend(HOUR).await;
     let left = statistics(scene, hook, since).await.expect("it is there");
     assert_eq!(hours(&left), [], "and the other in time");
-    assert_eq!(left.last_success, Some(late), "the last success stays");
+    assert_eq!(left.last_success_at, Some(late), "the last success stays");
 }
 
 async fn what_was_counted_goes_with_its_webhook(scene: &Scene<'_>, hook: HookId, at: Timestamp) {

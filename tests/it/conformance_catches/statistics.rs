@@ -23,7 +23,7 @@ catches! { attempts_are_counted:
     }) => "counts add up, by the hour",
     hours_of_before_are_found = ReadsAll => "from the hour that was asked for",
     a_last_success_that_goes_back_is_found = ShowAs(|mut it| {
-        it.last_success = it.last_success.map(|_| Timestamp::default());
+        it.last_success_at = it.last_success_at.map(|_| Timestamp::default());
         it
     }) => "the last success is the latest",
     statistics_of_others_are_found = TellsOthers => "nothing of another tenant is shown",
