@@ -241,10 +241,13 @@ async fn nothing_that_was_counted_outlives_its_webhook_or_its_time() {
         successes: 0,
         last_success_at: None,
     };
-    let counts: Vec<_> = hooks.iter().flat_map(|hook| [counted(*hook, 1), counted(*hook, 1_000_000)]).collect();
+    let counts: Vec<_> =
+        hooks.iter().flat_map(|hook| [counted(*hook, 1), counted(*hook, 1_000_000)]).collect();
     store.count(HolderId::new(1), &counts).await.expect("counted");
     let look = rusqlite::Connection::open(directory.file()).expect("a database");
-    let rows = || look.query_row::<i64, _, _>("SELECT count(*) FROM statistic", (), |row| row.get(0)).expect("a number");
+    let rows = || {
+        look.query_row::<i64, _, _>("SELECT count(*) FROM statistic", (), |row| row.get(0)).expect("a number")
+    };
     assert_eq!(rows(), 4);
     let keep = Duration::from_secs(60 * 60);
     let request = TendRequest { keep, keep_payloads: keep, limit: 100 };

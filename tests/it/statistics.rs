@@ -59,8 +59,7 @@ async fn a_dispatcher_counts_by_the_hour_once_a_minute_and_when_it_stops() {
     assert_eq!(details.last_success_at, Some(last));
     let json = serde_json::to_value(&later).expect("JSON");
     let start = Hour::of(last).start();
-    let right =
-        serde_json::json!({"hours": [{"hour": start, "attempts": 1, "successes": 1}], "last_success_at": last});
+    let right = serde_json::json!({"hours": [{"hour": start, "attempts": 1, "successes": 1}], "last_success_at": last});
     assert_eq!(json, right);
 }
 

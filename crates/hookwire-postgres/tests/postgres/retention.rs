@@ -6,9 +6,7 @@ use std::time::Duration;
 use hookwire::delivery::Next;
 use hookwire::model::{End, HookId};
 use hookwire::registry::RegistryChange;
-use hookwire::store::{
-    ClaimRequest, Counted, HolderId, Hour, Publication, Quota, Settlement, TendRequest,
-};
+use hookwire::store::{ClaimRequest, Counted, HolderId, Hour, Publication, Quota, Settlement, TendRequest};
 use tokio_postgres::Client;
 
 use crate::fleet::{World, publication};
@@ -142,7 +140,8 @@ async fn nothing_that_was_counted_outlives_its_webhook_or_its_time() {
         successes: 0,
         last_success_at: None,
     };
-    let counts: Vec<_> = hooks.iter().flat_map(|hook| [counted(*hook, 1), counted(*hook, 1_000_000)]).collect();
+    let counts: Vec<_> =
+        hooks.iter().flat_map(|hook| [counted(*hook, 1), counted(*hook, 1_000_000)]).collect();
     store.count(HolderId::new(1), &counts).await.expect("counted");
     let rows = async || motion.number("SELECT count(*) FROM statistic").await;
     assert_eq!(rows().await, 4);
