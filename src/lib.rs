@@ -114,6 +114,7 @@
 //! | let users choose among events by their payloads | [`model::Filter`] |
 //! | let users subscribe to all events, those of later releases too | [`model::EventPattern`] |
 //! | show the fate of an event, send it again | [`Tenant::explain`], [`Tenant::deliveries`], [`Tenant::redeliver`] |
+//! | show how a webhook does | [`Tenant::statistics`], [`Tenant::recent_attempts`], [`Tenant::deliveries_with_attempts`] |
 //! | commit an event with your own data | [durability](guide::durability#the-event-and-your-own-data) |
 //! | limit tenants by their plans | [`limits_for`](service::WebhooksBuilder::limits_for) |
 //! | change retries, quotas, deadlines, the size of payloads | [`policy`] |
@@ -193,7 +194,7 @@
 //!
 //! # Implementing a store
 //!
-//! [`store::Store`] lists its contract in twenty-five numbered points; `store_conformance!` turns each into a
+//! [`store::Store`] lists its contract in twenty-six numbered points; `store_conformance!` turns each into a
 //! test for your implementation. Start from the page of [`store`].
 //!
 //! # Implementing a transport

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::disabling::{Counting, DisablePolicy};
 use super::health::{Health, Report};
-use crate::model::{DisableReason, End, FailureKind, Outcome, Timestamp};
+use crate::model::{DisableReason, End, Outcome, Timestamp};
 use crate::retry::{Jitter, RetryPolicy, RetryState, Uncounted};
 
 /// The shortest backoff of a lane after a limit, and the longest that it is lengthened to without being asked for.
@@ -93,7 +93,7 @@ pub fn decide(facts: Facts<'_>, rules: Rules<'_>, jitter: Jitter, now: Timestamp
             disable: None,
         };
     }
-    if is_local(outcome) {
+    if outcome.is_local() {
         return after_local_failure(retry);
     }
     let backoff = retry_hint(outcome).map(|hint| backoff(hint, health, rules.retry));
@@ -110,11 +110,6 @@ pub fn decide(facts: Facts<'_>, rules: Rules<'_>, jitter: Jitter, now: Timestamp
     let ends = matches!(next, Next::End(_));
     let disable = reason_to_disable(outcome, ends, &health.after(report, rules.counting(), now), rules, now);
     Decision { next, retry, report, backoff, disable }
-}
-
-/// Returns whether the attempt failed on the sender's side, so that it tells nothing of the receiver.
-const fn is_local(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed { kind: FailureKind::Local | FailureKind::Prepare, .. })
 }
 
 fn after_local_failure(retry: RetryState) -> Decision {
@@ -177,6 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::FailureKind;
 
     const HOUR: Duration = Duration::from_secs(60 * 60);
     const SECOND: Duration = Duration::from_secs(1);

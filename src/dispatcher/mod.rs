@@ -22,9 +22,10 @@
 //! A slot is taken when a claim is started and freed when it is settled, so what is in flight is what is leased. An
 //! attempt starts only if its lease leaves time for the whole deadline, and only if the webhook was not changed in
 //! this process since the claim. Settlements that the store does not take are tried again until their leases end; the
-//! deliveries are then claimed again. A lane that was limited, or has failed for long, starts again with one attempt at
-//! once; the other claims of it wait in memory, and are released when the next limit comes. At shutdown all that is
-//! still claimed is released.
+//! deliveries are then claimed again. The settler counts in memory the attempts that it has recorded, and adds them to the
+//! store's statistics once a minute and when it ends. A lane that was limited, or has failed for long, starts again with
+//! one attempt at once; the other claims of it wait in memory, and are released when the next limit comes. At shutdown all
+//! that is still claimed is released.
 
 mod attempt;
 mod calls;
@@ -35,6 +36,7 @@ mod settler;
 mod shared;
 mod slow_start;
 mod start_within;
+mod tally;
 mod unprepared;
 
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! The task that records settlements, in batches, until the store takes them.
+//! The task that records settlements, in batches, until the store takes them, and counts the attempts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::vec::Drain;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, warn};
 
 use super::shared::{Shared, Slot};
+use super::tally::Tally;
 use crate::catch_panic::catch_panic;
 use crate::service::Core;
 use crate::store::{Claim, Settled, Settlement, StoreError, StoreErrorKind};
@@ -26,6 +27,9 @@ pub(super) struct Settling {
 /// The most settlements that are recorded at once.
 const BATCH: usize = 256;
 
+/// The most webhooks and hours that one call counts.
+const COUNTS: usize = 500;
+
 /// Starts the task that records settlements in batches, in the order of their arrival. Dropping the sender ends the
 /// task once all are recorded.
 pub(super) fn spawn(core: Arc<Core>, shared: Arc<Shared>) -> (UnboundedSender<Settling>, JoinHandle<()>) {
@@ -36,14 +40,46 @@ pub(super) fn spawn(core: Arc<Core>, shared: Arc<Shared>) -> (UnboundedSender<Se
 
 async fn run(core: Arc<Core>, shared: Arc<Shared>, mut receiver: UnboundedReceiver<Settling>) {
     let mut batch = Vec::with_capacity(BATCH);
-    while receiver.recv_many(&mut batch, BATCH).await > 0 {
-        settle(&core, &shared, batch.drain(..)).await;
+    let mut tally = Tally::default();
+    loop {
+        let receiving = receiver.recv_many(&mut batch, BATCH);
+        let received = match tally.due() {
+            Some(due) => timeout_at(due, receiving).await.ok(),
+            None => Some(receiving.await),
+        };
+        if received == Some(0) {
+            break;
+        }
+        if !batch.is_empty() {
+            settle(&core, &shared, &mut tally, batch.drain(..)).await;
+        }
+        if tally.is_due() {
+            count(&core, &shared, &mut tally).await;
+        }
+    }
+    count(&core, &shared, &mut tally).await;
+}
+
+/// Hands what was counted to the store. It is not tried again, because a call that fails may have counted: so nothing is
+/// counted twice.
+async fn count(core: &Core, shared: &Shared, tally: &mut Tally) {
+    let panicked = || StoreError::new(StoreErrorKind::Unavailable, "the store panicked");
+    for part in tally.take().chunks(COUNTS) {
+        let counting = catch_panic(core.store().count(core.counter(), part));
+        let counted = shared.calls.answer(counting).await.unwrap_or_else(|| Err(panicked()));
+        if let Err(error) = counted {
+            let attempts: u64 = part.iter().map(|it| u64::from(it.attempts)).sum();
+            warn!(
+                error = error.detail(),
+                attempts, "attempts could not be counted; the statistics lack them"
+            );
+        }
     }
 }
 
 /// Records a batch, and tries again while any of its leases holds. Deliveries whose outcome cannot be recorded are sent
 /// again.
-async fn settle(core: &Core, shared: &Shared, batch: Drain<'_, Settling>) {
+async fn settle(core: &Core, shared: &Shared, tally: &mut Tally, batch: Drain<'_, Settling>) {
     let until = batch.as_slice().iter().map(|item| item.until).max();
     let (settlements, claims): (Vec<_>, Vec<_>) =
         batch.map(|item| (item.settlement, (item.claim, item.slot))).unzip();
@@ -69,6 +105,7 @@ async fn settle(core: &Core, shared: &Shared, batch: Drain<'_, Settling>) {
     }
     for ((claim, slot), (settlement, answer)) in claims.into_iter().zip(settlements.iter().zip(&answers)) {
         let Settled::Applied(effect) = answer else { continue };
+        tally.add(&claim, settlement);
         core.tell_settled(&claim, settlement, effect);
         if effect.end.is_some() {
             slot.end();

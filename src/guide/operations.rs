@@ -24,6 +24,15 @@
 //! counts, alerts, and mails to customers. What must not be missed when a process ends is listed by
 //! [`Webhooks::disabled_since`](crate::Webhooks::disabled_since).
 //!
+//! # Statistics
+//!
+//! [`Tenant::statistics`](crate::Tenant::statistics) has the attempts at a webhook and their successes by the hour,
+//! [`Tenant::recent_attempts`](crate::Tenant::recent_attempts) how long its last attempts took, and
+//! [`Tenant::details`](crate::Tenant::details) when it last succeeded. Dispatchers count attempts in memory once the store
+//! has recorded them, and write the counts down once a minute and when they stop: what is shown is late by up to a minute.
+//! A process that is killed loses the counts of its last minute, and so does one whose store fails just then, which is
+//! logged. The counts are never too high, and the log of deliveries lacks nothing.
+//!
 //! # Stuck deliveries
 //!
 //! [`Tenant::explain`](crate::Tenant::explain) says of one event what happened at each webhook, or why nothing did.
@@ -77,6 +86,7 @@
 //! | warn | a delivery cannot be read; it is set aside until the store is opened again or it expires (SQLite) | `delivery`, `error` |
 //! | warn | an observer panicked | |
 //! | warn | an attempt was refused by its address | `tenant`, `webhook`, `message`, `number`, `detail` |
+//! | warn | attempts could not be counted; the statistics lack them | `error`, `attempts` |
 //! | warn | claims could not be given back; claims could not be given back in time; their leases will end | `error` |
 //! | warn | due deliveries could not be claimed yet | `error`, `failures` |
 //! | warn | events could not be routed; they will be tried again | `tenant`, `error` |

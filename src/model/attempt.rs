@@ -98,6 +98,11 @@ impl Outcome {
         matches!(self, Self::Answered { status, .. } if status.is_success())
     }
 
+    /// Returns whether the attempt failed on the sender's side, so that it tells nothing of the receiver.
+    pub(crate) const fn is_local(&self) -> bool {
+        matches!(self, Self::Failed { kind: FailureKind::Local | FailureKind::Prepare, .. })
+    }
+
     /// Returns whether the receiver took longer than the deadline.
     pub const fn is_timeout(&self) -> bool {
         matches!(self, Self::Failed { kind: FailureKind::Timeout, .. })

@@ -22,9 +22,9 @@ use crate::registry::{Limits, Registry, RegistryChange, Terms, UrlRule};
 use crate::request::RequestStyle;
 use crate::sealing::SealingKeys;
 use crate::signer::Signer;
-#[cfg(feature = "dispatcher")]
-use crate::store::Claim;
 use crate::store::Store;
+#[cfg(feature = "dispatcher")]
+use crate::store::{Claim, HolderId};
 use crate::timer::Timer;
 use crate::transport::Transport;
 
@@ -60,6 +60,9 @@ pub(crate) struct Core {
     publishing: Room,
     templates: Templates,
     clock_check: Mutex<ClockCheck>,
+    /// Who counts attempts: all dispatchers of the service together, however many there were.
+    #[cfg(feature = "dispatcher")]
+    counter: HolderId,
 }
 
 impl Core {
@@ -73,6 +76,8 @@ impl Core {
             handoff: HandoffSlot::default(),
             templates: Templates::default(),
             clock_check: Mutex::default(),
+            #[cfg(feature = "dispatcher")]
+            counter: HolderId::new(uuid::Uuid::new_v4().as_u128()),
         }
     }
 
@@ -217,6 +222,11 @@ impl Core {
 
     pub(crate) fn clear_handoff(&self) {
         self.handoff.clear();
+    }
+
+    /// Returns the name in which attempts are counted.
+    pub(crate) const fn counter(&self) -> HolderId {
+        self.counter
     }
 
     /// Forgets what was kept for requests and not used since the last call.

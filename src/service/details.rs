@@ -32,6 +32,9 @@ pub struct Details {
     pub paused: Option<Timestamp>,
     /// The time since which every attempt has failed; `None` if the last one succeeded, or none was made.
     pub failing_since: Option<Timestamp>,
+    /// The start of the last attempt that succeeded, late by up to a minute as [`statistics`](crate::Tenant::statistics) are;
+    /// `None` if none has.
+    pub last_success_at: Option<Timestamp>,
 }
 
 /// The options as they are shown.
@@ -77,6 +80,7 @@ mod tests {
             }),
             paused: Some(Timestamp::from_millis(4)),
             failing_since: None,
+            last_success_at: Some(Timestamp::from_millis(3)),
         };
         let shown = serde_json::to_value(&details).expect("JSON");
         let expected = json!({
@@ -86,6 +90,7 @@ mod tests {
             "disabled": {"reason": "gone", "at": 5},
             "paused": 4,
             "failing_since": null,
+            "last_success_at": 3,
         });
         assert_eq!(shown, expected);
     }

@@ -27,6 +27,7 @@ mod resealing;
 mod room;
 mod secrets;
 mod sending;
+mod statistics;
 mod templates;
 mod tenant;
 mod visibility;

@@ -13,7 +13,7 @@ use super::error::{Error, ErrorKind};
 use super::handoff::Handoff;
 use super::tenant::Tenant;
 use crate::delivery::Next;
-use crate::model::{Event, EventId, MessageId, Scope, StampedEvent, TenantId, Violation};
+use crate::model::{Event, EventId, HookId, MessageId, Scope, StampedEvent, TenantId, Violation};
 use crate::registry::{Refusal, Registry};
 use crate::routing::{self, Route};
 use crate::store::{
@@ -46,11 +46,20 @@ impl Sent {
     }
 }
 
+/// The webhooks that get an event.
+#[derive(Clone, Copy)]
+enum Recipients {
+    /// Those that it is routed to.
+    Routed,
+    /// This one, whatever it subscribes to.
+    Only(HookId),
+}
+
 /// The number of events in one call of the store.
 const BATCH: usize = 256;
 
 /// The number of times that events are routed, while the tenant's webhooks change in between.
-pub(super) const MAX_STALE: usize = 32;
+const MAX_STALE: usize = 32;
 
 /// The time that the store has to answer, in times of [`Policy::publish_timeout`](crate::policy::Policy::publish_timeout).
 /// A store may wait for room itself, as long as that, before it begins.
@@ -180,19 +189,31 @@ impl Tenant {
                 Err(error) => refused.push((index, Err(error))),
             }
         }
-        let mut outcomes = self.publish_sound(sound).await;
+        let mut outcomes = self.publish_sound(sound, Recipients::Routed).await;
         outcomes.extend(refused);
         outcomes.sort_by_key(|(index, _)| *index);
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
+    /// Publishes an event that was checked before to one webhook, whatever it subscribes to.
+    pub(super) async fn publish_to(&self, hook_id: HookId, event: StampedEvent) -> Result<Sent, Error> {
+        let mut outcomes = self.publish_sound(vec![(0, Arc::new(event))], Recipients::Only(hook_id)).await;
+        outcomes.pop().map_or_else(|| Err(StoreErrorKind::Corrupt.into()), |(_, outcome)| outcome)
+    }
+
     /// Waits for room for the payloads, and publishes the events.
-    async fn publish_sound(&self, open: Vec<(usize, Arc<StampedEvent>)>) -> Vec<(usize, Outcome)> {
+    async fn publish_sound(
+        &self,
+        open: Vec<(usize, Arc<StampedEvent>)>,
+        recipients: Recipients,
+    ) -> Vec<(usize, Outcome)> {
         let room = self.core.publishing();
         let bytes = open.iter().map(|(_, event)| event.payload.get().len()).sum();
         let mut deadline = self.core.timer().deadline(self.core.policy().publish_timeout());
         match deadline.limit(room.reserve(bytes)).await {
-            Some(reserved) => self.publish_reserved(open, &Reservation::of(Arc::new(reserved))).await,
+            Some(reserved) => {
+                self.publish_reserved(open, recipients, &Reservation::of(Arc::new(reserved))).await
+            }
             None => fail_all(open, Error::no_room(room.bytes())),
         }
     }
@@ -201,6 +222,7 @@ impl Tenant {
     async fn publish_reserved(
         &self,
         mut open: Vec<(usize, Arc<StampedEvent>)>,
+        recipients: Recipients,
         reservation: &Reservation,
     ) -> Vec<(usize, Outcome)> {
         let limit = self.core.policy().publish_timeout().saturating_mul(ANSWER_WITHIN);
@@ -210,7 +232,8 @@ impl Tenant {
             if open.is_empty() {
                 break;
             }
-            let written = deadline.limit(pin!(self.route_and_write(&open, round, reservation))).await;
+            let written =
+                deadline.limit(pin!(self.route_and_write(&open, recipients, round, reservation))).await;
             match written.unwrap_or_else(|| Err(Error::no_answer(limit))) {
                 Ok(answers) => open = sort_answers(open, answers, &mut outcomes),
                 Err(error) => {
@@ -227,31 +250,28 @@ impl Tenant {
     async fn route_and_write(
         &self,
         events: &[(usize, Arc<StampedEvent>)],
+        recipients: Recipients,
         round: usize,
         reservation: &Reservation,
     ) -> Result<Vec<PublishAnswer>, Error> {
-        let registry = match round {
-            0 => self.core.cached_registry(&self.id).await?,
+        let registry = match (round, recipients) {
+            (0, Recipients::Routed) => self.core.cached_registry(&self.id).await?,
+            // A webhook that was named may be newer than what is cached.
             _ => self.core.fresh_registry(&self.id).await?,
         };
-        self.write(events, &registry, reservation).await
+        let publication = |(_, event): &(usize, Arc<StampedEvent>)| {
+            let publication = self.core.publication(&self.id, event, &registry, recipients)?;
+            Ok(Publication { reservation: reservation.clone(), ..publication })
+        };
+        let publications = events.iter().map(publication).collect::<Result<Vec<_>, Error>>()?;
+        self.write(&publications).await
     }
 
-    async fn write(
-        &self,
-        events: &[(usize, Arc<StampedEvent>)],
-        registry: &Registry,
-        reservation: &Reservation,
-    ) -> Result<Vec<PublishAnswer>, Error> {
-        let publication = |(_, event): &(usize, Arc<StampedEvent>)| Publication {
-            reservation: reservation.clone(),
-            ..self.core.publication(&self.id, event, registry)
-        };
-        let publications: Vec<_> = events.iter().map(publication).collect();
+    async fn write(&self, publications: &[Publication]) -> Result<Vec<PublishAnswer>, Error> {
         let handoff = self.core.handoff();
         let offer = handoff.as_ref().and_then(|handoff| handoff.offer());
         let request = offer.as_ref().map(|(request, _)| request);
-        let published = self.core.store().publish(&publications, request).await?;
+        let published = self.core.store().publish(publications, request).await?;
         if published.leaves_work() {
             self.core.new_work.notify();
         }
@@ -366,10 +386,22 @@ impl Core {
         Err(Error::new(ErrorKind::UnknownEvent, message))
     }
 
-    fn publication(&self, tenant: &TenantId, event: &Arc<StampedEvent>, registry: &Registry) -> Publication {
-        let routing = routing::route(&**event, registry, self.catalog()).into_iter().collect::<Routing>();
+    fn publication(
+        &self,
+        tenant: &TenantId,
+        event: &Arc<StampedEvent>,
+        registry: &Registry,
+        recipients: Recipients,
+    ) -> Result<Publication, Error> {
+        let routing = match recipients {
+            Recipients::Routed => routing::route(&**event, registry, self.catalog()).into_iter().collect(),
+            Recipients::Only(hook_id) => {
+                registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
+                Routing { targets: vec![hook_id], skipped: Vec::new() }
+            }
+        };
         let expires = self.policy().expires();
-        Publication::new(tenant.clone(), Arc::clone(event), registry.revision, routing, expires)
+        Ok(Publication::new(tenant.clone(), Arc::clone(event), registry.revision, routing, expires))
     }
 
     /// Hands claims to the dispatcher for which they were made. Claims that it no longer takes are released.

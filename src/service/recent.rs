@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::error::Error;
 use super::tenant::Tenant;
-use crate::model::{Attempt, DeliveryQuery, HookId, PageRequest, Scope, Timestamp, millis};
+use crate::model::{Attempt, DeliveryQuery, HookId, PageRequest, Scope, millis};
 
 /// The number of attempts that are looked at.
 const MOST: usize = 200;
-/// The number of deliveries that are looked at, of which most have one attempt.
-const MOST_DELIVERIES: usize = 2 * MOST;
+/// The number of deliveries that are looked at for them: the newest may still wait for their first attempts.
+const MOST_DELIVERIES: usize = 1000;
 
 /// What the last attempts at a webhook have come to: see [`Tenant::recent_attempts`].
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -21,9 +21,9 @@ pub struct RecentAttempts {
     pub attempts: usize,
     /// The number of those that were answered with a 2xx status.
     pub successes: usize,
-    /// When the last of these began; `None` if there is none among them.
-    pub last_success_at: Option<Timestamp>,
-    /// The time that attempts took, successful or not; `None` if there is none.
+    /// The time that attempts took, successful or not; `None` if there is none. Those that failed on the sender's own side
+    /// ([`Local`](crate::model::FailureKind::Local), [`Prepare`](crate::model::FailureKind::Prepare)) tell nothing of the
+    /// receiver, and are left out.
     pub took: Option<Percentiles>,
 }
 
@@ -43,8 +43,10 @@ pub struct Percentiles {
 }
 
 impl Tenant {
-    /// Returns what the last 200 attempts at a webhook have come to, of its newest deliveries: how many succeeded, when the
-    /// last one did, and how long they took. It reads the log.
+    /// Returns what the last 200 attempts at a webhook have come to: how many succeeded, and how long they took.
+    ///
+    /// It reads the log, of the webhook's newest 1,000 deliveries: where most of these still wait, it finds fewer attempts.
+    /// [`statistics`](Self::statistics) counts all attempts by the hour, and [`details`](Self::details) has the last success.
     ///
     /// ```
     /// # async fn run(acme: hookwire::Tenant, hook_id: hookwire::HookId) -> Result<(), hookwire::Error> {
@@ -81,12 +83,11 @@ impl RecentAttempts {
     fn of(mut attempts: Vec<Attempt>) -> Self {
         attempts.sort_by_key(|attempt| std::cmp::Reverse(attempt.at));
         attempts.truncate(MOST);
-        let successes = || attempts.iter().filter(|attempt| attempt.outcome.is_success());
+        let measured = attempts.iter().filter(|attempt| !attempt.outcome.is_local());
         Self {
             attempts: attempts.len(),
-            successes: successes().count(),
-            last_success_at: successes().map(|attempt| attempt.at).max(),
-            took: Percentiles::of(attempts.iter().map(|attempt| attempt.took).collect()),
+            successes: attempts.iter().filter(|attempt| attempt.outcome.is_success()).count(),
+            took: Percentiles::of(measured.map(|attempt| attempt.took).collect()),
         }
     }
 }
@@ -104,26 +105,32 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::model::Outcome;
+    use crate::model::{FailureKind, Outcome, Timestamp};
 
-    fn attempt(second: i64, status: u16, millis: u64) -> Attempt {
-        let status = StatusCode::from_u16(status).expect("a status");
-        let outcome = Outcome::answered(status, None, "");
+    fn attempt(second: i64, outcome: Outcome, millis: u64) -> Attempt {
         let (at, took) = (Timestamp::from_secs(second), Duration::from_millis(millis));
         Attempt { number: 1, at, took, uncounted: 0, outcome }
+    }
+
+    fn answered(second: i64, status: u16, millis: u64) -> Attempt {
+        let status = StatusCode::from_u16(status).expect("a status");
+        attempt(second, Outcome::answered(status, None, ""), millis)
+    }
+
+    fn failed(kind: FailureKind, millis: u64) -> Attempt {
+        attempt(1, Outcome::Failed { kind, detail: String::new() }, millis)
     }
 
     #[test]
     fn the_last_attempts_are_counted_whatever_came_of_them() {
         assert_eq!(RecentAttempts::of(Vec::new()), RecentAttempts::default());
-        // The first hundred are too old, and so is the last success among them.
+        // The first hundred are too old.
         let many = (1..=300).map(|second| {
             let status = if second % 4 == 0 && second < 280 { 204 } else { 500 };
-            attempt(second, status, u64::try_from(second).expect("small"))
+            answered(second, status, u64::try_from(second).expect("small"))
         });
         let recent = RecentAttempts::of(many.collect());
         assert_eq!((recent.attempts, recent.successes), (200, 44));
-        assert_eq!(recent.last_success_at, Some(Timestamp::from_secs(276)));
         let ms = Duration::from_millis;
         assert_eq!(recent.took, Some(Percentiles { p50: ms(200), p95: ms(290), p99: ms(298) }));
         let json = serde_json::to_value(&recent).expect("JSON");
@@ -132,8 +139,22 @@ mod tests {
 
     #[test]
     fn of_one_attempt_all_percentiles_are_its_time() {
-        let recent = RecentAttempts::of(vec![attempt(1, 200, 7)]);
-        let seven = Duration::from_millis(7);
-        assert_eq!(recent.took, Some(Percentiles { p50: seven, p95: seven, p99: seven }));
+        let recent = RecentAttempts::of(vec![answered(1, 200, 7)]);
+        assert_eq!(recent.took, Some(all(7)));
+    }
+
+    #[test]
+    fn what_fails_on_our_own_side_is_counted_and_not_measured() {
+        let ours = [FailureKind::Local, FailureKind::Prepare].map(|kind| failed(kind, 1));
+        let recent = RecentAttempts::of(ours.to_vec());
+        assert_eq!((recent.attempts, recent.took), (2, None));
+        let late = failed(FailureKind::Timeout, 15_000);
+        let recent = RecentAttempts::of([ours.to_vec(), vec![late]].concat());
+        assert_eq!((recent.attempts, recent.successes, recent.took), (3, 0, Some(all(15_000))));
+    }
+
+    fn all(millis: u64) -> Percentiles {
+        let took = Duration::from_millis(millis);
+        Percentiles { p50: took, p95: took, p99: took }
     }
 }

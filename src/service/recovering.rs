@@ -1,18 +1,14 @@
 //! Delivers anew: what a webhook was skipped for, a message under a new id; and erases payloads.
 
-use std::sync::Arc;
-
 use super::error::Error;
-use super::publishing::{MAX_STALE, new_message_id};
+use super::publishing::new_message_id;
 use super::tenant::Tenant;
 use crate::model::{
     HookId, MessageId, MessageQuery, MessageRecord, PageRequest, Scope, StampedEvent, Timestamp,
 };
 use crate::registry::{Refusal, Registry};
 use crate::routing::{self, Verdict};
-use crate::store::{
-    Addition, EventRecord, Publication, PublishAnswer, Recovered, Routing, RoutingRecord, StoreErrorKind,
-};
+use crate::store::{Addition, EventRecord, Recovered, RoutingRecord};
 
 impl Tenant {
     /// Delivers to a webhook some of the events since `since` that it was skipped for, because it was disabled, did not
@@ -55,12 +51,16 @@ impl Tenant {
     ) -> Result<Recovered, Error> {
         self.require(Scope::Recover)?;
         let registry = self.core.store().registry(&self.id).await?;
-        registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
+        let webhook = &registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?.webhook;
         let query = MessageQuery::new().since(since.into()).page(page.clone());
         let messages = self.core.store().messages(&self.id, &query).await?;
         let expires = self.core.policy().expires();
+        let may_get = |it: &MessageRecord| {
+            !it.is_waiting && webhook.subscription(it.event_id, self.core.catalog()).is_some()
+        };
         let mut additions = Vec::new();
-        for MessageRecord { message_id, .. } in messages.items {
+        // One by one, as the payloads of a whole page may be large.
+        for MessageRecord { message_id, .. } in messages.items.into_iter().filter(may_get) {
             let record = self.core.store().event(&self.id, &message_id).await?;
             if record.is_some_and(|record| self.would_get(hook_id, &record, &registry)) {
                 additions.push(Addition { message: message_id, hook: hook_id, expires });
@@ -87,8 +87,8 @@ impl Tenant {
     /// # Errors
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound) when the tenant has no such message or webhook, or the payload is gone,
-    /// [`MissingScope`](crate::ErrorKind::MissingScope), [`Conflict`](crate::ErrorKind::Conflict),
-    /// [`Store`](crate::ErrorKind::Store).
+    /// [`MissingScope`](crate::ErrorKind::MissingScope), [`Overloaded`](crate::ErrorKind::Overloaded),
+    /// [`Conflict`](crate::ErrorKind::Conflict), [`Store`](crate::ErrorKind::Store), as [`publish`](Self::publish) says.
     ///
     /// # Cancellation
     ///
@@ -104,30 +104,8 @@ impl Tenant {
         let record =
             record.ok_or_else(|| Error::not_found(&format!("message {message_id} with its payload")))?;
         let new_id = new_message_id(self.core.now().as_millis());
-        let event = StampedEvent { message_id: new_id.clone(), ..StampedEvent::clone(&record.event) };
-        self.publish_to(hook_id, &Arc::new(event)).await?;
-        self.core.new_work.notify();
-        Ok(new_id)
-    }
-
-    /// Publishes an event to one webhook, whatever it subscribes to.
-    async fn publish_to(&self, hook_id: HookId, event: &Arc<StampedEvent>) -> Result<(), Error> {
-        for _ in 0..MAX_STALE {
-            let registry = self.core.store().registry(&self.id).await?;
-            if registry.get(hook_id).is_none() {
-                return Err(Refusal::NotFound(hook_id).into());
-            }
-            let routing = Routing { targets: vec![hook_id], skipped: Vec::new() };
-            let (tenant, expires) = (self.id.clone(), self.core.policy().expires());
-            let item = Publication::new(tenant, Arc::clone(event), registry.revision, routing, expires);
-            match self.core.store().publish(&[item], None).await?.answers.pop() {
-                Some(PublishAnswer::Stored(_) | PublishAnswer::Duplicate(_)) => return Ok(()),
-                Some(PublishAnswer::Stale(_)) => {}
-                Some(PublishAnswer::Failed(error)) => return Err(error.into()),
-                Some(PublishAnswer::IdReused) | None => return Err(StoreErrorKind::Corrupt.into()),
-            }
-        }
-        Err(StoreErrorKind::Conflict.into())
+        let event = StampedEvent { message_id: new_id, ..StampedEvent::clone(&record.event) };
+        self.publish_to(hook_id, event).await.map(|sent| sent.message_id().clone())
     }
 
     /// Erases the payload of a message, and what is kept of receivers' answers to it. The rows of the log stay.

@@ -227,7 +227,8 @@ impl Tenant {
         self.get_registered(hook_id).await.map(|registered| registered.webhook)
     }
 
-    /// Reads a webhook's options, since when and why it is disabled or paused, and since when it fails.
+    /// Reads a webhook's options, since when and why it is disabled or paused, since when it fails, and its last
+    /// success.
     ///
     /// # Errors
     ///
@@ -238,7 +239,9 @@ impl Tenant {
             self.get_registered(hook_id).await?;
         let health = self.core.store().health(&self.id, hook_id).await?;
         let failing_since = health.and_then(|health| health.failing_since());
-        Ok(Details { webhook, options, disabled, paused, failing_since })
+        let statistics = self.core.store().statistics(&self.id, hook_id, self.core.now()).await?;
+        let last_success_at = statistics.and_then(|statistics| statistics.last_success_at);
+        Ok(Details { webhook, options, disabled, paused, failing_since, last_success_at })
     }
 
     /// Lists the tenant's webhooks, by ascending id.

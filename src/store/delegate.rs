@@ -21,7 +21,7 @@
 ///
 ///     delegate_store! { |self| self.0;
 ///         registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, recover, settle, release, wake, poll_every,
-///         event, messages, deliveries, attempts, stats, tend, erase }
+///         event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 /// }
 /// ```
 ///
@@ -52,7 +52,7 @@
 ///     delegate_store! { |self| self.0; wake, poll_every }
 ///     delegate_store! { |self| self.0, |method, call| self.print(method, call);
 ///         registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, recover, claim, settle, release,
-///         event, messages, deliveries, attempts, stats, tend, erase }
+///         event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 /// }
 /// ```
 #[macro_export]
@@ -223,6 +223,20 @@ macro_rules! delegate_store {
     (@stats $to:tt) => {
         $crate::delegate_store! {
             @try stats 'life1, (scope: &'life1 $crate::store::StatsScope) -> $crate::store::Stats, $to
+        }
+    };
+    (@count $to:tt) => {
+        $crate::delegate_store! {
+            @try count 'life1, (holder: $crate::store::HolderId, counts: &'life1 [$crate::store::Counted]) -> (), $to
+        }
+    };
+    (@statistics $to:tt) => {
+        $crate::delegate_store! {
+            @try statistics 'life1, (
+                tenant: &'life1 $crate::model::TenantId,
+                hook_id: $crate::model::HookId,
+                since: $crate::model::Timestamp
+            ) -> ::std::option::Option<$crate::store::Statistics>, $to
         }
     };
     (@tend $to:tt) => {

@@ -67,6 +67,7 @@ mod schedule_tests;
 mod settlement;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod statistics;
 mod time;
 mod usage;
 
@@ -99,6 +100,7 @@ pub use routing::{RouteAnswer, Routed, Routing, Skipped, Unrouted};
 pub use settlement::{Disable, Effect, Settled, Settlement};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Durability, OpenError, SqliteOptions, SqliteStore};
+pub use statistics::{Counted, Hour, HourCount, Statistics};
 pub use usage::{PlaceTime, Usage};
 
 /// A place where webhooks, events, deliveries and attempts are kept.
@@ -180,6 +182,10 @@ pub use usage::{PlaceTime, Usage};
 ///     it stands behind first attempts.
 /// 25. After [`erase_payload`](Self::erase_payload) has returned, no claim and no listing gives the payload or an answer to
 ///     it. What was claimed before is fenced; a dropped delivery stays cancelled. The id of the message stays used.
+/// 26. [`count`](Self::count) adds to what was counted of a webhook in an hour, whoever else counts at the same time, and
+///     [`statistics`](Self::statistics) has the sum. What is counted of a webhook that the tenant does not have is dropped.
+///     [`tend`](Self::tend) removes hours that ended longer ago than it keeps; the last success stays as long as the
+///     webhook. With the webhook goes all that was counted of it.
 ///
 /// # Errors
 ///
@@ -358,8 +364,28 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Counts the deliveries that have not ended.
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError>;
 
-    /// Does one bounded step of upkeep: ends expired and dropped deliveries, and removes events that ended long ago, or
-    /// their payloads.
+    /// Adds to what was counted of webhooks' attempts, in the name of one who counts. The caller bounds their number.
+    ///
+    /// # Errors
+    ///
+    /// After an error each count may be added or not. A caller that does not try again counts nothing twice.
+    ///
+    /// # Cancellation
+    ///
+    /// Each count is added or not, never half.
+    async fn count(&self, holder: HolderId, counts: &[Counted]) -> Result<(), StoreError>;
+
+    /// Reads what was counted of a webhook's attempts in the hour of `since` and later, and its last success; `None` when
+    /// the tenant has no such webhook.
+    async fn statistics(
+        &self,
+        tenant: &TenantId,
+        hook_id: HookId,
+        since: Timestamp,
+    ) -> Result<Option<Statistics>, StoreError>;
+
+    /// Does one bounded step of upkeep: ends expired and dropped deliveries, and removes events that ended long ago, their
+    /// payloads, and what was counted in hours as long ago.
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError>;
 
     /// Removes one bounded part of a tenant's data: its webhooks at the first step, and at most `limit` events at
@@ -372,5 +398,5 @@ pub trait Store: Debug + Send + Sync + 'static {
 impl<S: Store + ?Sized> Store for Arc<S> {
     delegate_store! { |self| **self;
     registry, commit, health, disabled, tenants, publish, route, redeliver, add, recover, claim, settle, release, wake,
-    poll_every, event, messages, deliveries, attempts, stats, tend, erase_payload, erase }
+    poll_every, event, messages, deliveries, attempts, stats, count, statistics, tend, erase_payload, erase }
 }

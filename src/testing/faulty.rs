@@ -51,6 +51,7 @@ pub enum Call {
     Attempts,
     Claim,
     Commit,
+    Count,
     Deliveries,
     Disabled,
     Erase,
@@ -65,6 +66,7 @@ pub enum Call {
     Release,
     Route,
     Settle,
+    Statistics,
     Stats,
     Tenants,
     Tend,
@@ -132,6 +134,8 @@ impl<S: Store> Store for FaultyStore<S> {
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Deliveries, call); deliveries }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Attempts, call); attempts }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Stats, call); stats }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Count, call); count }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Statistics, call); statistics }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Tend, call); tend }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Erase, call); erase }
 }

@@ -91,6 +91,8 @@ fn handles_can_be_shared_and_every_future_can_be_sent() {
     sent(|_, tenant| tenant.deliveries(query));
     sent(|_, tenant| tenant.attempts(delivery));
     sent(|_, tenant| tenant.deliveries_with_attempts(query));
+    sent(|_, tenant| tenant.statistics(id, hookwire::model::Timestamp::default()));
+    sent(|_, tenant| tenant.recent_attempts(id));
     sent(|_, tenant| tenant.redeliver(delivery));
     sent(|_, tenant| tenant.recover(id, hookwire::model::Timestamp::default(), page));
     sent(|_, tenant| tenant.delete_everything());

@@ -90,7 +90,7 @@ impl Store for Missed {
 
     delegate_store! { |self| self.inner;
     registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, claim, settle, release, wake, poll_every,
-    event, messages, deliveries, attempts, stats, tend, erase }
+    event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 }
 
 /// The service itself lists nothing and keeps nothing: each call is one step of the store's.

@@ -44,6 +44,7 @@ mod security_page;
 mod seed;
 mod signing;
 mod sqlite;
+mod statistics;
 mod streams;
 mod support;
 mod tenants;

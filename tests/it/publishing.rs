@@ -12,7 +12,7 @@ use hookwire::policy::Policy;
 use hookwire::service::Tenant;
 use hookwire::store::{ClaimRequest, MemoryStore, Publication, Published, Store, StoreError, delegate_store};
 use hookwire::testing::RecordingTransport;
-use hookwire::{DeliveryQuery, ErrorKind, Event, TenantId, Webhooks, assist};
+use hookwire::{DeliveryQuery, ErrorKind, Event, TenantId, WebhookDraft, Webhooks, assist};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -71,7 +71,7 @@ impl Debug for HoldingStore {
 impl Store for HoldingStore {
     delegate_store! { |self| self.inner;
     registry, commit, health, disabled, tenants, route, redeliver, add, erase_payload, recover, claim, settle, release, wake, poll_every,
-    event, messages, deliveries, attempts, stats, tend, erase }
+    event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 
     async fn publish(
         &self,
@@ -190,4 +190,26 @@ async fn publishing_to_a_store_that_does_not_answer_ends_in_an_error_that_says_s
     );
     store.answers.add_permits(1);
     acme.publish(event).await.expect("what it took is free again");
+}
+
+#[tokio::test]
+async fn sending_a_message_again_as_a_new_one_waits_for_room_and_for_an_answer_no_longer_than_publishing() {
+    let store = HoldingStore::new();
+    let policy =
+        Policy::default().with_in_flight_bytes(3 * BLOCK).with_publish_timeout(Duration::from_millis(500));
+    let acme = acme(store.clone(), policy);
+    let draft = WebhookDraft::new("a", "https://a.example/").subscribe(assist::DEVICE_ADD);
+    let hook_id = acme.create(&draft).await.expect("a sound draft").webhook().hook_id();
+    let mut events = events(2 * BLOCK);
+    store.answers.add_permits(1);
+    let sent = acme.publish(events.next().expect("endless")).await.expect("published");
+    let again = async || acme.redeliver_as_new(sent.message_id(), hook_id).await;
+    let unanswered = again().await.expect_err("the store does not answer");
+    assert_eq!(*unanswered.kind(), ErrorKind::Store, "{unanswered}");
+    let refused = again().await.expect_err("the store still has the other, so there is no room");
+    assert_eq!(*refused.kind(), ErrorKind::Overloaded, "{refused}");
+    assert_eq!(store.queued().len(), 1, "it was not handed over");
+    store.queued().clear();
+    store.answers.add_permits(1);
+    again().await.expect("there is room again");
 }

@@ -22,8 +22,8 @@ use hookwire::model::{
 };
 use hookwire::registry::{Backlog, RegisteredWebhook, RegistryChange};
 use hookwire::store::{
-    Claim, ClaimRequest, Durability, HolderId, OpenError, Publication, PublishAnswer, Quota, Routing,
-    Settlement, SqliteStore, Store,
+    Claim, ClaimRequest, Counted, Durability, HolderId, Hour, OpenError, Publication, PublishAnswer, Quota,
+    Routing, Settlement, SqliteStore, Store, TendRequest,
 };
 use hookwire::testing::conformance::StoreFixture;
 use hookwire::testing::{Answer, Fault, FaultyStore, RecordingTransport};
@@ -224,6 +224,40 @@ async fn ids_are_not_used_again_after_everything_was_erased() {
     assert_eq!(hook, HookId::new(2));
     publish(&store, "m", hook).await;
     assert!(claim(&store).await[0].id > first);
+}
+
+#[tokio::test]
+async fn nothing_that_was_counted_outlives_its_webhook_or_its_time() {
+    let directory = Directory::new();
+    let store = open(&directory.file()).await.expect("a new file");
+    let hooks = [create(&store).await, create(&store).await];
+    publish(&store, "m", hooks[1]).await;
+    // An hour of 1970, and one of 2084.
+    let counted = |hook, hour| Counted {
+        tenant: acme(),
+        hook,
+        hour: Hour::new(hour),
+        attempts: 1,
+        successes: 0,
+        last_success_at: None,
+    };
+    let counts: Vec<_> =
+        hooks.iter().flat_map(|hook| [counted(*hook, 1), counted(*hook, 1_000_000)]).collect();
+    store.count(HolderId::new(1), &counts).await.expect("counted");
+    let look = rusqlite::Connection::open(directory.file()).expect("a database");
+    let rows = || {
+        look.query_row::<i64, _, _>("SELECT count(*) FROM statistic", (), |row| row.get(0)).expect("a number")
+    };
+    assert_eq!(rows(), 4);
+    let keep = Duration::from_secs(60 * 60);
+    let request = TendRequest { keep, keep_payloads: keep, limit: 100 };
+    store.tend(&request).await.expect("tended");
+    assert_eq!(rows(), 2, "old hours go");
+    let revision = store.registry(&acme()).await.expect("registry").revision;
+    store.commit(&acme(), revision, &RegistryChange::Delete(hooks[0])).await.expect("deleted");
+    assert_eq!(rows(), 1, "of a webhook that is deleted");
+    while store.erase(&acme(), 10).await.expect("erased").more {}
+    assert_eq!(rows(), 0, "of one that is erased with its log");
 }
 
 #[tokio::test]

@@ -16,3 +16,10 @@ COMMENT ON COLUMN delivery.limited IS 'True while it is held and its webhook has
 CREATE INDEX delivery_limited ON delivery (lane) WHERE limited AND state = 0;
 
 COMMENT ON COLUMN delivery.state IS '0 pending, 1 pending but set aside because it cannot be read, 2 cancelled, 3 delivered, 4 exhausted, 5 expired, 6 erased.';
+
+-- What was counted of attempts. Code of before counts nothing, and leaves the counts of lanes that it forgets to upkeep.
+COMMENT ON TABLE statistic IS 'The attempts of a webhook in an hour, by the process that counted them.';
+COMMENT ON COLUMN statistic.hour IS 'Hours since 1970.';
+-- The sum keeps readers of one lane off this index.
+CREATE INDEX statistic_hour ON statistic ((hour + 0));
+COMMENT ON COLUMN lane.succeeded_at IS 'When the last attempt that succeeded began, as it was counted within a minute or so.';

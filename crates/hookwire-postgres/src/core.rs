@@ -24,6 +24,7 @@ use crate::route::{Route, TakeUnrouted};
 use crate::rows::fence_number;
 use crate::schedule::holders::Holders;
 use crate::settle::{Finish, Settle, ended, is_plain};
+use crate::statistics::RemoveHours;
 use crate::time::Millis;
 use crate::unreadable::{SetAside, TryAgain, Unreadable};
 use crate::upkeep::{EndDropped, Expire, Remove, Repair, Strip};
@@ -277,7 +278,8 @@ impl Core {
         self.repaired.store(last.unwrap_or_default(), Ordering::Relaxed);
         let back = self.sessions.transact(&BringBack(request.limit)).await?;
         back.warn();
-        let more = [expired, swept, looked_at, also_looked_at].contains(&request.limit);
+        let hours = self.sessions.transact(&RemoveHours(request)).await?;
+        let more = [expired, swept, looked_at, also_looked_at, hours].contains(&request.limit);
         let more = more || back.may_have_more(request.limit) || self.try_again(request.limit).await?;
         Ok(Tended { expired, swept, removed, stripped, more })
     }

@@ -92,6 +92,7 @@
 //! | `lane.status` | 0 disabled, 1 enabled, 2 deleted |
 //! | `lane.disabled_at` | when the webhook was disabled, in milliseconds since 1970; null while it is enabled |
 //! | `lane.disabled` | why hookwire disabled the webhook, as JSON; null if it did not |
+//! | `lane.succeeded_at` | when the last attempt that succeeded began, to the minute in which it is written |
 //! | `lane.health` | what recent attempts showed of the receiver, as JSON |
 //!
 //! ```sql
@@ -114,7 +115,8 @@
 //! | `delivery` | event and webhook |
 //! | `attempt` | request of a delivery after its first |
 //! | `dropped` | dropped backlog whose deliveries upkeep has yet to end |
-//! | `operation`, `statistic` | nothing yet: they are to come |
+//! | `statistic` | webhook, hour (counted since 1970) and process that counted, with the attempts and successes |
+//! | `operation` | nothing yet: it is to come |
 //! | `settings` | schema (one row), and which code may use it |
 //!
 //! A transaction that stays open anywhere in the database, even one that only reads, keeps PostgreSQL from removing dead
@@ -138,6 +140,7 @@ mod route;
 mod rows;
 mod schedule;
 mod settle;
+mod statistics;
 mod store;
 mod time;
 mod transaction;
@@ -162,6 +165,7 @@ pub use recover::missed_statement;
 pub use route::route_statements;
 #[doc(hidden)]
 pub use settle::settle_statements;
+pub use statistics::statistics_statements;
 pub use store::PostgresStore;
 pub use tokio_postgres;
 #[doc(hidden)]

@@ -18,6 +18,7 @@ use crate::rows::{
     receipt, receipt_columns, time,
 };
 use crate::schedule::lanes::unheld;
+use crate::statistics::STATISTICS;
 use crate::time::Millis;
 
 /// The most deliveries that one listing looks at.
@@ -333,6 +334,7 @@ pub fn log_statements() -> Vec<(&'static str, String)> {
         ("messages", MESSAGES),
         ("attempts", ATTEMPTS),
         ("disabled", LISTED),
+        ("statistics", STATISTICS),
         ("stats_of_tenant", STATS_OF_TENANT),
         ("stats_of_webhook", STATS_OF_WEBHOOK),
     ]

@@ -15,6 +15,7 @@ use crate::rows::{
     version_number,
 };
 use crate::schedule::lanes::{self, EarliestDue};
+use crate::statistics::FORGET_HOURS;
 use crate::time::Millis;
 
 /// Reads a registry by one statement, so that it is consistent.
@@ -242,9 +243,14 @@ async fn drop_backlog(tx: &Tx<'_>, lane: LaneId, now: Millis) -> Result<(), Quer
 /// Removes deleted lanes of which the log has no delivery.
 pub(crate) async fn forget_lanes(tx: &Tx<'_>, lanes: &[LaneId]) -> Result<(), QueryError> {
     const FORGET: &str = "WITH gone AS (DELETE FROM lane WHERE id = ANY ($1) AND status = 2 \
-        AND NOT EXISTS (SELECT FROM delivery WHERE delivery.lane = lane.id) RETURNING id) \
-        DELETE FROM dropped USING gone WHERE dropped.lane = gone.id";
-    tx.run(FORGET, &[&lanes]).await.map(drop)
+        AND NOT EXISTS (SELECT FROM delivery WHERE delivery.lane = lane.id) RETURNING id), \
+        swept AS (DELETE FROM dropped USING gone WHERE dropped.lane = gone.id) \
+        SELECT id FROM gone";
+    let gone: Vec<LaneId> = ids(&tx.rows(FORGET, &[&lanes]).await?, "id")?;
+    if gone.is_empty() {
+        return Ok(());
+    }
+    tx.run(FORGET_HOURS, &[&gone]).await.map(drop)
 }
 
 const READ: &str = "SELECT revision, next_hook, suspended_at, lane.hook, lane.version, lane.webhook::text AS webhook, \

@@ -91,9 +91,9 @@ use hookwire::model::{
 };
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    Addition, ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, Publication, Published,
-    Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats, StatsScope, Store,
-    StoreError, StoreErrorKind, TendRequest, Tended, WakeMark,
+    Addition, ClaimRequest, Claimed, Counted, DisabledWebhook, Erased, EventRecord, HolderId, Publication,
+    Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Statistics, Stats,
+    StatsScope, Store, StoreError, StoreErrorKind, TendRequest, Tended, WakeMark,
 };
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -115,6 +115,7 @@ use crate::recover::{Add, Recover};
 use crate::registry::{self, Commit};
 use crate::rows::holder_bytes;
 use crate::settle::Release;
+use crate::statistics::{self, Count};
 use crate::upkeep::Erase;
 
 /// A store in a PostgreSQL database, for a fleet of processes that publish and dispatch together.
@@ -465,6 +466,20 @@ impl Store for PostgresStore {
 
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
         Ok(log::stats(&self.core.sessions, scope).await?)
+    }
+
+    async fn count(&self, holder: HolderId, counts: &[Counted]) -> Result<(), StoreError> {
+        let count = Count { holder, counts: counts.to_vec() };
+        self.spawn_task(|core| async move { core.sessions.transact(&count).await }).await
+    }
+
+    async fn statistics(
+        &self,
+        tenant: &TenantId,
+        hook_id: HookId,
+        since: Timestamp,
+    ) -> Result<Option<Statistics>, StoreError> {
+        Ok(statistics::read(&self.core.sessions, tenant, hook_id, since).await?)
     }
 
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {

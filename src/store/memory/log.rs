@@ -106,7 +106,7 @@ impl State {
             StatsScope::Webhook(tenant, hook) => row.lane.0 == *tenant && row.lane.1 == *hook,
         };
         let unrouted = self.unrouted(scope);
-        self.rows.values().filter(in_scope).fold(unrouted, |stats, row| self.count(stats, row, now))
+        self.rows.values().filter(in_scope).fold(unrouted, |stats, row| self.count_row(stats, row, now))
     }
 
     /// Counts the events that wait for routing.
@@ -128,7 +128,7 @@ impl State {
         })
     }
 
-    fn count(&self, mut stats: Stats, row: &Row, now: Timestamp) -> Stats {
+    fn count_row(&self, mut stats: Stats, row: &Row, now: Timestamp) -> Stats {
         let Some(lane) = self.lanes.get(&row.lane) else { return stats };
         match row.state {
             RowState::Held => stats.held += 1,

@@ -20,6 +20,7 @@ mod registry;
 mod route;
 mod settle;
 mod state;
+mod statistics;
 mod upkeep;
 
 use std::fmt;
@@ -49,6 +50,7 @@ use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest,
 use crate::store::routing::{RouteAnswer, Routed};
 use crate::store::schedule::Turn;
 use crate::store::settlement::{Settled, Settlement};
+use crate::store::statistics::{Counted, Statistics};
 use crate::store::time::StoreTime;
 use state::State;
 
@@ -315,6 +317,20 @@ impl Store for MemoryStore {
 
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
         Ok(self.with(|state, now| state.stats(scope, now)))
+    }
+
+    async fn count(&self, _: HolderId, counts: &[Counted]) -> Result<(), StoreError> {
+        self.with(|state, _| counts.iter().for_each(|item| state.count(item)));
+        Ok(())
+    }
+
+    async fn statistics(
+        &self,
+        tenant: &TenantId,
+        hook_id: HookId,
+        since: Timestamp,
+    ) -> Result<Option<Statistics>, StoreError> {
+        Ok(self.state().statistics(tenant, hook_id, since))
     }
 
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {

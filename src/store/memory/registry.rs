@@ -114,7 +114,8 @@ impl State {
     /// Forgets a deleted lane once the log tells nothing of it.
     pub(super) fn forget_lane(&mut self, key: &LaneKey) {
         if self.lanes.get(key).is_some_and(|lane| lane.deleted && lane.rows == 0) {
-            self.lanes.remove(key);
+            let hours = self.lanes.remove(key).map(|lane| lane.hours).unwrap_or_default();
+            self.forget_hours(key, hours.into_keys());
             if let Some(tenant) = self.tenants.get_mut(&key.0) {
                 tenant.hooks.remove(&key.1);
             }

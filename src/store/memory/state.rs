@@ -13,6 +13,7 @@ use crate::store::leases::Leases;
 use crate::store::publication::Receipt;
 use crate::store::records::RoutingRecord;
 use crate::store::schedule::{Schedule, Turn};
+use crate::store::statistics::Hour;
 use crate::store::time::KeptTime;
 
 /// Everything that the store keeps, and the indexes over it.
@@ -35,6 +36,8 @@ pub(super) struct State {
     pub(super) ended: BTreeSet<(Timestamp, TenantId, MessageId)>,
     /// Those of them that still have their payloads.
     pub(super) full: BTreeSet<(Timestamp, TenantId, MessageId)>,
+    /// The hours of which something was counted.
+    pub(super) counted: BTreeSet<(Hour, LaneKey)>,
     pub(super) last_delivery: i64,
     pub(super) last_event: u64,
 }
@@ -108,6 +111,9 @@ pub(super) struct Lane {
     pub(super) health: Health,
     /// How many rows the log has of it.
     pub(super) rows: usize,
+    /// The attempts and successes that were counted, by the hour.
+    pub(super) hours: BTreeMap<Hour, (u64, u64)>,
+    pub(super) last_success_at: Option<Timestamp>,
 }
 
 impl Lane {
@@ -121,6 +127,8 @@ impl Lane {
             backoff_until: None,
             health: Health::default(),
             rows: 0,
+            hours: BTreeMap::new(),
+            last_success_at: None,
         }
     }
 }

@@ -14,8 +14,9 @@ impl State {
         let swept = self.sweep(request.limit);
         let removed = self.remove_ended(request, now);
         let stripped = self.strip_ended(request, now);
+        let hours = self.remove_hours(request);
         self.schedule.forget_idle_holders(now);
-        let more = [expired, swept, removed, stripped].contains(&request.limit);
+        let more = [expired, swept, removed, stripped, hours].contains(&request.limit);
         Tended { expired, swept, removed, stripped, more }
     }
 

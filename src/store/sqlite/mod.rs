@@ -62,10 +62,12 @@ mod registry;
 mod route;
 mod settle;
 mod state;
+mod statistics;
 mod store;
 mod suspects;
 mod threads;
 mod transaction;
+mod unrouted;
 mod upkeep;
 
 pub use error::OpenError;

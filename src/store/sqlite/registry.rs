@@ -246,6 +246,7 @@ impl Transaction<'_> {
         const FORGET: &str = "DELETE FROM lane WHERE id = ?1 AND status = 2 \
             AND NOT EXISTS (SELECT 1 FROM delivery WHERE lane = ?1)";
         if self.connection.run(FORGET, [lane])? > 0 {
+            self.forget_hours(lane)?;
             self.changes.forgotten.push(lane);
         }
         Ok(())

@@ -19,11 +19,11 @@ use super::threads::reader::{self, Query};
 use super::threads::worker::{Spawn, Worker, spawn_thread};
 use super::threads::writer::{Job, Writer};
 use super::transaction::Transaction;
-use super::{log, registry};
+use super::{log, registry, statistics};
 use crate::delivery::Health;
 use crate::model::{
     Attempt, Delivery, DeliveryId, DeliveryQuery, HookId, MessageId, MessageQuery, MessageRecord, Page,
-    PageRequest, StampedEvent, TenantId, Timestamp,
+    PageRequest, TenantId, Timestamp,
 };
 use crate::notify::Notify;
 use crate::registry::{Registry, RegistryChange, Revision};
@@ -32,13 +32,13 @@ use crate::store::claim::{ClaimRequest, Claimed};
 use crate::store::disabled::DisabledWebhook;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::lease::{HolderId, WakeMark};
-use crate::store::publication::warn_duplicate_id;
 use crate::store::publication::{
     Addition, Publication, PublishAnswer, Published, Recovered, Recovery, Redelivery,
 };
 use crate::store::records::{Erased, EventRecord, Stats, StatsScope, TendRequest, Tended};
 use crate::store::routing::{RouteAnswer, Routed};
 use crate::store::settlement::{Settled, Settlement};
+use crate::store::statistics::{Counted, Statistics};
 use crate::timer::{self, Timer};
 
 /// The number of calls that may wait in the writer's queue before further ones wait for room.
@@ -125,7 +125,7 @@ const READERS: usize = 2;
 pub struct SqliteStore {
     // In this order they are dropped: the writer, closing last, leaves a file without a log beside it.
     reader: Worker<Query>,
-    writer: Worker<Job>,
+    pub(super) writer: Worker<Job>,
     new_work: Arc<Notify>,
     shared: Arc<Shared>,
     path: PathBuf,
@@ -204,40 +204,6 @@ impl SqliteStore {
             self.reader.start(self.spawn, "hookwire-reader", read).map_err(failed)?;
         }
         Ok(())
-    }
-
-    /// Writes an event without routing it; a dispatcher routes it. Nothing happens when the tenant has a
-    /// message of that id already; if that has other content, the log tells of it as a warning.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`], as from every method of [`Store`].
-    ///
-    /// # Cancellation
-    ///
-    /// The event is written or not.
-    pub async fn publish_unrouted(&self, tenant: &TenantId, event: StampedEvent) -> Result<(), StoreError> {
-        let (bytes, id) = (event.payload.get().len(), event.message_id.clone());
-        let written = self.publish_all_unrouted(vec![(tenant.clone(), event)], bytes).await?;
-        if written != [true] {
-            warn_duplicate_id(tenant, &id);
-        }
-        Ok(())
-    }
-
-    /// Writes events in this order, all of them or none; tells of each whether it is what the tenant has under its
-    /// message id, and not something else that was published before.
-    pub(super) async fn publish_all_unrouted(
-        &self,
-        events: Vec<(TenantId, StampedEvent)>,
-        bytes: usize,
-    ) -> Result<Vec<bool>, StoreError> {
-        let rows = events.len();
-        let write = move |it: &mut Transaction<'_>| {
-            events.iter().map(|(tenant, event)| it.publish_unrouted(tenant, event)).collect()
-        };
-        let (job, answer) = Job::write((rows, bytes), write, |_, written| written);
-        self.writer.ask(job, answer).await
     }
 
     /// Publishes one group. One bad item fails alone, so what fails with others is published by itself.
@@ -481,6 +447,21 @@ impl Store for SqliteStore {
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError> {
         let (scope, shared) = (scope.clone(), Arc::clone(&self.shared));
         self.read(move |file| log::stats(file, &scope, &shared.present())).await
+    }
+
+    async fn count(&self, _: HolderId, counts: &[Counted]) -> Result<(), StoreError> {
+        let counts = counts.to_vec();
+        self.write(counts.len(), move |state| state.count(&counts)).await
+    }
+
+    async fn statistics(
+        &self,
+        tenant: &TenantId,
+        hook_id: HookId,
+        since: Timestamp,
+    ) -> Result<Option<Statistics>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |file| statistics::read(file, &tenant, hook_id, since)).await
     }
 
     async fn tend(&self, request: &TendRequest) -> Result<Tended, StoreError> {

@@ -35,7 +35,8 @@ impl Transaction<'_> {
         let swept = self.sweep(request.limit)?;
         let (removed, all_removed) = self.remove_ended(request)?;
         let (stripped, all_stripped) = self.strip_ended(request)?;
-        let more = !all_removed || !all_stripped || [expired, swept].contains(&request.limit);
+        let hours = self.remove_hours(request)?;
+        let more = !all_removed || !all_stripped || [expired, swept, hours].contains(&request.limit);
         Ok(Tended { expired, swept, removed, stripped, more })
     }
 

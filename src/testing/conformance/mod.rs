@@ -54,6 +54,7 @@ mod keeping;
 mod publishing;
 mod registering;
 mod scene;
+mod statistics;
 mod stopping;
 mod transport;
 mod turns;
@@ -86,6 +87,7 @@ pub use registering::{
     disabled_and_deleted_get_nothing, hook_ids_are_never_reused, old_revisions_change_nothing,
     tenants_are_apart,
 };
+pub use statistics::attempts_are_counted;
 pub use stopping::{limits_of_webhooks_hold, paused_and_suspended_wait};
 pub use transport::{
     BodyEnd, TransportFixture, transport_answers, transport_keeps_heads, transport_keeps_its_deadline,
@@ -164,6 +166,7 @@ macro_rules! store_conformance {
             point_23_limits_of_webhooks_hold = limits_of_webhooks_hold,
             point_24_what_was_skipped_is_added_once = what_was_skipped_is_added_once,
             point_25_payloads_are_erased = payloads_are_erased,
+            point_26_attempts_are_counted = attempts_are_counted,
         }
     };
     (@cases $module:ident, $fixture:expr, $($test:ident = $case:ident,)*) => {

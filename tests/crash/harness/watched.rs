@@ -112,7 +112,7 @@ impl<S: Store> Store for WatchedStore<S> {
 
     delegate_store! { |self| self.0;
     registry, commit, health, disabled, tenants, route, redeliver, add, erase_payload, recover, release, wake, poll_every, event, messages, deliveries,
-    attempts, stats, tend, erase }
+    attempts, stats, count, statistics, tend, erase }
 }
 
 fn leased(request: &ClaimRequest) -> ClaimRequest {

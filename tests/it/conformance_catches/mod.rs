@@ -12,6 +12,7 @@ mod keeping;
 mod kinds;
 mod publishing;
 mod registering;
+mod statistics;
 mod stopping;
 
 use std::fmt;
@@ -26,9 +27,9 @@ use hookwire::model::{
 };
 use hookwire::registry::{Registry, RegistryChange, Revision};
 use hookwire::store::{
-    Addition, ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, MemoryStore,
-    Publication, Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats,
-    StatsScope, Store, StoreError, TendRequest, Tended, WakeMark, delegate_store,
+    Addition, ClaimRequest, Claimed, Counted, DisabledWebhook, Erased, EventRecord, HolderId, MemoryStore,
+    Publication, Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement,
+    Statistics, Stats, StatsScope, Store, StoreError, TendRequest, Tended, WakeMark, delegate_store,
 };
 
 use crate::conformance::MemoryFixture;
@@ -127,6 +128,8 @@ faults! {
     deliveries(tenant: &TenantId, query: &DeliveryQuery) -> Page<Delivery>;
     attempts(tenant: &TenantId, ids: &[DeliveryId]) -> Vec<Option<Vec<Attempt>>>;
     stats(scope: &StatsScope) -> Stats;
+    count(holder: HolderId, counts: &[Counted]) -> ();
+    statistics(tenant: &TenantId, hook_id: HookId, since: Timestamp) -> Option<Statistics>;
     tend(request: &TendRequest) -> Tended;
     erase(tenant: &TenantId, limit: usize) -> Erased;
 }

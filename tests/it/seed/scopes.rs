@@ -48,7 +48,7 @@ pub(crate) const HOST_CALLS: [&str; 5] =
     ["publish", "publish_all", "suspend", "suspended_since", "unsuspend"];
 
 /// Every call of [`Tenant`] that asks for a scope.
-pub(crate) const TABLE: [Row; 33] = [
+pub(crate) const TABLE: [Row; 34] = [
     ("attempts", &[Scope::Read], call!(|acme, on| acme.attempts(on.delivery))),
     ("deliveries", &[Scope::Read], call!(|acme, _| acme.deliveries(&DeliveryQuery::new()))),
     (
@@ -62,6 +62,7 @@ pub(crate) const TABLE: [Row; 33] = [
     ("list", &[Scope::Read], call!(|acme, _| acme.list())),
     ("recent_attempts", &[Scope::Read], call!(|acme, on| acme.recent_attempts(on.hook_id))),
     ("route", &[Scope::Read], call!(|acme, _| acme.route(&event(assist::DEVICE_ADD)))),
+    ("statistics", &[Scope::Read], call!(|acme, on| acme.statistics(on.hook_id, Timestamp::default()))),
     ("stats", &[Scope::Read], call!(|acme, _| acme.stats())),
     ("webhook_stats", &[Scope::Read], call!(|acme, on| acme.webhook_stats(on.hook_id))),
     ("create", &[Scope::Create], call!(|acme, _| acme.create(&draft()))),

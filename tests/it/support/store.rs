@@ -11,9 +11,9 @@ use hookwire::model::{
 };
 use hookwire::registry::{RegisteredWebhook, Registry, RegistryChange, Revision};
 use hookwire::store::{
-    Addition, ClaimRequest, Claimed, DisabledWebhook, Erased, EventRecord, HolderId, MemoryStore,
-    Publication, Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement, Stats,
-    StatsScope, Store, StoreError, StoreErrorKind, TendRequest, Tended, delegate_store,
+    Addition, ClaimRequest, Claimed, Counted, DisabledWebhook, Erased, EventRecord, HolderId, MemoryStore,
+    Publication, Published, Recovered, Recovery, Redelivery, RouteAnswer, Routed, Settled, Settlement,
+    Statistics, Stats, StatsScope, Store, StoreError, StoreErrorKind, TendRequest, Tended, delegate_store,
 };
 use hookwire::{DeliveryQuery, TenantId};
 
@@ -141,6 +141,8 @@ watch! {
     deliveries(tenant: &TenantId, query: &DeliveryQuery) -> Page<Delivery>;
     attempts(tenant: &TenantId, deliveries: &[DeliveryId]) -> Vec<Option<Vec<Attempt>>>;
     stats(scope: &StatsScope) -> Stats;
+    count(holder: HolderId, counts: &[Counted]) -> ();
+    statistics(tenant: &TenantId, hook_id: HookId, since: Timestamp) -> Option<Statistics>;
     tend(request: &TendRequest) -> Tended;
     erase(tenant: &TenantId, limit: usize) -> Erased;
 }

@@ -26,7 +26,10 @@ async fn fill(client: &Client) {
                 (SELECT min(seq) FROM event WHERE tenant <> 'small') + n % 200000, 1,
                 CASE WHEN n % 10 = 0 THEN 0 ELSE 3 END, n, 0, 4102444800000
             FROM generate_series(1, 1000000) AS n;
-        ANALYZE event, lane, delivery, attempt, tenant";
+        INSERT INTO statistic (lane, hour, holder, attempts, successes)
+            SELECT lane.id, hour, '1', 1, 1 FROM lane, generate_series(1, 1000) AS hour
+            WHERE tenant <> 'large1' AND lane.hook < 100;
+        ANALYZE statistic, event, lane, delivery, attempt, tenant";
     client.batch_execute(fill).await.expect("rows");
 }
 
@@ -80,6 +83,7 @@ async fn the_log_of_a_small_tenant_reads_none_of_a_million_rows_of_others() {
             "of_lanes" => format!("'small', NULL, NULL, NULL, 0, {last}, 101, {last}, NULL"),
             "messages" => format!("'small', NULL, 0, {last}, {last}, 101"),
             "disabled" => "0, NULL, NULL, NULL, 101".to_owned(),
+            "statistics" => "'small', 1, 980".to_owned(),
             "stats_of_tenant" => "'small'".to_owned(),
             "stats_of_webhook" => "'small', 1".to_owned(),
             other => panic!("{other} is not tested"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hookwire_postgres::{
     claim_statements, log_statements, publish_statements, route_statements, session_settings,
-    settle_statements, upkeep_statements,
+    settle_statements, statistics_statements, upkeep_statements,
 };
 use tokio_postgres::Client;
 
@@ -197,6 +197,26 @@ async fn upkeep_goes_through_no_backlog() {
                 "the first delivery of each half of a lane, and the first that nobody holds:
 {plan}"
             );
+        }
+    }
+}
+
+/// Whether the table was empty when a statement was planned, or full.
+#[tokio::test]
+async fn counting_goes_along_no_table() {
+    let schema = Schema::migrated().await;
+    let client = as_the_store(&schema).await;
+    let full = "INSERT INTO statistic (lane, hour, holder, attempts, successes)
+        SELECT lane, hour, '1', 1, 1 FROM generate_series(1, 100) AS lane, generate_series(1, 700) AS hour";
+    for (number, state) in ["", full].into_iter().enumerate() {
+        client.batch_execute(state).await.expect("rows");
+        client.batch_execute("ANALYZE lane; ANALYZE statistic").await.expect("counted");
+        for (name, sql) in statistics_statements() {
+            let plan = plan(&client, &format!("{name}_{number}"), &sql).await;
+            assert!(!plan.contains("Seq Scan") && looks_up_keys(&plan), "{name}:\n{plan}");
+            if name == "remove_hours" {
+                assert!(plan.contains("statistic_hour") && !plan.contains("Sort"), "{plan}");
+            }
         }
     }
 }

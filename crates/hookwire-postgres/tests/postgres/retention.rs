@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use hookwire::delivery::Next;
 use hookwire::model::{End, HookId};
-use hookwire::store::{ClaimRequest, HolderId, Publication, Quota, Settlement, TendRequest};
+use hookwire::registry::RegistryChange;
+use hookwire::store::{ClaimRequest, Counted, HolderId, Hour, Publication, Quota, Settlement, TendRequest};
 use tokio_postgres::Client;
 
 use crate::fleet::{World, publication};
@@ -121,4 +122,35 @@ async fn payloads_go_before_their_events() {
     let again = motion.publication("m7-0");
     let answers = motion.world.store.publish(&[again], None).await.expect("published").answers;
     assert!(matches!(answers[..], [hookwire::store::PublishAnswer::Duplicate(_)]), "{answers:?}");
+}
+
+#[tokio::test]
+async fn nothing_that_was_counted_outlives_its_webhook_or_its_time() {
+    let schema = Schema::migrated().await;
+    let motion = motion(&schema).await;
+    let World { store, tenant, hooks } = World::new(Arc::clone(&motion.world.store), "acme", 1).await;
+    let hooks = [hooks[0], motion.world.hooks[0]];
+    motion.ten_minutes(0, HOUR).await;
+    // An hour of 1970, and one of 2084.
+    let counted = |hook, hour| Counted {
+        tenant: tenant.clone(),
+        hook,
+        hour: Hour::new(hour),
+        attempts: 1,
+        successes: 0,
+        last_success_at: None,
+    };
+    let counts: Vec<_> =
+        hooks.iter().flat_map(|hook| [counted(*hook, 1), counted(*hook, 1_000_000)]).collect();
+    store.count(HolderId::new(1), &counts).await.expect("counted");
+    let rows = async || motion.number("SELECT count(*) FROM statistic").await;
+    assert_eq!(rows().await, 4);
+    let request = TendRequest { keep: HOUR, keep_payloads: HOUR, limit: 100 };
+    store.tend(&request).await.expect("tended");
+    assert_eq!(rows().await, 2, "old hours go");
+    let revision = store.registry(&tenant).await.expect("a registry").revision;
+    store.commit(&tenant, revision, &RegistryChange::Delete(hooks[0])).await.expect("deleted");
+    assert_eq!(rows().await, 1, "of a webhook that is deleted");
+    while store.erase(&tenant, 10).await.expect("erased").more {}
+    assert_eq!(rows().await, 0, "of one that is erased with its log");
 }

@@ -211,10 +211,20 @@ CREATE TABLE statistic (
 
 /// Adds to the third form, whose code may still open the file. `lane.status` is 0 for a paused webhook and for one of a
 /// suspended tenant too, so that code of before delivers nothing to it either. When it was paused is in `lane.doc`.
-/// `delivery.state` 6 is erased. `delivery.origin` 0 is a delivery that was added to its event later and repeats none.
+/// `statistic`, which code of before never touches, has what was counted of a lane by the hour; `lane.succeeded_at` is the
+/// date of its last success. `delivery.state` 6 is erased. `delivery.origin` 0 is a delivery that was added to its event later and repeats none.
 const FOURTH: &str = "
 ALTER TABLE tenant ADD COLUMN suspended_at INTEGER;
 CREATE INDEX lane_disabled ON lane (disabled_at) WHERE disabled_at IS NOT NULL;
+DROP TABLE statistic;
+CREATE TABLE statistic (
+    lane INTEGER NOT NULL,
+    hour INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    successes INTEGER NOT NULL,
+    PRIMARY KEY (lane, hour)
+) WITHOUT ROWID;
+CREATE INDEX statistic_hour ON statistic (hour);
 ";
 
 /// Brings a file of version `found` to the present one, whole or not at all. What was held is due now.
