@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde_json::Value;
+
 use super::findings::Findings;
 use super::json_tokens::unquoted;
 use super::template::{Parameter, Piece, quoted};
@@ -57,6 +59,10 @@ impl<'a> Reader<'a> {
                 None => {}
             },
             _ if token.starts_with('"') => return self.string(token),
+            ":" => {}
+            _ if serde_json::from_str::<Value>(token).is_err() => {
+                self.refuse(Rule::Format, "is a number that is too large for a double".to_owned());
+            }
             _ => {}
         }
         self.literal(token);

@@ -195,23 +195,19 @@ mod tests {
 
     #[test]
     fn text_that_is_no_json_is_refused_with_line_and_column() {
-        for (text, line, column) in [
-            ("", "1", "0"),
-            ("${payload}", "1", "1"),
-            ("{\n\"a\": 1,\n}", "3", "1"),
-            ("{\"a\": ${payload}}", "1", "7"),
-            ("[1] 2", "1", "5"),
-            ("{'a': 1}", "1", "2"),
-            ("\"a\nb\"", "2", "0"),
-            ("[1", "1", "2"),
-            (r#""\x""#, "1", "3"),
-        ] {
+        let told = |text: &str| {
             let error = BodyTemplate::parse(text).expect_err(text);
-            let violation = &error.violations[0];
-            let found =
-                (violation.field(), violation.rule(), violation.param("line"), violation.param("column"));
-            assert_eq!(found, ("template", Rule::Format, Some(line), Some(column)), "{text}");
-            assert_eq!(error.violations.len(), 1);
+            assert_eq!(error.violations.len(), 1, "{text}");
+            let violation = error.violations[0].clone();
+            assert_eq!((violation.field(), violation.rule()), ("template", Rule::Format), "{text}");
+            let number = |name| violation.param(name).expect(name).parse::<usize>().expect("a number");
+            (number("line"), number("column"))
+        };
+        assert_eq!(told("${payload}"), (1, 1));
+        assert_eq!(told(r#"{"a": ${payload}}"#), (1, 7));
+        assert_eq!(told("{\n\"a\": 1,\n}"), (3, 1));
+        for text in ["", " ", "[1] 2", "{'a': 1}", "\"a\nb\"", "[1", r#""\x""#, "\u{feff}{}", "{\"a\" 1}"] {
+            assert_eq!(told(text).0, 1, "{text}");
         }
     }
 
@@ -254,6 +250,12 @@ mod tests {
                 (r#"template[""]"#, Rule::UnknownParameter),
             ],
         );
+    }
+
+    #[test]
+    fn a_number_that_most_receivers_cannot_read_is_refused() {
+        are(BodyTemplate::parse("[1e308, -0, 123456789012345678901234567890]"), &SOUND);
+        are(BodyTemplate::parse(r#"{"a": [1e999]}"#), &[("template.a[0]", Rule::Format)]);
     }
 
     #[test]

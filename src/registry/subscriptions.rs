@@ -286,7 +286,7 @@ mod tests {
     }
 
     fn open() -> Catalog {
-        catalog(|it| it.allow_filters().allow_patterns())
+        catalog(|it| it.allow_filters().allow_patterns().allow_templates())
     }
 
     fn closed() -> Catalog {
@@ -349,6 +349,44 @@ mod tests {
         are(&broken(&closed(), &filtered(&filter), Some(&present)), &NONE);
         let other = json!([{"pointer": "/a", "equals": 2}]);
         are(&broken(&closed(), &filtered(&other), Some(&present)), &[("[0].filter", Rule::NotOffered)]);
+    }
+
+    fn with_template(template: &Value) -> Value {
+        json!([{"event_id": 1, "template": template}])
+    }
+
+    #[test]
+    fn templates_pass_where_the_catalog_allows_them_and_null_is_none() {
+        for template in [json!({"a": "${payload}"}), json!("${payload"), json!(7)] {
+            are(&broken(&closed(), &with_template(&template), None), &[("[0].template", Rule::NotOffered)]);
+        }
+        are(&broken(&open(), &with_template(&json!({"a": "${payload}"})), None), &NONE);
+        for catalog in [open(), closed()] {
+            are(&broken(&catalog, &with_template(&Value::Null), None), &NONE);
+        }
+        let faulty = json!({"a": ["${x}"], "b.c": "${"});
+        let expected =
+            [("[0].template.a[0]", Rule::UnknownParameter), ("[0].template[\"b.c\"]", Rule::Format)];
+        are(&broken(&open(), &with_template(&faulty), None), &expected);
+    }
+
+    #[test]
+    fn a_template_that_is_there_may_stay_when_the_catalog_allows_none_any_more() {
+        let template = json!({"a": "${payload}"});
+        let present = present(&with_template(&template));
+        are(&broken(&closed(), &with_template(&template), Some(&present)), &NONE);
+        let refused = [("[0].template", Rule::NotOffered)];
+        are(&broken(&closed(), &with_template(&json!({"a": 2})), Some(&present)), &refused);
+        are(&broken(&closed(), &json!([{"event_id": 2, "template": template}]), Some(&present)), &refused);
+    }
+
+    #[test]
+    fn a_draft_has_the_template_of_the_subscription_that_decides() {
+        let list = json!([{"events": "*", "template": [1]}, {"events": "invoice.*", "template": [2]}, {"event_id": 1}]);
+        let draft = serde_json::from_value(webhook_of(&list)).expect("every object is a draft");
+        let of =
+            |id| draft_template(&draft, EventId::new(id), &open()).expect("sound").map(|it| it.to_string());
+        assert_eq!((of(1), of(2).as_deref(), of(9)), (None, Some("[2]"), None));
     }
 
     fn to(events: &str) -> Value {

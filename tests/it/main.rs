@@ -46,6 +46,7 @@ mod signing;
 mod sqlite;
 mod streams;
 mod support;
+mod templates;
 mod tenants;
 mod tls;
 mod traces;
