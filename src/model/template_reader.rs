@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::findings::Findings;
 use super::json_tokens::unquoted;
 use super::template::{Parameter, Piece, quoted};
-use super::violation::Rule;
+use super::violation::{Rule, Violation};
 
 /// The characters of a key or a parameter that are shown.
 const MAX_SHOWN_CHARS: usize = 64;
@@ -61,7 +61,8 @@ impl<'a> Reader<'a> {
             _ if token.starts_with('"') => return self.string(token),
             ":" => {}
             _ if serde_json::from_str::<Value>(token).is_err() => {
-                self.refuse(Rule::Format, "is a number that is too large for a double".to_owned());
+                let message = "is a number that is too large for a double";
+                self.refuse(|path| Violation::new(path, Rule::Format, message));
             }
             _ => {}
         }
@@ -70,7 +71,8 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self, token: &str) {
         let text = serde_json::from_str::<String>(token).unwrap_or_else(|_| {
-            self.refuse(Rule::Format, "escapes half of a surrogate pair, which is no character".to_owned());
+            let message = "escapes half of a surrogate pair, which is no character";
+            self.refuse(|path| Violation::new(path, Rule::Format, message));
             String::new()
         });
         if let Some(Level::Object(key @ None)) = self.levels.last_mut() {
@@ -101,7 +103,7 @@ impl<'a> Reader<'a> {
                 },
                 Part::Unclosed => {
                     let message = "has a `${` without a `}`; a literal `${` is written `${$}{`";
-                    self.refuse(Rule::Format, message.to_owned());
+                    self.refuse(|path| Violation::new(path, Rule::Format, message));
                 }
             }
         }
@@ -119,11 +121,7 @@ impl<'a> Reader<'a> {
                 Some(parameter)
             }
             Err((rule, message)) => {
-                self.refuse(rule, message);
-                let unknown = self.found.0.last_mut().filter(|it| it.rule() == Rule::UnknownParameter);
-                if let Some(violation) = unknown {
-                    *violation = violation.clone().with("parameter", shown(name));
-                }
+                self.refuse(|path| Violation::new(path, rule, message).with("parameter", shown(name)));
                 None
             }
         }
@@ -137,10 +135,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes a violation of the value that is being read, unless there are more than anybody reads.
-    fn refuse(&mut self, rule: Rule, message: String) {
+    fn refuse(&mut self, violation: impl FnOnce(String) -> Violation) {
         if self.found.0.len() < MAX_VIOLATIONS {
             let path = self.path();
-            self.found.add(&path, rule, message);
+            self.found.0.push(violation(path));
         }
     }
 

@@ -56,8 +56,8 @@ impl Violation {
     /// |---|---|
     /// | [`TooLong`](Rule::TooLong) | `count` and `max`, in characters, or in bytes for a filter or a template |
     /// | [`TooDeep`](Rule::TooDeep), [`TooMany`](Rule::TooMany) | `count` and `max` |
-    /// | [`Format`](Rule::Format) | `line` and `column` of a template's text that is no JSON, from 1 |
-    /// | [`UnknownParameter`](Rule::UnknownParameter) | `parameter`, without `${` and `}` |
+    /// | [`Format`](Rule::Format) | `line` and `column` of a template's text that is no JSON, from 1; `parameter` as below |
+    /// | [`UnknownParameter`](Rule::UnknownParameter) | `parameter`: what stands between `${` and `}` |
     /// | [`Limit`](Rule::Limit) | `count` and `max`; for an event also `event`, its id, and `full`, how many are full |
     /// | [`DuplicateEvent`](Rule::DuplicateEvent), [`UnknownEvent`](Rule::UnknownEvent) | `event`: the id, or the text in its place |
     /// | [`WrongType`](Rule::WrongType) | `given`: `null`, `boolean`, `number`, `string`, `array` or `object` |

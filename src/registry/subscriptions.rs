@@ -251,6 +251,18 @@ impl Findings {
 /// # Errors
 ///
 /// Returns the violations of the draft's templates. Other violations of the draft do not matter.
+///
+/// ```
+/// use hookwire::model::{BodyTemplate, Departments, Subscription};
+/// use hookwire::{WebhookDraft, assist, registry};
+///
+/// let template = BodyTemplate::parse(r#"{"device": "${payload.deviceName}"}"#)?;
+/// let online = Subscription::new(assist::DEVICE_ONLINE, Departments::All).with_template(template.clone());
+/// let draft = WebhookDraft::new("Log", "https://hooks.example.com/").subscribe_to(&online);
+/// let found = registry::draft_template(&draft, assist::DEVICE_ONLINE, &assist::catalog());
+/// assert_eq!(found, Ok(Some(template)));
+/// # Ok::<_, hookwire::model::InvalidTemplate>(())
+/// ```
 pub fn draft_template(
     draft: &WebhookDraft,
     event: EventId,

@@ -1,11 +1,14 @@
 //! Templates of bodies, and the envelope of CloudEvents, through the service: what a receiver gets.
 
 use hookwire::model::{
-    BodyTemplate, DeliveryOptions, Departments, EnvelopeKind, HookId, Rule, Subscription, WebhookPatch,
+    BodyTemplate, DeliveryOptions, Departments, EnvelopeKind, EventType, HookId, Rule, Subscription,
+    WebhookPatch,
 };
 use hookwire::service::PingOutcome;
 use hookwire::signature::Verifier;
-use hookwire::{ErrorKind, Event, EventId, WebhookDraft, assist};
+use hookwire::store::MemoryStore;
+use hookwire::testing::RecordingTransport;
+use hookwire::{Catalog, ErrorKind, Event, EventId, WebhookDraft, Webhooks, assist};
 use http::Request;
 use serde_json::{Value, json};
 
@@ -98,6 +101,21 @@ async fn a_ping_of_an_event_has_the_template_of_the_webhook_or_of_the_draft() {
 }
 
 #[tokio::test]
+async fn a_draft_is_pinged_in_the_envelope_of_the_catalog_with_its_media_type() {
+    let event = assist::catalog().get(assist::DEVICE_ADD).expect("in the catalog").clone();
+    let catalog = Catalog::builder().event(event).envelope(EnvelopeKind::CloudEvents).build().expect("sound");
+    let transport = RecordingTransport::new();
+    let builder = Webhooks::builder(catalog).store(MemoryStore::new()).transport(transport.clone());
+    let acme = builder.build().expect("sound").tenant("acme".parse().expect("a plain name"));
+    acme.ping_event(&named("a"), assist::DEVICE_ADD).await.expect("sent");
+    acme.ping_url("https://a.example/").await.expect("sent");
+    let sent = transport.requests();
+    assert_eq!(sent[0].headers()["content-type"], "application/cloudevents+json");
+    assert_eq!(body(&sent[0])["specversion"], "1.0");
+    assert_eq!(sent[1].headers()["content-type"], "application/json", "which is no event");
+}
+
+#[tokio::test]
 async fn a_draft_with_a_faulty_template_is_not_pinged_and_what_else_is_wrong_does_not_matter() {
     let service = Service::new();
     let acme = service.acme();
@@ -160,10 +178,10 @@ async fn a_template_keeps_its_text_through_edits_of_other_attributes() {
 
 #[tokio::test]
 async fn templates_are_refused_where_the_catalog_allows_none() {
-    let event = hookwire::model::EventType::new(EventId::new(1), "a.b", "A", &json!({}));
-    let catalog = hookwire::Catalog::builder().event(event).build().expect("sound");
-    let builder = hookwire::Webhooks::builder(catalog).store(hookwire::store::MemoryStore::new());
-    let hooks = builder.transport(hookwire::testing::RecordingTransport::new()).build().expect("sound");
+    let event = EventType::new(EventId::new(1), "a.b", "A", &json!({}));
+    let catalog = Catalog::builder().event(event).build().expect("sound");
+    let builder = Webhooks::builder(catalog).store(MemoryStore::new());
+    let hooks = builder.transport(RecordingTransport::new()).build().expect("sound");
     let acme = hooks.tenant("acme".parse().expect("a plain name"));
     for template in [json!({"a": 1}), json!("${x}")] {
         let draft = json!({"name": "a", "url": "https://a.example/",
