@@ -161,6 +161,14 @@ async fn a_faulty_template_is_refused_with_all_its_faults_and_changes_nothing() 
     assert_eq!(acme.list().await.expect("in memory").len(), 1);
 }
 
+#[test]
+fn a_draft_does_not_debug_the_text_of_a_template_sound_or_not() {
+    for template in [json!({"token": "hidden"}), json!({"token": "hidden", "by": "${user}"})] {
+        let text = format!("{:?}", templated(template));
+        assert!(text.contains("template") && !text.contains("hidden"), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_template_keeps_its_text_through_edits_of_other_attributes() {
     let acme = Service::new().acme();

@@ -4,7 +4,7 @@
 
 mod support;
 
-use hookwire::model::{Catalog, EventType, SignatureScheme};
+use hookwire::model::{Catalog, EnvelopeKind, EventType, SignatureScheme};
 use hookwire::signature::{
     GitHubVerifier, KeyRing, PrivateKey, Secret, SigningKey, StripeVerifier, Verifier, VerifyError,
     VerifyingKey,
@@ -184,9 +184,16 @@ fn the_description_of_a_catalog_is_openapi() {
     let ours = Catalog::builder().event(events.deprecated().in_module("M")).build().expect("sound");
     let mut broken = ours.openapi("A", "1");
     broken["webhooks"]["a"]["post"]["parameters"][0]["in"] = json!("nowhere");
-    let documents = [assist::catalog().openapi("Zoho Assist", "1.0"), ours.openapi("A", "1"), broken];
+    let kind = ours.get(EventId::new(1)).expect("in the catalog").clone();
+    let events = Catalog::builder().event(kind).envelope(EnvelopeKind::CloudEvents).build().expect("sound");
+    let documents = [
+        assist::catalog().openapi("Zoho Assist", "1.0"),
+        ours.openapi("A", "1"),
+        events.openapi("A", "1"),
+        broken,
+    ];
     let arrivals = documents.map(|it| Arrival { headers: HeaderMap::new(), body: it.to_string().into() });
-    assert_eq!(OPENAPI.verify("", &arrivals), [true, true, false]);
+    assert_eq!(OPENAPI.verify("", &arrivals), [true, true, true, false]);
 }
 
 #[tokio::test]
