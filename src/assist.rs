@@ -84,7 +84,8 @@ const EVENTS: [(EventId, &str, &str, &str); 18] = [
     (UNATTENDED_SESSION_END, "SESSION_END_URS", "Session End", UNATTENDED),
 ];
 
-/// Returns the catalog of Zoho Assist: its 18 events, its envelope and its scopes `ZohoAssist.webhooks.*`.
+/// Returns the catalog of Zoho Assist: its 18 events, its envelope and its scopes `ZohoAssist.webhooks.*`, with
+/// [templates](crate::model::BodyTemplate), which it calls *Manage Parameters*.
 ///
 /// # Panics
 ///
@@ -92,6 +93,7 @@ const EVENTS: [(EventId, &str, &str, &str); 18] = [
 pub fn catalog() -> Catalog {
     let builder = Catalog::builder()
         .envelope(EnvelopeKind::Assist)
+        .allow_templates()
         .scope_prefix(ScopePrefix::new("ZohoAssist.webhooks"));
     let add = |builder: crate::model::CatalogBuilder, (id, key, name, module)| {
         builder.event(EventType::new(id, key, name, &sample(id)).in_module(module))

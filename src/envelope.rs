@@ -1,4 +1,4 @@
-//! The bodies of requests: an event in the envelope of Assist or of Standard Webhooks.
+//! The bodies of requests: an event in an envelope, or by a template.
 //!
 //! ```
 //! use hookwire::envelope;
@@ -18,13 +18,15 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::model::{EnvelopeKind, StampedEvent, TenantId, Timestamp};
+use crate::model::{
+    BodyTemplate, EnvelopeKind, MessageId, StampedEvent, TemplateValues, TenantId, Timestamp,
+};
 
 /// Returns the body of a request: `event` in the envelope `kind`, with the `key` of its event type.
 ///
@@ -34,7 +36,8 @@ use crate::model::{EnvelopeKind, StampedEvent, TenantId, Timestamp};
 ///
 /// Never: text, numbers and parsed JSON always serialise.
 pub fn body(kind: EnvelopeKind, event: &StampedEvent, key: &str, tenant: &TenantId) -> Bytes {
-    let texts = [event.payload.get(), key, event.actor.as_deref().unwrap_or_default(), tenant.as_str()];
+    let (id, actor) = (event.message_id.as_str(), event.actor.as_deref().unwrap_or_default());
+    let texts = [event.payload.get(), key, id, actor, tenant.as_str()];
     let mut bytes = Vec::with_capacity(texts.iter().map(|text| text.len()).sum::<usize>() + OTHER_BYTES);
     let written = match kind {
         EnvelopeKind::Assist => serde_json::to_writer(
@@ -47,6 +50,18 @@ pub fn body(kind: EnvelopeKind, event: &StampedEvent, key: &str, tenant: &Tenant
                 org_id: tenant.as_str(),
             },
         ),
+        EnvelopeKind::CloudEvents => serde_json::to_writer(
+            &mut bytes,
+            &CloudEvent {
+                specversion: "1.0",
+                id: &event.message_id,
+                source: AsText(Source(tenant)),
+                event_type: key,
+                time: AsText(event.time),
+                datacontenttype: JSON,
+                data: &event.payload,
+            },
+        ),
         EnvelopeKind::StandardWebhooks => serde_json::to_writer(
             &mut bytes,
             &StandardEnvelope { event_type: key, timestamp: AsText(event.time), data: &event.payload },
@@ -56,8 +71,49 @@ pub fn body(kind: EnvelopeKind, event: &StampedEvent, key: &str, tenant: &Tenant
     bytes.into()
 }
 
+/// Returns the body of a request: the `template` with the values of `event` in the places of its parameters, with the `key`
+/// of its event type. Its media type is `application/json`.
+///
+/// The same event always gives the same bytes. For a preview, render the catalog's sample:
+///
+/// ```
+/// use hookwire::model::{BodyTemplate, MessageId, Timestamp};
+/// use hookwire::{assist, envelope, Event, TenantId};
+///
+/// let catalog = assist::catalog();
+/// let online = catalog.get(assist::DEVICE_ONLINE).expect("in the catalog");
+/// let sample = Event::new(online.id(), online.sample())?
+///     .stamped(|| MessageId::new("msg_1").expect("short"), Timestamp::default());
+/// let template = BodyTemplate::parse(r#"{"device": "${payload.deviceName}", "event": "${eventType}"}"#)?;
+/// let preview = envelope::render(&template, &sample, online.key(), &TenantId::new("acme")?);
+/// assert_eq!(preview, r#"{"device":"PRIME","event":"DEVICE_ONLINE"}"#);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub fn render(template: &BodyTemplate, event: &StampedEvent, key: &str, tenant: &TenantId) -> Bytes {
+    template.render(TemplateValues { event, key, tenant }).into()
+}
+
+/// Returns the media type of a body in the envelope `kind`, for the header `content-type`.
+///
+/// ```
+/// use hookwire::envelope;
+/// use hookwire::model::EnvelopeKind;
+///
+/// assert_eq!(envelope::media_type(EnvelopeKind::CloudEvents), "application/cloudevents+json");
+/// assert_eq!(envelope::media_type(EnvelopeKind::Assist), "application/json");
+/// ```
+pub const fn media_type(kind: EnvelopeKind) -> &'static str {
+    match kind {
+        EnvelopeKind::Assist | EnvelopeKind::StandardWebhooks => JSON,
+        EnvelopeKind::CloudEvents => "application/cloudevents+json",
+    }
+}
+
+/// The media type of JSON.
+pub(crate) const JSON: &str = "application/json";
+
 /// The room for what an envelope has besides its texts: names, punctuation and the time.
-const OTHER_BYTES: usize = 96;
+const OTHER_BYTES: usize = 160;
 
 /// A value that is written as the text that displays it.
 struct AsText<T>(T);
@@ -80,6 +136,35 @@ struct AssistEnvelope<'a> {
     org_id: &'a str,
 }
 
+/// The structured form of a CloudEvent. The time is that of the event.
+#[derive(Serialize)]
+struct CloudEvent<'a> {
+    specversion: &'a str,
+    id: &'a MessageId,
+    source: AsText<Source<'a>>,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    time: AsText<Timestamp>,
+    datacontenttype: &'a str,
+    data: &'a RawValue,
+}
+
+/// The source of a tenant's events, a path: with the id of a message, which is unique within the tenant, it names one event.
+struct Source<'a>(&'a TenantId);
+
+/// Escapes what may not stand in a segment of a path (RFC 3986, section 3.3), and some that may.
+impl Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("/tenants/")?;
+        self.0.as_str().bytes().try_for_each(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                write!(f, "{}", char::from(byte))
+            }
+            _ => write!(f, "%{byte:02X}"),
+        })
+    }
+}
+
 /// The envelope of Standard Webhooks. The time is that of the event, in ISO 8601.
 #[derive(Serialize)]
 struct StandardEnvelope<'a> {
@@ -95,9 +180,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::model::{Event, EventId, MessageId};
+    use crate::model::{Event, EventId};
 
-    const KINDS: [EnvelopeKind; 2] = [EnvelopeKind::Assist, EnvelopeKind::StandardWebhooks];
+    const KINDS: [EnvelopeKind; 3] =
+        [EnvelopeKind::Assist, EnvelopeKind::CloudEvents, EnvelopeKind::StandardWebhooks];
 
     fn event(payload: &str, actor: Option<&str>, millis: i64) -> StampedEvent {
         let payload = RawValue::from_string(payload.to_owned()).expect("JSON");
@@ -149,6 +235,17 @@ mod tests {
         let read = |kind| serde_json::from_slice::<Value>(&sent(kind, &event)).expect("JSON");
         assert_eq!(read(EnvelopeKind::Assist)["eventTime"], "1688928870551");
         assert_eq!(read(EnvelopeKind::StandardWebhooks)["timestamp"], "2023-07-09T18:54:30.551Z");
+        assert_eq!(read(EnvelopeKind::CloudEvents)["time"], "2023-07-09T18:54:30.551Z");
+    }
+
+    #[test]
+    fn a_cloud_event_has_the_message_id_and_its_tenant_as_a_path() {
+        let bytes = sent(EnvelopeKind::CloudEvents, &event("{}", Some("maria"), 0));
+        let expected = ["data", "datacontenttype", "id", "source", "specversion", "time", "type"];
+        assert_eq!(keys(&bytes), expected);
+        let source = |tenant: &str| Source(&TenantId::new(tenant).expect("valid")).to_string();
+        assert_eq!(source("acme-1._~"), "/tenants/acme-1._~");
+        assert_eq!(source("a/b c%\u{e9}|\""), "/tenants/a%2Fb%20c%25%C3%A9%7C%22");
     }
 
     proptest! {

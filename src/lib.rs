@@ -119,6 +119,7 @@
 //! | limit tenants by their plans | [`limits_for`](service::WebhooksBuilder::limits_for) |
 //! | change retries, quotas, deadlines, the size of payloads | [`policy`] |
 //! | open or close networks, use an egress proxy | `transport::HttpTransport` |
+//! | let users write the bodies that they get, as Zoho Assist's *Manage Parameters*; show a preview | [`model::BodyTemplate`], [`envelope::render`] |
 //! | set a webhook's headers, envelope or signature | [`model::DeliveryOptions`] |
 //! | spare a receiver: a rate, or a cap of what is under way | [`with_rate`](model::DeliveryOptions::with_rate), [`with_max_in_flight`](model::DeliveryOptions::with_max_in_flight) |
 //! | let deliveries wait: of a webhook, or of a tenant that does not pay | [`Tenant::pause`], [`Tenant::suspend`] |

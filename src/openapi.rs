@@ -22,6 +22,7 @@ impl Catalog {
     /// Describes the requests that receivers get as a document of OpenAPI 3.1, with each event that is not hidden in its
     /// section `webhooks`: envelope, payload, example, headers and answers.
     ///
+    /// Envelope and media type are the catalog's: a webhook with an envelope or a template of its own gets other bodies.
     /// The payloads have the schemas that [`EventType::with_schema`] gave them, and the catalog's samples as examples.
     /// References within a schema are to its place in the document.
     ///
@@ -49,7 +50,7 @@ impl Catalog {
                 "name": name, "in": "header", "required": true, "schema": {"type": "string"},
                 "description": description,
             })),
-            "requestBody": {"required": true, "content": {"application/json": {
+            "requestBody": {"required": true, "content": {envelope::media_type(self.envelope()): {
                 "schema": self.body_schema(event),
                 "example": self.example(event),
             }}},
@@ -76,6 +77,14 @@ impl Catalog {
                 json!({"payload": payload, "eventType": kind, "eventTime": text(), "eventBy": text(), "orgId": text()}),
                 json!(["payload", "eventType", "eventTime", "orgId"]),
             ),
+            EnvelopeKind::CloudEvents => (
+                json!({
+                    "specversion": {"const": "1.0"}, "id": text(), "source": {"type": "string", "format": "uri-reference"},
+                    "type": kind, "time": {"type": "string", "format": "date-time"},
+                    "datacontenttype": {"const": "application/json"}, "data": payload,
+                }),
+                json!(["specversion", "id", "source", "type", "time", "datacontenttype", "data"]),
+            ),
             EnvelopeKind::StandardWebhooks => (
                 json!({"type": kind, "timestamp": {"type": "string", "format": "date-time"}, "data": payload}),
                 json!(["type", "timestamp", "data"]),
@@ -89,11 +98,12 @@ impl Catalog {
         let mut schema = schema.clone();
         let member = match self.envelope() {
             EnvelopeKind::Assist => "payload",
-            EnvelopeKind::StandardWebhooks => "data",
+            EnvelopeKind::CloudEvents | EnvelopeKind::StandardWebhooks => "data",
         };
         let path = key.replace('~', "~0").replace('/', "~1");
         let path: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
-        let content = "post/requestBody/content/application~1json/schema/properties";
+        let media_type = envelope::media_type(self.envelope()).replace('/', "~1");
+        let content = format!("post/requestBody/content/{media_type}/schema/properties");
         move_references(&mut schema, &format!("#/webhooks/{path}/{content}/{member}"));
         schema
     }
@@ -182,9 +192,16 @@ mod tests {
             "$defs": {"Item": {"$anchor": "item", "type": "integer"}},
         });
         let event = EventType::new(EventId::new(1), "tree/~grown", "Tree", "sample").with_schema(tree);
-        let catalog = Catalog::builder().event(event).build().expect("sound");
+        for envelope in [EnvelopeKind::CloudEvents, EnvelopeKind::StandardWebhooks] {
+            references_lead_to_their_places(&event, envelope);
+        }
+    }
+
+    fn references_lead_to_their_places(event: &EventType, envelope: EnvelopeKind) {
+        let catalog = Catalog::builder().event(event.clone()).envelope(envelope).build().expect("sound");
         let document = catalog.openapi("Trees", "1.0");
-        let body = &document["webhooks"]["tree/~grown"]["post"]["requestBody"]["content"]["application/json"];
+        let contents = &document["webhooks"]["tree/~grown"]["post"]["requestBody"]["content"];
+        let body = &contents[envelope::media_type(envelope)];
         let schemas = &body["schema"]["properties"]["data"]["properties"];
         let item = schemas["item"]["$ref"].as_str().expect("a reference");
         let pointer = item.strip_prefix('#').expect("within the document").replace("%7E", "~");
@@ -233,16 +250,17 @@ mod tests {
 
     #[test]
     fn an_example_has_what_its_schema_requires() {
-        for catalog in [
-            assist::catalog(),
-            Catalog::builder()
-                .event(assist::catalog().iter().next().expect("18").clone())
-                .build()
-                .expect("sound"),
+        let event = assist::catalog().iter().next().expect("18").clone();
+        let with =
+            |envelope| Catalog::builder().event(event.clone()).envelope(envelope).build().expect("sound");
+        for (catalog, media_type) in [
+            (assist::catalog(), "application/json"),
+            (with(EnvelopeKind::StandardWebhooks), "application/json"),
+            (with(EnvelopeKind::CloudEvents), "application/cloudevents+json"),
         ] {
             let document = catalog.openapi("Zoho Assist", "1.0");
             for item in document["webhooks"].as_object().expect("an object").values() {
-                let content = &item["post"]["requestBody"]["content"]["application/json"];
+                let content = &item["post"]["requestBody"]["content"][media_type];
                 let required = content["schema"]["required"].as_array().expect("names");
                 let has = |name: &Value| content["example"].get(name.as_str().unwrap_or_default()).is_some();
                 assert!(!required.is_empty() && required.iter().all(has), "{content}");

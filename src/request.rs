@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, InvalidHeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
+use crate::envelope::JSON;
 use crate::model::{CallbackUrl, DeliveryOptions, TraceContext};
 use crate::signature::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 
@@ -13,12 +14,25 @@ pub(crate) const WEBHOOK_PING: HeaderName = HeaderName::from_static("webhook-pin
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("hookwire/", env!("CARGO_PKG_VERSION")));
 
-/// The room for the headers that a request gets beside those of its template: of the signature, twice, and of the
+/// The room for the headers that a request gets beside those of its template: of the body, of the signature, twice, of the
 /// transport, and of the trace.
-const MORE_HEADERS: usize = 10;
+const MORE_HEADERS: usize = 11;
+
+/// The body of a request, with its media type.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub(crate) body: Bytes,
+    pub(crate) media_type: &'static str,
+}
+
+impl Content {
+    /// Creates the content that is this JSON text.
+    pub(crate) const fn json(body: Bytes) -> Self {
+        Self { body, media_type: JSON }
+    }
+}
 
 /// What all requests of a service have in common.
 #[derive(Debug)]
@@ -95,7 +109,6 @@ impl RequestStyle {
         more: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
     ) -> Result<RequestTemplate, http::Error> {
         let mut headers = options.headers().clone();
-        headers.insert(CONTENT_TYPE, JSON);
         self.name_sender(&mut headers);
         headers.extend(more);
         Ok(RequestTemplate { url: Uri::try_from(url.as_str())?, headers })
@@ -111,15 +124,16 @@ pub(crate) struct RequestTemplate {
 }
 
 impl RequestTemplate {
-    /// Creates a POST of `body`, to which the signature's headers are still to be added.
-    pub(crate) fn post(&self, body: Bytes) -> Request<Bytes> {
-        let mut request = Request::new(body);
+    /// Creates a POST of `content`, to which the signature's headers are still to be added.
+    pub(crate) fn post(&self, content: Content) -> Request<Bytes> {
+        let mut request = Request::new(content.body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.clone();
         // A clone of the map would have no room for more.
         let headers = request.headers_mut();
         headers.reserve(self.headers.len() + MORE_HEADERS);
         headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content.media_type));
         request
     }
 }

@@ -30,8 +30,9 @@
 //!    one by one. Closed: stop all of them first, then migrate, and start the new ones.
 //!
 //! An older version beside a new one passes over what it does not know: it keeps no rate and no cap of a webhook, delivers
-//! to all payloads whatever a filter says, and resumes a paused webhook, or one of a suspended tenant, when it writes it
-//! anew. It cannot read a webhook that subscribes by a pattern. Use these when all processes know them.
+//! to all payloads whatever a filter says, sends the envelope in place of a template, which is lost when it writes the webhook
+//! anew, and resumes a paused webhook, or one of a suspended tenant, when it writes it anew. It cannot read a webhook that
+//! subscribes by a pattern, or whose envelope is that of CloudEvents. Use these when all processes know them.
 //!
 //! A migration is one transaction. If the process dies meanwhile, the old form is as it was.
 //!

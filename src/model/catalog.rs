@@ -9,8 +9,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
 
 use super::event::Payload;
+use super::formats::EnvelopeKind;
 use super::integer_id::EventId;
-use super::options::EnvelopeKind;
 use super::scope::ScopePrefix;
 
 /// A kind of event that a host offers.
@@ -202,6 +202,7 @@ pub struct Catalog {
     scope_prefix: ScopePrefix,
     allows_filters: bool,
     allows_patterns: bool,
+    allows_templates: bool,
 }
 
 impl Catalog {
@@ -213,6 +214,7 @@ impl Catalog {
             scope_prefix: ScopePrefix::new("webhooks"),
             allows_filters: false,
             allows_patterns: false,
+            allows_templates: false,
         }
     }
 
@@ -264,6 +266,11 @@ impl Catalog {
     pub const fn allows_patterns(&self) -> bool {
         self.allows_patterns
     }
+
+    /// Returns whether webhooks and subscriptions may have [templates](super::BodyTemplate).
+    pub const fn allows_templates(&self) -> bool {
+        self.allows_templates
+    }
 }
 
 /// A builder of a [`Catalog`].
@@ -274,6 +281,7 @@ pub struct CatalogBuilder {
     scope_prefix: ScopePrefix,
     allows_filters: bool,
     allows_patterns: bool,
+    allows_templates: bool,
 }
 
 impl CatalogBuilder {
@@ -313,6 +321,13 @@ impl CatalogBuilder {
         Self { allows_patterns: true, ..self }
     }
 
+    /// Lets webhooks and subscriptions have [templates](super::BodyTemplate) of their bodies. Default: they are refused.
+    /// [Zoho Assist's](crate::assist::catalog) catalog allows them.
+    #[must_use]
+    pub fn allow_templates(self) -> Self {
+        Self { allows_templates: true, ..self }
+    }
+
     /// Builds the catalog.
     ///
     /// # Errors
@@ -331,6 +346,7 @@ impl CatalogBuilder {
             scope_prefix: self.scope_prefix,
             allows_filters: self.allows_filters,
             allows_patterns: self.allows_patterns,
+            allows_templates: self.allows_templates,
         })
     }
 

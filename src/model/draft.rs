@@ -10,6 +10,7 @@ use super::events::Events;
 use super::integer_id::{DeptId, EventId, LenientInteger};
 use super::status::Status;
 use super::subscription::{Departments, Subscription};
+use super::template::BodyTemplate;
 use super::webhook::Webhook;
 
 /// An unchecked request for a webhook, from code or from JSON.
@@ -27,6 +28,7 @@ use super::webhook::Webhook;
 /// | `subscriptions[].events` | a [pattern](super::EventPattern) of keys: `*`, `invoice.*` | in place of `event_id`, where the catalog allows it |
 /// | `subscriptions[].dept_ids` | an array of numbers | left out: every department |
 /// | `subscriptions[].filter` | an array of conditions: see [`Filter`](super::Filter) | left out: every payload |
+/// | `subscriptions[].template` | any JSON but `null`: see [`BodyTemplate`](super::BodyTemplate) | left out: the webhook's, or an envelope |
 /// | `desc` | text | optional |
 /// | `ignore_src` | text: the source whose events it does not get | optional |
 /// | `status` | 1: enabled, 0: disabled | left out: 1 |
@@ -70,10 +72,12 @@ pub(crate) struct SubscriptionDraft {
     pub(crate) dept_ids: Option<Given<Vec<Given<i64>>>>,
     /// The JSON of a filter, valid or not.
     pub(crate) filter: Option<Value>,
+    /// A template, or the JSON that is none.
+    pub(crate) template: Option<Given<BodyTemplate>>,
 }
 
 /// A value of the right type, or the JSON that came in its place.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum Given<T> {
     Right(T),
     Wrong(Value),
@@ -144,7 +148,7 @@ impl WebhookDraft {
         self.push(SubscriptionDraft { events, ..SubscriptionDraft::default() })
     }
 
-    /// Adds a subscription, which may have a filter.
+    /// Adds a subscription, which may have a filter and a template.
     ///
     /// ```
     /// use hookwire::model::{Departments, Filter, Subscription};
@@ -188,6 +192,16 @@ impl fmt::Debug for WebhookDraft {
             .field("name", &self.name)
             .field("subscriptions", &self.subscriptions)
             .finish_non_exhaustive()
+    }
+}
+
+/// Omits what came in the place of a value: of a template that is none, it may hold credentials.
+impl<T: fmt::Debug> fmt::Debug for Given<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Right(value) => f.debug_tuple("Right").field(value).finish(),
+            Self::Wrong(_) => f.write_str("Wrong(..)"),
+        }
     }
 }
 
@@ -240,7 +254,8 @@ impl From<&Subscription> for SubscriptionDraft {
             Events::One(id) => (Some(Given::Right(id.get().into())), None),
             Events::Matching(pattern) => (None, Some(Given::Right(pattern.to_string()))),
         };
-        Self { event_id, events, dept_ids, filter }
+        let template = subscription.template().cloned().map(Given::Right);
+        Self { event_id, events, dept_ids, filter, template }
     }
 }
 
@@ -264,6 +279,12 @@ impl FromJson for i64 {
     }
 }
 
+impl FromJson for BodyTemplate {
+    fn from_json(value: Value) -> Result<Self, Value> {
+        Self::new(&value).map_err(|_| value)
+    }
+}
+
 impl<T: FromJson> FromJson for Vec<Given<T>> {
     fn from_json(value: Value) -> Result<Self, Value> {
         match value {
@@ -281,6 +302,7 @@ impl FromJson for SubscriptionDraft {
             events: take(&mut object, "events"),
             dept_ids: take(&mut object, "dept_ids"),
             filter: object.remove("filter").filter(|filter| !filter.is_null()),
+            template: take(&mut object, "template"),
         })
     }
 }

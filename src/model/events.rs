@@ -32,7 +32,7 @@ impl Events {
     }
 
     /// Returns how closely the events are named. A subscription that names them more closely decides.
-    pub(super) const fn closeness(&self) -> usize {
+    pub(crate) const fn closeness(&self) -> usize {
         match self {
             Self::One(_) => usize::MAX,
             Self::Matching(pattern) => pattern.0.len(),

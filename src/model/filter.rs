@@ -82,7 +82,7 @@ impl Condition {
     }
 }
 
-/// A payload that is read when the first filter asks for it, and only once.
+/// A payload that is read when the first filter or parameter asks for it, and only once.
 pub(crate) struct LazyPayload<'a> {
     text: &'a RawValue,
     tree: OnceCell<Tree<'a>>,
@@ -93,7 +93,7 @@ impl<'a> LazyPayload<'a> {
         Self { text, tree: OnceCell::new() }
     }
 
-    fn tree(&self) -> &Tree<'a> {
+    pub(super) fn tree(&self) -> &Tree<'a> {
         self.tree.get_or_init(|| Tree::read(self.text.get()))
     }
 

@@ -1,4 +1,4 @@
-//! Collects every violation of a draft or a filter while it is checked.
+//! Collects every violation of a draft, a filter or a template while it is checked.
 
 use serde_json::Value;
 

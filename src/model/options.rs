@@ -1,4 +1,4 @@
-//! Delivery settings of a webhook: envelope, signature scheme, headers, rate and cap. Zoho Assist does not have them.
+//! Delivery settings of a webhook: envelope, template, signature scheme, headers, rate and cap.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,48 +7,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::formats::{EnvelopeKind, SignatureScheme};
+use super::template::BodyTemplate;
 use super::violation::{Rule, Violation};
 
-/// The format of a request's body.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum EnvelopeKind {
-    /// The format of Zoho Assist: `{"payload", "eventType", "eventTime", "eventBy", "orgId"}`.
-    Assist,
-    /// The format of Standard Webhooks: `{"type", "timestamp", "data"}`.
-    StandardWebhooks,
-}
-
-/// The format of a signature. The documentation of [`signature`](crate::signature) says what each one signs.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum SignatureScheme {
-    /// The format of GitHub: one HMAC-SHA256 of the body alone. It does not detect replays; use it only for
-    /// receivers that support no other.
-    #[serde(rename = "github")]
-    GitHub,
-    /// The format of Stripe: HMAC-SHA256 of time and body.
-    Stripe,
-    /// `v1` of Standard Webhooks: HMAC-SHA256 of id, time and body.
-    #[default]
-    V1,
-    /// `v1a` of Standard Webhooks: ed25519 of id, time and body. The receiver gets a public key.
-    V1a,
-}
-
-impl SignatureScheme {
-    /// Returns whether the receiver verifies with a public key.
-    pub const fn is_asymmetric(self) -> bool {
-        match self {
-            Self::GitHub | Self::Stripe | Self::V1 => false,
-            Self::V1a => true,
-        }
-    }
-}
-
-/// Per-webhook delivery settings: envelope, signature scheme, headers.
+/// Per-webhook delivery settings: envelope, template, signature scheme, headers.
 ///
 /// `Debug` does not print header values, because they may be credentials.
 ///
@@ -66,6 +29,7 @@ impl SignatureScheme {
 #[serde(try_from = "OptionsParts", into = "OptionsParts")]
 pub struct DeliveryOptions {
     envelope: Option<EnvelopeKind>,
+    template: Option<BodyTemplate>,
     headers: HeaderMap,
     signature: SignatureScheme,
     rate: Option<u32>,
@@ -98,6 +62,13 @@ impl DeliveryOptions {
     #[must_use]
     pub fn with_envelope(self, envelope: EnvelopeKind) -> Self {
         Self { envelope: Some(envelope), ..self }
+    }
+
+    /// Sets the template of the bodies, in place of an envelope. A [subscription](super::Subscription::with_template) may have
+    /// one of its own, which is used before this one. Default: none.
+    #[must_use]
+    pub fn with_template(self, template: BodyTemplate) -> Self {
+        Self { template: Some(template), ..self }
     }
 
     /// Sets the signature scheme. Default [`SignatureScheme::V1`].
@@ -176,6 +147,11 @@ impl DeliveryOptions {
     /// Returns the envelope, if one is set.
     pub const fn envelope(&self) -> Option<EnvelopeKind> {
         self.envelope
+    }
+
+    /// Returns the template of the bodies, if there is one.
+    pub const fn template(&self) -> Option<&BodyTemplate> {
+        self.template.as_ref()
     }
 
     /// Returns the signature scheme.
@@ -263,8 +239,8 @@ impl fmt::Debug for DeliveryOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.headers.keys().map(HeaderName::as_str).collect();
         let mut shown = f.debug_struct("DeliveryOptions");
-        shown.field("envelope", &self.envelope).field("headers", &names);
-        shown.field("signature", &self.signature);
+        shown.field("envelope", &self.envelope).field("template", &self.template);
+        shown.field("headers", &names).field("signature", &self.signature);
         shown.field("rate", &self.rate).field("max_in_flight", &self.max_in_flight).finish()
     }
 }
@@ -274,6 +250,8 @@ impl fmt::Debug for DeliveryOptions {
 struct OptionsParts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     envelope: Option<EnvelopeKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    template: Option<BodyTemplate>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -292,8 +270,8 @@ impl TryFrom<OptionsParts> for DeliveryOptions {
     type Error = String;
 
     fn try_from(parts: OptionsParts) -> Result<Self, String> {
-        let OptionsParts { envelope, signature, headers, rate, max_in_flight } = parts;
-        let options = Self { envelope, signature, ..Self::default() };
+        let OptionsParts { envelope, template, signature, headers, rate, max_in_flight } = parts;
+        let options = Self { envelope, template, signature, ..Self::default() };
         let join = |all: Vec<Violation>| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let options = options.with_headers(headers).map_err(join)?;
         let told = |broken: Violation| broken.to_string();
@@ -306,8 +284,8 @@ impl From<DeliveryOptions> for OptionsParts {
     fn from(options: DeliveryOptions) -> Self {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = options.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
-        let DeliveryOptions { envelope, signature, rate, max_in_flight, .. } = options;
-        Self { envelope, headers: headers.collect(), signature, rate, max_in_flight }
+        let DeliveryOptions { envelope, template, signature, rate, max_in_flight, .. } = options;
+        Self { envelope, template, headers: headers.collect(), signature, rate, max_in_flight }
     }
 }
 

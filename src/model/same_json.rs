@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value as Json};
 
+use super::json_tokens::{tokens, unquoted};
+
 /// Returns whether two texts, which are valid JSON, have the same content.
 pub(super) fn same_json(first: &str, second: &str) -> bool {
     first == second || Tree::read(first).equals(&Tree::read(second))
@@ -16,19 +18,26 @@ pub(super) fn same_json(first: &str, second: &str) -> bool {
 /// A text's values. A value comes before those within it, so the first is the whole.
 pub(super) struct Tree<'a>(Vec<Value<'a>>);
 
-pub(super) enum Value<'a> {
+pub(super) struct Value<'a> {
+    /// The value as it is written.
+    text: &'a str,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
     /// Members by their keys, as they are written. Those of one key are in the order of the text.
     Object(Vec<(&'a str, usize)>),
     Array(Vec<usize>),
     /// What is between the quotes.
     Text(&'a str),
     /// A number, a boolean, or null.
-    Plain(&'a str),
+    Plain,
 }
 
 /// An object or array that is being read.
 struct Open<'a> {
     value: usize,
+    begin: usize,
     /// The key whose value comes next.
     key: Option<&'a str>,
 }
@@ -36,51 +45,43 @@ struct Open<'a> {
 impl<'a> Tree<'a> {
     pub(super) fn read(text: &'a str) -> Self {
         let (mut tree, mut open) = (Self(Vec::new()), Vec::new());
-        let mut rest = text;
-        while let Some(first) = rest.bytes().next() {
-            rest = match first {
-                b'{' => tree.enter(Value::Object(Vec::new()), &mut open, rest),
-                b'[' => tree.enter(Value::Array(Vec::new()), &mut open, rest),
-                b'}' | b']' => {
-                    tree.leave(open.pop());
-                    &rest[1..]
-                }
-                b'"' => {
-                    let (string, after) = split_string(rest);
-                    tree.string(string, &mut open);
-                    after
-                }
-                b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => &rest[1..],
+        for (begin, token) in tokens(text) {
+            match token {
+                "{" => tree.enter(Content::Object(Vec::new()), begin, &mut open),
+                "[" => tree.enter(Content::Array(Vec::new()), begin, &mut open),
+                "}" | "]" => tree.leave(open.pop(), &text[..begin + 1]),
+                "," | ":" => {}
+                _ if token.starts_with('"') => tree.string(token, &mut open),
                 _ => {
-                    let ends = |it| matches!(it, ',' | ']' | '}' | ' ' | '\t' | '\n' | '\r');
-                    let (plain, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
-                    tree.add(Value::Plain(plain), &mut open);
-                    after
+                    tree.add(Value { text: token, content: Content::Plain }, &mut open);
                 }
             }
         }
         tree
     }
 
-    fn enter(&mut self, value: Value<'a>, open: &mut Vec<Open<'a>>, rest: &'a str) -> &'a str {
-        let value = self.add(value, open);
-        open.push(Open { value, key: None });
-        &rest[1..]
+    fn enter(&mut self, content: Content<'a>, begin: usize, open: &mut Vec<Open<'a>>) {
+        let value = self.add(Value { text: "", content }, open);
+        open.push(Open { value, begin, key: None });
     }
 
-    /// Sorts the members of an object that has ended. The sort is stable, so repeated keys stay in order.
-    fn leave(&mut self, open: Option<Open<'a>>) {
-        if let Some(Value::Object(members)) = open.and_then(|open| self.0.get_mut(open.value)) {
+    /// Ends an object or array, which is the end of `text`. The sort is stable, so repeated keys stay in order.
+    fn leave(&mut self, open: Option<Open<'a>>, text: &'a str) {
+        let Some(open) = open else { return };
+        let Some(value) = self.0.get_mut(open.value) else { return };
+        value.text = &text[open.begin..];
+        if let Content::Object(members) = &mut value.content {
             members.sort_by(|(one, _), (other, _)| units(one).cmp(units(other)));
         }
     }
 
-    fn string(&mut self, string: &'a str, open: &mut [Open<'a>]) {
-        let inner = open.last_mut();
-        match inner.filter(|it| it.key.is_none() && matches!(self.0.get(it.value), Some(Value::Object(_)))) {
-            Some(object) => object.key = Some(string),
+    fn string(&mut self, token: &'a str, open: &mut [Open<'a>]) {
+        let is_object =
+            |it: &Open<'_>| matches!(self.0.get(it.value), Some(Value { content: Content::Object(_), .. }));
+        match open.last_mut().filter(|it| it.key.is_none() && is_object(it)) {
+            Some(object) => object.key = Some(unquoted(token)),
             None => {
-                self.add(Value::Text(string), open);
+                self.add(Value { text: token, content: Content::Text(unquoted(token)) }, open);
             }
         }
     }
@@ -89,9 +90,11 @@ impl<'a> Tree<'a> {
         let number = self.0.len();
         self.0.push(value);
         if let Some(parent) = open.last_mut() {
-            match self.0.get_mut(parent.value) {
-                Some(Value::Object(members)) => members.push((parent.key.take().unwrap_or_default(), number)),
-                Some(Value::Array(items)) => items.push(number),
+            match self.0.get_mut(parent.value).map(|value| &mut value.content) {
+                Some(Content::Object(members)) => {
+                    members.push((parent.key.take().unwrap_or_default(), number))
+                }
+                Some(Content::Array(items)) => items.push(number),
                 _ => {}
             }
         }
@@ -105,31 +108,33 @@ impl<'a> Tree<'a> {
     }
 
     fn within(&self, value: usize, token: &str) -> Option<usize> {
-        match self.0.get(value)? {
-            Value::Object(members) => {
-                let member = members.iter().rev().find(|(key, _)| is_text(key, token))?;
-                Some(member.1)
+        match &self.0.get(value)?.content {
+            Content::Object(members) => {
+                let is_before = |(key, _): &(&str, usize)| units(key).le(token.encode_utf16());
+                let last = members.partition_point(is_before).checked_sub(1)?;
+                members.get(last).filter(|(key, _)| is_text(key, token)).map(|(_, value)| *value)
             }
-            Value::Array(items) => items.get(index(token)?).copied(),
-            Value::Text(_) | Value::Plain(_) => None,
+            Content::Array(items) => items.get(index(token)?).copied(),
+            Content::Text(_) | Content::Plain => None,
         }
     }
 
     fn equals(&self, other: &Self) -> bool {
         let mut pairs = vec![(0, 0)];
         while let Some((one, another)) = pairs.pop() {
-            let is_same = match (self.0.get(one), other.0.get(another)) {
-                (Some(Value::Object(these)), Some(Value::Object(those))) => {
+            let (Some(one), Some(another)) = (self.0.get(one), other.0.get(another)) else { return false };
+            let is_same = match (&one.content, &another.content) {
+                (Content::Object(these), Content::Object(those)) => {
                     pairs.extend(these.iter().zip(those).map(|((_, one), (_, another))| (*one, *another)));
                     let keys = these.iter().zip(those).all(|((one, _), (other, _))| same_text(one, other));
                     keys && these.len() == those.len()
                 }
-                (Some(Value::Array(these)), Some(Value::Array(those))) => {
+                (Content::Array(these), Content::Array(those)) => {
                     pairs.extend(these.iter().copied().zip(those.iter().copied()));
                     these.len() == those.len()
                 }
-                (Some(Value::Text(one)), Some(Value::Text(other))) => same_text(one, other),
-                (Some(Value::Plain(one)), Some(Value::Plain(other))) => one == other,
+                (Content::Text(one), Content::Text(other)) => same_text(one, other),
+                (Content::Plain, Content::Plain) => one.text == another.text,
                 _ => false,
             };
             if !is_same {
@@ -140,14 +145,19 @@ impl<'a> Tree<'a> {
     }
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    /// Returns the value as it is written.
+    pub(super) const fn text(&self) -> &'a str {
+        self.text
+    }
+
     /// Returns whether it is this string, number, boolean or null. Numbers are compared by their value.
     pub(super) fn is(&self, scalar: &Json) -> bool {
-        match (self, scalar) {
-            (Self::Text(written), Json::String(text)) => is_text(written, text),
-            (Self::Plain(written), Json::Number(number)) => is_number(written, number),
-            (Self::Plain(written), Json::Bool(value)) => *written == if *value { "true" } else { "false" },
-            (Self::Plain(written), Json::Null) => *written == "null",
+        match (&self.content, scalar) {
+            (Content::Text(written), Json::String(text)) => is_text(written, text),
+            (Content::Plain, Json::Number(number)) => is_number(self.text, number),
+            (Content::Plain, Json::Bool(value)) => self.text == if *value { "true" } else { "false" },
+            (Content::Plain, Json::Null) => self.text == "null",
             _ => false,
         }
     }
@@ -169,18 +179,6 @@ fn is_number(written: &str, number: &Number) -> bool {
         (Ok(written), Some(number)) => written == number,
         _ => written.parse::<f64>().is_ok_and(|written| number.as_f64() == Some(written)),
     }
-}
-
-/// Splits a text that begins with a quote into what is between the quotes, and what comes after them.
-fn split_string(text: &str) -> (&str, &str) {
-    let mut is_escaped = false;
-    let end = text[1..].find(|it| {
-        let ends = it == '"' && !is_escaped;
-        is_escaped = it == '\\' && !is_escaped;
-        ends
-    });
-    let end = end.map_or(text.len(), |end| end + 1);
-    (&text[1..end], text.get(end + 1..).unwrap_or_default())
 }
 
 fn same_text(one: &str, other: &str) -> bool {

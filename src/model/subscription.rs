@@ -8,8 +8,10 @@ use thiserror::Error;
 use super::events::{EventPattern, Events};
 use super::filter::Filter;
 use super::integer_id::{DeptId, EventId};
+use super::template::BodyTemplate;
 
-/// The kinds of event that a webhook wants, with the departments and the payloads for which it wants them.
+/// The kinds of event that a webhook wants, with the departments and the payloads for which it wants them, and the template of
+/// their bodies.
 ///
 /// If several subscriptions of a webhook include an event, only one of them decides about it: the one that names it by
 /// id, or else the one with the longest pattern.
@@ -34,12 +36,14 @@ pub struct Subscription {
     departments: Departments,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     filter: Option<Filter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    template: Option<BodyTemplate>,
 }
 
 impl Subscription {
     /// Creates a subscription to the event `event_id` for `departments`.
     pub const fn new(event_id: EventId, departments: Departments) -> Self {
-        Self { events: Events::One(event_id), departments, filter: None }
+        Self { events: Events::One(event_id), departments, filter: None, template: None }
     }
 
     /// Creates a subscription to all events whose keys match `pattern`, for `departments`.
@@ -52,13 +56,20 @@ impl Subscription {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub const fn matching(pattern: EventPattern, departments: Departments) -> Self {
-        Self { events: Events::Matching(pattern), departments, filter: None }
+        Self { events: Events::Matching(pattern), departments, filter: None, template: None }
     }
 
     /// Limits the subscription to payloads that pass `filter`.
     #[must_use]
     pub fn with_filter(self, filter: Filter) -> Self {
         Self { filter: Some(filter), ..self }
+    }
+
+    /// Sets the template of the bodies for these events, in place of the
+    /// [webhook's](super::DeliveryOptions::with_template) and of an envelope.
+    #[must_use]
+    pub fn with_template(self, template: BodyTemplate) -> Self {
+        Self { template: Some(template), ..self }
     }
 
     /// Returns the kinds of event.
@@ -74,6 +85,11 @@ impl Subscription {
     /// Returns the filter that payloads have to pass, if there is one.
     pub const fn filter(&self) -> Option<&Filter> {
         self.filter.as_ref()
+    }
+
+    /// Returns the template of the bodies, if there is one.
+    pub const fn template(&self) -> Option<&BodyTemplate> {
+        self.template.as_ref()
     }
 }
 

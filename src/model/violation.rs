@@ -54,8 +54,10 @@ impl Violation {
     ///
     /// | rule | parameters |
     /// |---|---|
-    /// | [`TooLong`](Rule::TooLong) | `count` and `max`, in characters, or in bytes for a filter |
-    /// | [`TooMany`](Rule::TooMany) | `count` and `max` |
+    /// | [`TooLong`](Rule::TooLong) | `count` and `max`, in characters, or in bytes for a filter or a template |
+    /// | [`TooDeep`](Rule::TooDeep), [`TooMany`](Rule::TooMany) | `count` and `max` |
+    /// | [`Format`](Rule::Format) | `line` and `column` of a template's text that is no JSON, from 1; `parameter` as below |
+    /// | [`UnknownParameter`](Rule::UnknownParameter) | `parameter`: what stands between `${` and `}` |
     /// | [`Limit`](Rule::Limit) | `count` and `max`; for an event also `event`, its id, and `full`, how many are full |
     /// | [`DuplicateEvent`](Rule::DuplicateEvent), [`UnknownEvent`](Rule::UnknownEvent) | `event`: the id, or the text in its place |
     /// | [`WrongType`](Rule::WrongType) | `given`: `null`, `boolean`, `number`, `string`, `array` or `object` |
@@ -117,6 +119,8 @@ pub enum Rule {
     Required,
     /// hookwire or the HTTP layer sets the header, or a metadata service requires it.
     Reserved,
+    /// Objects and arrays are nested deeper than allowed.
+    TooDeep,
     /// The text is longer than allowed.
     TooLong,
     /// The list has more entries than allowed.
@@ -127,6 +131,8 @@ pub enum Rule {
     UnknownEvent,
     /// The condition of a filter has an operator that there is not.
     UnknownOperator,
+    /// A template has a parameter that there is not.
+    UnknownParameter,
     /// The receiver did not allow this service to send to it: see [`handshake`](crate::handshake).
     Unwanted,
     /// The attribute has the wrong JSON type.
@@ -135,7 +141,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 24] = [
         Self::AddressRefused,
         Self::Conflict,
         Self::DuplicateEvent,
@@ -151,11 +157,13 @@ impl Rule {
         Self::PortZero,
         Self::Required,
         Self::Reserved,
+        Self::TooDeep,
         Self::TooLong,
         Self::TooMany,
         Self::TooShort,
         Self::UnknownEvent,
         Self::UnknownOperator,
+        Self::UnknownParameter,
         Self::Unwanted,
         Self::WrongType,
     ];
@@ -185,11 +193,13 @@ impl Rule {
             Self::PortZero => "port_zero",
             Self::Required => "required",
             Self::Reserved => "reserved",
+            Self::TooDeep => "too_deep",
             Self::TooLong => "too_long",
             Self::TooMany => "too_many",
             Self::TooShort => "too_short",
             Self::UnknownEvent => "unknown_event",
             Self::UnknownOperator => "unknown_operator",
+            Self::UnknownParameter => "unknown_parameter",
             Self::Unwanted => "unwanted",
             Self::WrongType => "wrong_type",
         }

@@ -22,6 +22,7 @@ use crate::model::{Catalog, EventId, FromJson, Given, Status, SubscriptionDraft,
 /// | `events[].event` | a key or a pattern | required in an object |
 /// | `events[].departments` | an array of numbers | left out: every department |
 /// | `events[].filter` | an array of conditions: see [`Filter`](crate::model::Filter) | left out: every payload |
+/// | `events[].template` | any JSON but `null`: see [`BodyTemplate`](crate::model::BodyTemplate) | left out: the webhook's, or an envelope |
 /// | `description` | text | optional |
 /// | `ignore_source` | text: the source whose events it does not get | optional |
 /// | `enabled` | true or false | left out: true |
@@ -97,6 +98,7 @@ impl Ids<'_> {
             Value::Object(object) => Given::Right(SubscriptionDraft {
                 dept_ids: given(object, "departments").cloned().map(Given::read),
                 filter: given(object, "filter").cloned(),
+                template: given(object, "template").cloned().map(Given::read),
                 ..self.events(given(object, "event"))
             }),
             other => Given::Wrong(other.clone()),

@@ -15,6 +15,7 @@
 //! | `paused`, true or false | [`Details::paused`](crate::service::Details::paused) |
 //! | `events`: `"invoice.paid"`, `"invoice.*"`, `"*"` | `subscriptions`: `{"event_id": 1}`, `{"events": "invoice.*"}` |
 //! | `{"event": "invoice.paid", "departments": [7], "filter": [..]}` | `{"event_id": 1, "dept_ids": [7], "filter": [..]}` |
+//! | `{"event": "invoice.paid", "template": {..}}` | `{"event_id": 1, "template": {..}}` |
 //!
 //! An event that has left the catalog is shown by its number, and may stay by that. There are no patches in plain words: a
 //! client sends the whole webhook, for [`Tenant::replace`](crate::Tenant::replace).

@@ -11,7 +11,7 @@ use crate::model::{self, Catalog, EventId, Rule};
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Violation {
-    /// The path of the attribute: `name`, `events[1]`, `events[1].filter[0].pointer`.
+    /// The path of the attribute: `name`, `events[1]`, `events[1].filter[0].pointer`, `events[1].template.text`.
     pub path: String,
     /// The rule, for code to branch on.
     pub code: Rule,
@@ -85,7 +85,10 @@ fn path(field: &str) -> String {
             let (index, attribute) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
             match attribute {
                 ".event_id" | ".events" => format!("events{index}"),
-                _ => format!("events{index}{}", attribute.replacen(".dept_ids", ".departments", 1)),
+                _ => match attribute.strip_prefix(".dept_ids") {
+                    Some(rest) => format!("events{index}.departments{rest}"),
+                    None => format!("events{index}{attribute}"),
+                },
             }
         }
         _ => field.to_owned(),

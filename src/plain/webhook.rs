@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{self, CallbackUrl, Catalog, Departments, EventId, Events, Filter};
+use crate::model::{self, BodyTemplate, CallbackUrl, Catalog, Departments, EventId, Events, Filter};
 
 /// A registered webhook in plain words, which [`Catalog::show`] makes. Its JSON has the names of the fields.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -30,14 +30,14 @@ pub struct Webhook {
     pub paused: Option<bool>,
 }
 
-/// An event or a pattern that a webhook wants: its key alone, or an object if departments or payloads are chosen.
+/// An event or a pattern that a webhook wants: its key alone, or an object if departments, payloads or bodies are chosen.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(untagged)]
 #[expect(clippy::exhaustive_enums, reason = "a subscription is narrowed or it is not")]
 pub enum Subscription {
     /// The key of an event, or a pattern of keys.
     Event(String),
-    /// The same for some departments or some payloads.
+    /// The same for some departments or some payloads, or with bodies of its own.
     Narrowed {
         /// The key of the event, or the pattern of keys.
         event: String,
@@ -47,6 +47,9 @@ pub enum Subscription {
         /// The filter on the payload, if there is one.
         #[serde(skip_serializing_if = "Option::is_none")]
         filter: Option<Filter>,
+        /// The template of the bodies, if there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        template: Option<BodyTemplate>,
     },
 }
 
@@ -79,10 +82,11 @@ impl Catalog {
             Events::Matching(pattern) => pattern.to_string(),
         };
         let (departments, filter) = (subscription.departments().clone(), subscription.filter().cloned());
-        if departments.is_all() && filter.is_none() {
+        let template = subscription.template().cloned();
+        if departments.is_all() && filter.is_none() && template.is_none() {
             Subscription::Event(event)
         } else {
-            Subscription::Narrowed { event, departments, filter }
+            Subscription::Narrowed { event, departments, filter, template }
         }
     }
 

@@ -37,3 +37,4 @@ pub use rules::{
     Terms, create, delete, patch, replace, set_options, set_paused, set_secrets, set_status, set_suspended,
 };
 pub use state::{Backlog, RegisteredWebhook, Registry, RegistryChange, Revision, Version};
+pub use subscriptions::draft_template;

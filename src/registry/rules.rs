@@ -6,8 +6,8 @@ use super::numbers::over_limits;
 use super::refusal::Refusal;
 use super::state::{Backlog, RegisteredWebhook, Registry, RegistryChange};
 use crate::model::{
-    Catalog, DeliveryOptions, Disabled, HookId, SealedSecrets, Status, Timestamp, Webhook, WebhookDraft,
-    WebhookPatch,
+    Catalog, DeliveryOptions, Disabled, HookId, Rule, SealedSecrets, Status, Timestamp, Violation, Webhook,
+    WebhookDraft, WebhookPatch,
 };
 
 /// The catalog, limits and URL rule by which a tenant's webhooks are checked.
@@ -119,15 +119,23 @@ pub fn set_suspended(is_suspended: bool, registry: &Registry, now: Timestamp) ->
 ///
 /// # Errors
 ///
-/// Returns [`Refusal::NotFound`] if there is no such webhook.
+/// Returns [`Refusal::NotFound`] if there is no such webhook, [`Refusal::Invalid`] if the catalog allows no templates and there
+/// is one that the webhook has not yet.
 pub fn set_options(
     hook_id: HookId,
     options: DeliveryOptions,
     secrets: SealedSecrets,
     registry: &Registry,
+    catalog: &Catalog,
 ) -> Result<RegistryChange, Refusal> {
+    let present = find(hook_id, registry)?;
+    let is_new = options.template().is_some() && options.template() != present.options.template();
+    if is_new && !catalog.allows_templates() {
+        let message = "templates are not offered here; leave `template` out";
+        return Err(Refusal::Invalid(vec![Violation::new("template", Rule::NotOffered, message)]));
+    }
     let set = |it: &mut RegisteredWebhook| (it.options, it.secrets) = (options, secrets);
-    Ok(update(find(hook_id, registry)?, Backlog::Resume, set))
+    Ok(update(present, Backlog::Resume, set))
 }
 
 /// Sets the secrets of a webhook.
@@ -191,7 +199,7 @@ mod tests {
     use super::super::state::{Version, applied};
     use super::*;
     use crate::assist;
-    use crate::model::{DisableReason, EnvelopeKind, EventId};
+    use crate::model::{BodyTemplate, DisableReason, EnvelopeKind, EventId};
 
     const ID: HookId = HookId::new(1);
     const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -319,7 +327,8 @@ mod tests {
                 replace(id, &sound, &registry, terms).err(),
                 patch(id, &nothing, &registry, terms).err(),
                 set_status(id, Status::Enabled, Backlog::Drop, &registry, NOW).err(),
-                set_options(id, DeliveryOptions::new(), SealedSecrets::default(), &registry).err(),
+                set_options(id, DeliveryOptions::new(), SealedSecrets::default(), &registry, terms.catalog)
+                    .err(),
                 set_secrets(id, SealedSecrets::default(), &registry).err(),
                 delete(id, &registry).err(),
                 set_paused(id, true, &registry, NOW).err(),
@@ -398,14 +407,37 @@ mod tests {
     #[test]
     fn options_and_secrets_change_alone_and_keep_why_it_was_disabled() {
         let (registry, present) = disabled();
-        let (new, _) =
-            updated(set_options(ID, DeliveryOptions::new(), SealedSecrets::new("of them"), &registry));
+        let secrets = SealedSecrets::new("of them");
+        let set = set_options(ID, DeliveryOptions::new(), secrets, &registry, &assist::catalog());
+        let (new, _) = updated(set);
         assert_eq!((new.options, new.disabled), (DeliveryOptions::new(), present.disabled));
         assert_eq!(new.secrets.expose().as_ref(), b"of them");
         assert_eq!((&new.webhook, new.version), (&present.webhook, present.version.next()));
         let (new, _) = updated(set_secrets(ID, SealedSecrets::new("new"), &registry));
         assert_eq!((new.secrets.expose().as_ref(), new.disabled), (b"new".as_slice(), present.disabled));
         assert_eq!((&new.webhook, new.options), (&present.webhook, present.options));
+    }
+
+    #[test]
+    fn a_template_is_set_where_the_catalog_allows_it_and_may_stay_where_it_does_not() {
+        let template = |text| BodyTemplate::parse(text).expect("sound");
+        let with = |text| DeliveryOptions::new().with_template(template(text));
+        let event = assist::catalog().iter().next().expect("18").clone();
+        let none = Catalog::builder().event(event).build().expect("sound");
+        let mut registry = registry_of(&[&[5]]);
+        let set = |options, registry: &Registry, catalog: &Catalog| {
+            set_options(ID, options, SealedSecrets::default(), registry, catalog)
+        };
+        let (new, _) = updated(set(with("[1]"), &registry, &assist::catalog()));
+        assert_eq!(new.options.template(), Some(&template("[1]")));
+        let refused = set(with("[1]"), &registry, &none).expect_err("not offered").into_violations();
+        assert_eq!((refused[0].field(), refused[0].rule()), ("template", Rule::NotOffered));
+        registry.webhooks[0].options = with("[1]");
+        let (kept, _) = updated(set(with("[1]"), &registry, &none));
+        assert_eq!(kept.options.template(), Some(&template("[1]")));
+        assert!(set(with("[2]"), &registry, &none).is_err());
+        let (removed, _) = updated(set(DeliveryOptions::new(), &registry, &none));
+        assert_eq!(removed.options.template(), None);
     }
 
     #[test]

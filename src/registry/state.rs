@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Catalog, DeliveryOptions, Disabled, EventId, HookId, SealedSecrets, Stopped, Timestamp, Webhook, number,
+    BodyTemplate, Catalog, DeliveryOptions, Disabled, EventId, HookId, SealedSecrets, Stopped, Subscription,
+    Timestamp, Webhook, number,
 };
 
 /// Everything that a tenant has registered.
@@ -116,6 +117,13 @@ impl RegisteredWebhook {
     /// Returns the id of the webhook.
     pub const fn hook_id(&self) -> HookId {
         self.webhook.hook_id()
+    }
+
+    /// Returns the template of its bodies for an event: that of the subscription that decides about the event, or else its
+    /// own; `None` if they are in an envelope.
+    pub fn template(&self, event: EventId, catalog: &Catalog) -> Option<&BodyTemplate> {
+        let subscription = self.webhook.subscription(event, catalog);
+        subscription.and_then(Subscription::template).or_else(|| self.options.template())
     }
 
     /// Returns whether it is enabled and not paused: then its deliveries are made, unless its tenant is suspended.

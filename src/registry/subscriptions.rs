@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::limits::Limits;
 use crate::model::{
-    Catalog, Departments, DeptId, EventId, EventPattern, Events, Filter, Findings, Given, Rule, Subscription,
-    SubscriptionDraft, Violation, Webhook, WebhookDraft,
+    BodyTemplate, Catalog, Departments, DeptId, EventId, EventPattern, Events, Filter, Findings, Given, Rule,
+    Subscription, SubscriptionDraft, Violation, Webhook, WebhookDraft,
 };
 
 /// The events and numbers that a webhook may have. What it has already may stay, even if the event has left the
@@ -46,6 +46,11 @@ impl Allowed<'_> {
     fn has_filter(&self, events: Option<&Events>, filter: &Filter) -> bool {
         let present = events.and_then(|events| self.present_subscription(events));
         present.and_then(Subscription::filter) == Some(filter)
+    }
+
+    fn has_template(&self, events: Option<&Events>, template: &BodyTemplate) -> bool {
+        let present = events.and_then(|events| self.present_subscription(events));
+        present.and_then(Subscription::template) == Some(template)
     }
 }
 
@@ -112,6 +117,7 @@ impl Findings {
         let max = allowed.max_departments(events.as_ref());
         let departments = self.departments(&format!("{field}.dept_ids"), draft, max);
         let filter = self.filter(&format!("{field}.filter"), draft, events.as_ref(), allowed);
+        let template = self.template(&format!("{field}.template"), draft, events.as_ref(), allowed);
         let events = events?;
         if !seen.insert(events.clone()) {
             let message = format!("{events} stands in an earlier subscription; join the two");
@@ -124,10 +130,8 @@ impl Findings {
             Events::One(id) => Subscription::new(id, departments),
             Events::Matching(pattern) => Subscription::matching(pattern, departments),
         };
-        Some(match filter {
-            Some(filter) => subscription.with_filter(filter),
-            None => subscription,
-        })
+        let subscription = filter.into_iter().fold(subscription, Subscription::with_filter);
+        Some(template.into_iter().fold(subscription, Subscription::with_template))
     }
 
     fn events(&mut self, field: &str, draft: &SubscriptionDraft, allowed: &Allowed<'_>) -> Option<Events> {
@@ -221,6 +225,59 @@ impl Findings {
         }
         read.map_err(|violations| self.0.extend(violations)).ok()
     }
+
+    fn template(
+        &mut self,
+        field: &str,
+        draft: &SubscriptionDraft,
+        events: Option<&Events>,
+        allowed: &Allowed<'_>,
+    ) -> Option<BodyTemplate> {
+        let read = match draft.template.as_ref()? {
+            Given::Right(template) => Ok(template.clone()),
+            Given::Wrong(given) => BodyTemplate::check(field, given),
+        };
+        let has_it = read.as_ref().is_ok_and(|template| allowed.has_template(events, template));
+        if !allowed.catalog.allows_templates() && !has_it {
+            self.add(field, Rule::NotOffered, "templates are not offered here; leave `template` out");
+            return None;
+        }
+        read.map_err(|violations| self.0.extend(violations)).ok()
+    }
+}
+
+/// Returns the template of a draft's subscription to an event, for a request to a webhook that there is not yet.
+///
+/// # Errors
+///
+/// Returns the violations of the draft's templates. Other violations of the draft do not matter.
+///
+/// ```
+/// use hookwire::model::{BodyTemplate, Departments, Subscription};
+/// use hookwire::{WebhookDraft, assist, registry};
+///
+/// let template = BodyTemplate::parse(r#"{"device": "${payload.deviceName}"}"#)?;
+/// let online = Subscription::new(assist::DEVICE_ONLINE, Departments::All).with_template(template.clone());
+/// let draft = WebhookDraft::new("Log", "https://hooks.example.com/").subscribe_to(&online);
+/// let found = registry::draft_template(&draft, assist::DEVICE_ONLINE, &assist::catalog());
+/// assert_eq!(found, Ok(Some(template)));
+/// # Ok::<_, hookwire::model::InvalidTemplate>(())
+/// ```
+pub fn draft_template(
+    draft: &WebhookDraft,
+    event: EventId,
+    catalog: &Catalog,
+) -> Result<Option<BodyTemplate>, Vec<Violation>> {
+    let mut found = Findings::default();
+    let allowed = Allowed { catalog, limits: &Limits::default(), present: None };
+    let subscriptions = found.subscriptions(draft, &allowed);
+    found.0.retain(|it| it.field().contains("].template"));
+    if !found.0.is_empty() {
+        return Err(found.0);
+    }
+    let including = subscriptions.iter().filter(|it| it.events().include(event, catalog));
+    let deciding = including.max_by_key(|it| it.events().closeness());
+    Ok(deciding.and_then(Subscription::template).cloned())
 }
 
 #[cfg(test)]
@@ -241,7 +298,7 @@ mod tests {
     }
 
     fn open() -> Catalog {
-        catalog(|it| it.allow_filters().allow_patterns())
+        catalog(|it| it.allow_filters().allow_patterns().allow_templates())
     }
 
     fn closed() -> Catalog {
@@ -304,6 +361,44 @@ mod tests {
         are(&broken(&closed(), &filtered(&filter), Some(&present)), &NONE);
         let other = json!([{"pointer": "/a", "equals": 2}]);
         are(&broken(&closed(), &filtered(&other), Some(&present)), &[("[0].filter", Rule::NotOffered)]);
+    }
+
+    fn with_template(template: &Value) -> Value {
+        json!([{"event_id": 1, "template": template}])
+    }
+
+    #[test]
+    fn templates_pass_where_the_catalog_allows_them_and_null_is_none() {
+        for template in [json!({"a": "${payload}"}), json!("${payload"), json!(7)] {
+            are(&broken(&closed(), &with_template(&template), None), &[("[0].template", Rule::NotOffered)]);
+        }
+        are(&broken(&open(), &with_template(&json!({"a": "${payload}"})), None), &NONE);
+        for catalog in [open(), closed()] {
+            are(&broken(&catalog, &with_template(&Value::Null), None), &NONE);
+        }
+        let faulty = json!({"a": ["${x}"], "b.c": "${"});
+        let expected =
+            [("[0].template.a[0]", Rule::UnknownParameter), ("[0].template[\"b.c\"]", Rule::Format)];
+        are(&broken(&open(), &with_template(&faulty), None), &expected);
+    }
+
+    #[test]
+    fn a_template_that_is_there_may_stay_when_the_catalog_allows_none_any_more() {
+        let template = json!({"a": "${payload}"});
+        let present = present(&with_template(&template));
+        are(&broken(&closed(), &with_template(&template), Some(&present)), &NONE);
+        let refused = [("[0].template", Rule::NotOffered)];
+        are(&broken(&closed(), &with_template(&json!({"a": 2})), Some(&present)), &refused);
+        are(&broken(&closed(), &json!([{"event_id": 2, "template": template}]), Some(&present)), &refused);
+    }
+
+    #[test]
+    fn a_draft_has_the_template_of_the_subscription_that_decides() {
+        let list = json!([{"events": "*", "template": [1]}, {"events": "invoice.*", "template": [2]}, {"event_id": 1}]);
+        let draft = serde_json::from_value(webhook_of(&list)).expect("every object is a draft");
+        let of =
+            |id| draft_template(&draft, EventId::new(id), &open()).expect("sound").map(|it| it.to_string());
+        assert_eq!((of(1), of(2).as_deref(), of(9)), (None, Some("[2]"), None));
     }
 
     fn to(events: &str) -> Value {

@@ -179,7 +179,7 @@ fn a_pause_stands_beside_the_status_and_no_other_change_ends_it() {
         replace(id, &draft, &registry, terms),
         patch(id, &WebhookPatch::new().status(Status::Disabled), &registry, terms),
         set_status(id, Status::Disabled, Backlog::Resume, &registry, now),
-        set_options(id, options, secrets, &registry),
+        set_options(id, options, secrets, &registry, &catalog),
     ];
     let paused = changes.map(|change| updated(change.expect("sound")).paused);
     assert_eq!(paused, [Some(Timestamp::from_secs(7)); 5]);

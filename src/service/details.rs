@@ -3,7 +3,9 @@
 use http::HeaderName;
 use serde::{Serialize, Serializer};
 
-use crate::model::{DeliveryOptions, Disabled, EnvelopeKind, SignatureScheme, Timestamp, Webhook};
+use crate::model::{
+    BodyTemplate, DeliveryOptions, Disabled, EnvelopeKind, SignatureScheme, Timestamp, Webhook,
+};
 
 /// A webhook with its delivery options and state. Its secrets are not part of it.
 ///
@@ -23,7 +25,7 @@ use crate::model::{DeliveryOptions, Disabled, EnvelopeKind, SignatureScheme, Tim
 pub struct Details {
     /// The webhook.
     pub webhook: Webhook,
-    /// Its envelope, signature scheme, headers and limits.
+    /// Its envelope, template, signature scheme, headers and limits.
     #[serde(serialize_with = "without_values")]
     pub options: DeliveryOptions,
     /// Since when and why it is disabled; `None` while it is enabled.
@@ -41,6 +43,7 @@ pub struct Details {
 #[derive(Serialize)]
 struct ShownOptions<'a> {
     envelope: Option<EnvelopeKind>,
+    template: Option<&'a BodyTemplate>,
     headers: Vec<&'a str>,
     signature: SignatureScheme,
     rate: Option<u32>,
@@ -50,9 +53,9 @@ struct ShownOptions<'a> {
 fn without_values<S: Serializer>(options: &DeliveryOptions, serializer: S) -> Result<S::Ok, S::Error> {
     let mut headers: Vec<_> = options.headers().keys().map(HeaderName::as_str).collect();
     headers.sort_unstable();
-    let (envelope, signature) = (options.envelope(), options.signature());
+    let (envelope, template, signature) = (options.envelope(), options.template(), options.signature());
     let (rate, max_in_flight) = (options.rate(), options.max_in_flight());
-    let shown = ShownOptions { envelope, headers, signature, rate, max_in_flight };
+    let shown = ShownOptions { envelope, template, headers, signature, rate, max_in_flight };
     shown.serialize(serializer)
 }
 
@@ -71,9 +74,10 @@ mod tests {
         });
         let options =
             DeliveryOptions::new().with_headers([("x-team", "devices"), ("authorization", "Bearer hidden")]);
+        let template = serde_json::from_str(r#"{"z":1.10,"a":"${payload}"}"#).expect("a template");
         let details = Details {
             webhook: serde_json::from_value(webhook).expect("a webhook"),
-            options: options.expect("valid").with_envelope(EnvelopeKind::Assist),
+            options: options.expect("valid").with_envelope(EnvelopeKind::Assist).with_template(template),
             disabled: Some(Disabled {
                 reason: Some(DisableReason::Gone),
                 at: Some(Timestamp::from_millis(5)),
@@ -85,7 +89,7 @@ mod tests {
         let shown = serde_json::to_value(&details).expect("JSON");
         let expected = json!({
             "webhook": serde_json::to_value(&details.webhook).expect("JSON"),
-            "options": {"envelope": "assist", "headers": ["authorization", "x-team"], "signature": "v1",
+            "options": {"envelope": "assist", "template": {"z": 1.10, "a": "${payload}"}, "headers": ["authorization", "x-team"], "signature": "v1",
                 "rate": null, "max_in_flight": null},
             "disabled": {"reason": "gone", "at": 5},
             "paused": 4,

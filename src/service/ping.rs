@@ -16,8 +16,8 @@ use crate::model::{
     CallbackUrl, DeliveryOptions, Event, EventId, FailureKind, HookId, MessageId, Outcome, Scope,
     StampedEvent, Timestamp, Violation, WebhookDraft, millis,
 };
-use crate::registry::{RegisteredWebhook, check_url};
-use crate::request::WEBHOOK_PING;
+use crate::registry::{RegisteredWebhook, check_url, draft_template};
+use crate::request::{Content, WEBHOOK_PING};
 
 /// The result of a ping. Details of a failure are in it for the [operator](Tenant::for_operator) alone.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -25,13 +25,17 @@ use crate::request::WEBHOOK_PING;
 pub struct PingReport {
     /// Whether it was sent, and the outcome.
     pub outcome: PingOutcome,
-    /// The time from the check of the address to the outcome. Zero if the URL breaks rules, because then nothing was
+    /// The time from the check of the address to the outcome. Zero if rules are broken, because then nothing was
     /// tried.
     #[serde(rename = "took_ms", with = "millis")]
     pub took: Duration,
 }
 
 impl PingReport {
+    const fn invalid(violations: Vec<Violation>) -> Self {
+        Self { outcome: PingOutcome::Invalid(violations), took: Duration::ZERO }
+    }
+
     /// Whether the receiver answered with a 2xx status.
     pub fn is_success(&self) -> bool {
         matches!(&self.outcome, PingOutcome::Sent(outcome) if outcome.is_success())
@@ -43,7 +47,7 @@ impl PingReport {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PingOutcome {
-    /// Nothing was sent: the URL breaks rules, or leads to an address that is not allowed.
+    /// Nothing was sent: the URL or the draft's templates break rules, or the URL leads to an address that is not allowed.
     Invalid(Vec<Violation>),
     /// The outcome of the attempt, which begins with the look-up of the host's name.
     Sent(Outcome),
@@ -53,9 +57,10 @@ pub enum PingOutcome {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum PingTarget<'a> {
-    /// The URL of a draft. The ping is unsigned, since a draft has no secret.
+    /// The URL of a draft. The ping is unsigned, since a draft has no secret. It has the template of the draft's subscription
+    /// to the event.
     Draft(&'a WebhookDraft),
-    /// A registered webhook. The ping has its headers, its envelope and its signature.
+    /// A registered webhook. The ping has its headers, its template or envelope, and its signature.
     Webhook(HookId),
 }
 
@@ -91,7 +96,8 @@ impl Tenant {
     /// [`MissingScope`](ErrorKind::MissingScope). A failure to reach the receiver is no error, but in the report.
     pub async fn ping_url(&self, url: &str) -> Result<PingReport, Error> {
         self.require_any(&[Scope::Create, Scope::Update])?;
-        Ok(self.ping_unsigned(url, "url", Bytes::from_static(PING)).await)
+        let content = Content::json(Bytes::from_static(PING));
+        Ok(self.ping_unsigned(url, "url", content).await)
     }
 
     /// Sends one signed POST of `{"type":"ping"}` to a webhook, with its own headers and the header `webhook-ping: url`. The
@@ -119,10 +125,10 @@ impl Tenant {
         as_of: (&MessageId, Timestamp),
         body: Bytes,
     ) -> Result<Request<Bytes>, Outcome> {
-        or_panicked(self.core.prepare_body(&self.id, hook, as_of, body)).await
+        or_panicked(self.core.prepare_content(&self.id, hook, as_of, Content::json(body))).await
     }
 
-    /// Sends the catalog's sample of an event in the real envelope, with the header `webhook-ping: event`. The message id
+    /// Sends the catalog's sample of an event by the real template or in the real envelope, with the header `webhook-ping: event`. The message id
     /// begins with `test_`, so that the receiver knows a [test](crate::signature::Verified::is_test).
     ///
     /// The request takes the same way as a delivery. The webhook's status, departments and sources are not considered.
@@ -142,8 +148,13 @@ impl Tenant {
         match target.into() {
             PingTarget::Draft(draft) => {
                 let sample = self.sample(event)?;
-                let body = self.core.body(&DeliveryOptions::default(), &sample, &self.id);
-                Ok(self.ping_unsigned(draft.url(), "event", body).await)
+                let template = match draft_template(draft, event, self.core.catalog()) {
+                    Ok(template) => template,
+                    Err(violations) => return Ok(PingReport::invalid(violations)),
+                };
+                let options = DeliveryOptions::default();
+                let content = self.core.content(template.as_ref(), &options, &sample, &self.id);
+                Ok(self.ping_unsigned(draft.url(), "event", content).await)
             }
             PingTarget::Webhook(hook_id) => {
                 let hook = self.get_registered(hook_id).await?;
@@ -169,10 +180,10 @@ impl Tenant {
         Ok(sample.stamped(|| new_test_id(now.as_millis()), now))
     }
 
-    async fn ping_unsigned(&self, url: &str, kind: &'static str, body: Bytes) -> PingReport {
+    async fn ping_unsigned(&self, url: &str, kind: &'static str, content: Content) -> PingReport {
         match self.parse(url) {
-            Ok(url) => self.try_out(&url, self.core.prepare_unsigned(&url, body), kind).await,
-            Err(violations) => PingReport { outcome: PingOutcome::Invalid(violations), took: Duration::ZERO },
+            Ok(url) => self.try_out(&url, self.core.prepare_unsigned(&url, content), kind).await,
+            Err(violations) => PingReport::invalid(violations),
         }
     }
 

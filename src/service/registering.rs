@@ -182,7 +182,7 @@ impl Tenant {
         self.commit(|registry, _| Ok(registry::delete(hook_id, registry)?)).await.map(|_| ())
     }
 
-    /// Sets a webhook's delivery options: envelope, signature scheme, headers.
+    /// Sets a webhook's delivery options: envelope, template, signature scheme, headers.
     ///
     /// A signature scheme that needs another kind of key, such as `V1a` after `V1`, gives the webhook a new key. The
     /// old one signs along as after a [rotation](Self::rotate_secret). [`reveal_secret`](Self::reveal_secret) returns
@@ -190,7 +190,8 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// As [`rotate_secret`](Self::rotate_secret).
+    /// As [`rotate_secret`](Self::rotate_secret), and [`Invalid`](crate::ErrorKind::Invalid) for a template where the catalog
+    /// [allows none](crate::model::CatalogBuilder::allow_templates).
     ///
     /// # Cancellation
     ///
@@ -199,7 +200,7 @@ impl Tenant {
         self.require(Scope::Update)?;
         let random = random_bytes()?;
         let mut rotates = false;
-        let set = |registry: &Registry, _: Terms<'_>| {
+        let set = |registry: &Registry, terms: Terms<'_>| {
             let present = registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
             rotates = present.options.signature().is_asymmetric() != options.signature().is_asymmetric();
             let secrets = if rotates {
@@ -207,7 +208,7 @@ impl Tenant {
             } else {
                 present.secrets.clone()
             };
-            Ok(registry::set_options(hook_id, options.clone(), secrets, registry)?)
+            Ok(registry::set_options(hook_id, options.clone(), secrets, registry, terms.catalog)?)
         };
         self.change(set).await?;
         if rotates {

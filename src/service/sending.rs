@@ -16,10 +16,11 @@ use crate::catch_panic::catch_panic;
 use crate::envelope;
 use crate::handshake::{Consent, Handshake, REQUEST_ORIGIN};
 use crate::model::{
-    CallbackUrl, DeliveryOptions, FailureKind, MessageId, Outcome, StampedEvent, TenantId, Timestamp,
+    BodyTemplate, CallbackUrl, DeliveryOptions, FailureKind, MessageId, Outcome, StampedEvent, TenantId,
+    Timestamp,
 };
 use crate::registry::RegisteredWebhook;
-use crate::request::RequestTemplate;
+use crate::request::{Content, RequestTemplate};
 use crate::retry::parse_retry_after;
 use crate::signature::{KeyRing, Message};
 use crate::signer::SignError;
@@ -38,27 +39,29 @@ impl Core {
         event: &StampedEvent,
         at: Timestamp,
     ) -> Result<Request<Bytes>, Outcome> {
-        let body = self.body(&hook.options, event, tenant);
-        let mut request = self.prepare_body(tenant, hook, (&event.message_id, at), body).await?;
+        let template = hook.template(event.event_id, self.catalog());
+        let content = self.content(template, &hook.options, event, tenant);
+        let mut request = self.prepare_content(tenant, hook, (&event.message_id, at), content).await?;
         self.requests().trace(event.trace.as_ref(), request.headers_mut());
         Ok(request)
     }
 
-    /// Makes the request that brings a webhook this body, signed under this id and time.
-    pub(super) async fn prepare_body(
+    /// Makes the request that brings a webhook this content, signed under this id and time.
+    pub(super) async fn prepare_content(
         &self,
         tenant: &TenantId,
         hook: &RegisteredWebhook,
         (id, at): (&MessageId, Timestamp),
-        body: Bytes,
+        content: Content,
     ) -> Result<Request<Bytes>, Outcome> {
         let template = self.templates().get(tenant, hook, || self.template(tenant, hook))?;
+        let body = content.body.clone();
         let message = Message { scheme: hook.options.signature(), id, at, body: &body };
         let signatures = match (self.signer(), &template.keys) {
             (Some(signer), _) => signer.sign(tenant, hook.hook_id(), &message).await.map_err(unsigned)?,
             (None, keys) => keys.as_ref().map(|keys| keys.sign(&message)).unwrap_or_default(),
         };
-        let mut request = template.request.post(body.clone());
+        let mut request = template.request.post(content);
         let added = message.write_headers(&signatures, request.headers_mut());
         added.map_err(|error| unsigned(SignError::new(error)))?;
         self.requests().repeat(request.headers_mut());
@@ -78,8 +81,12 @@ impl Core {
     }
 
     /// Makes an unsigned request, for a URL that has no webhook yet.
-    pub(super) fn prepare_unsigned(&self, url: &CallbackUrl, body: Bytes) -> Result<Request<Bytes>, Outcome> {
-        self.request(url, &DeliveryOptions::default()).map(|template| template.post(body))
+    pub(super) fn prepare_unsigned(
+        &self,
+        url: &CallbackUrl,
+        content: Content,
+    ) -> Result<Request<Bytes>, Outcome> {
+        self.request(url, &DeliveryOptions::default()).map(|template| template.post(content))
     }
 
     /// Sends a request, which the transport gives up after `deadline`.
@@ -106,11 +113,20 @@ impl Core {
         }
     }
 
-    /// Writes an event as a webhook gets it.
-    pub(super) fn body(&self, options: &DeliveryOptions, event: &StampedEvent, tenant: &TenantId) -> Bytes {
+    /// Writes an event as a webhook gets it: by the template, or in the envelope.
+    pub(super) fn content(
+        &self,
+        template: Option<&BodyTemplate>,
+        options: &DeliveryOptions,
+        event: &StampedEvent,
+        tenant: &TenantId,
+    ) -> Content {
         let key = self.event_key(event.event_id);
-        let envelope = options.envelope().unwrap_or_else(|| self.catalog().envelope());
-        envelope::body(envelope, event, &key, tenant)
+        if let Some(template) = template {
+            return Content::json(envelope::render(template, event, &key, tenant));
+        }
+        let kind = options.envelope().unwrap_or_else(|| self.catalog().envelope());
+        Content { body: envelope::body(kind, event, &key, tenant), media_type: envelope::media_type(kind) }
     }
 
     fn request(&self, url: &CallbackUrl, options: &DeliveryOptions) -> Result<RequestTemplate, Outcome> {

@@ -114,6 +114,9 @@ fn is_as_given(webhook: &Webhook, given: &Map<String, Value>) -> Verdict {
         let filter = given.get("filter").filter(|it| !it.is_null());
         let kept = subscription.filter().map(|it| serde_json::to_value(it).expect("a filter is JSON"));
         ensure!(kept.as_ref() == filter, "the filter {filter:?} became {kept:?}");
+        let template = given.get("template").filter(|it| !it.is_null());
+        let kept = subscription.template().map(|it| serde_json::to_value(it).expect("a template is JSON"));
+        ensure!(kept.as_ref() == template, "the template {template:?} became {kept:?}");
     }
     Ok(())
 }
@@ -160,13 +163,14 @@ fn built(input: &mut Input<'_>) -> Vec<u8> {
     let count = 1 + input.below(3);
     let mut subscriptions: Vec<_> = (0..count).map(|_| subscription(input)).collect();
     let has_none = input.chance_in(16);
-    // Last, so that inputs that were kept before there were filters mean what they meant.
+    // Last, so that inputs that were kept before there were filters and templates mean what they meant.
     if let Some(Value::Object(first)) = subscriptions.first_mut() {
         put(input, first, "filter", &filters());
         if input.chance_in(4) {
             first.remove("event_id");
             put(input, first, "events", &["*", "a.*", "a"].map(Value::from));
         }
+        put(input, first, "template", &templates());
     }
     object.insert("subscriptions".to_owned(), if has_none { json!([]) } else { subscriptions.into() });
     Value::from(object).to_string().into_bytes()
@@ -184,6 +188,11 @@ fn put(input: &mut Input<'_>, object: &mut Map<String, Value>, key: &str, values
 fn filters() -> [Value; 5] {
     let sound = json!([{"pointer": "/a", "one_of": ["x", 1, null]}, {"pointer": "/b", "exists": false}]);
     [Value::Null, sound, json!([{"pointer": "", "equals": 1}]), json!([]), json!({})]
+}
+
+fn templates() -> [Value; 5] {
+    let sound = json!({"a": "${payload.a.0}", "${": ["${eventBy} é\u{0}", 1.5, {}]});
+    [Value::Null, sound, json!("${payload"), json!(["${x}"]), json!(["${$}{"])]
 }
 
 fn subscription(input: &mut Input<'_>) -> Value {

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hookwire::delivery::{Counting, Health, Report};
 use hookwire::model::{
-    Attempt, Delivery, DeliveryId, DeliveryOptions, DeliveryState, Departments, DisableReason, End,
-    EnvelopeKind, EventPattern, EventType, FailureKind, Filter, HookId, KeyId, MessageId, Outcome,
+    Attempt, BodyTemplate, Delivery, DeliveryId, DeliveryOptions, DeliveryState, Departments, DisableReason,
+    End, EnvelopeKind, EventPattern, EventType, FailureKind, Filter, HookId, KeyId, MessageId, Outcome,
     SealedSecrets, SignatureScheme, StampedEvent, Status, Subscription, Timestamp, TraceContext, Webhook,
 };
 use hookwire::registry::{self, Limits, Registry, RegistryChange, Terms, UrlRule};
@@ -138,6 +138,22 @@ fn a_subscription_to_a_pattern() {
     let departments = Departments::only([DeptId::new(7)]).expect("one");
     let subscription = Subscription::matching(pattern, departments);
     assert_eq!(stored("subscription_matching", &subscription), subscription);
+}
+
+/// A template with each parameter.
+fn template() -> BodyTemplate {
+    let text = r#"{"z": 1.10, "text": "${payload.deviceName} by ${eventBy} for ${$}5", "load": ["${payload.load}", "${payload.x}"],
+        "all": "${payload}", "event": "${eventType}", "at": "${eventTime}", "by": "${eventBy}", "org": "${orgId}",
+        "department": "${department}", "id": "${messageId}"}"#;
+    BodyTemplate::parse(text).expect("sound")
+}
+
+#[test]
+fn a_subscription_with_a_body_of_its_own() {
+    let subscription = Subscription::new(assist::DEVICE_ONLINE, Departments::All).with_template(template());
+    assert_eq!(stored("subscription_templated", &subscription), subscription);
+    let options = DeliveryOptions::new().with_template(template()).with_envelope(EnvelopeKind::CloudEvents);
+    assert_eq!(stored("options_templated", &options), options);
 }
 
 #[test]
@@ -307,6 +323,8 @@ fn the_envelopes() {
         ("envelope_assist", body(EnvelopeKind::Assist, full_event())),
         ("envelope_assist_nobody", body(EnvelopeKind::Assist, open_event())),
         ("envelope_standard", body(EnvelopeKind::StandardWebhooks, full_event())),
+        ("envelope_cloud_events", body(EnvelopeKind::CloudEvents, full_event())),
+        ("body_by_template", envelope::render(&template(), &publish(full_event()), "DEVICE_ONLINE", &tenant)),
     ];
     for (name, bytes) in cases {
         golden(name, std::str::from_utf8(&bytes).expect("JSON"));

@@ -47,6 +47,7 @@ mod sqlite;
 mod statistics;
 mod streams;
 mod support;
+mod templates;
 mod tenants;
 mod tls;
 mod traces;

@@ -16,7 +16,13 @@ use serde_json::{Value, json};
 pub(crate) fn catalog() -> Catalog {
     let event = |id, key| EventType::new(EventId::new(id), key, "name", &json!({}));
     let builder = Catalog::builder().event(event(1, "invoice.paid")).event(event(2, "invoice.sent"));
-    builder.event(event(3, "order.paid")).allow_filters().allow_patterns().build().expect("sound")
+    builder
+        .event(event(3, "order.paid"))
+        .allow_filters()
+        .allow_patterns()
+        .allow_templates()
+        .build()
+        .expect("sound")
 }
 
 pub(crate) fn draft(posted: Value) -> plain::Draft {
@@ -58,7 +64,7 @@ fn a_webhook_is_shown_as_it_was_posted() {
     let posted = json!({"name": "Books", "description": "To the books", "url": "https://a.example/",
         "ignore_source": "crm", "enabled": false,
         "events": ["invoice.paid", "*", {"event": "invoice.*", "departments": [7, 9]},
-            {"event": "order.paid", "filter": filter}]});
+            {"event": "order.paid", "filter": filter}, {"event": "invoice.sent", "template": {"a": "${payload}"}}]});
     let mut expected = posted.clone();
     expected["id"] = json!("1");
     assert_eq!(shown(posted), expected);
@@ -66,7 +72,9 @@ fn a_webhook_is_shown_as_it_was_posted() {
 
 #[test]
 fn what_is_left_out_has_its_default_and_an_object_for_nothing_is_a_key() {
-    let object = with_events(json!([{"event": "invoice.paid", "departments": null, "filter": null}]));
+    let object = with_events(
+        json!([{"event": "invoice.paid", "departments": null, "filter": null, "template": null}]),
+    );
     let key = with_events(json!(["invoice.paid"]));
     let expected = json!({"id": "1", "name": "a", "url": "https://a.example/", "events": ["invoice.paid"],
         "enabled": true});
@@ -78,7 +86,8 @@ fn every_violation_is_told_at_once_by_the_names_that_were_posted() {
     let filter = json!([{"pointer": "currency", "like": 1}]);
     let posted = json!({"description": 5, "url": "http://a.example/", "ignore_source": "", "enabled": 1,
         "events": ["invoice.paid", "invoice.payd", 7, {"event": "invoice.paid", "departments": []},
-            {"event": 1, "departments": ["x"]}, {"event": "order.paid", "filter": filter}, {}]});
+            {"event": 1, "departments": ["x"]}, {"event": "order.paid", "filter": filter}, {},
+            {"event": "invoice.sent", "template": {"dept_ids": ["${x}"]}}]});
     let expected = [
         "name: is missing; give the webhook a name",
         "description: must be a string, not this number",
@@ -94,6 +103,7 @@ fn every_violation_is_told_at_once_by_the_names_that_were_posted() {
         "events[5].filter[0].pointer: does not begin with `/`; write for example `/amount/currency`",
         "events[5].filter[0]: \"like\" is no operator; use one of `equals`, `exists`, `one_of`",
         "events[6]: names no event; add `event` with a key of the catalog",
+        "events[7].template.dept_ids[0]: \"x\" is no parameter; use `payload`, `payload.NAME`, `eventType`, `eventTime`, `eventBy`, `orgId`, `department` or `messageId`",
     ];
     assert_eq!(told(posted), expected);
     assert_eq!(told(with_events(json!({}))), ["events: must be an array of events, not an object"]);
@@ -192,14 +202,24 @@ fn sound() -> impl Strategy<Value = Value> {
         "[a-z]{0,3}".prop_map(|value| json!([{"pointer": "/a~1b", "one_of": [value, null, true, 0.5]}])),
         any::<bool>().prop_map(|exists| json!([{"pointer": "/", "exists": exists}])),
     ]);
-    let events = btree_map(events, (departments, filter), 1..6).prop_map(|events| {
-        let entry = |(event, (departments, filter)): (&str, (Option<BTreeSet<i64>>, Option<Value>))| {
+    let template = option::of(prop_oneof![
+        "[a-z]{0,3}".prop_map(
+            |name| json!({name.clone(): format!("<${{payload.x{name}}}>"), "dept_ids": [1.5, null]})
+        ),
+        Just(json!("${payload}")),
+    ]);
+    let events = btree_map(events, (departments, filter, template), 1..6).prop_map(|events| {
+        type Narrowing = (Option<BTreeSet<i64>>, Option<Value>, Option<Value>);
+        let entry = |(event, (departments, filter, template)): (&str, Narrowing)| {
             let mut entry = json!({ "event": event });
             if let Some(departments) = departments {
                 entry["departments"] = json!(departments);
             }
             if let Some(filter) = filter {
                 entry["filter"] = filter;
+            }
+            if let Some(template) = template {
+                entry["template"] = template;
             }
             if entry.as_object().is_some_and(|it| it.len() == 1) { json!(event) } else { entry }
         };
@@ -233,6 +253,7 @@ fn any_json() -> impl Strategy<Value = Value> {
             Just("event"),
             Just("departments"),
             Just("filter"),
+            Just("template"),
             Just("pointer"),
             Just("equals"),
             Just("event_id"),
@@ -295,7 +316,9 @@ proptest! {
             Err(violations) => {
                 for told in catalog().show_violations(&violations) {
                     let text = told.to_string();
-                    prop_assert!(!OTHERS.iter().any(|it| text.contains(it)), "{text}");
+                    // The path within a template has the names that its user chose.
+                    let is_of_user = told.path.contains("].template");
+                    prop_assert!(is_of_user || !OTHERS.iter().any(|it| text.contains(it)), "{text}");
                     let attribute = told.path.split(['[', '.']).next().expect("a name");
                     let known = ["name", "description", "url", "ignore_source", "enabled", "events"];
                     prop_assert!(known.contains(&attribute), "{text}");

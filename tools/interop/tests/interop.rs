@@ -4,7 +4,7 @@
 
 mod support;
 
-use hookwire::model::{Catalog, EventType, SignatureScheme};
+use hookwire::model::{Catalog, EnvelopeKind, EventType, SignatureScheme};
 use hookwire::signature::{
     GitHubVerifier, KeyRing, PrivateKey, Secret, SigningKey, StripeVerifier, Verifier, VerifyError,
     VerifyingKey,
@@ -14,7 +14,7 @@ use http::HeaderMap;
 use interop::{Arrival, Foreign, Runtime};
 use serde_json::json;
 
-use support::{bodies, deliveries, longer, now, raw_bodies, sign, tampered, unsigned};
+use support::{bodies, cloud_events, deliveries, longer, now, raw_bodies, sign, tampered, unsigned};
 
 /// Every library that verifies `v1` and is not ours, but for the Rust one.
 const V1: [Foreign; 5] = [
@@ -29,6 +29,7 @@ const CRYPTOGRAPHY: Foreign = Foreign::new(Runtime::Python, "cryptography");
 const GITHUB: [Foreign; 2] = [Foreign::new(Runtime::Python, "github"), Foreign::new(Runtime::Node, "github")];
 const STRIPE: Foreign = Foreign::new(Runtime::Python, "stripe");
 
+const CLOUD_EVENTS: Foreign = Foreign::new(Runtime::Python, "cloudevents");
 const OPENAPI: Foreign = Foreign::new(Runtime::Python, "openapi");
 
 fn all(verified: bool, number: usize) -> Vec<bool> {
@@ -183,7 +184,33 @@ fn the_description_of_a_catalog_is_openapi() {
     let ours = Catalog::builder().event(events.deprecated().in_module("M")).build().expect("sound");
     let mut broken = ours.openapi("A", "1");
     broken["webhooks"]["a"]["post"]["parameters"][0]["in"] = json!("nowhere");
-    let documents = [assist::catalog().openapi("Zoho Assist", "1.0"), ours.openapi("A", "1"), broken];
+    let kind = ours.get(EventId::new(1)).expect("in the catalog").clone();
+    let events = Catalog::builder().event(kind).envelope(EnvelopeKind::CloudEvents).build().expect("sound");
+    let documents = [
+        assist::catalog().openapi("Zoho Assist", "1.0"),
+        ours.openapi("A", "1"),
+        events.openapi("A", "1"),
+        broken,
+    ];
     let arrivals = documents.map(|it| Arrival { headers: HeaderMap::new(), body: it.to_string().into() });
-    assert_eq!(OPENAPI.verify("", &arrivals), [true, true, false]);
+    assert_eq!(OPENAPI.verify("", &arrivals), [true, true, true, false]);
+}
+
+#[tokio::test]
+async fn our_cloud_events_are_read_by_their_library_and_broken_ones_are_not() {
+    for (sent, expected) in cloud_events().await {
+        let body = String::from_utf8(sent.body.clone()).expect("JSON");
+        let with = |body: String| Arrival { body: body.into(), ..sent.clone() };
+        let mut plain = sent.clone();
+        plain.headers.insert("content-type", "application/json".parse().expect("ASCII"));
+        let arrivals = [
+            sent.clone(),
+            with(body.replacen("\"id\"", "\"ID\"", 1)),
+            with(body.replacen("\"source\":\"", "\"source\":\"x", 1)),
+            with(body.replacen("\"1.0\"", "\"0.9\"", 1)),
+            plain,
+        ];
+        let verified = CLOUD_EVENTS.verify(&expected.to_string(), &arrivals);
+        assert_eq!(verified, [true, false, false, false, false], "{body}");
+    }
 }

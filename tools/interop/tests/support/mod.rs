@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hookwire::clock::{Clock, SystemClock};
-use hookwire::model::{DeliveryOptions, HookId, MessageId, SignatureScheme, Timestamp};
+use hookwire::model::{DeliveryOptions, EnvelopeKind, HookId, MessageId, SignatureScheme, Timestamp};
 use hookwire::service::{Rotation, Tenant};
 use hookwire::signature::{KeyRing, Message, VerifyingKey};
 use hookwire::store::MemoryStore;
@@ -10,6 +10,7 @@ use hookwire::testing::RecordingTransport;
 use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
 use http::{HeaderValue, Request};
 use interop::Arrival;
+use serde_json::{Value, json};
 
 /// The clock that the other libraries read as well.
 pub(super) fn now() -> Timestamp {
@@ -114,6 +115,37 @@ async fn deliver(hooks: &Webhooks, acme: &Tenant, transport: &RecordingTransport
         acme.publish(event).await.expect("published");
     }
     hooks.deliver_due().await.expect("delivered");
-    let arrive = |it: Request<Bytes>| Arrival { headers: it.headers().clone(), body: it.body().to_vec() };
-    transport.requests().split_off(before).into_iter().map(arrive).collect()
+    transport.requests().split_off(before).into_iter().map(arrived).collect()
+}
+
+fn arrived(request: Request<Bytes>) -> Arrival {
+    Arrival { headers: request.headers().clone(), body: request.body().to_vec() }
+}
+
+/// Events in the envelope of CloudEvents, as a service sends them, each with what it says.
+pub(super) async fn cloud_events() -> Vec<(Arrival, Value)> {
+    let transport = RecordingTransport::new();
+    let builder = Webhooks::builder(assist::catalog()).store(MemoryStore::new());
+    let hooks = builder.transport(transport.clone()).build().expect("sound");
+    let tenant = hooks.tenant(TenantId::new("a/b c").expect("short"));
+    let draft = WebhookDraft::new("hook", "https://hooks.example/").subscribe(assist::DEVICE_ADD);
+    let hook_id = tenant.create(&draft).await.expect("created").webhook().hook_id();
+    let options = DeliveryOptions::new().with_envelope(EnvelopeKind::CloudEvents);
+    tenant.set_options(hook_id, options).await.expect("set");
+    let mut all = Vec::new();
+    for (number, data) in
+        [json!({"deviceName": "B\u{fc}ro", "n": [1.5, null]}), json!("text"), Value::Null].iter().enumerate()
+    {
+        let id = MessageId::new(format!("msg_{number}")).expect("short");
+        let event = Event::new(assist::DEVICE_ADD, data).expect("JSON").message_id(id);
+        let event = event.at(Timestamp::from_millis(1_688_928_870_551));
+        tenant.publish(event).await.expect("published");
+        hooks.deliver_due().await.expect("delivered");
+        let expected = json!({
+            "specversion": "1.0", "id": format!("msg_{number}"), "source": "/tenants/a%2Fb%20c", "type": "DEVICE_ADD",
+            "time": 1_688_928_870_551_i64, "datacontenttype": "application/json", "data": data,
+        });
+        all.push((arrived(transport.requests().pop().expect("delivered")), expected));
+    }
+    all
 }
