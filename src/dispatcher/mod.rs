@@ -45,8 +45,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
 use crate::service::{Error, Webhooks};
 use driver::Driver;
@@ -55,9 +54,9 @@ use shared::Shared;
 pub use driver::Drained;
 pub use shared::DispatcherHealth;
 
-/// A dispatcher that runs in the background.
+/// A handle on a dispatcher that runs in the background. Clones share it.
 ///
-/// Dropping the handle leaves the dispatcher running for as long as the runtime does. To stop it and release its
+/// Dropping every handle leaves the dispatcher running for as long as the runtime does. To stop it and release its
 /// claims, call [`shutdown_within`](Self::shutdown_within).
 ///
 /// ```no_run
@@ -71,12 +70,14 @@ pub use shared::DispatcherHealth;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dispatcher {
     hooks: Webhooks,
     shared: Arc<Shared>,
-    stop: oneshot::Sender<Duration>,
-    task: JoinHandle<Drained>,
+    /// The time that running attempts still have, once it is to stop.
+    stop: Arc<watch::Sender<Option<Duration>>>,
+    /// What it ended with. The sender is gone once it has ended, in whichever way.
+    drained: watch::Receiver<Option<Drained>>,
 }
 
 /// The error of starting a dispatcher.
@@ -110,19 +111,21 @@ impl Dispatcher {
 
     /// Returns whether the dispatcher runs, how much it holds, and whether the store answers.
     pub fn health(&self) -> DispatcherHealth {
-        let running = !self.task.is_finished();
+        let is_closed = self.drained.has_changed().is_err();
+        let running = !is_closed && self.drained.borrow().is_none();
         DispatcherHealth { running, clock_off: self.hooks.core().clock_off(), ..self.shared.health() }
     }
 
-    /// Stops claiming, lets running attempts finish within `grace`, and releases the other claims.
+    /// Stops claiming, lets running attempts finish within `grace`, and releases the other claims. The first call decides
+    /// about `grace`; later ones wait for the same end.
     ///
     /// # Cancellation
     ///
     /// The dispatcher continues to shut down.
-    pub async fn shutdown_within(self, grace: Duration) -> Drained {
+    pub async fn shutdown_within(mut self, grace: Duration) -> Drained {
+        self.stop.send_if_modified(|stop| stop.is_none() && stop.replace(grace).is_none());
         // The task may have ended with the runtime.
-        let _ = self.stop.send(grace);
-        self.task.await.unwrap_or_default()
+        self.drained.wait_for(Option::is_some).await.ok().and_then(|drained| *drained).unwrap_or_default()
     }
 }
 
@@ -135,15 +138,14 @@ impl Webhooks {
     pub fn start(&self) -> Result<Dispatcher, StartError> {
         let driver = driver_for(self)?;
         let shared = Arc::clone(driver.shared());
-        let (stop, stopped) = oneshot::channel();
-        let stopped = async move {
-            match stopped.await {
-                Ok(grace) => grace,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        let task = tokio::spawn(driver.run(stopped));
-        Ok(Dispatcher { hooks: self.clone(), shared, stop, task })
+        let (stop, stopped) = watch::channel(None);
+        let (ended, drained) = watch::channel(None);
+        tokio::spawn(async move {
+            let drained = driver.run(told(stopped)).await;
+            // Nobody may be left who waits for it.
+            let _ = ended.send(Some(drained));
+        });
+        Ok(Dispatcher { hooks: self.clone(), shared, stop: Arc::new(stop), drained })
     }
 
     /// Sends what is due now, waits until the outcomes are recorded, and returns the number of attempts. Retries that
@@ -163,6 +165,15 @@ impl Webhooks {
     /// Attempts under way are broken off, and their deliveries are due again when their leases end.
     pub async fn deliver_due(&self) -> Result<usize, Error> {
         Driver::new(Arc::clone(self.core())).deliver_due().await
+    }
+}
+
+/// Waits until the dispatcher is to stop, which it never is once all handles are gone.
+async fn told(mut stopped: watch::Receiver<Option<Duration>>) -> Duration {
+    let grace = stopped.wait_for(Option::is_some).await.ok().and_then(|grace| *grace);
+    match grace {
+        Some(grace) => grace,
+        None => std::future::pending().await,
     }
 }
 

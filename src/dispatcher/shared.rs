@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -18,7 +19,7 @@ use crate::service::{ClockOffset, Handoff};
 use crate::store::{Claim, ClaimRequest, HolderId, StoreError};
 
 /// The state of a dispatcher at one moment.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct DispatcherHealth {
     /// Whether the dispatcher runs.

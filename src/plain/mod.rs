@@ -2,8 +2,8 @@
 //!
 //! What is stored, and what `serde` makes of a [`Webhook`](crate::Webhook), has the names of Zoho Assist. This module is
 //! a view beside it: [`Catalog::draft`](crate::Catalog::draft) takes what a user posted, and
-//! [`Catalog::show`](crate::Catalog::show) and [`Catalog::show_violations`](crate::Catalog::show_violations) answer in the
-//! same names. Nothing is switched: a host calls the one or the other.
+//! [`Catalog::show`](crate::Catalog::show) and [`Catalog::show_error`](crate::Catalog::show_error) answer in the same names.
+//! Nothing is switched: a host calls the one or the other.
 //!
 //! | here | there |
 //! |---|---|
@@ -45,8 +45,9 @@
 //! let posted = r#"{"url": "https://hooks.invalid/", "enabled": "yes", "events": ["invoice.*", "order.paid"]}"#;
 //! let draft: plain::Draft = serde_json::from_str(posted)?;
 //! let refused = acme.create(&hooks.catalog().draft(&draft)).await.expect_err("three faults");
-//! let told = hooks.catalog().show_violations(refused.violations());
-//! let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+//! let shown = hooks.catalog().show_error(&refused);
+//! assert_eq!(shown.code, "invalid");
+//! let told: Vec<_> = shown.violations.iter().map(ToString::to_string).collect();
 //! assert_eq!(
 //!     told,
 //!     [
@@ -61,9 +62,11 @@
 //! ```
 
 mod draft;
+mod error;
 mod violation;
 mod webhook;
 
 pub use draft::Draft;
+pub use error::Error;
 pub use violation::Violation;
 pub use webhook::{Subscription, Webhook};

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::model::Timestamp;
 
 /// The number of hosts that must agree. Two may be one machine under two names, and of two that differ nobody knows
@@ -21,7 +23,8 @@ const SPREAD_MILLIS: u64 = 30_000;
 const HARMLESS_MILLIS: u64 = 2 * 60 * 1000;
 
 /// How far the clock of the service is from the clocks of receivers that agree with each other.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "a clock that is off is ahead or behind")]
 pub enum ClockOffset {
     /// The clock of the service is ahead of theirs by this.

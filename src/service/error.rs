@@ -4,7 +4,10 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::{Rule, Violation};
+use http::StatusCode;
+
+use crate::model::{Catalog, Rule, Violation};
+use crate::plain;
 use crate::registry::Refusal;
 use crate::sealing::UnsealError;
 use crate::signature::InvalidKeyRing;
@@ -16,11 +19,11 @@ use crate::store::{StoreError, StoreErrorKind};
 /// cause, if there is one.
 ///
 /// ```
-/// use hookwire::Error;
+/// use hookwire::{Catalog, Error};
 ///
-/// fn answer(error: &Error) -> (u16, String) {
-///     let kind = error.kind();
-///     (kind.http_status(), format!(r#"{{"code": "{}"}}"#, kind.as_str()))
+/// /// The status and the JSON with which an API answers.
+/// fn answer(catalog: &Catalog, error: &Error) -> (http::StatusCode, serde_json::Value) {
+///     (error.kind().http_status(), serde_json::json!(catalog.show_error(error)))
 /// }
 /// ```
 #[derive(Debug)]
@@ -89,18 +92,19 @@ impl ErrorKind {
     ///
     /// ```
     /// use hookwire::ErrorKind;
+    /// use http::StatusCode;
     ///
-    /// assert_eq!(ErrorKind::Invalid(Vec::new()).http_status(), 422);
-    /// assert_eq!(ErrorKind::NotFound.http_status(), 404);
+    /// assert_eq!(ErrorKind::Invalid(Vec::new()).http_status(), StatusCode::UNPROCESSABLE_ENTITY);
+    /// assert_eq!(ErrorKind::NotFound.http_status(), StatusCode::NOT_FOUND);
     /// ```
-    pub const fn http_status(&self) -> u16 {
+    pub const fn http_status(&self) -> StatusCode {
         match self {
-            Self::Invalid(_) | Self::UnknownEvent => 422,
-            Self::MissingScope | Self::NotInEdition => 403,
-            Self::NotFound => 404,
-            Self::Conflict | Self::LimitReached | Self::MessageIdReused => 409,
-            Self::PayloadTooLarge => 413,
-            Self::Overloaded | Self::Store => 503,
+            Self::Invalid(_) | Self::UnknownEvent => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::MissingScope | Self::NotInEdition => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Conflict | Self::LimitReached | Self::MessageIdReused => StatusCode::CONFLICT,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Overloaded | Self::Store => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -184,6 +188,32 @@ impl Error {
             ErrorKind::Invalid(violations) => violations,
             _ => &self.violations,
         }
+    }
+}
+
+impl Catalog {
+    /// Returns an error of the service [in plain words](plain), as the JSON of an API's answer.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "dispatcher", feature = "http-transport"))]
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use hookwire::store::MemoryStore;
+    /// # use hookwire::{assist, HookId, TenantId, Webhooks};
+    /// # let hooks = Webhooks::builder(assist::catalog()).store(MemoryStore::new()).build()?;
+    /// # let acme = hooks.tenant(TenantId::new("acme")?);
+    /// let error = acme.get(HookId::new(99)).await.expect_err("there is none");
+    /// let shown = hooks.catalog().show_error(&error);
+    /// assert_eq!(
+    ///     serde_json::to_string(&shown)?,
+    ///     r#"{"code":"not_found","message":"there is no webhook 99"}"#,
+    /// );
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn show_error(&self, error: &Error) -> plain::Error {
+        let violations = self.show_violations(error.violations());
+        plain::Error::new(error.kind.as_str(), error.message.clone(), violations)
     }
 }
 

@@ -302,6 +302,25 @@ async fn a_service_has_one_dispatcher_at_a_time() {
     hooks.start().expect("it was dropped").shutdown_within(HOUR).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn clones_of_a_handle_share_the_dispatcher() {
+    let transport = RecordingTransport::answering(|_, _| Answer::status(200).after(Duration::from_secs(5)));
+    let hooks = memory(transport.clone());
+    let acme = tenant(&hooks, "acme");
+    register(&acme, "slow.example").await;
+    let dispatcher = hooks.start().expect("inside tokio");
+    publish(&acme).await;
+    while transport.requests().is_empty() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    // The first call decides about the time; both wait for the end.
+    let (one, other) = (dispatcher.clone(), dispatcher.clone());
+    let (one, other) = tokio::join!(one.shutdown_within(HOUR), other.shutdown_within(Duration::ZERO));
+    assert_eq!((one.finished, one), (1, other));
+    let health = serde_json::to_value(dispatcher.health()).expect("JSON");
+    assert_eq!((&health["running"], &health["in_flight"]), (&false.into(), &0.into()), "{health}");
+}
+
 #[test]
 fn a_dispatcher_needs_a_runtime() {
     let hooks = Webhooks::builder(assist::catalog()).store(MemoryStore::new());

@@ -140,6 +140,26 @@ fn limits_name_events_by_their_keys_and_carry_their_numbers() {
 }
 
 #[test]
+fn an_error_is_told_whole_in_the_names_that_were_posted() {
+    let posted = json!({"name": "a", "url": "https://a.example/", "enabled": 1, "events": []});
+    let posted = catalog().draft(&draft(posted));
+    let refused = create_in(&Registry::default(), &catalog(), &posted).expect_err("faulty");
+    let told = json!({
+        "code": "invalid",
+        "message": "enabled: must be true or false, not this number; events: is empty; subscribe to at least one event",
+        "violations": [
+            {"path": "enabled", "code": "wrong_type", "params": {"given": "number"},
+                "message": "must be true or false, not this number"},
+            {"path": "events", "code": "empty", "message": "is empty; subscribe to at least one event"},
+        ],
+    });
+    assert_eq!(json!(catalog().show_error(&refused.into())), told);
+    let other = Refusal::NotInEdition;
+    let told = json!({"code": "not_in_edition", "message": other.to_string()});
+    assert_eq!(json!(catalog().show_error(&other.into())), told);
+}
+
+#[test]
 fn texts_of_the_host_replace_those_that_it_has() {
     let violations = create(json!({"url": "https://a.example/", "events": [7]})).expect_err("faulty");
     let texts =

@@ -23,19 +23,17 @@ const NOTIFY_INTERVAL: Duration = Duration::from_millis(50);
 /// The time after which a lost listening connection is opened again.
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 
-/// Wakes the dispatchers of this store and, if it is shared, those of other processes.
+/// Wakes the dispatchers of this store, and those of other processes.
 #[derive(Debug)]
 pub(crate) struct Notifier {
     /// The number of notifications so far.
     count: Arc<watch::Sender<u64>>,
-    peers: Option<Peers>,
-}
-
-/// The tasks that notify other processes, and listen to them.
-#[derive(Debug)]
-struct Peers {
+    /// Notified when other processes are to be.
     wanted: Arc<Notify>,
-    tasks: [JoinHandle<()>; 2],
+    /// The task that notifies other processes.
+    notify: JoinHandle<()>,
+    /// The task that listens to them.
+    listen: Option<JoinHandle<()>>,
 }
 
 /// Counts the notifications of all processes, on a connection of its own.
@@ -46,21 +44,22 @@ struct Listener {
 }
 
 impl Notifier {
-    /// Creates a notifier for the dispatchers of this store alone.
-    pub(crate) fn local() -> Self {
-        Self { count: Arc::new(watch::Sender::new(0)), peers: None }
+    /// Creates a notifier that tells other processes nothing unless it is [told to](Self::notify_all), and hears nothing
+    /// of them.
+    pub(crate) fn silent(schema: &SchemaName, sessions: Sessions) -> Self {
+        let wanted = Arc::new(Notify::new());
+        let statement = format!("NOTIFY \"{}\"", channel(schema));
+        let notify = tokio::spawn(notify_peers(sessions, statement, Arc::clone(&wanted)));
+        Self { count: Arc::new(watch::Sender::new(0)), wanted, notify, listen: None }
     }
 
     /// Creates a notifier for all stores on this schema that listen.
-    pub(crate) fn shared(target: Target, sessions: Sessions) -> Self {
-        let local = Self::local();
-        let wanted = Arc::new(Notify::new());
+    pub(crate) fn listening(target: Target, sessions: Sessions) -> Self {
+        let mut notifier = Self::silent(&target.schema, sessions);
         let channel = channel(&target.schema);
-        let listener = Listener { target, channel, count: Arc::clone(&local.count) };
-        let statement = notify_statement(&listener.target.schema);
-        let notify = tokio::spawn(notify_peers(sessions, statement, Arc::clone(&wanted)));
-        let listen = tokio::spawn(listener.run());
-        Self { peers: Some(Peers { wanted, tasks: [notify, listen] }), ..local }
+        let listener = Listener { target, channel, count: Arc::clone(&notifier.count) };
+        notifier.listen = Some(tokio::spawn(listener.run()));
+        notifier
     }
 
     /// Returns the number of notifications so far, for [`notified`](Self::notified).
@@ -68,11 +67,18 @@ impl Notifier {
         *self.count.borrow()
     }
 
+    /// Wakes the dispatchers of this store and, if it listens, those of other processes that listen.
     pub(crate) fn notify(&self) {
         self.count.send_modify(|count| *count += 1);
-        if let Some(peers) = &self.peers {
-            peers.wanted.notify_one();
+        if self.listen.is_some() {
+            self.wanted.notify_one();
         }
+    }
+
+    /// Wakes the dispatchers of this store, and those of other processes that listen.
+    pub(crate) fn notify_all(&self) {
+        self.count.send_modify(|count| *count += 1);
+        self.wanted.notify_one();
     }
 
     /// Waits for a notification after `mark`.
@@ -82,9 +88,10 @@ impl Notifier {
     }
 }
 
-impl Drop for Peers {
+impl Drop for Notifier {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.notify.abort();
+        self.listen.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -93,11 +100,6 @@ fn channel(schema: &SchemaName) -> String {
     // The server takes no longer names. Schemas that share a channel wake each other for nothing, which is harmless.
     channel.truncate(63);
     channel
-}
-
-/// Returns the statement that wakes the dispatchers of all processes that listen.
-pub(crate) fn notify_statement(schema: &SchemaName) -> String {
-    format!("NOTIFY \"{}\"", channel(schema))
 }
 
 /// Notifies other processes, by a statement outside the publishing transaction: inside, it would make all commits of

@@ -109,7 +109,7 @@ use crate::core::{Core, unanswered};
 use crate::erase::ErasePayload;
 use crate::error::QueryError;
 use crate::log;
-use crate::notifier::{Notifier, notify_statement};
+use crate::notifier::Notifier;
 use crate::publish::Redeliver;
 use crate::recover::{Add, Recover};
 use crate::registry::{self, Commit};
@@ -216,8 +216,8 @@ impl PostgresStore {
         let schema = target.schema.clone();
         let publish_statement = format!("SELECT \"{}\".publish($1)", schema.as_str());
         let notifier = match options.listen && !is_pooled {
-            true => Notifier::shared(target, sessions.clone()),
-            false => Notifier::local(),
+            true => Notifier::listening(target, sessions.clone()),
+            false => Notifier::silent(&target.schema, sessions.clone()),
         };
         let core = Core {
             sessions,
@@ -241,14 +241,11 @@ impl PostgresStore {
     /// Wakes the dispatchers of this store, and those of all processes that [listen](PostgresOptions::listen). Call it after
     /// the commit of a transaction that wrote events: they find them at once then, and not when they next look.
     ///
-    /// [`Webhooks::wake`](hookwire::Webhooks::wake) does so for the dispatcher of the same service alone, without a query.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the database cannot be asked. Dispatchers look by themselves soon.
-    pub async fn wake_all(&self) -> Result<(), StoreError> {
-        self.core.notifier.notify();
-        Ok(self.core.sessions.execute(&notify_statement(&self.schema)).await?)
+    /// It is a hint, which waits for nothing and cannot fail: the other processes are notified in the background, and if that
+    /// fails, they look by themselves soon. [`Webhooks::wake`](hookwire::Webhooks::wake) wakes the dispatcher of the same
+    /// service alone, without a query.
+    pub fn wake_all(&self) {
+        self.core.notifier.notify_all();
     }
 
     /// Publishes items in one batch with those of other callers who wait.

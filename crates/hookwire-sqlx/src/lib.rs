@@ -12,7 +12,7 @@ use sqlx::{Executor, PgConnection, Row};
 /// Publishes an event within a transaction of sqlx, and returns its message id.
 ///
 /// Call [`wake`](hookwire::Webhooks::wake) after the commit, or [`wake_all`](PostgresStore::wake_all) if dispatchers run in
-/// other processes. On a connection without a transaction, the event is committed at once.
+/// other processes. Neither can fail. On a connection without a transaction, the event is committed at once.
 ///
 /// An event without a message id gets one here. Set an id yourself if the transaction may run again because the answer to
 /// its commit was lost: a message id of a tenant is published once, and the first event keeps it.
@@ -43,7 +43,7 @@ use sqlx::{Executor, PgConnection, Row};
 ///
 /// [`PublishError::Refused`] names the field that is malformed or too large, and its rule. The other variants say what is
 /// wrong with the database. The event is written within a savepoint, so after an error the transaction is as it was
-/// before, and may go on. A duplicate is no error. An event that the catalog does not have is no error either; the
+/// before, and may go on; one that had failed before is an error, too. A duplicate is no error. An event that the catalog does not have is no error either; the
 /// delivery log records it as unroutable.
 ///
 /// # Cancellation

@@ -1,6 +1,6 @@
 //! Customers' webhooks: list, create, show, replace, delete, pause, rotate, test.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 
 use crate::App;
 use crate::auth::Customer;
-use crate::errors::Refused;
-
-type Answer<T> = Result<Json<T>, Refused>;
+use crate::errors::{Answer, Refused};
+use crate::events::CATALOG;
 
 pub fn routes() -> Router<App> {
     Router::new()
@@ -25,86 +24,75 @@ pub fn routes() -> Router<App> {
         .route("/openapi", get(openapi))
 }
 
-async fn list(State(app): State<App>, Customer(tenant): Customer) -> Answer<Vec<Webhook>> {
-    let catalog = app.hooks.catalog();
-    let webhooks = tenant.list().await.map_err(Refused::of(catalog))?;
-    Ok(Json(webhooks.iter().map(|webhook| catalog.show(webhook)).collect()))
+async fn list(Customer(tenant): Customer) -> Answer<Vec<Webhook>> {
+    let webhooks = tenant.list().await?;
+    Ok(Json(webhooks.iter().map(|webhook| CATALOG.show(webhook)).collect()))
 }
 
 /// Answers with the secret, which is shown this once.
 async fn create(
-    State(app): State<App>,
     Customer(tenant): Customer,
     Json(draft): Json<Draft>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
-    let catalog = app.hooks.catalog();
-    let created = tenant.create(&catalog.draft(&draft)).await.map_err(Refused::of(catalog))?;
+    let created = tenant.create(&CATALOG.draft(&draft)).await?;
     let shown = json!({
-        "webhook": catalog.show(created.webhook()),
+        "webhook": CATALOG.show(created.webhook()),
         "secret": created.secret().expose().as_str(),
         "warnings": created.warnings(),
     });
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
-async fn show(State(app): State<App>, Customer(tenant): Customer, Path(id): Path<HookId>) -> Answer<Value> {
-    shown(&app, &tenant, id).await
+async fn show(Customer(tenant): Customer, Path(id): Path<HookId>) -> Answer<Value> {
+    shown(&tenant, id).await
 }
 
 async fn replace(
-    State(app): State<App>,
     Customer(tenant): Customer,
     Path(id): Path<HookId>,
     Json(draft): Json<Draft>,
 ) -> Answer<Value> {
-    let catalog = app.hooks.catalog();
-    tenant.replace(id, &catalog.draft(&draft)).await.map_err(Refused::of(catalog))?;
-    shown(&app, &tenant, id).await
+    tenant.replace(id, &CATALOG.draft(&draft)).await?;
+    shown(&tenant, id).await
 }
 
-async fn delete(
-    State(app): State<App>,
-    Customer(tenant): Customer,
-    Path(id): Path<HookId>,
-) -> Result<StatusCode, Refused> {
-    tenant.delete(id).await.map_err(Refused::of(app.hooks.catalog()))?;
+async fn delete(Customer(tenant): Customer, Path(id): Path<HookId>) -> Result<StatusCode, Refused> {
+    tenant.delete(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets deliveries wait, as during an update of the receiver.
-async fn pause(State(app): State<App>, Customer(tenant): Customer, Path(id): Path<HookId>) -> Answer<Value> {
-    tenant.pause(id).await.map_err(Refused::of(app.hooks.catalog()))?;
-    shown(&app, &tenant, id).await
+async fn pause(Customer(tenant): Customer, Path(id): Path<HookId>) -> Answer<Value> {
+    tenant.pause(id).await?;
+    shown(&tenant, id).await
 }
 
-async fn resume(State(app): State<App>, Customer(tenant): Customer, Path(id): Path<HookId>) -> Answer<Value> {
-    tenant.resume(id).await.map_err(Refused::of(app.hooks.catalog()))?;
-    shown(&app, &tenant, id).await
+async fn resume(Customer(tenant): Customer, Path(id): Path<HookId>) -> Answer<Value> {
+    tenant.resume(id).await?;
+    shown(&tenant, id).await
 }
 
 /// Replaces the secret. The old one signs along for a day.
-async fn rotate(State(app): State<App>, Customer(tenant): Customer, Path(id): Path<HookId>) -> Answer<Value> {
-    let key =
-        tenant.rotate_secret(id, Rotation::default()).await.map_err(Refused::of(app.hooks.catalog()))?;
+async fn rotate(Customer(tenant): Customer, Path(id): Path<HookId>) -> Answer<Value> {
+    let key = tenant.rotate_secret(id, Rotation::default()).await?;
     Ok(Json(json!({"secret": key.expose().as_str()})))
 }
 
 /// Sends marked tests, and tells whether the receiver verifies what it gets.
-async fn check(State(app): State<App>, Customer(tenant): Customer, Path(id): Path<HookId>) -> Answer<Value> {
-    let checked = tenant.check_receiver(id).await.map_err(Refused::of(app.hooks.catalog()))?;
+async fn check(Customer(tenant): Customer, Path(id): Path<HookId>) -> Answer<Value> {
+    let checked = tenant.check_receiver(id).await?;
     Ok(Json(json!({"told": checked.to_string()})))
 }
 
 /// Describes the requests that receivers get.
-async fn openapi(State(app): State<App>) -> Json<Value> {
-    Json(app.hooks.catalog().openapi("Invoices", "1"))
+async fn openapi() -> Json<Value> {
+    Json(CATALOG.openapi("Invoices", "1"))
 }
 
 /// A webhook with its state.
-async fn shown(app: &App, tenant: &Tenant, id: HookId) -> Answer<Value> {
-    let catalog = app.hooks.catalog();
-    let details = tenant.details(id).await.map_err(Refused::of(catalog))?;
-    let webhook = catalog.show(&details.webhook).with_paused(details.paused.is_some());
+async fn shown(tenant: &Tenant, id: HookId) -> Answer<Value> {
+    let details = tenant.details(id).await?;
+    let webhook = CATALOG.show(&details.webhook).with_paused(details.paused.is_some());
     let (disabled, failing_since) = (details.disabled, details.failing_since);
     Ok(Json(json!({"webhook": webhook, "disabled": disabled, "failing_since": failing_since})))
 }

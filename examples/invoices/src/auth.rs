@@ -1,26 +1,15 @@
-//! Who calls: an API key for each customer. A real service asks its own accounts.
+//! Who calls: an API key for each customer, and one for the staff. A real service asks its own accounts.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use hookwire::{Tenant, TenantId};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use hookwire::Tenant;
 
 use crate::App;
 use crate::errors::Refused;
-
-/// The customers by their keys.
-#[derive(Clone, Default)]
-pub struct Keys(Arc<HashMap<String, TenantId>>);
-
-impl FromIterator<(String, TenantId)> for Keys {
-    fn from_iter<I: IntoIterator<Item = (String, TenantId)>>(keys: I) -> Self {
-        Self(Arc::new(keys.into_iter().collect()))
-    }
-}
+use crate::staff::Staff;
 
 /// The customer that calls, as a handle on its webhooks and on nobody else's.
 pub struct Customer(pub Tenant);
@@ -29,11 +18,28 @@ impl FromRequestParts<App> for Customer {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
-        let header = parts.headers.get(AUTHORIZATION).and_then(|it| it.to_str().ok());
-        let key = header.and_then(|it| it.strip_prefix("Bearer ")).unwrap_or_default();
-        let tenant = app.keys.0.get(key).cloned();
-        let unknown =
-            || Refused::new(StatusCode::UNAUTHORIZED, "unknown_key", "send your API key as a bearer token");
+        let tenant = app.keys.get(key(&parts.headers)).cloned();
         tenant.map(|tenant| Self(app.hooks.tenant(tenant))).ok_or_else(unknown)
     }
+}
+
+/// Lets nobody in but the staff.
+pub async fn staff_only(
+    State(staff): State<Staff>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refused> {
+    match key(request.headers()) == staff.key {
+        true => Ok(next.run(request).await),
+        false => Err(unknown()),
+    }
+}
+
+fn key(headers: &HeaderMap) -> &str {
+    let header = headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
+    header.and_then(|it| it.strip_prefix("Bearer ")).unwrap_or_default()
+}
+
+fn unknown() -> Refused {
+    Refused::new(StatusCode::UNAUTHORIZED, "unknown_key", "send your API key as a bearer token")
 }

@@ -6,7 +6,7 @@ use hookwire::{Event, MessageId, Tenant, TenantId, Webhooks};
 use hookwire_postgres::PostgresStore;
 use sqlx::PgPool;
 
-use crate::events::InvoicePaid;
+use crate::events::{InvoiceOverdue, InvoicePaid};
 
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -21,16 +21,17 @@ pub struct Billing {
 impl Billing {
     /// Creates the table of the service. A real one has migrations.
     pub async fn migrate(&self) -> Result<(), Error> {
-        const TABLE: &str = "CREATE TABLE IF NOT EXISTS invoice (id bigint PRIMARY KEY, customer text NOT NULL, \
-            cents bigint NOT NULL, paid boolean NOT NULL DEFAULT false)";
+        const TABLE: &str = "CREATE TABLE IF NOT EXISTS invoice (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, \
+            customer text NOT NULL, cents bigint NOT NULL, paid boolean NOT NULL DEFAULT false)";
         sqlx::query(TABLE).execute(&self.pool).await?;
         Ok(())
     }
 
-    pub async fn add(&self, invoice: i64, customer: &str, cents: i64) -> Result<(), Error> {
-        let insert = sqlx::query("INSERT INTO invoice (id, customer, cents) VALUES ($1, $2, $3)");
-        insert.bind(invoice).bind(customer).bind(cents).execute(&self.pool).await?;
-        Ok(())
+    /// Writes an invoice, and returns its number.
+    pub async fn add(&self, customer: &TenantId, cents: i64) -> Result<i64, Error> {
+        let insert = "INSERT INTO invoice (customer, cents) VALUES ($1, $2) RETURNING id";
+        let insert = sqlx::query_scalar(insert).bind(customer.as_str()).bind(cents);
+        Ok(insert.fetch_one(&self.pool).await?)
     }
 
     /// Marks an invoice as paid, and publishes that: both are committed, or neither is. `None` if there is nothing to pay.
@@ -41,22 +42,26 @@ impl Billing {
             sqlx::query_as(update).bind(invoice).fetch_optional(&mut *transaction).await?;
         let Some((customer, cents)) = row else { return Ok(None) };
         let paid = InvoicePaid { invoice, cents, currency: "EUR".to_owned() };
-        let (tenant, event) = (self.tenant(&customer)?, Event::of(&paid)?);
+        let (tenant, event) = (self.tenant(customer)?, Event::of(&paid)?);
         let id = hookwire_sqlx::publish_in(&self.store, &mut transaction, &tenant, &event).await?;
         transaction.commit().await?;
-        // Without it a dispatcher finds the event within half a second.
-        self.store.wake_all().await?;
+        self.store.wake_all(); // a hint: without it dispatchers find the event within half a second
         Ok(Some(id))
     }
 
-    /// A customer that has left gets nothing any more; one that does not pay gets what came meanwhile when it does.
-    pub async fn set_paying(&self, customer: &str, pays: bool) -> Result<(), Error> {
-        let tenant = self.tenant(customer)?;
-        let changed = if pays { tenant.unsuspend().await } else { tenant.suspend().await };
-        Ok(changed?)
+    /// Publishes that an invoice is overdue. Nothing else is written, so there is no transaction; a job may run again, as the
+    /// message of an invoice and its days is always the same one. `None` if there is nothing to pay.
+    pub async fn remind(&self, invoice: i64, days: u32) -> Result<Option<MessageId>, Error> {
+        let select = sqlx::query_scalar("SELECT customer FROM invoice WHERE id = $1 AND NOT paid");
+        let customer: Option<String> = select.bind(invoice).fetch_optional(&self.pool).await?;
+        let Some(customer) = customer else { return Ok(None) };
+        let id = MessageId::new(format!("overdue-{invoice}-{days}"))?;
+        let event = Event::of(&InvoiceOverdue { invoice, days })?.message_id(id);
+        let sent = self.tenant(customer)?.publish(event).await?;
+        Ok(Some(sent.message_id().clone()))
     }
 
-    fn tenant(&self, customer: &str) -> Result<Tenant, Error> {
+    fn tenant(&self, customer: String) -> Result<Tenant, Error> {
         Ok(self.hooks.tenant(TenantId::new(customer)?))
     }
 }

@@ -1,6 +1,8 @@
 //! The events that customers can subscribe to.
 
-use hookwire::model::{EventType, InvalidCatalog};
+use std::sync::LazyLock;
+
+use hookwire::model::EventType;
 use hookwire::{Catalog, EventId, Payload};
 use serde::Serialize;
 
@@ -27,9 +29,8 @@ impl Payload for InvoiceOverdue {
     const EVENT: EventId = EventId::new(2);
 }
 
-/// Returns all events, with a sample of each for documents and pings. Customers may filter by payload, and subscribe to
-/// `invoice.*`.
-pub fn catalog() -> Result<Catalog, InvalidCatalog> {
+/// All events, with a sample of each for documents and pings. Customers may filter by payload, and subscribe to `invoice.*`.
+pub static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
     let paid = InvoicePaid { invoice: 4711, cents: 1_999, currency: "EUR".to_owned() };
     let overdue = InvoiceOverdue { invoice: 4711, days: 14 };
     Catalog::builder()
@@ -38,4 +39,5 @@ pub fn catalog() -> Result<Catalog, InvalidCatalog> {
         .allow_filters()
         .allow_patterns()
         .build()
-}
+        .expect("every test builds it")
+});

@@ -1,6 +1,6 @@
 //! What was sent, and why not: for a page of the customer's, and for support.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hookwire::model::{DeliveryId, PageRequest, Timestamp};
@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 
 use crate::App;
 use crate::auth::Customer;
-use crate::errors::Refused;
-
-type Answer<T> = Result<Json<T>, Refused>;
+use crate::errors::Answer;
 
 pub fn routes() -> Router<App> {
     Router::new()
@@ -21,37 +19,22 @@ pub fn routes() -> Router<App> {
         .route("/deliveries/{id}/again", post(redeliver))
         .route("/messages/{id}", get(explain))
         .route("/webhooks/{id}/recover", post(recover))
-        .route("/health", get(health))
 }
 
 /// Lists deliveries with their attempts, newest first. The query has `webhook`, `state`, `since`, `limit`, `after` and more.
-async fn deliveries(
-    State(app): State<App>,
-    Customer(tenant): Customer,
-    Query(query): Query<DeliveryQuery>,
-) -> Answer<Value> {
-    let page = tenant.deliveries_with_attempts(&query).await.map_err(Refused::of(app.hooks.catalog()))?;
-    Ok(Json(json!(page)))
+async fn deliveries(Customer(tenant): Customer, Query(query): Query<DeliveryQuery>) -> Answer<Value> {
+    Ok(Json(json!(tenant.deliveries_with_attempts(&query).await?)))
 }
 
-async fn explain(
-    State(app): State<App>,
-    Customer(tenant): Customer,
-    Path(id): Path<MessageId>,
-) -> Answer<Explanation> {
-    Ok(Json(tenant.explain(&id).await.map_err(Refused::of(app.hooks.catalog()))?))
+async fn explain(Customer(tenant): Customer, Path(id): Path<MessageId>) -> Answer<Explanation> {
+    Ok(Json(tenant.explain(&id).await?))
 }
 
-async fn redeliver(
-    State(app): State<App>,
-    Customer(tenant): Customer,
-    Path(id): Path<DeliveryId>,
-) -> Answer<Value> {
-    let again = tenant.redeliver(id).await.map_err(Refused::of(app.hooks.catalog()))?;
-    Ok(Json(json!({"delivery": again})))
+async fn redeliver(Customer(tenant): Customer, Path(id): Path<DeliveryId>) -> Answer<Value> {
+    Ok(Json(json!({"delivery": tenant.redeliver(id).await?})))
 }
 
-/// Where recovering begins, and where the last step ended.
+/// When recovering begins, in milliseconds as the log has its times, and where the last step ended.
 #[derive(Deserialize)]
 struct Missed {
     since: Timestamp,
@@ -60,19 +43,11 @@ struct Missed {
 
 /// Sends again some of what a webhook has missed. `next` is there while there may be more.
 async fn recover(
-    State(app): State<App>,
     Customer(tenant): Customer,
     Path(id): Path<HookId>,
     Json(missed): Json<Missed>,
 ) -> Answer<Value> {
     let page = missed.after.map_or_else(PageRequest::first, PageRequest::after);
-    let recovered =
-        tenant.recover(id, missed.since, &page).await.map_err(Refused::of(app.hooks.catalog()))?;
+    let recovered = tenant.recover(id, missed.since, &page).await?;
     Ok(Json(json!({"made": recovered.made, "next": recovered.next})))
-}
-
-/// What an alarm reads: `oldest_due` grows while nothing is delivered.
-async fn health(State(app): State<App>) -> Answer<Value> {
-    let stats = app.hooks.stats().await.map_err(Refused::of(app.hooks.catalog()))?;
-    Ok(Json(json!(stats)))
 }
