@@ -67,8 +67,8 @@ impl DeliveryOptions {
     /// Sets the template of the bodies, in place of an envelope. A [subscription](super::Subscription::with_template) may have
     /// one of its own, which is used before this one. Default: none.
     #[must_use]
-    pub fn with_template(self, template: BodyTemplate) -> Self {
-        Self { template: Some(template), ..self }
+    pub fn with_template(self, template: impl Into<Option<BodyTemplate>>) -> Self {
+        Self { template: template.into(), ..self }
     }
 
     /// Sets the signature scheme. Default [`SignatureScheme::V1`].

@@ -26,12 +26,12 @@ use super::webhook::Webhook;
 #[derive(Clone, Default, Deserialize, PartialEq)]
 #[serde(from = "Map<String, Value>")]
 pub struct WebhookPatch {
-    name: Change<String>,
-    desc: Change<String>,
-    url: Change<String>,
-    ignore_src: Change<String>,
-    status: Change<i64>,
-    subscriptions: Change<Vec<Given<SubscriptionDraft>>>,
+    pub(crate) name: Change<String>,
+    pub(crate) desc: Change<String>,
+    pub(crate) url: Change<String>,
+    pub(crate) ignore_src: Change<String>,
+    pub(crate) status: Change<i64>,
+    pub(crate) subscriptions: Change<Vec<Given<SubscriptionDraft>>>,
 }
 
 /// An attribute that is not named, named as `null`, or named with a value.

@@ -67,8 +67,8 @@ impl Violation {
         self.params.get(name).map(String::as_str)
     }
 
-    /// Returns every parameter by its name.
-    pub(crate) const fn params(&self) -> &BTreeMap<&'static str, String> {
+    /// Returns every [parameter](Self::param) by its name.
+    pub const fn params(&self) -> &BTreeMap<&'static str, String> {
         &self.params
     }
 

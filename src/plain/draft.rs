@@ -46,6 +46,11 @@ impl Draft {
         given(&self.0, name).cloned().map(Given::read)
     }
 
+    /// Returns whether it names the attribute `name`, be it as `null`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     fn enabled(&self) -> Option<Given<i64>> {
         Some(match given(&self.0, "enabled")? {
             Value::Bool(enabled) => Given::Right(Status::from(*enabled).into()),

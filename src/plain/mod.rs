@@ -17,8 +17,8 @@
 //! | `{"event": "invoice.paid", "departments": [7], "filter": [..]}` | `{"event_id": 1, "dept_ids": [7], "filter": [..]}` |
 //! | `{"event": "invoice.paid", "template": {..}}` | `{"event_id": 1, "template": {..}}` |
 //!
-//! An event that has left the catalog is shown by its number, and may stay by that. There are no patches in plain words: a
-//! client sends the whole webhook, for [`Tenant::replace`](crate::Tenant::replace).
+//! An event that has left the catalog is shown by its number, and may stay by that. [`Catalog::patch`](crate::Catalog::patch)
+//! takes a change to some of the attributes, for [`Tenant::patch`](crate::Tenant::patch).
 //!
 //! ```
 //! # #[cfg(all(feature = "dispatcher", feature = "http-transport"))]
@@ -63,10 +63,12 @@
 
 mod draft;
 mod error;
+mod patch;
 mod violation;
 mod webhook;
 
 pub use draft::Draft;
 pub use error::Error;
+pub use patch::Patch;
 pub use violation::Violation;
 pub use webhook::{Subscription, Webhook};

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use crate::model::{
     BodyTemplate, DeliveryOptions, Disabled, EnvelopeKind, SignatureScheme, Timestamp, Webhook,
 };
+use crate::registry::Version;
 
 /// A webhook with its delivery options and state. Its secrets are not part of it.
 ///
@@ -25,6 +26,9 @@ use crate::model::{
 pub struct Details {
     /// The webhook.
     pub webhook: Webhook,
+    /// The number of changes to it so far, by calls and by hookwire itself: see
+    /// [`Tenant::expecting`](crate::Tenant::expecting).
+    pub version: Version,
     /// Its envelope, template, signature scheme, headers and limits.
     #[serde(serialize_with = "without_values")]
     pub options: DeliveryOptions,
@@ -74,9 +78,11 @@ mod tests {
         });
         let options =
             DeliveryOptions::new().with_headers([("x-team", "devices"), ("authorization", "Bearer hidden")]);
-        let template = serde_json::from_str(r#"{"z":1.10,"a":"${payload}"}"#).expect("a template");
+        let template =
+            serde_json::from_str::<BodyTemplate>(r#"{"z":1.10,"a":"${payload}"}"#).expect("a template");
         let details = Details {
             webhook: serde_json::from_value(webhook).expect("a webhook"),
+            version: Version::new(3),
             options: options.expect("valid").with_envelope(EnvelopeKind::Assist).with_template(template),
             disabled: Some(Disabled {
                 reason: Some(DisableReason::Gone),
@@ -89,6 +95,7 @@ mod tests {
         let shown = serde_json::to_value(&details).expect("JSON");
         let expected = json!({
             "webhook": serde_json::to_value(&details.webhook).expect("JSON"),
+            "version": 3,
             "options": {"envelope": "assist", "template": {"z": 1.10, "a": "${payload}"}, "headers": ["authorization", "x-team"], "signature": "v1",
                 "rate": null, "max_in_flight": null},
             "disabled": {"reason": "gone", "at": 5},

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::model::{Catalog, Rule, Violation};
+use crate::model::{Catalog, HookId, Rule, Violation};
 use crate::plain;
 use crate::registry::Refusal;
 use crate::sealing::UnsealError;
@@ -52,6 +52,8 @@ pub enum ErrorKind {
     NotFound,
     /// The tenant's edition has no webhooks.
     NotInEdition,
+    /// The webhook is at another version than the one that the handle [expects](crate::Tenant::expecting).
+    Outdated,
     /// There is no room for more work now, in the store or among the bytes that are published at once. Try again later,
     /// with the same message id.
     Overloaded,
@@ -81,6 +83,7 @@ impl ErrorKind {
             Self::MissingScope => "missing_scope",
             Self::NotFound => "not_found",
             Self::NotInEdition => "not_in_edition",
+            Self::Outdated => "outdated",
             Self::Overloaded => "overloaded",
             Self::PayloadTooLarge => "payload_too_large",
             Self::Store => "store",
@@ -103,6 +106,7 @@ impl ErrorKind {
             Self::MissingScope | Self::NotInEdition => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict | Self::LimitReached | Self::MessageIdReused => StatusCode::CONFLICT,
+            Self::Outdated => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded | Self::Store => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -117,6 +121,12 @@ impl Error {
     /// Creates the error of something that is not there.
     pub(super) fn not_found(what: &str) -> Self {
         Self::new(ErrorKind::NotFound, format!("there is no {what}"))
+    }
+
+    /// Creates the error of a change that was decided on another version of a webhook.
+    pub(super) fn outdated(hook_id: HookId) -> Self {
+        let message = format!("webhook {hook_id} has been changed meanwhile; read it again, and decide anew");
+        Self::new(ErrorKind::Outdated, message)
     }
 
     /// Creates the error of an operating system that gives no random bytes.

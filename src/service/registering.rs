@@ -228,21 +228,21 @@ impl Tenant {
         self.get_registered(hook_id).await.map(|registered| registered.webhook)
     }
 
-    /// Reads a webhook's options, since when and why it is disabled or paused, since when it fails, and its last
-    /// success.
+    /// Reads a webhook's version and options, since when and why it is disabled or paused, since when it fails, and its
+    /// last success.
     ///
     /// # Errors
     ///
     /// As [`get`](Self::get).
     pub async fn details(&self, hook_id: HookId) -> Result<Details, Error> {
         self.require(Scope::Read)?;
-        let RegisteredWebhook { webhook, options, disabled, paused, .. } =
+        let RegisteredWebhook { webhook, options, version, disabled, paused, .. } =
             self.get_registered(hook_id).await?;
         let health = self.core.store().health(&self.id, hook_id).await?;
         let failing_since = health.and_then(|health| health.failing_since());
         let statistics = self.core.store().statistics(&self.id, hook_id, self.core.now()).await?;
         let last_success_at = statistics.and_then(|statistics| statistics.last_success_at);
-        Ok(Details { webhook, options, disabled, paused, failing_since, last_success_at })
+        Ok(Details { webhook, version, options, disabled, paused, failing_since, last_success_at })
     }
 
     /// Lists the tenant's webhooks, by ascending id.
@@ -282,6 +282,7 @@ impl Tenant {
         for _ in 0..MAX_CONFLICTS {
             let registry = self.core.store().registry(&self.id).await?;
             let change = decide(&registry, self.core.terms(&self.id))?;
+            self.check_version(&registry, &change)?;
             let change = self.core.sealed(&self.id, change)?;
             match self.core.store().commit(&self.id, registry.revision, &change).await {
                 Ok(_) => {

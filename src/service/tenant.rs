@@ -7,6 +7,7 @@ use super::core::Core;
 use super::error::{Error, ErrorKind};
 use super::visibility::Visibility;
 use crate::model::{HookId, Scope, Scopes, TenantId};
+use crate::registry::{Limits, Registry, RegistryChange, Version};
 use crate::store::{Stats, StatsScope};
 
 /// A handle on the webhooks of one tenant. Clones share everything.
@@ -40,12 +41,13 @@ pub struct Tenant {
     pub(super) id: TenantId,
     scopes: Scopes,
     pub(super) visibility: Visibility,
+    expected: Option<Version>,
 }
 
 impl Tenant {
     pub(super) fn new(core: Arc<Core>, id: TenantId, scopes: Scopes) -> Self {
         let visibility = core.visibility();
-        Self { core, id, scopes, visibility }
+        Self { core, id, scopes, visibility, expected: None }
     }
 
     /// Returns the id of the tenant.
@@ -66,6 +68,55 @@ impl Tenant {
     #[must_use]
     pub fn for_operator(&self) -> Self {
         Self { visibility: Visibility::Operator, ..self.clone() }
+    }
+
+    /// Returns a handle that changes or deletes a webhook only if it is at this [version](crate::service::Details::version),
+    /// so that nobody overwrites what somebody else has changed meanwhile. It is the `If-Match` of an HTTP API.
+    ///
+    /// ```
+    /// # async fn rename(acme: hookwire::Tenant, id: hookwire::HookId) -> Result<(), hookwire::Error> {
+    /// use hookwire::ErrorKind;
+    /// use hookwire::model::WebhookPatch;
+    ///
+    /// let seen = acme.details(id).await?.version;
+    /// let renamed = acme.expecting(seen).patch(id, &WebhookPatch::new().name("Journal")).await;
+    /// if renamed.is_err_and(|error| *error.kind() == ErrorKind::Outdated) {
+    ///     println!("somebody else has changed it; read it again");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn expecting(&self, version: Version) -> Self {
+        Self { expected: Some(version), ..self.clone() }
+    }
+
+    /// Refuses a change of a webhook that is not at the version that is expected, if one is.
+    pub(super) fn check_version(&self, registry: &Registry, change: &RegistryChange) -> Result<(), Error> {
+        let hook_id = match change {
+            RegistryChange::Delete(hook_id) => *hook_id,
+            RegistryChange::Update(new, _) => new.hook_id(),
+            RegistryChange::Create(_) | RegistryChange::Suspend(_) => return Ok(()),
+        };
+        let present = registry.get(hook_id).map(|it| it.version);
+        match self.expected {
+            Some(expected) if present != Some(expected) => Err(Error::outdated(hook_id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the limits of the tenant, to say them before one is reached; `None` if its edition has no webhooks.
+    ///
+    /// ```
+    /// # async fn run(acme: hookwire::Tenant) -> Result<(), hookwire::Error> {
+    /// if let Some(limits) = acme.limits() {
+    ///     println!("{} of {} webhooks", acme.list().await?.len(), limits.webhooks());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn limits(&self) -> Option<Limits> {
+        self.core.terms(&self.id).limits
     }
 
     /// Counts the tenant's deliveries that have not ended.

@@ -58,6 +58,17 @@ impl Webhooks {
         Tenant::new(Arc::clone(&self.core), tenant, Scopes::all())
     }
 
+    /// Returns the time by the clock of the service, by which events are stamped and attempts counted.
+    ///
+    /// ```
+    /// # fn show(hooks: &hookwire::Webhooks) {
+    /// println!("it is {}", hooks.now());
+    /// # }
+    /// ```
+    pub fn now(&self) -> Timestamp {
+        self.core.now()
+    }
+
     /// Returns the events that the host offers.
     pub fn catalog(&self) -> &Catalog {
         self.core.catalog()

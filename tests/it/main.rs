@@ -9,6 +9,7 @@ mod conformance;
 mod conformance_catches;
 mod dialling;
 mod dispatcher;
+mod expecting;
 mod explained;
 mod failing_seams;
 mod fairness;
