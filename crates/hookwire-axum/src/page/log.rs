@@ -1,0 +1,138 @@
+//! What was sent to a webhook, and what became of a message.
+
+use hookwire::model::{DeliveryId, DeliveryState, End, PageRequest, Scope};
+use hookwire::service::LoggedDelivery;
+use hookwire::{DeliveryQuery, HookId, MessageId};
+use maud::{Markup, html};
+
+use super::texts::Texts;
+use super::visit::{Answer, Visit};
+use crate::read::{Id, Params};
+
+const STATES: [DeliveryState; 6] = [
+    DeliveryState::Pending,
+    DeliveryState::Ended(End::Delivered),
+    DeliveryState::Ended(End::Exhausted),
+    DeliveryState::Ended(End::Expired),
+    DeliveryState::Ended(End::Cancelled),
+    DeliveryState::Ended(End::Erased),
+];
+
+/// The deliveries on a page.
+const LIMIT: u16 = 25;
+
+pub(super) async fn deliveries(visit: Visit, Id(id): Id<HookId>, mut params: Params) -> Answer {
+    let webhook = visit.tenant.get(id).await.map_err(|error| visit.failed(&error))?;
+    let state: Option<DeliveryState> = params.take("state").unwrap_or_default();
+    let after: Option<String> = params.take("after").unwrap_or_default();
+    let page = after.map_or_else(PageRequest::first, PageRequest::after).with_limit(LIMIT);
+    let query = DeliveryQuery::new().webhook(id).page(page);
+    let query = state.map_or_else(|| query.clone(), |state| query.clone().state(state));
+    let listed = visit.tenant.deliveries_with_attempts(&query).await.map_err(|error| visit.failed(&error))?;
+    let (texts, here) = (visit.texts(), format!("{}/{id}/deliveries", visit.base));
+    let filter = state.map(|it| format!("state={it}&")).unwrap_or_default();
+    let body = html! {
+        h1 { (texts.deliveries) ": " a href={ (visit.base) "/" (id) } dir="auto" { (webhook.name()) } }
+        nav class="row" aria-label=(texts.state) {
+            a href=(here) aria-current=[state.is_none().then_some("page")] { (texts.all) }
+            @for it in STATES {
+                a href={ (here) "?state=" (it) } aria-current=[(state == Some(it)).then_some("page")] { (name(texts, it)) }
+            }
+        }
+        @if listed.items.is_empty() { p { (texts.no_deliveries) } }
+        @for delivery in &listed.items { (entry(&visit, delivery)) }
+        @if let Some(next) = &listed.next { p { a class="button" href={ (here) "?" (filter) "after=" (next) } { (texts.older) } } }
+    };
+    Ok(visit.show(&texts.deliveries, &body))
+}
+
+fn entry(visit: &Visit, logged: &LoggedDelivery) -> Markup {
+    let (texts, delivery) = (visit.texts(), &logged.delivery);
+    let event = visit
+        .hooks()
+        .catalog()
+        .get(delivery.event_id)
+        .map_or_else(|| delivery.event_id.to_string(), |event| event.name().to_owned());
+    let class = match delivery.state {
+        DeliveryState::Ended(End::Delivered) => "tag good",
+        DeliveryState::Ended(End::Exhausted | End::Expired) => "tag bad",
+        _ => "tag",
+    };
+    html! {
+        section class="delivery" {
+            p {
+                span class=(class) { (name(texts, delivery.state)) } " "
+                strong { (event) } " " (visit.time(delivery.created_at)) " "
+                a href={ (visit.base) "/explain?message=" (delivery.message_id) } { code { (delivery.message_id) } }
+            }
+            @if let Some(due) = delivery.due_at { p class="hint" { (texts.next_attempt) ": " (visit.time(due)) } }
+            @if !logged.attempts.is_empty() { (attempts(visit, logged)) }
+            @if visit.may(Scope::Update) {
+                form method="post" action={ (visit.base) "/deliveries/" (delivery.id) "/again" } { button { (texts.redeliver) } }
+            }
+        }
+    }
+}
+
+fn attempts(visit: &Visit, logged: &LoggedDelivery) -> Markup {
+    let texts = visit.texts();
+    html! {
+        details {
+            summary { (texts.attempts) ": " (logged.attempts.len()) }
+            div class="wide" { table {
+                thead { tr { th scope="col" { "#" } th scope="col" { (texts.time) } th scope="col" { (texts.took) } th scope="col" { (texts.answer) } } }
+                tbody { @for attempt in &logged.attempts { tr {
+                    td { (attempt.number) }
+                    td { (visit.time(attempt.at)) }
+                    td { (attempt.took.as_millis()) " ms" }
+                    td class=(if attempt.outcome.is_success() { "good" } else { "bad" }) { (attempt.outcome) }
+                } } }
+            } }
+        }
+    }
+}
+
+fn name(texts: &Texts, state: DeliveryState) -> &str {
+    match state {
+        DeliveryState::Pending => &texts.pending,
+        DeliveryState::Ended(End::Cancelled) => &texts.cancelled,
+        DeliveryState::Ended(End::Delivered) => &texts.delivered,
+        DeliveryState::Ended(End::Erased) => &texts.erased,
+        DeliveryState::Ended(End::Expired) => &texts.expired,
+        DeliveryState::Ended(_) => &texts.exhausted,
+    }
+}
+
+pub(super) async fn again(visit: Visit, Id(id): Id<DeliveryId>) -> Answer {
+    visit.tenant.redeliver(id).await.map_err(|error| visit.failed(&error))?;
+    visit.log("a user had a delivery made again", &id);
+    Ok(visit.go(""))
+}
+
+/// A search by the id of a message, and what became of it.
+pub(super) async fn explain(visit: Visit, mut params: Params) -> Answer {
+    let asked: Option<String> = params.take("message").unwrap_or_default();
+    let texts = visit.texts();
+    let found = match asked.as_deref().map(str::trim).filter(|it| !it.is_empty()) {
+        None => None,
+        Some(text) => Some(match MessageId::new(text) {
+            Ok(id) => {
+                visit.tenant.explain(&id).await.map(|it| it.to_string()).map_err(|it| visit.failed(&it))?
+            }
+            Err(_) => texts.not_found.to_string(),
+        }),
+    };
+    let body = html! {
+        h1 { (texts.explain) }
+        form method="get" {
+            div class="field" {
+                label for="message" { (texts.message) }
+                input id="message" name="message" value=(asked.as_deref().unwrap_or_default()) aria-describedby="message-told";
+                p id="message-told" class="hint" { (texts.explain_hint) }
+            }
+            button { (texts.explain) }
+        }
+        @if let Some(found) = found { pre role="status" { (found) } }
+    };
+    Ok(visit.show(&texts.explain, &body))
+}

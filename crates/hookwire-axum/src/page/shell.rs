@@ -1,0 +1,190 @@
+//! [`Page`]: the host's part of the page, and the answer around each body.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::texts::Texts;
+
+/// The look of the page, its words, and what only the host knows.
+///
+/// ```
+/// use hookwire_axum::page::{Page, Shell};
+///
+/// fn layout(shell: Shell<'_>) -> String {
+///     let Shell { title, nav, body, .. } = shell;
+///     format!("<!doctype html><title>{title}</title>{nav}<main>{body}</main>")
+/// }
+///
+/// let page = Page::new().layout(layout).address("192.0.2.7");
+/// # let _ = page;
+/// ```
+#[derive(Clone)]
+pub struct Page {
+    layout: Arc<Layout>,
+    told: Arc<Told>,
+    pub(super) texts: Arc<Texts>,
+    framed_by: Option<String>,
+    pub(super) addresses: Vec<String>,
+}
+
+type Layout = dyn Fn(Shell<'_>) -> String + Send + Sync;
+type Told = dyn Fn(&hookwire::plain::Violation) -> Option<String> + Send + Sync;
+
+/// The parts of a page, for a [layout](Page::layout). All but the nonce are HTML.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Shell<'a> {
+    /// The title.
+    pub title: &'a str,
+    /// Links to the parts of the page.
+    pub nav: &'a str,
+    /// The body.
+    pub body: &'a str,
+    /// Where the stylesheet is.
+    pub stylesheet: &'a str,
+    /// The nonce that scripts and styles of the layout need, by the `Content-Security-Policy` of the answer.
+    pub nonce: &'a str,
+    /// The language, for the attribute `lang`.
+    pub lang: &'a str,
+    /// The direction of text, for the attribute `dir`.
+    pub dir: &'a str,
+}
+
+impl Page {
+    /// Creates a page with a look of its own, in English, that no other page may frame.
+    pub fn new() -> Self {
+        Self {
+            layout: Arc::new(plain_layout),
+            told: Arc::new(|_| None),
+            texts: Arc::new(Texts::default()),
+            framed_by: None,
+            addresses: Vec::new(),
+        }
+    }
+
+    /// Sets the function that writes the HTML document around each body: the host's own header, menu and footer.
+    ///
+    /// The stylesheet takes its colours and fonts from the custom properties `--hw-accent`, `--hw-text`, `--hw-muted`,
+    /// `--hw-back`, `--hw-panel`, `--hw-line`, `--hw-bad`, `--hw-good` and `--hw-font`, which the layout may set.
+    #[must_use]
+    pub fn layout(self, layout: impl Fn(Shell<'_>) -> String + Send + Sync + 'static) -> Self {
+        Self { layout: Arc::new(layout), ..self }
+    }
+
+    /// Sets the words.
+    #[must_use]
+    pub fn texts(self, texts: Texts) -> Self {
+        Self { texts: Arc::new(texts), ..self }
+    }
+
+    /// Sets the words for what is wrong with an input, where they are not those of hookwire, which are English.
+    #[must_use]
+    pub fn told_by(
+        self,
+        told: impl Fn(&hookwire::plain::Violation) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { told: Arc::new(told), ..self }
+    }
+
+    /// Lets pages of an origin, such as `https://app.example.com`, show this one in a frame.
+    #[must_use]
+    pub fn framed_by(self, origin: impl Into<String>) -> Self {
+        Self { framed_by: Some(origin.into()), ..self }
+    }
+
+    /// Adds an address from which requests are sent, so that users can let it through their firewalls.
+    #[must_use]
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.addresses.push(address.into());
+        self
+    }
+
+    pub(super) fn tell(&self, violation: hookwire::plain::Violation) -> hookwire::plain::Violation {
+        violation.told_by(|it| (self.told)(it))
+    }
+
+    /// Answers with a document.
+    pub(super) fn answer(&self, base: &str, title: &str, nav: &Markup, body: &Markup) -> Response {
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        let title = html! { (title) }.into_string();
+        let shell = Shell {
+            title: &title,
+            nav: &nav.0,
+            body: &body.0,
+            stylesheet: &format!("{base}/style.css"),
+            nonce: &nonce,
+            lang: &self.texts.lang,
+            dir: &self.texts.dir,
+        };
+        let document = (self.layout)(shell);
+        (self.headers(&nonce), document).into_response()
+    }
+
+    fn headers(&self, nonce: &str) -> HeaderMap {
+        let ancestors = self.framed_by.as_deref().unwrap_or("'none'");
+        let policy = format!(
+            "default-src 'none'; style-src 'self' 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src 'self' data:; \
+             font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+        );
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        // An origin that is no header value frames nothing.
+        let policy = HeaderValue::try_from(policy);
+        headers.insert(
+            CONTENT_SECURITY_POLICY,
+            policy.unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+        );
+        if self.framed_by.is_none() {
+            headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        }
+        headers
+    }
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page").field("framed_by", &self.framed_by).finish_non_exhaustive()
+    }
+}
+
+/// The layout of a page that the host gives none.
+fn plain_layout(shell: Shell<'_>) -> String {
+    let raw = |text: &str| PreEscaped(text.to_owned());
+    html! {
+        (DOCTYPE)
+        html lang=(shell.lang) dir=(shell.dir) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (raw(shell.title)) }
+                link rel="stylesheet" href=(shell.stylesheet);
+            }
+            body {
+                div class="hw" {
+                    header { (raw(shell.nav)) }
+                    main { (raw(shell.body)) }
+                }
+            }
+        }
+    }
+    .into_string()
+}
+
+/// Answers with a status other than 200.
+pub(super) fn with_status(status: StatusCode, mut response: Response) -> Response {
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,160 @@
+//! [`Visit`]: a request of somebody whom the host knows, for the page.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use hookwire::model::{Scope, Timestamp};
+use hookwire::{Error, ErrorKind, Tenant, Webhooks};
+use jiff::tz::TimeZone;
+use maud::{Markup, html};
+use tracing::info;
+
+use super::shell::{Page, with_status};
+use super::texts::Texts;
+use crate::access::{Access, Caller, Department};
+
+/// What the handlers of the page share.
+#[derive(Clone)]
+pub(super) struct Site(Arc<Shared>);
+
+struct Shared {
+    hooks: Webhooks,
+    access: Box<dyn Access>,
+    page: Page,
+}
+
+impl Site {
+    pub(super) fn new(hooks: Webhooks, access: impl Access, page: Page) -> Self {
+        Self(Arc::new(Shared { hooks, access: Box::new(access), page }))
+    }
+
+    pub(super) fn page(&self) -> &Page {
+        &self.0.page
+    }
+}
+
+/// A request of somebody whom the host knows.
+pub(super) struct Visit {
+    site: Site,
+    caller: Caller,
+    /// The path under which the page is nested.
+    pub(super) base: String,
+    pub(super) tenant: Tenant,
+    zone: TimeZone,
+}
+
+/// What a handler answers with, if it does not do what it was asked.
+pub(super) type Answer = Result<Response, Response>;
+
+impl Visit {
+    pub(super) fn hooks(&self) -> &Webhooks {
+        &self.site.0.hooks
+    }
+
+    pub(super) fn page(&self) -> &Page {
+        self.site.page()
+    }
+
+    pub(super) fn texts(&self) -> &Texts {
+        &self.page().texts
+    }
+
+    /// Whether the caller may do this, so that a button for it is shown.
+    pub(super) fn may(&self, scope: Scope) -> bool {
+        self.caller.scopes.grant(scope)
+    }
+
+    pub(super) async fn departments(&self) -> Result<Vec<Department>, Response> {
+        self.site.0.access.departments(&self.caller).await
+    }
+
+    /// Answers with a body below the links of the page.
+    pub(super) fn show(&self, title: &str, body: &Markup) -> Response {
+        self.page().answer(&self.base, title, &self.nav(), body)
+    }
+
+    fn nav(&self) -> Markup {
+        let texts = self.texts();
+        html! {
+            nav aria-label=(texts.webhooks) {
+                a href=(self.home()) { (texts.webhooks) }
+                a href={ (self.base) "/explain" } { (texts.explain) }
+            }
+        }
+    }
+
+    /// The path of the list of webhooks.
+    pub(super) fn home(&self) -> &str {
+        if self.base.is_empty() { "/" } else { &self.base }
+    }
+
+    pub(super) fn go(&self, path: &str) -> Response {
+        let to = if path.is_empty() { self.home().to_owned() } else { format!("{}{path}", self.base) };
+        Redirect::to(&to).into_response()
+    }
+
+    /// Answers with an error of hookwire's as a page.
+    pub(super) fn failed(&self, error: &Error) -> Response {
+        let status = error.kind().http_status();
+        let texts = self.texts();
+        let told = match error.kind() {
+            ErrorKind::NotFound => texts.not_found.to_string(),
+            // What the store says is the operator's business.
+            ErrorKind::Store => String::new(),
+            _ => error.to_string(),
+        };
+        let body = html! { h1 { (texts.refused) } p role="alert" { (told) } };
+        with_status(status, self.show(&texts.refused, &body))
+    }
+
+    pub(super) fn not_found(&self) -> Response {
+        let texts = self.texts();
+        with_status(StatusCode::NOT_FOUND, self.show(&texts.not_found, &html! { h1 { (texts.not_found) } }))
+    }
+
+    /// Logs that the caller did something that somebody may ask about.
+    pub(super) fn log(&self, what: &'static str, id: &dyn std::fmt::Display) {
+        let actor = self.caller.actor.as_deref().unwrap_or_default();
+        info!(target: "hookwire", tenant = %self.tenant.id(), %id, actor, "{what}");
+    }
+
+    /// Writes a time in the caller's zone, with the exact one for machines.
+    pub(super) fn time(&self, at: Timestamp) -> Markup {
+        let text = jiff::Timestamp::from_millisecond(at.as_millis()).map_or_else(
+            |_| at.to_string(),
+            |time| time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+        );
+        html! { time datetime=(at) { (text) } }
+    }
+
+    /// Returns a URL as the caller may see it: its path may be a secret.
+    pub(super) fn url(&self, url: &str) -> String {
+        if self.may(Scope::Update) {
+            return url.to_owned();
+        }
+        let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+        format!("{scheme}://{}/\u{2026}", rest.split(['/', '?']).next().unwrap_or_default())
+    }
+}
+
+impl FromRequestParts<Site> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Response> {
+        let base = base(parts);
+        let caller = site.0.access.caller(parts).await?;
+        let tenant = site.0.hooks.tenant(caller.tenant.clone()).with_scopes(caller.scopes);
+        let zone = caller.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok());
+        Ok(Self { site: site.clone(), caller, base, tenant, zone: zone.unwrap_or(TimeZone::UTC) })
+    }
+}
+
+/// Returns the path under which the page is nested, without a slash at its end.
+pub(super) fn base(parts: &Parts) -> String {
+    let whole = parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.path(), |it| it.0.path());
+    let inside = parts.uri.path();
+    whole.strip_suffix(inside).unwrap_or(whole).trim_end_matches('/').to_owned()
+}

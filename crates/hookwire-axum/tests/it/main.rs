@@ -1,0 +1,10 @@
+//! The API and the page as their users meet them: requests to the router, in process.
+
+mod access;
+mod changes;
+mod document;
+mod log;
+#[cfg(feature = "page")]
+mod page;
+mod refusals;
+mod support;
