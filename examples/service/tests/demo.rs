@@ -1,0 +1,66 @@
+//! The demonstration, started as its reader starts it: the page lists webhooks, and shows a failure and its retry.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// About a minute of them.
+const TRIES: u32 = 300;
+
+/// Ends the service when the test ends, however it does.
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts the demonstration on a file of its own, and returns the address of its page.
+fn start() -> (Service, String) {
+    let file = std::env::temp_dir().join(format!("hookwire-demo-{}.db", std::process::id()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_service"));
+    command.args(["--demo", "--listen", "127.0.0.1:0", "--sqlite"]).arg(&file).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("started");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let service = Service(child);
+    for line in lines.map_while(Result::ok) {
+        if let Some((_, address)) = line.split_once("http://").filter(|_| line.starts_with("The page:")) {
+            return (service, address.trim_end_matches("/webhooks").to_owned());
+        }
+    }
+    panic!("the service does not say where its page is");
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("connected");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    answer
+}
+
+/// Asks until the answer has all these texts.
+fn wait_for(address: &str, path: &str, texts: &[&str]) {
+    let mut answer = String::new();
+    for _ in 0..TRIES {
+        answer = get(address, path);
+        if texts.iter().all(|text| answer.contains(text)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    panic!("{texts:?} are not on {path}: {answer}");
+}
+
+#[test]
+fn the_demonstration_shows_a_delivery_a_failure_and_its_retry() {
+    let (_service, address) = start();
+    wait_for(&address, "/webhooks", &["200 OK", "Answers every time", "Fails every second time"]);
+    wait_for(&address, "/webhooks/1/deliveries", &["answered 200"]);
+    wait_for(&address, "/webhooks/2/deliveries", &["answered 502", "answered 200", "Attempts: 2"]);
+    wait_for(&address, "/api/v1/webhooks", &["\"enabled\":true"]);
+    wait_for(&address, "/health", &["oldest_due"]);
+}
