@@ -127,7 +127,7 @@
 //! | erase what a message says | [`Tenant::erase_payload`] |
 //! | send receivers the trace of an event | [`Event::trace_context`], [`send_trace_context`](service::WebhooksBuilder::send_trace_context) |
 //! | change a webhook's secret without a gap | [`Tenant::rotate_secret`] |
-//! | move webhooks here from another sender | [`WebhookDraft::secret`], [`header_prefix`](service::WebhooksBuilder::header_prefix) |
+//! | move webhooks here from another sender | [from Svix](guide::from_svix), [from a table of your own](guide::from_a_table) |
 //! | find out whether a receiver verifies what it gets | [`Tenant::check_receiver`] |
 //! | find out why a receiver does not verify it | [`signature::diagnose`] |
 //! | receive, verify, recognise replays | [`signature`](signature#receiving) |
