@@ -211,7 +211,9 @@ async fn axe_finds_nothing_in_either_look() {
         inhabit(&browser).await;
         let dark = browser.run("return matchMedia('(prefers-color-scheme: dark)').matches").await;
         assert_eq!(dark, theme == Theme::Dark);
-        for path in ["", "/new", "/1", "/1/edit", "/1/deliveries", "/explain", "/99"] {
+        for path in
+            ["", "/new", "/1", "/1/edit", "/1/deliveries", "/1/parameters", "/explain", "/dry-run", "/99"]
+        {
             browser.open(path).await;
             assert_eq!(browser.axe().await, Vec::<String>::new(), "{path}, {theme:?}");
             let overflow =

@@ -22,6 +22,7 @@
 //! - If the host refuses who sends a form, what it held is kept, and can be sent once more.
 
 mod chart;
+mod dry_run;
 mod edit;
 mod form;
 mod guard;
@@ -54,6 +55,7 @@ pub fn router(hooks: Webhooks, access: impl Access, page: Page) -> Router {
         .route("/", get(show::list))
         .route("/new", get(edit::add).post(edit::create))
         .route("/explain", get(log::explain))
+        .route("/dry-run", get(dry_run::ask).post(dry_run::run))
         .route("/{id}", get(show::show).post(show::act))
         .route("/{id}/edit", get(edit::edit).post(edit::save))
         .route("/{id}/parameters", get(parameters::edit).post(parameters::save))

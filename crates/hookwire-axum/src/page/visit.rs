@@ -82,6 +82,7 @@ impl Visit {
             nav aria-label=(texts.webhooks) {
                 a href=(self.home()) { (texts.webhooks) }
                 a href={ (self.base) "/explain" } { (texts.explain) }
+                a href={ (self.base) "/dry-run" } { (texts.dry_run) }
             }
         }
     }

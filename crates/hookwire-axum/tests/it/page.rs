@@ -6,7 +6,7 @@ use axum::http::header::{CONTENT_TYPE, COOKIE, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Request};
 use axum::response::{IntoResponse, Redirect, Response};
-use hookwire::model::Scopes;
+use hookwire::model::{DeptId, MessageQuery, Scopes};
 use hookwire::store::MemoryStore;
 use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
@@ -232,6 +232,39 @@ async fn the_last_days_are_drawn() {
 }
 
 #[tokio::test]
+async fn a_dry_run_says_who_would_get_an_event_and_sends_nothing() {
+    let host = Host::new();
+    let acme = host.hooks.tenant(TenantId::new("acme").expect("valid"));
+    for draft in [
+        WebhookDraft::new("Of department 7", "https://a.example/")
+            .subscribe_in(assist::DEVICE_ONLINE, [DeptId::new(7)]),
+        WebhookDraft::new("Of others", "https://a.example/").subscribe(assist::DEVICE_OFFLINE),
+        WebhookDraft::new("Not of crm", "https://a.example/")
+            .subscribe(assist::DEVICE_ONLINE)
+            .ignore_source("crm"),
+    ] {
+        acme.create(&draft).await.expect("created");
+    }
+    let reader = host.reader();
+    reader.get("/dry-run").await.has("Nothing is sent.");
+    let asked = [("event", "DEVICE_ONLINE"), ("department", "9"), ("source", "crm")];
+    let shown = reader.post("/dry-run", &asked).await;
+    shown
+        .has("for other departments")
+        .has("does not subscribe to the event")
+        .has("the source that the webhook ignores");
+    shown.lacks("would get it");
+    reader.post("/dry-run", &[("event", "DEVICE_ONLINE"), ("department", "7")]).await.has("would get it");
+    for (field, value) in [("payload", "{"), ("department", "sales"), ("event", "NONE")] {
+        let fields = [[("event", "DEVICE_ONLINE")], [(field, value)]].concat();
+        let fields: Vec<_> = if field == "event" { vec![(field, value)] } else { fields };
+        reader.post("/dry-run", &fields).await.has("This is no event");
+    }
+    assert!(host.transport.requests().is_empty());
+    assert!(acme.messages(&MessageQuery::new()).await.expect("listed").items.is_empty());
+}
+
+#[tokio::test]
 async fn faults_stand_beside_their_fields_and_what_was_typed_stays() {
     let host = Host::new();
     let refused = host
@@ -403,7 +436,7 @@ async fn the_host_gives_the_look_the_words_and_the_frame() {
 async fn every_link_is_below_the_prefix() {
     let host = Host::new();
     host.register("Log", "https://hooks.example.com/in").await;
-    for path in ["", "/new", "/1", "/1/edit", "/1/deliveries", "/explain"] {
+    for path in ["", "/new", "/1", "/1/edit", "/1/deliveries", "/1/parameters", "/explain", "/dry-run"] {
         let shown = host.owner().get(path).await;
         assert_eq!(shown.status, 200, "{path}");
         for link in shown.html.split("href=\"").skip(1).filter_map(|it| it.split('"').next()) {
