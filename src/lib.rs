@@ -11,7 +11,7 @@
 //! |---|---|
 //! | Does it commit with my data? | Yes: [the event is written in your own transaction](guide::durability#the-event-and-your-own-data), by any driver. |
 //! | How do I test it? | [With a recording transport and a clock that you move](guide::testing). |
-//! | How do I see what is stuck? | [By `stats`, `explain`, SQL and log lines](guide::operations). |
+//! | How do I see what is stuck? | [By `stats`, `explain`, SQL, metrics and log lines](guide::operations). |
 //! | What does it pull in? | [No more than its features ask for](#features). |
 //! | How do I stop it? | [By `shutdown_within`; what is left waits in the store](guide::operations#stopping). |
 //!
@@ -133,6 +133,7 @@
 //! | receive, verify, recognise replays | [`signature`](signature#receiving) |
 //! | test your own code, without waiting | [`guide::testing`] |
 //! | run it: alarms, logs, backups | [`guide`] |
+//! | have metrics, alerts with a runbook, a dashboard | [operations](guide::operations#metrics) |
 //! | know what it holds, what it takes, and when to split it | [`guide::sizing`] |
 //! | know what stays the same in the next version | [`guide::stability`] |
 //! | take up a new version, or go back | [`guide::upgrades`] |
@@ -157,6 +158,7 @@
 //! | `aws-lc-rs` | yes | [TLS](#tls) by aws-lc-rs |
 //! | `dispatcher` | yes | `dispatcher`: delivery in the background, on tokio |
 //! | `http-transport` | yes | `transport::HttpTransport`: hyper, rustls and the address guard |
+//! | `metrics` | | `metrics`: counts, durations and gauges, through the facade of that name |
 //! | `ring` | | [TLS](#tls) by ring, unless `aws-lc-rs` is on |
 //! | `schemars` | | `EventType::with_schema_of`: the JSON Schema of a payload from its Rust type |
 //! | `seal` | | [`sealing`]'s keys: webhooks' secrets are encrypted before a store sees them |
@@ -234,6 +236,8 @@ pub mod dispatcher;
 pub mod envelope;
 pub mod guide;
 pub mod handshake;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod model;
 pub mod plain;
 pub mod policy;

@@ -34,7 +34,8 @@ async fn route_tenant(
 ) -> Result<(), Error> {
     let registry = calls.answer(core.fresh_registry(tenant)).await?;
     let routed: Vec<_> = items.into_iter().map(|item| decide(core, item, &registry)).collect();
-    calls.answer(core.store().route(&routed)).await?;
+    let answers = calls.answer(core.store().route(&routed)).await?;
+    core.tell_routed(&routed, &answers);
     Ok(())
 }
 

@@ -77,27 +77,12 @@ async fn count(core: &Core, shared: &Shared, tally: &mut Tally) {
     }
 }
 
-/// Records a batch, and tries again while any of its leases holds. Deliveries whose outcome cannot be recorded are sent
-/// again.
+/// Records a batch, and tells of it. Deliveries whose outcome cannot be recorded are sent again.
 async fn settle(core: &Core, shared: &Shared, tally: &mut Tally, batch: Drain<'_, Settling>) {
     let until = batch.as_slice().iter().map(|item| item.until).max();
     let (settlements, claims): (Vec<_>, Vec<_>) =
         batch.map(|item| (item.settlement, (item.claim, item.slot))).unzip();
-    let answers = loop {
-        let error = match shared.calls.answer(try_settle(core, &settlements)).await {
-            Ok(answers) => break answers,
-            Err(error) => error,
-        };
-        let failures = shared.store_failed(&error);
-        let error = error.detail();
-        if until.is_none_or(|until| until <= Instant::now()) {
-            warn!(error, lost = settlements.len(), "outcomes could not be recorded; they come again");
-            return;
-        }
-        warn!(error, failures, "outcomes could not be recorded yet");
-        sleep(backoff(failures)).await;
-    };
-    shared.store_answered();
+    let Some(answers) = record(core, shared, &settlements, until).await else { return };
     shared.count_recorded(settlements.iter().filter(|item| item.attempt.is_some()).count());
     let fenced = answers.iter().filter(|answer| **answer == Settled::Fenced).count();
     if fenced > 0 {
@@ -110,6 +95,35 @@ async fn settle(core: &Core, shared: &Shared, tally: &mut Tally, batch: Drain<'_
         if effect.end.is_some() {
             slot.end();
         }
+    }
+}
+
+/// Records settlements, and tries again while any of their leases holds, the last one until `until`. `None` if the store
+/// has not taken them.
+async fn record(
+    core: &Core,
+    shared: &Shared,
+    settlements: &[Settlement],
+    until: Option<Instant>,
+) -> Option<Vec<Settled>> {
+    loop {
+        let began = Instant::now();
+        let error = match shared.calls.answer(try_settle(core, settlements)).await {
+            Ok(answers) => {
+                shared.store_answered();
+                core.tell_batch(settlements.len(), began.elapsed());
+                return Some(answers);
+            }
+            Err(error) => error,
+        };
+        let failures = shared.store_failed(&error);
+        let error = error.detail();
+        if until.is_none_or(|until| until <= Instant::now()) {
+            warn!(error, lost = settlements.len(), "outcomes could not be recorded; they come again");
+            return None;
+        }
+        warn!(error, failures, "outcomes could not be recorded yet");
+        sleep(backoff(failures)).await;
     }
 }
 

@@ -3,7 +3,7 @@
 //! - [`durability`]: which events survive what, events that commit with the host's data, backups.
 //! - [`from_a_table`]: moving here from a table of webhooks and a loop that posts them.
 //! - [`from_svix`]: moving here from Svix.
-//! - [`operations`]: stuck deliveries, alarms, log lines, stopping.
+//! - [`operations`]: alarms, metrics, alerts with a runbook, stuck deliveries, log lines, stopping.
 //! - [`security`]: networks, keys, and what to show tenants.
 //! - [`sizing`]: what one process and one database hold, what it takes on disk, and how to split by tenant.
 //! - [`stability`]: what stays the same between versions.

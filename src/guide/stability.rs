@@ -56,8 +56,11 @@
 //!
 //! The targets of `tracing` events begin with `hookwire`. Their levels and the names of their fields change only in a
 //! minor version, and CHANGELOG.md says so. Their texts may change in any version: filter by target, level and field.
-//! The library gives no metrics of its own; [`Stats`](crate::store::Stats) and `DispatcherHealth` are parts of the API
-//! from which a host makes them.
+//!
+//! # Metrics
+//!
+//! The names of [metrics](super::operations#metrics), their units and labels change only in a minor version, and CHANGELOG.md
+//! says so. A label may get a new value in any version.
 //!
 //! # Versions that get fixes
 //!

@@ -174,7 +174,8 @@ impl WebhooksBuilder {
 
     /// Adds an observer: it is told what happens, after it is recorded. There may be any number of them.
     ///
-    /// It is called by the task that records outcomes, so it must not block: send what takes long to a task of your own.
+    /// It is called by the task that records outcomes and by those that publish, so it must not block: send what takes long to
+    /// a task of your own.
     /// A panic in it is caught and logged.
     ///
     /// ```

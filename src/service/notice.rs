@@ -1,6 +1,7 @@
 //! [`Notice`]: what a service tells its observers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Attempt, DeliveryId, Disabled, End, EventId, HookId, MessageId, TenantId, Timestamp};
 #[cfg(feature = "dispatcher")]
@@ -65,6 +66,19 @@ pub enum Notice<'a> {
         /// When it was paused.
         since: Timestamp,
     },
+    /// An event was published: by a call of [`publish`](super::Tenant::publish), when it is stored; by SQL, when a dispatcher
+    /// has routed it. An event that was published before is not told again.
+    #[non_exhaustive]
+    Published {
+        /// The tenant.
+        tenant: &'a TenantId,
+        /// The message id of the event.
+        message_id: &'a MessageId,
+        /// The kind of event.
+        event_id: EventId,
+        /// The number of webhooks that get it.
+        webhooks: usize,
+    },
     /// A webhook that was [`Failing`](Self::Failing) has answered with a success.
     #[non_exhaustive]
     Recovered {
@@ -96,6 +110,14 @@ pub enum Notice<'a> {
     SecretRotated {
         /// The webhook.
         webhook: WebhookRef<'a>,
+    },
+    /// A dispatcher has recorded the outcomes of deliveries, by one call of the store.
+    #[non_exhaustive]
+    Settled {
+        /// The number of outcomes, those included that came too late to be recorded.
+        deliveries: usize,
+        /// The time that the store took.
+        took: Duration,
     },
     /// Upkeep has ended deliveries that waited. Those that a claim finds expired are told by no notice: the log has them.
     #[non_exhaustive]

@@ -1,6 +1,8 @@
 //! Telling observers what the store has recorded.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "dispatcher")]
+use std::time::Duration;
 
 #[cfg(feature = "dispatcher")]
 use tracing::info;
@@ -10,12 +12,13 @@ use super::core::Core;
 #[cfg(feature = "dispatcher")]
 use super::notice::DeliveryRef;
 use super::notice::{Notice, WebhookRef};
-use crate::model::TenantId;
 #[cfg(feature = "dispatcher")]
 use crate::model::{Disabled, FailureKind, Outcome};
+use crate::model::{StampedEvent, TenantId};
 use crate::registry::{Registry, RegistryChange};
 #[cfg(feature = "dispatcher")]
-use crate::store::{Claim, Effect, Settlement, Tended};
+use crate::store::{Claim, Effect, RouteAnswer, Routed, Settlement, Tended};
+use crate::store::{Publication, PublishAnswer};
 
 impl Core {
     /// Tells every observer. One that panics keeps nothing from the others.
@@ -25,6 +28,20 @@ impl Core {
                 warn!(target: "hookwire", "an observer panicked");
             }
         }
+    }
+
+    /// Tells of the events that the store has written, and did not have before.
+    pub(super) fn tell_published(&self, publications: &[Publication], answers: &[PublishAnswer]) {
+        for (publication, answer) in publications.iter().zip(answers) {
+            if let PublishAnswer::Stored(receipt) = answer {
+                self.tell_event(&publication.tenant, &publication.event, receipt.targets);
+            }
+        }
+    }
+
+    fn tell_event(&self, tenant: &TenantId, event: &StampedEvent, webhooks: usize) {
+        let StampedEvent { message_id, event_id, .. } = event;
+        self.tell(&Notice::Published { tenant, message_id, event_id: *event_id, webhooks });
     }
 
     /// Tells that a call has enabled or disabled, paused or resumed a webhook, if it has.
@@ -47,6 +64,21 @@ impl Core {
 
 #[cfg(feature = "dispatcher")]
 impl Core {
+    /// Tells of the events, written by SQL, whose routing the store has written.
+    pub(crate) fn tell_routed(&self, routed: &[Routed], answers: &[RouteAnswer]) {
+        for (Routed { unrouted, routing, .. }, answer) in routed.iter().zip(answers) {
+            if *answer == RouteAnswer::Routed {
+                let webhooks = routing.as_ref().map_or(0, |routing| routing.targets.len());
+                self.tell_event(&unrouted.tenant, &unrouted.event, webhooks);
+            }
+        }
+    }
+
+    /// Tells that the store has recorded this many settlements at once.
+    pub(crate) fn tell_batch(&self, deliveries: usize, took: Duration) {
+        self.tell(&Notice::Settled { deliveries, took });
+    }
+
     /// Tells of a settlement that the store has recorded.
     pub(crate) fn tell_settled(&self, claim: &Claim, settlement: &Settlement, effect: &Effect) {
         if let Some(Disabled { reason: Some(reason), .. }) = effect.disabled {

@@ -272,6 +272,7 @@ impl Tenant {
         let offer = handoff.as_ref().and_then(|handoff| handoff.offer());
         let request = offer.as_ref().map(|(request, _)| request);
         let published = self.core.store().publish(publications, request).await?;
+        self.core.tell_published(publications, &published.answers);
         if published.leaves_work() {
             self.core.new_work.notify();
         }

@@ -27,6 +27,8 @@ mod layers;
 mod limits;
 mod load;
 mod log_lines;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod notices;
 mod outbox;
 mod patterns;

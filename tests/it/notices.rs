@@ -11,7 +11,7 @@ use hookwire::registry::Backlog;
 use hookwire::service::{Notice, Rotation};
 use hookwire::store::MemoryStore;
 use hookwire::testing::{Answer, Call, Fault, FaultyStore, RecordingTransport, TokioClock};
-use hookwire::{Event, HookId, Tenant, TenantId, WebhookDraft, Webhooks, assist};
+use hookwire::{Event, HookId, MessageId, Tenant, TenantId, WebhookDraft, Webhooks, assist};
 use tokio::time::sleep;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -39,6 +39,8 @@ impl Told {
             Notice::SecretRevealed { webhook, .. } => format!("revealed {}", webhook.hook_id),
             Notice::SecretRotated { webhook, .. } => format!("rotated {}", webhook.hook_id),
             Notice::Swept { expired, cancelled, .. } => format!("swept {expired} and {cancelled}"),
+            // They come with every delivery; a test of their own hears them.
+            Notice::Published { .. } | Notice::Settled { .. } => return,
             other => format!("{other:?}"),
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
@@ -199,4 +201,48 @@ async fn what_upkeep_ends_is_told_as_a_number() {
     acme.delete(hook_id).await.expect("there");
     hooks.deliver_due().await.expect("delivered");
     assert_eq!(told.take(), ["swept 0 and 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_told_once_it_is_stored_or_routed_and_a_batch_once_it_is_recorded() {
+    let told = Told::default();
+    let heard = told.clone();
+    let clock = TokioClock::new();
+    let store = Arc::new(MemoryStore::with_clock(clock));
+    let fails_once = |call, nth| match call {
+        Call::Publish | Call::Settle if nth == 0 => Fault::Before,
+        _ => Fault::None,
+    };
+    let observer = move |notice: &Notice<'_>| {
+        let mut lines = heard.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match notice {
+            Notice::Published { tenant, message_id, event_id, webhooks, .. } => {
+                lines.push(format!("published {message_id} of {tenant}, event {event_id}, to {webhooks}"));
+            }
+            Notice::Settled { deliveries, .. } => lines.push(format!("settled {deliveries}")),
+            _ => {}
+        }
+    };
+    let hooks = Webhooks::builder(assist::catalog()).store(FaultyStore::new(Arc::clone(&store), fails_once));
+    let hooks = hooks.clock(clock).transport(RecordingTransport::new()).observe(observer);
+    let hooks = hooks.build().expect("sound");
+    let (acme, _) = one_webhook(&hooks).await;
+    let event = |id| {
+        let event = Event::new(assist::DEVICE_ONLINE, "LAB-4").expect("JSON");
+        event.message_id(MessageId::new(id).expect("short"))
+    };
+    acme.publish(event("one")).await.expect_err("the store fails");
+    assert_eq!(told.take(), [""; 0]);
+    for _ in 0..2 {
+        acme.publish(event("one")).await.expect("published");
+    }
+    assert_eq!(told.take(), ["published one of acme, event 13, to 1"]);
+    store.publish_sql_document(&acme.to_sql_document(&event("two"))).expect("its own text");
+    assert_eq!(told.take(), [""; 0], "it is not routed yet");
+    hooks.deliver_due().await.expect("delivered");
+    let told = told.take();
+    assert!(told.contains(&"published two of acme, event 13, to 1".to_owned()), "{told:?}");
+    let settled: u64 =
+        told.iter().filter_map(|line| line.strip_prefix("settled ")?.parse::<u64>().ok()).sum();
+    assert_eq!(settled, 2, "{told:?}");
 }
