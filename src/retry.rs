@@ -152,7 +152,8 @@ pub struct RetryState {
     /// The last attempts, if they used no step.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Run>,
-    /// The number of recoveries that the lane had at the last attempt, if it was limited.
+    /// The number of recoveries that the lane had at the last attempt that the receiver answered; none if it had none then.
+    /// After a limit it is there in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     recoveries: Option<u32>,
 }
@@ -210,14 +211,21 @@ impl RetryState {
         number.saturating_sub(self.uncounted)
     }
 
-    /// Returns whether the lane has recovered since this delivery was last limited.
-    pub(crate) fn has_progress(&self, recoveries: u32) -> bool {
-        self.recoveries.is_some_and(|seen| seen != recoveries)
+    /// Returns whether the lane has recovered since the attempt before `number`, if it reached the receiver.
+    pub(crate) fn has_progress(&self, number: u32, recoveries: u32) -> bool {
+        let is_first = self.step(number) <= 1;
+        let seen = self.recoveries.or_else(|| (!is_first).then_some(0));
+        seen.is_some_and(|seen| seen != recoveries)
     }
 
     /// Returns the state after an attempt that used a step.
     pub(crate) const fn counted(self) -> Self {
         Self { run: None, recoveries: None, ..self }
+    }
+
+    /// Returns the state after an attempt that failed and used a step.
+    pub(crate) fn failed(self, recoveries: u32) -> Self {
+        Self { recoveries: Some(recoveries).filter(|it| *it > 0), ..self.counted() }
     }
 
     /// Returns the state after an attempt that was limited.
@@ -303,7 +311,12 @@ mod tests {
         assert_eq!((local.in_a_row(), local.step(3)), (2, 1));
         let limited = local.limited(4, false);
         assert_eq!((limited.in_a_row(), limited.step(4)), (1, 1));
-        assert!(limited.has_progress(5) && !limited.has_progress(4) && !local.has_progress(4));
+        let has_progress = |state: RetryState, recoveries| state.has_progress(3, recoveries);
+        assert!(has_progress(limited, 5) && !has_progress(limited, 4) && !has_progress(local, 4));
+        let failed = RetryState::default().failed(4);
+        assert!(failed.has_progress(2, 5) && !failed.has_progress(2, 4));
+        let [early, first] = [RetryState::default().failed(0), RetryState::default()];
+        assert!(early.has_progress(2, 1) && !early.has_progress(2, 0) && !first.has_progress(1, 1));
         assert_eq!((limited.counted().in_a_row(), limited.counted().step(5)), (0, 2));
     }
 

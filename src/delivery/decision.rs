@@ -97,10 +97,10 @@ pub fn decide(facts: Facts<'_>, rules: Rules<'_>, jitter: Jitter, now: Timestamp
         return after_local_failure(retry);
     }
     let backoff = retry_hint(outcome).map(|hint| backoff(hint, health, rules.retry));
-    let is_counted = backoff.is_none() || !retry.has_progress(health.recoveries());
+    let is_counted = backoff.is_none() || !retry.has_progress(number, health.recoveries());
     let retry = match backoff {
         Some(_) => retry.limited(health.recoveries(), is_counted),
-        None => retry.counted(),
+        None => retry.failed(health.recoveries()),
     };
     let next = match backoff {
         Some(delay) if !is_counted => Next::Again(delay),
@@ -316,6 +316,22 @@ mod tests {
             "the same success is no new progress"
         );
         assert_eq!(fourth.retry.in_a_row(), 0);
+    }
+
+    #[test]
+    fn a_limit_after_a_failure_uses_no_step_if_the_webhook_has_made_progress_since() {
+        let stuck = Health::default().after_backoff(0);
+        let mended = stuck.after(Report::Success, Counting::default(), start());
+        let after_failure = |before: &Health, now: &Health| {
+            let failure = answered(502, None);
+            let facts = Facts { number: 9, outcome: &failure, retry: RetryState::default(), health: before };
+            let retry = decide_at(facts, start()).retry;
+            let limit = answered(429, Some(SECOND));
+            decide_at(Facts { number: 10, outcome: &limit, retry, health: now }, start()).next
+        };
+        assert_eq!(after_failure(&stuck, &mended), Next::Again(SECOND), "the last step is left");
+        assert_eq!(after_failure(&stuck, &stuck), Next::End(End::Exhausted));
+        assert_eq!(after_failure(&mended, &mended), Next::End(End::Exhausted));
     }
 
     #[test]

@@ -355,6 +355,21 @@ fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
+/// What failed for two days meets a limit at the last step of its schedule, when others are delivered.
+#[test]
+fn a_limit_at_the_last_step_loses_nothing_while_others_are_delivered() {
+    let bursts = [(5, 39), (14, 12), (22, 11), (35, 20)];
+    for _ in 0..3 {
+        in_virtual_time(async {
+            let phases = vec![(56, Phase::Failing), (86, Phase::Limited(88))];
+            let (world, _) = live(phases, &bursts, Phase::Alive).await;
+            world.all_end(HOUR).await;
+            assert_eq!(world.ended_as(End::Delivered).await, 82);
+            world.stop().await;
+        });
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
