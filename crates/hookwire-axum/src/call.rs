@@ -62,9 +62,9 @@ impl<V: View> Call<V> {
         self.api.0.access.departments(&self.caller).await
     }
 
-    /// The handle on the caller's tenant with all scopes, to show what a call of the caller's has changed.
-    pub(crate) fn whole_tenant(&self) -> Tenant {
-        self.api.0.hooks.tenant(self.caller.tenant.clone())
+    /// Whether the caller has a scope.
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.caller.scopes.grant(scope)
     }
 
     /// Refuses a caller without a scope, where no call of hookwire's does.
@@ -74,7 +74,7 @@ impl<V: View> Call<V> {
             let kind = ErrorKind::MissingScope;
             Problem::new(kind.as_str(), StatusCode::FORBIDDEN, format!("this needs the scope {name}"))
         };
-        self.caller.scopes.grant(scope).then_some(()).ok_or_else(missing)
+        self.may(scope).then_some(()).ok_or_else(missing)
     }
 
     /// Tells violations in the names of the view.
@@ -112,10 +112,22 @@ impl<V: View> FromRequestParts<Api> for Call<V> {
     }
 }
 
-/// Returns the version in `If-Match`, if it names one. `*` is any.
+/// Returns the version in `If-Match`, if it names one. `*` is any, and what no `ETag` of ours is matches none.
 fn expected(parts: &Parts) -> Result<Option<Version>, Problem> {
-    let Some(tag) = parts.headers.get(IF_MATCH).filter(|it| *it != "*") else { return Ok(None) };
-    let version = tag.to_str().ok().and_then(|it| it.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-    let unreadable = || Problem::bad_request("`If-Match` must be the `ETag` of the webhook, or `*`");
-    version.map(|it| Some(Version::new(it))).ok_or_else(unreadable)
+    let mut tags =
+        parts.headers.get_all(IF_MATCH).iter().flat_map(|it| it.as_bytes().split(|byte| *byte == b','));
+    let (first, others) = (tags.next(), tags.count());
+    match first.map(<[u8]>::trim_ascii) {
+        None | Some(b"*") => Ok(None),
+        Some(_) if others > 0 => {
+            Err(Problem::bad_request("`If-Match` must be one `ETag` of the webhook, or `*`"))
+        }
+        Some(tag) => Ok(Some(version(tag).unwrap_or(Version::new(u64::MAX)))),
+    }
+}
+
+fn version(tag: &[u8]) -> Option<Version> {
+    let digits = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let number = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit))?;
+    number.parse().ok().map(Version::new)
 }

@@ -48,11 +48,13 @@
 //! | `POST /v1/deliveries/{id}/redeliver` | `UPDATE` | again, under the same id |
 //! | `GET /v1/openapi.json` | none | all of this as OpenAPI 3.1 |
 //!
-//! - The paths are under `/v1`, to which things are only added. A parameter that is not known is refused with 400.
-//! - Listings answer `items` and `next`. Pass `next` on as `after`; `limit` is 1 to 100. `since` and `until` are half-open.
-//! - What is refused is told as RFC 9457 has it, with every fault of a body at once (422). Nothing that was sent is repeated,
-//!   but names of events and headers. A missing scope is 403 and named; what another tenant has is 404.
-//! - `ETag` is the version of a webhook. A change with `If-Match` is made to that version, or refused with 412.
+//! - The paths are under `/v1`, to which things are only added. A listing refuses a parameter that it does not know with 400.
+//! - Listings answer `items`; those that are long also `next`, which is passed on as `after`, and take `limit`, from 1 to 100.
+//!   `since` and `until` are half-open.
+//! - What is refused is told as RFC 9457 has it, with every fault of a body at once (422). No value that was sent is repeated,
+//!   except names: of events, headers, attributes and parameters. A missing scope is 403 and named; what another tenant has is 404.
+//! - `ETag` is the version of a webhook. A change of a webhook with `If-Match` is made to that version, or refused with 412.
+//! - `READ` shows URLs whole, other than the page does. A change by a caller without it is answered with 204.
 //! - No answer may be cached. A body has at most 256 KiB.
 //! - An operation is known to the process that began it, as long as it runs. With several behind one address, a request
 //!   that another process gets is answered 404; what the operation has made stays made.

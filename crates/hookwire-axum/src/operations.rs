@@ -40,6 +40,18 @@ enum State {
     Running,
 }
 
+/// An operation that is under way until this is dropped, be it by a panic or with the runtime.
+struct Running {
+    operations: Operations,
+    id: Uuid,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.operations.fail(self.id);
+    }
+}
+
 impl Operations {
     /// Goes on with an operation: `step` does the part of it that a page tells, until there is no next one.
     pub(crate) fn go_on<F, Fut>(&self, id: Uuid, next: String, step: F)
@@ -47,17 +59,17 @@ impl Operations {
         F: Fn(PageRequest) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Recovered, Error>> + Send,
     {
-        let (operations, mut next) = (self.clone(), Some(next));
+        let (running, mut next) = (Running { operations: self.clone(), id }, Some(next));
         tokio::spawn(async move {
             while let Some(cursor) = next {
                 let done = step(PageRequest::after(cursor)).await;
-                next = operations.note(id, &done);
+                next = running.operations.note(running.id, &done);
             }
         });
     }
 
     /// Notes what a step did, and returns where the next one begins, if there is one to do.
-    pub(crate) fn note(&self, id: Uuid, done: &Result<Recovered, Error>) -> Option<String> {
+    fn note(&self, id: Uuid, done: &Result<Recovered, Error>) -> Option<String> {
         let mut all = self.lock();
         let operation = all.get_mut(&id)?;
         let Ok(Recovered { made, next }) = done else {
@@ -86,23 +98,35 @@ impl Operations {
         Some(operation.clone())
     }
 
-    /// Adds an operation of a tenant; `None` if it has as many under way as it may.
-    pub(crate) fn add(&self, tenant: &TenantId) -> Option<Operation> {
+    /// Whether a tenant has as many operations under way as it may.
+    pub(crate) fn is_full(&self, tenant: &TenantId) -> bool {
+        let all = self.lock();
+        let running = all.values().filter(|it| it.tenant == *tenant && it.state == State::Running);
+        running.count() >= MAX_OF_TENANT
+    }
+
+    /// Adds an operation of a tenant, whose first step is done.
+    pub(crate) fn add(&self, tenant: &TenantId, first: &Recovered) -> Operation {
         let mut all = self.lock();
-        let is_running = |it: &&Operation| it.tenant == *tenant && it.state == State::Running;
-        if all.values().filter(is_running).count() >= MAX_OF_TENANT {
-            return None;
-        }
         if all.len() >= MAX_KEPT {
             let ended = all.values().filter(|it| it.state != State::Running);
-            let oldest = ended.min_by_key(|it| it.number)?.id;
-            all.remove(&oldest);
+            let oldest = ended.min_by_key(|it| it.number).map(|it| it.id);
+            oldest.and_then(|id| all.remove(&id));
         }
         let number = all.values().map(|it| it.number + 1).max().unwrap_or_default();
+        let state = if first.next.is_some() { State::Running } else { State::Done };
         let (id, tenant) = (Uuid::new_v4(), tenant.clone());
-        let operation = Operation { id, tenant, state: State::Running, made: 0, number };
+        let operation = Operation { id, tenant, state, made: first.made, number };
         all.insert(id, operation.clone());
-        Some(operation)
+        operation
+    }
+
+    /// Ends an operation that is still under way.
+    fn fail(&self, id: Uuid) {
+        let mut all = self.lock();
+        if let Some(operation) = all.get_mut(&id).filter(|it| it.state == State::Running) {
+            operation.state = State::Failed;
+        }
     }
 
     /// A panic leaves the map consistent, so a poisoned lock is usable.

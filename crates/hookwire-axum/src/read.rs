@@ -7,9 +7,9 @@ use std::str::FromStr;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hookwire::model::Timestamp;
 use serde::de::value::Error as ValueError;
@@ -40,7 +40,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Id<T> {
     }
 }
 
-/// A JSON body; none is an empty object.
+/// A JSON body. Of an action, none is an empty object.
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
 
@@ -49,8 +49,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let is_json = request.headers().get(CONTENT_TYPE).is_some_and(|it| is_json(it.as_bytes()));
+        let is_whole = matches!(*request.method(), Method::PATCH | Method::PUT);
         let body = Bytes::from_request(request, state).await.map_err(unread)?;
-        if body.is_empty() {
+        if body.is_empty() && !is_whole {
             return parse(b"{}");
         }
         if !is_json {

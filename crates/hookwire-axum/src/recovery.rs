@@ -70,15 +70,15 @@ where
     F: Fn(PageRequest) -> Fut + Send + 'static,
     Fut: Future<Output = Result<Recovered, Error>> + Send,
 {
-    let operation = call.operations().add(call.tenant.id()).ok_or_else(too_many)?;
-    let first = step(PageRequest::first()).await;
-    let next = call.operations().note(operation.id, &first);
-    first.map_err(call.told())?;
+    if call.operations().is_full(call.tenant.id()) {
+        return Err(too_many());
+    }
+    let first = step(PageRequest::first()).await.map_err(call.told())?;
     call.log("a user had recovered what a webhook missed", &id);
-    if let Some(next) = next {
+    let operation = call.operations().add(call.tenant.id(), &first);
+    if let Some(next) = first.next {
         call.operations().go_on(operation.id, next, step);
     }
-    let operation = call.operations().get(call.tenant.id(), operation.id).unwrap_or(operation);
     let location = [(LOCATION, format!("../../operations/{}", operation.id))];
     Ok((StatusCode::ACCEPTED, location, Json(operation)).into_response())
 }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::{ETAG, LOCATION};
 use axum::response::{IntoResponse, Response};
 use hookwire::HookId;
+use hookwire::model::Scope;
 use hookwire::registry::Backlog;
 use hookwire::service::{Details, Rotation};
 use serde::Deserialize;
@@ -108,6 +109,7 @@ pub(crate) async fn set_options<V: View>(
     Id(id): Id<HookId>,
     Body(options): Body<Options>,
 ) -> Answer {
+    call.require(Scope::Update)?;
     let options = options.check().map_err(|violations| call.refused(&violations))?;
     call.tenant.set_options(id, options).await.map_err(call.told())?;
     shown(&call, id, &[]).await
@@ -136,9 +138,12 @@ pub(crate) async fn reveal<V: View>(call: Call<V>, Id(id): Id<HookId>) -> Answer
     Ok(Json(json!({"secret": key.expose().as_str()})).into_response())
 }
 
-/// Answers with a webhook as a call has changed it, whether the caller may read webhooks or not.
+/// Answers with a webhook as a call has changed it, if the caller may read webhooks.
 async fn shown<V: View>(call: &Call<V>, id: HookId, warnings: &[String]) -> Answer {
-    let details = call.whole_tenant().details(id).await.map_err(call.told())?;
+    if !call.may(Scope::Read) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let details = call.tenant.details(id).await.map_err(call.told())?;
     Ok(answer(call, &details, warnings))
 }
 

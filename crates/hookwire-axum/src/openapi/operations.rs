@@ -59,7 +59,7 @@ const LIMIT: Query = Query::new("limit", "The most items of the page");
 impl Operation {
     /// Whether a body that is left out, which is an empty object, is refused.
     pub(super) fn needs_body(&self) -> bool {
-        matches!(self.body, Some("AsNew" | "Draft" | "PingUrl" | "Since"))
+        matches!(self.body, Some("AsNew" | "Draft" | "Options" | "Patch" | "PingUrl" | "Since"))
     }
 
     const fn get(
@@ -89,7 +89,7 @@ impl Operation {
         summary: &'static str,
         body: Option<&'static str>,
     ) -> Self {
-        let answers = &[(200, Some("Details"))];
+        let answers = &[(200, Some("Details")), (204, None)];
         Self { method, path, id, summary, scope: "UPDATE", query: &[], takes_version: true, body, answers }
     }
 

@@ -16,7 +16,7 @@ const HEIGHT: u64 = 30;
 
 pub(super) async fn of(visit: &Visit, id: HookId) -> Result<Markup, Response> {
     let now = visit.hooks().now();
-    let since = now.minus(Duration::from_secs(60 * 60 * HOURS.unsigned_abs()));
+    let since = now.minus(Duration::from_secs(60 * 60 * (HOURS - 1).unsigned_abs()));
     let counted = visit.tenant.statistics(id, since).await.map_err(|error| visit.failed(&error))?;
     Ok(drawn(visit, &counted.hours, Hour::of(now)))
 }

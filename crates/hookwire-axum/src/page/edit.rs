@@ -69,7 +69,7 @@ pub(super) async fn edit(visit: Visit, Id(id): Id<HookId>) -> Answer {
 
 pub(super) async fn save(visit: Visit, Id(id): Id<HookId>, fields: Fields) -> Answer {
     let webhook = present(&visit, id).await?;
-    if let Some(tried) = tried(&visit, &fields, Some(id)).await? {
+    if let Some(tried) = tried(&visit, &fields, Some(&webhook)).await? {
         return form(&visit, Some(&webhook), Form { fields, tried: Some(tried), ..Form::default() }).await;
     }
     let draft = fields.draft(visit.hooks().catalog(), Some(&webhook));
@@ -88,19 +88,16 @@ async fn present(visit: &Visit, id: HookId) -> Result<Webhook, Response> {
 }
 
 /// Does what the buttons for trials ask for, if it was one of them.
-async fn tried(visit: &Visit, fields: &Fields, id: Option<HookId>) -> Result<Option<Tried>, Response> {
-    let draft = fields.draft(visit.hooks().catalog(), None);
+async fn tried(visit: &Visit, fields: &Fields, present: Option<&Webhook>) -> Result<Option<Tried>, Response> {
+    let draft = fields.draft(visit.hooks().catalog(), present);
     let (report, event) = match fields.get("do") {
         "ping-url" => (visit.tenant.ping_url(draft.url()).await, None),
         "ping-event" => {
             let event = visit.hooks().catalog().by_key(fields.get("test"));
             let event = event.ok_or_else(|| visit.not_found())?;
-            let same_url = match id {
-                Some(id) => visit.tenant.get(id).await.is_ok_and(|it| it.url().as_str() == draft.url()),
-                None => false,
-            };
-            let report = match id.filter(|_| same_url) {
-                Some(id) => visit.tenant.ping_event(id, event.id()).await,
+            let same = present.filter(|it| it.url().as_str() == draft.url());
+            let report = match same {
+                Some(webhook) => visit.tenant.ping_event(webhook.hook_id(), event.id()).await,
                 None => visit.tenant.ping_event(&draft, event.id()).await,
             };
             (report, Some(event))
@@ -108,7 +105,8 @@ async fn tried(visit: &Visit, fields: &Fields, id: Option<HookId>) -> Result<Opt
         _ => return Ok(None),
     };
     let report = report.map_err(|error| visit.failed(&error))?;
-    let body = event.and_then(|event| example(visit, event));
+    // Of a webhook that is there, the body may be another one, by its template or its envelope.
+    let body = event.filter(|_| present.is_none()).and_then(|event| example(visit, event));
     Ok(Some(Tried { report, event: event.map(|it| it.key().to_owned()), body }))
 }
 
@@ -215,8 +213,20 @@ fn events(visit: &Visit, form: &Form, departments: &[Department]) -> Markup {
             @if name == "event" && !catalog.visible().any(|it| it.key() == value) {
                 label { input type="checkbox" name="event" value=(value) checked; " " code { (value) } }
             }
+            // Departments that have no box of their own: they stay chosen.
+            @if let Some(key) = name.strip_prefix("departments.") {
+                @if !has_box(visit, departments, key, value) {
+                    label { input type="checkbox" name=(name) value=(value) checked; " " code { (key) " " (value) } }
+                }
+            }
         }
     }
+}
+
+/// Whether the form shows a box for a department of an event.
+fn has_box(visit: &Visit, departments: &[Department], key: &str, id: &str) -> bool {
+    visit.hooks().catalog().visible().any(|it| it.key() == key)
+        && departments.iter().any(|it| it.id.to_string() == id)
 }
 
 fn choice(texts: &Texts, form: &Form, event: &EventType, departments: &[Department]) -> Markup {

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{HOST, LOCATION, ORIGIN};
+use axum::http::header::{HOST, LOCATION, ORIGIN, SET_COOKIE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -64,6 +64,12 @@ fn kept(site: &Site, base: &str, answer: &Response, fields: &Fields) -> Response
             button class="main" { (texts.send_once_more) }
         }
     };
-    let answer = site.page().answer(base, &texts.sign_in, &html! {}, &body);
-    with_status(StatusCode::UNAUTHORIZED, answer)
+    let mut shown = site.page().answer(base, &texts.sign_in, &html! {}, &body);
+    // Signing in may need what the host has set.
+    for name in [SET_COOKIE, WWW_AUTHENTICATE] {
+        for value in answer.headers().get_all(&name) {
+            shown.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    with_status(StatusCode::UNAUTHORIZED, shown)
 }

@@ -1,7 +1,7 @@
 //! What was sent to a webhook, and what became of a message.
 
 use hookwire::model::{DeliveryId, DeliveryState, End, PageRequest, Scope};
-use hookwire::service::LoggedDelivery;
+use hookwire::service::{Explanation, LoggedDelivery};
 use hookwire::{DeliveryQuery, HookId, MessageId};
 use maud::{Markup, html};
 
@@ -85,7 +85,7 @@ fn attempts(visit: &Visit, logged: &LoggedDelivery) -> Markup {
                     td { (attempt.number) }
                     td { (visit.time(attempt.at)) }
                     td { (attempt.took.as_millis()) " ms" }
-                    td class=(if attempt.outcome.is_success() { "good" } else { "bad" }) { (attempt.outcome) }
+                    td class=(if attempt.outcome.is_success() { "good" } else { "bad" }) { (visit.outcome(&attempt.outcome)) }
                 } } }
             } }
         }
@@ -117,7 +117,7 @@ pub(super) async fn explain(visit: Visit, mut params: Params) -> Answer {
         None => None,
         Some(text) => Some(match MessageId::new(text) {
             Ok(id) => {
-                visit.tenant.explain(&id).await.map(|it| it.to_string()).map_err(|it| visit.failed(&it))?
+                visit.tenant.explain(&id).await.map(|it| told(&visit, &it)).map_err(|it| visit.failed(&it))?
             }
             Err(_) => texts.not_found.to_string(),
         }),
@@ -135,4 +135,14 @@ pub(super) async fn explain(visit: Visit, mut params: Params) -> Answer {
         @if let Some(found) = found { pre role="status" { (found) } }
     };
     Ok(visit.show(&texts.explain, &body))
+}
+
+/// Returns an explanation as the caller may see it: what a receiver answered last may point to a secret path.
+fn told(visit: &Visit, explanation: &Explanation) -> String {
+    if visit.may(Scope::Update) {
+        return explanation.to_string();
+    }
+    let fates = explanation.fates();
+    let lines: Vec<_> = fates.iter().map(|(hook_id, fate)| format!("webhook {hook_id}: {fate}")).collect();
+    format!("{}\n{}", explanation.event, lines.join("\n"))
 }

@@ -111,15 +111,17 @@ impl Page {
     /// Answers with a document.
     pub(super) fn answer(&self, base: &str, title: &str, nav: &Markup, body: &Markup) -> Response {
         let nonce = uuid::Uuid::new_v4().simple().to_string();
-        let title = html! { (title) }.into_string();
+        let escaped = |text: &str| html! { (text) }.into_string();
+        let (title, stylesheet) = (escaped(title), escaped(&format!("{base}/style.css")));
+        let (lang, dir) = (escaped(&self.texts.lang), escaped(&self.texts.dir));
         let shell = Shell {
             title: &title,
             nav: &nav.0,
             body: &body.0,
-            stylesheet: &format!("{base}/style.css"),
+            stylesheet: &stylesheet,
             nonce: &nonce,
-            lang: &self.texts.lang,
-            dir: &self.texts.dir,
+            lang: &lang,
+            dir: &dir,
         };
         let document = (self.layout)(shell);
         (self.headers(&nonce), document).into_response()
@@ -164,13 +166,13 @@ fn plain_layout(shell: Shell<'_>) -> String {
     let raw = |text: &str| PreEscaped(text.to_owned());
     html! {
         (DOCTYPE)
-        html lang=(shell.lang) dir=(shell.dir) {
+        html lang=(raw(shell.lang)) dir=(raw(shell.dir)) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (raw(shell.title)) }
-                link rel="stylesheet" href=(shell.stylesheet);
+                link rel="stylesheet" href=(raw(shell.stylesheet));
             }
             body {
                 div class="hw" {

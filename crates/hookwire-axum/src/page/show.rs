@@ -1,9 +1,9 @@
 //! The list of webhooks, and the page of one: its state, and what can be done with it.
 
-use hookwire::HookId;
 use hookwire::model::{PageRequest, Scope, Timestamp};
 use hookwire::registry::Backlog;
 use hookwire::service::{Details, Rotation};
+use hookwire::{ErrorKind, HookId};
 use maud::{Markup, html};
 
 use super::chart;
@@ -16,7 +16,12 @@ pub(super) async fn list(visit: Visit) -> Answer {
     let webhooks = visit.tenant.list().await.map_err(|error| visit.failed(&error))?;
     let mut rows = Vec::with_capacity(webhooks.len());
     for webhook in &webhooks {
-        rows.push(visit.tenant.details(webhook.hook_id()).await.map_err(|error| visit.failed(&error))?);
+        match visit.tenant.details(webhook.hook_id()).await {
+            Ok(details) => rows.push(details),
+            // It was deleted just now.
+            Err(error) if *error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(visit.failed(&error)),
+        }
     }
     let texts = visit.texts();
     let most = visit.tenant.limits().map(|it| it.webhooks());
@@ -183,10 +188,12 @@ async fn recover(visit: &Visit, id: HookId, since: &str) -> Result<Markup, hookw
     let (mut page, mut made) = (PageRequest::first(), 0);
     loop {
         let recovered = visit.tenant.recover(id, since, &page).await?;
+        if made == 0 {
+            visit.log("a user had recovered what a webhook missed", &id);
+        }
         made += recovered.made;
         let Some(next) = recovered.next else { break };
         page = PageRequest::after(next);
     }
-    visit.log("a user had recovered what a webhook missed", &id);
     Ok(html! { p role="status" { (visit.texts().recover_begun) " " (made) } })
 }

@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
-use hookwire::model::{Scope, Timestamp};
+use hookwire::model::{Outcome, Scope, Timestamp};
 use hookwire::{Error, ErrorKind, Tenant, Webhooks};
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
@@ -129,6 +129,16 @@ impl Visit {
             |time| time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
         );
         html! { time datetime=(at) { (text) } }
+    }
+
+    /// Tells an outcome as the caller may see it: where it points to may be a secret, too.
+    pub(super) fn outcome(&self, outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Answered { status, .. } if !self.may(Scope::Update) => {
+                format!("answered {}", status.as_u16())
+            }
+            _ => outcome.to_string(),
+        }
     }
 
     /// Returns a URL as the caller may see it: its path may be a secret.

@@ -185,6 +185,43 @@ async fn a_webhook_is_edited_stopped_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_the_form_has_no_box_for_stays() {
+    let host = Host::new();
+    let acme = host.hooks.tenant(TenantId::new("acme").expect("valid"));
+    let narrowed = WebhookDraft::new("Log", "https://hooks.example.com/in")
+        .subscribe_in(assist::DEVICE_ONLINE, [DeptId::new(7)]);
+    acme.create(&narrowed).await.expect("created");
+    let form = host.owner().get("/1/edit").await;
+    form.has(r#"name="departments.DEVICE_ONLINE" value="7" checked"#);
+    let fields = [
+        ("name", "b"),
+        ("url", "https://hooks.example.com/in"),
+        ("event", "DEVICE_ONLINE"),
+        ("departments.DEVICE_ONLINE", "7"),
+        ("do", "save"),
+    ];
+    assert_eq!(host.owner().post("/1/edit", &fields).await.status, 303);
+    let webhooks = acme.list().await.expect("listed");
+    assert_eq!(json!(webhooks[0].subscriptions()), json!([{"event_id": 13, "dept_ids": [7]}]));
+}
+
+#[tokio::test]
+async fn a_secret_path_to_which_an_answer_points_is_shown_to_those_alone_who_may_see_the_url() {
+    let moved =
+        |_: &Request<_>, _| Answer::status(301).header("location", "https://hooks.example.com/s3cret/new");
+    let host = Host::with(RecordingTransport::answering(moved), Page::new());
+    host.register("Log", "https://hooks.example.com/s3cret").await;
+    let acme = host.hooks.tenant(TenantId::new("acme").expect("valid"));
+    let event = Event::new(assist::DEVICE_ONLINE, &json!({})).expect("JSON");
+    let id = acme.publish(event).await.expect("published").message_id().to_string();
+    host.hooks.deliver_due().await.expect("tried");
+    for path in ["/1/deliveries".to_owned(), format!("/explain?message={id}")] {
+        host.owner().get(&path).await.has("s3cret");
+        host.reader().get(&path).await.lacks("s3cret").has("1");
+    }
+}
+
+#[tokio::test]
 async fn parameters_are_managed_in_an_editor_that_checks_and_shows_them() {
     let host = Host::new();
     host.register("Log", "https://hooks.example.com/in").await;

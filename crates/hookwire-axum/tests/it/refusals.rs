@@ -63,6 +63,10 @@ async fn what_cannot_be_read_is_refused_without_being_repeated() {
         assert_eq!((refused.status, refused.problem()), (400, "malformed"), "{text}: {}", refused.text);
         assert!(!refused.text.contains("s3cret"), "{}", refused.text);
     }
+    for (method, path) in [(Method::PUT, "/webhooks/1/options"), (Method::PATCH, "/webhooks/1")] {
+        let refused = host.acme().call(method, path, None).await;
+        assert_eq!(refused.status, 400, "nothing is no request to set everything back: {path}");
+    }
     let large = format!("{{\"name\": \"{}\"}}", "x".repeat(300_000));
     let refused = post(&large).await;
     assert_eq!((refused.status, refused.problem()), (413, "body_too_large"));
