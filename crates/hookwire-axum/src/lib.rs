@@ -1,4 +1,4 @@
-//! The HTTP API of [hookwire](hookwire): a host's users manage their webhooks and read what was sent to them, by one axum
+//! The HTTP API of [hookwire]: a host's users manage their webhooks and read what was sent to them, by one axum
 //! router that the host nests.
 //!
 //! Choose the names in which the API speaks: those of Zoho Assist, [`assist::router`], or plain ones, [`plain::router`]. The
