@@ -1,6 +1,8 @@
 //! Drives a real Chromium over the page of `hookwire-axum`, for the tests of this crate and for the screenshots of the
 //! documentation. `scripts/browser` installs what it needs.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -46,7 +48,27 @@ pub struct Browser {
     /// The host's webhooks.
     pub hooks: Webhooks,
     base: String,
+    _session: Session,
+}
+
+/// A session of a driver. When it ends, so does the browser, which would outlive a driver that is killed.
+#[derive(Debug)]
+struct Session {
     _driver: Child,
+    port: u16,
+    id: Option<String>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(id) = &self.id else { return };
+        let Ok(mut driver) = TcpStream::connect(("127.0.0.1", self.port)) else { return };
+        let asked =
+            write!(driver, "DELETE /session/{id} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+        // It answers once the browser has ended.
+        let patient = driver.set_read_timeout(Some(PATIENCE));
+        let _ = asked.and(patient).and_then(|()| driver.read(&mut [0; 64]));
+    }
 }
 
 /// The look that the browser asks for.
@@ -88,7 +110,9 @@ impl Browser {
         let base = format!("http://{}/settings/webhooks", listener.local_addr().expect("bound"));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let (driver, port) = driver().await;
-        Self { client: client(port, theme, width).await, hooks, base, _driver: driver }
+        let client = client(port, theme, width).await;
+        let id = client.session_id().await.ok().flatten();
+        Self { client, hooks, base, _session: Session { _driver: driver, port, id } }
     }
 
     /// The tenant whose page it is.
