@@ -23,14 +23,14 @@ pub(super) fn assist() -> Value {
         "Draft": object(
             json!({
                 "name": text(), "desc": nullable(text()), "url": text(), "ignore_src": nullable(text()),
-                "status": {"enum": [0, 1]}, "subscriptions": some(reference("Subscription")),
+                "status": {"enum": [0, 1, null]}, "subscriptions": some(reference("Subscription")),
             }),
             &["name", "url", "subscriptions"],
         ),
         "Patch": object(
             json!({
                 "name": text(), "desc": nullable(text()), "url": text(), "ignore_src": nullable(text()),
-                "status": {"enum": [0, 1]}, "subscriptions": some(reference("Subscription")),
+                "status": {"enum": [0, 1, null]}, "subscriptions": some(reference("Subscription")),
             }),
             &[],
         ),
@@ -91,14 +91,14 @@ pub(super) fn plain() -> Value {
         "Draft": object(
             json!({
                 "name": text(), "description": nullable(text()), "url": text(), "ignore_source": nullable(text()),
-                "enabled": flag(), "events": some(reference("Event")),
+                "enabled": nullable(flag()), "events": some(reference("Event")),
             }),
             &["name", "url", "events"],
         ),
         "Patch": object(
             json!({
                 "name": text(), "description": nullable(text()), "url": text(), "ignore_source": nullable(text()),
-                "enabled": flag(), "events": some(reference("Event")),
+                "enabled": nullable(flag()), "events": some(reference("Event")),
             }),
             &[],
         ),
@@ -172,8 +172,8 @@ fn bodies() -> Value {
         "Options": closed(
             json!({
                 "envelope": {"enum": ["assist", "cloud_events", "standard_webhooks", null]}, "template": {},
-                "signature": {"enum": ["v1", "v1a", "github", "stripe"]},
-                "headers": {"type": "object", "additionalProperties": text()},
+                "signature": {"enum": ["v1", "v1a", "github", "stripe", null]},
+                "headers": {"type": ["object", "null"], "additionalProperties": text()},
                 "rate": {"type": ["integer", "null"], "minimum": 1, "maximum": 1000},
                 "max_in_flight": {"type": ["integer", "null"], "minimum": 1, "maximum": 10000},
             }),
