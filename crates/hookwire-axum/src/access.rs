@@ -8,6 +8,7 @@ use axum::response::Response;
 use hookwire::TenantId;
 use hookwire::model::{DeptId, Scopes};
 use serde::Serialize;
+use tracing::info;
 
 /// Decides who a request is from. hookwire authenticates nobody: the host does.
 ///
@@ -100,6 +101,14 @@ impl Caller {
     #[must_use]
     pub fn actor(self, actor: impl Into<String>) -> Self {
         Self { actor: Some(actor.into()), ..self }
+    }
+}
+
+impl Caller {
+    /// Logs that the caller did something that somebody may ask about.
+    pub(crate) fn log(&self, what: &'static str, id: &dyn fmt::Display) {
+        let actor = self.actor.as_deref().unwrap_or_default();
+        info!(target: "hookwire", tenant = %self.tenant, %id, actor, "{what}");
     }
 }
 

@@ -11,11 +11,10 @@ use axum::response::{IntoResponse, Response};
 use hookwire::model::{Scope, Timestamp, Violation};
 use hookwire::registry::Version;
 use hookwire::{Catalog, Error, ErrorKind, Tenant, Webhooks};
-use tracing::info;
 
 use crate::access::{Access, Caller, Department};
 use crate::operations::Operations;
-use crate::problem::Problem;
+use crate::problem::{Fault, Problem};
 use crate::view::View;
 
 /// What the handlers share.
@@ -78,23 +77,23 @@ impl<V: View> Call<V> {
     }
 
     /// Tells violations in the names of the view.
+    pub(crate) fn faults(&self, violations: &[Violation]) -> Vec<Fault> {
+        violations.iter().map(|it| V::fault(self.catalog(), it)).collect()
+    }
+
+    /// Refuses a body for its violations.
     pub(crate) fn refused(&self, violations: &[Violation]) -> Problem {
-        let faults = violations.iter().map(|it| V::fault(self.catalog(), it));
-        Problem::invalid(faults.collect())
+        Problem::invalid(self.faults(violations))
     }
 
     /// Returns a function that tells errors in the names of the view.
     pub(crate) fn told(&self) -> impl Fn(Error) -> Problem {
-        |error| {
-            let faults = error.violations().iter().map(|it| V::fault(self.catalog(), it));
-            Problem::of(&error, faults.collect())
-        }
+        |error| Problem::of(&error, self.faults(error.violations()))
     }
 
     /// Logs that the caller did something that somebody may ask about.
     pub(crate) fn log(&self, what: &'static str, id: &dyn std::fmt::Display) {
-        let actor = self.caller.actor.as_deref().unwrap_or_default();
-        info!(target: "hookwire", tenant = %self.tenant.id(), %id, actor, "{what}");
+        self.caller.log(what, id);
     }
 }
 

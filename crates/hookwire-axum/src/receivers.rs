@@ -76,9 +76,7 @@ fn find<V: View>(call: &Call<V>, event: &Name) -> Result<EventId, Problem> {
 /// Tells what came of a ping. A URL that is refused is an answer too: nothing was sent to it.
 fn told<V: View>(call: &Call<V>, report: &PingReport) -> Response {
     let errors: Vec<_> = match &report.outcome {
-        PingOutcome::Invalid(violations) => {
-            violations.iter().map(|it| V::fault(call.catalog(), it)).collect()
-        }
+        PingOutcome::Invalid(violations) => call.faults(violations),
         _ => Vec::new(),
     };
     let (outcome, told) = match &report.outcome {

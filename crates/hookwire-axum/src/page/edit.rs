@@ -119,8 +119,7 @@ fn example(visit: &Visit, event: &EventType) -> Option<String> {
 }
 
 async fn refused(visit: &Visit, present: Option<&Webhook>, fields: Fields, error: &Error) -> Answer {
-    let shown = visit.hooks().catalog().show_violations(error.violations());
-    let faults = Faults::new(shown.into_iter().map(|it| visit.page().tell(it)).collect());
+    let faults = visit.faults(error.violations());
     if faults.is_empty() {
         return Err(visit.failed(error));
     }

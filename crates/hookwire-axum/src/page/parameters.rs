@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use hookwire::model::{BodyTemplate, EventType, MessageId, Scope};
+use hookwire::model::{BodyTemplate, EventType, MessageId, Scope, Violation};
 use hookwire::service::Details;
 use hookwire::{Event, HookId, envelope};
 use maud::{Markup, html};
@@ -32,7 +32,7 @@ pub(super) async fn save(visit: Visit, Id(id): Id<HookId>, fields: Fields) -> An
     let parsed = (!text.is_empty()).then(|| BodyTemplate::parse(&text)).transpose();
     let template = match parsed {
         Ok(template) => template,
-        Err(error) => return Ok(refused(&visit, &details, text, error.violations)),
+        Err(error) => return Ok(refused(&visit, &details, text, &error.violations)),
     };
     let text = match (&template, fields.get("do")) {
         (Some(template), "beautify" | "preview") => format!("{template:#}"),
@@ -47,7 +47,7 @@ pub(super) async fn save(visit: Visit, Id(id): Id<HookId>, fields: Fields) -> An
     match visit.tenant.set_options(id, options).await {
         Ok(()) => Ok(visit.go(&format!("/{id}"))),
         Err(error) if error.violations().is_empty() => Err(visit.failed(&error)),
-        Err(error) => Ok(refused(&visit, &details, text, error.violations().to_vec())),
+        Err(error) => Ok(refused(&visit, &details, text, error.violations())),
     }
 }
 
@@ -58,14 +58,8 @@ async fn present(visit: &Visit, id: HookId) -> Result<Details, Response> {
     visit.tenant.details(id).await.map_err(|error| visit.failed(&error))
 }
 
-fn refused(
-    visit: &Visit,
-    details: &Details,
-    text: String,
-    violations: Vec<hookwire::model::Violation>,
-) -> Response {
-    let told = visit.hooks().catalog().show_violations(&violations);
-    let faults = Faults::new(told.into_iter().map(|it| visit.page().tell(it)).collect());
+fn refused(visit: &Visit, details: &Details, text: String, violations: &[Violation]) -> Response {
+    let faults = visit.faults(violations);
     let shown = shown(visit, details, &Editor { text, faults, preview: None });
     with_status(StatusCode::UNPROCESSABLE_ENTITY, shown)
 }

@@ -6,12 +6,12 @@ use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
-use hookwire::model::{Outcome, Scope, Timestamp};
+use hookwire::model::{Outcome, Scope, Timestamp, Violation};
 use hookwire::{Error, ErrorKind, Tenant, Webhooks};
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
-use tracing::info;
 
+use super::form::Faults;
 use super::shell::{Page, with_status};
 use super::texts::Texts;
 use crate::access::{Access, Caller, Department};
@@ -97,6 +97,12 @@ impl Visit {
         Redirect::to(&to).into_response()
     }
 
+    /// Tells what is wrong with a form, in the host's words where it has some.
+    pub(super) fn faults(&self, violations: &[Violation]) -> Faults {
+        let shown = self.hooks().catalog().show_violations(violations);
+        Faults::new(shown.into_iter().map(|it| self.page().tell(it)).collect())
+    }
+
     /// Answers with an error of hookwire's as a page.
     pub(super) fn failed(&self, error: &Error) -> Response {
         let status = error.kind().http_status();
@@ -118,8 +124,7 @@ impl Visit {
 
     /// Logs that the caller did something that somebody may ask about.
     pub(super) fn log(&self, what: &'static str, id: &dyn std::fmt::Display) {
-        let actor = self.caller.actor.as_deref().unwrap_or_default();
-        info!(target: "hookwire", tenant = %self.tenant.id(), %id, actor, "{what}");
+        self.caller.log(what, id);
     }
 
     /// Writes a time in the caller's zone, with the exact one for machines.
