@@ -57,6 +57,8 @@ pub struct Facts<'a> {
     pub retry: RetryState,
     /// The health of the lane when the delivery was claimed.
     pub health: &'a Health,
+    /// Whether another attempt of the lane has succeeded while this one was under way.
+    pub has_progress: bool,
 }
 
 /// The policies for retries and for disabling.
@@ -82,7 +84,7 @@ impl Rules<'_> {
 /// disables the webhook at once. The whole lane backs off after a `Retry-After` with 429 or 503. The table of the
 /// [module](crate::delivery) tells which failures use a step of the schedule and which count towards disabling.
 pub fn decide(facts: Facts<'_>, rules: Rules<'_>, jitter: Jitter, now: Timestamp) -> Decision {
-    let Facts { number, outcome, retry, health } = facts;
+    let Facts { number, outcome, retry, health, has_progress } = facts;
     if outcome.is_success() {
         let next = Next::End(End::Delivered);
         return Decision {
@@ -97,7 +99,8 @@ pub fn decide(facts: Facts<'_>, rules: Rules<'_>, jitter: Jitter, now: Timestamp
         return after_local_failure(retry);
     }
     let backoff = retry_hint(outcome).map(|hint| backoff(hint, health, rules.retry));
-    let is_counted = backoff.is_none() || !retry.has_progress(number, health.recoveries());
+    let has_progress = has_progress || retry.has_progress(number, health.recoveries());
+    let is_counted = backoff.is_none() || !has_progress;
     let retry = match backoff {
         Some(_) => retry.limited(health.recoveries(), is_counted),
         None => retry.failed(health.recoveries()),
@@ -196,10 +199,15 @@ mod tests {
         decide(facts, Rules { retry: &retry, disable: &disable }, Jitter::NONE, now)
     }
 
+    /// An attempt of a delivery all of whose attempts counted, while no other attempt of the lane succeeded.
+    fn facts<'a>(number: u32, outcome: &'a Outcome, health: &'a Health) -> Facts<'a> {
+        Facts { number, outcome, retry: RetryState::default(), health, has_progress: false }
+    }
+
     /// The decision on an attempt at which all before it counted, on a new lane.
     fn decision(number: u32, outcome: &Outcome) -> Decision {
         let health = Health::default();
-        decide_at(Facts { number, outcome, retry: RetryState::default(), health: &health }, start())
+        decide_at(facts(number, outcome, &health), start())
     }
 
     /// The health after failures that lie a day apart and end now.
@@ -256,10 +264,7 @@ mod tests {
     #[test]
     fn a_webhook_is_judged_when_a_delivery_is_exhausted() {
         let health = failing_for(5, start());
-        let disable = |number, outcome: &Outcome| {
-            decide_at(Facts { number, outcome, retry: RetryState::default(), health: &health }, start())
-                .disable
-        };
+        let disable = |number, outcome: &Outcome| decide_at(facts(number, outcome, &health), start()).disable;
         let since = start().minus(5 * 24 * HOUR);
         assert_eq!(disable(10, &answered(500, None)), Some(DisableReason::Failing { since }));
         assert_eq!(disable(10, &failed(FailureKind::Timeout)), Some(DisableReason::Failing { since }));
@@ -271,7 +276,7 @@ mod tests {
     fn a_failure_after_a_long_silence_disables_nothing() {
         let health = failing_for(5, start());
         let outcome = answered(502, None);
-        let facts = Facts { number: 10, outcome: &outcome, retry: RetryState::default(), health: &health };
+        let facts = facts(10, &outcome, &health);
         assert_eq!(decide_at(facts, start().plus(30 * 24 * HOUR)).disable, None);
     }
 
@@ -282,7 +287,7 @@ mod tests {
         let mut delays = Vec::new();
         for number in 1..=13 {
             let outcome = failed(if number == 7 { FailureKind::Local } else { FailureKind::Prepare });
-            let decision = decide_at(Facts { number, outcome: &outcome, retry, health: &health }, start());
+            let decision = decide_at(Facts { retry, ..facts(number, &outcome, &health) }, start());
             assert_eq!((decision.report, decision.disable), (Report::NoAttempt, None));
             retry = decision.retry;
             if let Next::Again(delay) = decision.next {
@@ -291,7 +296,7 @@ mod tests {
         }
         assert_eq!(delays, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600]);
         let outcome = answered(500, None);
-        let first = decide_at(Facts { number: 14, outcome: &outcome, retry, health: &health }, start());
+        let first = decide_at(Facts { retry, ..facts(14, &outcome, &health) }, start());
         assert_eq!((first.next, first.retry.in_a_row()), (Next::Again(5 * SECOND), 0));
     }
 
@@ -303,7 +308,7 @@ mod tests {
         let stuck = Health::default().after_backoff(0);
         let mended = stuck.after(Report::Success, Counting::default(), start());
         let limited = |number, retry, health: &Health| {
-            decide_at(Facts { number, outcome: &outcome, retry, health }, start())
+            decide_at(Facts { retry, ..facts(number, &outcome, health) }, start())
         };
         let second = limited(2, first.retry, &stuck);
         assert_eq!(second.next, Next::Again(Duration::from_secs(300)), "still without");
@@ -324,13 +329,15 @@ mod tests {
         let mended = stuck.after(Report::Success, Counting::default(), start());
         let after_failure = |before: &Health, now: &Health| {
             let failure = answered(502, None);
-            let facts = Facts { number: 9, outcome: &failure, retry: RetryState::default(), health: before };
-            let retry = decide_at(facts, start()).retry;
+            let retry = decide_at(facts(9, &failure, before), start()).retry;
             let limit = answered(429, Some(SECOND));
-            decide_at(Facts { number: 10, outcome: &limit, retry, health: now }, start()).next
+            decide_at(Facts { retry, ..facts(10, &limit, now) }, start()).next
         };
         assert_eq!(after_failure(&stuck, &mended), Next::Again(SECOND), "the last step is left");
         assert_eq!(after_failure(&stuck, &stuck), Next::End(End::Exhausted));
+        let limit = answered(429, Some(SECOND));
+        let beside = Facts { has_progress: true, ..facts(10, &limit, &stuck) };
+        assert_eq!(decide_at(beside, start()).next, Next::Again(2 * SECOND), "one beside it was delivered");
         assert_eq!(after_failure(&mended, &mended), Next::End(End::Exhausted));
     }
 
@@ -340,7 +347,7 @@ mod tests {
         let mut health = Health::default();
         let mut waits = Vec::new();
         for _ in 0..11 {
-            let facts = Facts { number: 1, outcome: &outcome, retry: RetryState::default(), health: &health };
+            let facts = facts(1, &outcome, &health);
             waits.extend(decide_at(facts, start()).backoff.map(|backoff| backoff.as_secs()));
             health = health.after_backoff(health.backoffs());
         }
@@ -365,7 +372,7 @@ mod tests {
         ) {
             let health = failing_for(failing_days, start());
             let outcome = answered(status, hint.map(|s| Duration::from_secs(s.into())));
-            let facts = Facts { number, outcome: &outcome, retry: RetryState::default(), health: &health };
+            let facts = facts(number, &outcome, &health);
             let decision = decide_at(facts, start());
             match decision.next {
                 Next::End(End::Delivered) => prop_assert!((200..300).contains(&status)),

@@ -9,7 +9,8 @@
 //!
 //! let outcome = Outcome::answered(StatusCode::OK, None, "");
 //! let health = Health::default();
-//! let facts = Facts { number: 1, outcome: &outcome, retry: RetryState::default(), health: &health };
+//! let retry = RetryState::default();
+//! let facts = Facts { number: 1, outcome: &outcome, retry, health: &health, has_progress: false };
 //! let rules = Rules { retry: &RetryPolicy::default(), disable: &DisablePolicy::default() };
 //! let decision = delivery::decide(facts, rules, Jitter::NONE, Timestamp::from_secs(1_700_000_000));
 //! assert_eq!(decision.next, Next::End(End::Delivered));

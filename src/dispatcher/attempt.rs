@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use super::shared::{Leased, Shared};
-use super::slow_start::Answer;
+use super::slow_start::{Answer, Turn};
 use crate::catch_panic::catch_panic;
 use crate::delivery::{self, Decision, Facts, Next, Report};
 use crate::model::{Attempt, FailureKind, Outcome, Timestamp};
@@ -27,7 +27,12 @@ const TRANSPORT_GRACE: Duration = Duration::from_secs(1);
 /// Makes one attempt, and returns the settlement that records it. A claim is released without an attempt if its lease
 /// leaves no time for one, if its webhook was changed in this process since, if it comes too late for the webhook's rate,
 /// or if our own side has failed since.
-pub(super) async fn attempt(core: &Core, shared: &Shared, leased: &Leased) -> Settlement {
+pub(super) async fn attempt(
+    core: &Core,
+    shared: &Shared,
+    leased: &Leased,
+    turn: Option<&Turn>,
+) -> Settlement {
     let Leased { claim, until, .. } = leased;
     if core.is_outdated(claim) {
         return Settlement::new(claim, Next::Release);
@@ -46,7 +51,8 @@ pub(super) async fn attempt(core: &Core, shared: &Shared, leased: &Leased) -> Se
     let outcome = shared.judge(claim, started, outcome);
     let number = claim.attempts.saturating_add(1);
     log(claim, number, &outcome, shared.unprepared.is_news(claim, &outcome));
-    settlement(core, claim, Attempt { number, at, took: started.elapsed(), uncounted: 0, outcome })
+    let attempt = Attempt { number, at, took: started.elapsed(), uncounted: 0, outcome };
+    settlement(core, claim, attempt, turn.is_some_and(Turn::has_progress))
 }
 
 /// Returns what the result of a claim tells of how many attempts its receiver can take at once.
@@ -113,12 +119,13 @@ async fn prepare(
     }
 }
 
-fn settlement(core: &Core, claim: &Claim, attempt: Attempt) -> Settlement {
+fn settlement(core: &Core, claim: &Claim, attempt: Attempt, has_progress: bool) -> Settlement {
     let facts = Facts {
         number: attempt.number,
         outcome: &attempt.outcome,
         retry: claim.retry,
         health: &claim.health,
+        has_progress,
     };
     let jitter = Jitter::of((&claim.event.message_id, claim.hook.hook_id(), attempt.number));
     let rules = core.policy().rules();

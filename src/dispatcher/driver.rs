@@ -205,9 +205,12 @@ impl Driver {
         self.started += 1;
         self.attempts.spawn(async move {
             // An attempt that panics is not settled; its delivery is due again when its lease ends.
-            let settlement = catch_panic(pin!(attempt(&core, &shared, &leased))).await;
+            let settlement = catch_panic(pin!(attempt(&core, &shared, &leased, turn.as_ref()))).await;
             let Leased { claim, until, .. } = leased;
             let answer = settlement.as_ref().map_or(Answer::Other, answer);
+            if let Some(turn) = turn.as_ref().filter(|_| answer == Answer::Success) {
+                turn.succeeded();
+            }
             let backs_off = settlement.as_ref().is_some_and(|it| it.backoff.is_some());
             if let Some(settlement) = settlement {
                 // The settler lives as long as any attempt does.

@@ -2,6 +2,8 @@
 //! each success, half as many after the next limit.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::model::{HookId, TenantId};
 
@@ -32,12 +34,19 @@ struct Window<T> {
     first_round: u64,
     /// The number of attempts since then that run.
     running: usize,
+    /// The number of attempts since then that succeeded.
+    successes: Arc<AtomicU32>,
     waiting: VecDeque<T>,
 }
 
-/// The round in which an attempt of a held back lane was started.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Turn(u64);
+/// The start of an attempt of a held back lane.
+#[derive(Clone, Debug)]
+pub(super) struct Turn {
+    round: u64,
+    successes: Arc<AtomicU32>,
+    /// The number of successes at the start.
+    before: u32,
+}
 
 /// The result of an attempt, as far as it widens or narrows its lane.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,6 +57,18 @@ pub(super) enum Answer {
     Other,
     /// It was delivered.
     Success,
+}
+
+impl Turn {
+    /// Tells the attempts of the lane that are under way that this one has succeeded.
+    pub(super) fn succeeded(&self) {
+        self.successes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Returns whether another attempt of the lane has succeeded since this one was started.
+    pub(super) fn has_progress(&self) -> bool {
+        self.successes.load(Ordering::SeqCst) != self.before
+    }
 }
 
 impl<T> SlowStart<T> {
@@ -75,9 +96,9 @@ impl<T> SlowStart<T> {
             self.hold_back(lane.clone());
         }
         let Some(window) = self.lanes.get_mut(lane) else { return Vec::new() };
-        if let Some(Turn(round)) = turn {
+        if let Some(turn) = turn {
             self.rounds += 1;
-            window.end(round, self.rounds, answer);
+            window.end(turn.round, self.rounds, answer);
         }
         let started = window.start_waiting();
         if window.size >= self.full && window.waiting.is_empty() {
@@ -107,15 +128,21 @@ impl<T> SlowStart<T> {
         }
         self.rounds += 1;
         let round = self.rounds;
-        let waiting = VecDeque::new();
-        self.lanes.insert(lane, Window { size: 1, round, first_round: round, running: 0, waiting });
+        self.lanes.insert(lane, Window::new(round));
     }
 }
 
 impl<T> Window<T> {
+    fn new(round: u64) -> Self {
+        let (successes, waiting) = (Arc::default(), VecDeque::new());
+        Self { size: 1, round, first_round: round, running: 0, successes, waiting }
+    }
+
     fn start(&mut self) -> Turn {
         self.running += 1;
-        Turn(self.round)
+        let successes = Arc::clone(&self.successes);
+        let before = successes.load(Ordering::SeqCst);
+        Turn { round: self.round, successes, before }
     }
 
     /// Counts the end of an attempt of `round`. A limit begins the round `next`.
@@ -160,10 +187,26 @@ mod tests {
             .collect()
     }
 
+    fn unpaced(turns: &[Option<Turn>]) -> usize {
+        turns.iter().filter(|turn| turn.is_none()).count()
+    }
+
+    #[test]
+    fn an_attempt_knows_of_a_success_beside_it_and_not_of_one_before() {
+        let mut pace = SlowStart::new(16);
+        let first = admit(&mut pace, true, 3).remove(0).expect("held back");
+        first.succeeded();
+        let beside: Vec<_> = pace.end(&lane(1), Some(first), Answer::Success);
+        let [(_, second), (_, third)] = beside.as_slice() else { panic!("two may start: {beside:?}") };
+        assert!(!second.has_progress() && !third.has_progress(), "it came before they were started");
+        second.succeeded();
+        assert!(third.has_progress());
+    }
+
     #[test]
     fn a_lane_is_not_held_back_until_it_is_limited() {
         let mut pace = SlowStart::new(16);
-        assert_eq!(admit(&mut pace, false, 16), [None; 16]);
+        assert_eq!(unpaced(&admit(&mut pace, false, 16)), 16);
         for _ in 0..16 {
             assert!(pace.end(&lane(1), None, Answer::Limit).is_empty());
         }
@@ -189,10 +232,10 @@ mod tests {
     #[test]
     fn a_lane_that_is_full_is_held_back_no_longer() {
         let mut pace = SlowStart::new(2);
-        let turn = admit(&mut pace, true, 2)[0];
+        let turn = admit(&mut pace, true, 2).remove(0);
         assert_eq!(pace.end(&lane(1), turn, Answer::Success).len(), 1);
         assert!(pace.lanes.is_empty());
-        assert_eq!(admit(&mut pace, false, 9), [None; 9]);
+        assert_eq!(unpaced(&admit(&mut pace, false, 9)), 9);
     }
 
     #[test]
