@@ -33,7 +33,7 @@ impl<S: Store> Told<S> {
 impl<S: Store> Store for Told<S> {
     delegate_store! { |self| self.0; wake, poll_every }
     delegate_store! { |self| self.0, |method, call| self.tell(method, call);
-    registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, recover, claim, settle, release,
+    registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, recover, claim, claim_of, settle, release,
     event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 }
 

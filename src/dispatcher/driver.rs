@@ -17,6 +17,7 @@ use super::shared::{Leased, Shared, Slot};
 use super::slow_start::{Answer, LaneKey, SlowStart, Turn};
 use crate::catch_panic::catch_panic;
 use crate::delivery::{Next, Report};
+use crate::model::TenantId;
 use crate::service::{Core, Error};
 use crate::store::{Claim, Claimed, Settlement, StoreError, TendRequest, WakeMark};
 
@@ -46,6 +47,8 @@ pub struct Drained {
 /// A running dispatcher, which claims deliveries and starts attempts.
 pub(super) struct Driver {
     core: Arc<Core>,
+    /// The tenant whose deliveries it claims; `None` for those of all.
+    only: Option<TenantId>,
     shared: Arc<Shared>,
     attempts: JoinSet<Option<Ended>>,
     slow_start: SlowStart<Taken>,
@@ -106,8 +109,14 @@ impl Driver {
             tend_at: Instant::now(),
             started: 0,
             handoff: None,
+            only: None,
             core,
         }
+    }
+
+    /// Claims deliveries of one tenant alone, and leaves upkeep to others.
+    pub(super) fn of(self, tenant: TenantId) -> Self {
+        Self { only: Some(tenant), ..self }
     }
 
     /// Lets publishers hand deliveries off; `None` if another dispatcher of the service does already.
@@ -169,7 +178,12 @@ impl Driver {
     async fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
         let Some(request) = self.shared.request() else { return Ok(None) };
         let (until, start_within) = (self.shared.lease_end(Instant::now()), request.start_within);
-        let mut claimed = self.shared.calls.answer(self.core.store().claim(&request)).await?;
+        let store = self.core.store();
+        let claimed = match &self.only {
+            Some(tenant) => store.claim_of(tenant, &request),
+            None => store.claim(&request),
+        };
+        let mut claimed = self.shared.calls.answer(claimed).await?;
         self.shared.store_answered();
         for claim in std::mem::take(&mut claimed.deliveries) {
             self.start(Leased { claim, until, start_within });
@@ -269,7 +283,7 @@ impl Driver {
     }
 
     async fn tend(&mut self) {
-        if Instant::now() < self.tend_at {
+        if Instant::now() < self.tend_at || self.only.is_some() {
             return;
         }
         self.core.forget_unused();

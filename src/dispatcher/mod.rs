@@ -47,7 +47,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::service::{Error, Webhooks};
+use crate::service::{Error, Tenant, Webhooks};
 use driver::Driver;
 use shared::Shared;
 
@@ -165,6 +165,48 @@ impl Webhooks {
     /// Attempts under way are broken off, and their deliveries are due again when their leases end.
     pub async fn deliver_due(&self) -> Result<usize, Error> {
         Driver::new(Arc::clone(self.core())).deliver_due().await
+    }
+}
+
+impl Tenant {
+    /// Sends what is due of this tenant alone, as [`Webhooks::deliver_due`] does for all. Tests that share a database take a
+    /// tenant each, and none sends what another has published. It does no upkeep.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use hookwire::store::MemoryStore;
+    /// use hookwire::testing::RecordingTransport;
+    /// use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
+    ///
+    /// let (store, transport) = (MemoryStore::new(), RecordingTransport::new());
+    /// let hooks = Webhooks::builder(assist::catalog()).store(store).transport(transport.clone()).build()?;
+    /// let event = Event::new(assist::DEVICE_ONLINE, "LAB-4")?;
+    /// for name in ["acme", "globex"] {
+    ///     let tenant = hooks.tenant(TenantId::new(name)?);
+    ///     let draft = WebhookDraft::new("Devices", "https://hooks.example.com/").subscribe(assist::DEVICE_ONLINE);
+    ///     tenant.create(&draft).await?;
+    ///     tenant.publish(event.clone()).await?;
+    /// }
+    /// assert_eq!(hooks.tenant(TenantId::new("acme")?).deliver_due().await?, 1);
+    /// assert_eq!(transport.requests().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Store`](crate::ErrorKind::Store) when the store fails to tell what is due.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// As with [`Webhooks::deliver_due`].
+    pub async fn deliver_due(&self) -> Result<usize, Error> {
+        Driver::new(Arc::clone(self.core())).of(self.id().clone()).deliver_due().await
     }
 }
 

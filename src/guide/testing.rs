@@ -101,7 +101,7 @@
 //! ```
 //!
 //! `Webhooks::deliver_due` claims, sends and records as a running dispatcher does, for all tenants, and returns the number of
-//! attempts when nothing is due any more. A test needs no dispatcher beside it, and no pause: an event that is not due is
+//! attempts when nothing is due any more; [`Tenant::deliver_due`](crate::Tenant::deliver_due) does so for one. A test needs no dispatcher beside it, and no pause: an event that is not due is
 //! not sent.
 //!
 //! # What to test, and how
@@ -124,5 +124,5 @@
 //! Code that hands the event to the SQL function of PostgreSQL is tested without a database:
 //! [`MemoryStore::publish_sql_document`](crate::store::MemoryStore::publish_sql_document) takes the text that
 //! [`Tenant::to_sql_document`](crate::Tenant::to_sql_document) made, and `deliver_due` routes it. To test the transaction
-//! itself, use the real store, with a schema for each test: `PostgresOptions::schema`. With SQLite, use a file in a directory
-//! of the test's own.
+//! itself, use the real store, with a tenant for each test and [`Tenant::deliver_due`](crate::Tenant::deliver_due), or with a
+//! schema for each: `PostgresOptions::schema`. With SQLite, use a file in a directory of the test's own.

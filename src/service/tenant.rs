@@ -23,7 +23,7 @@ use crate::store::{Stats, StatsScope};
 /// | `DELETE` | `delete`, `erase_payload`, `delete_everything` |
 /// | `CREATE` or `UPDATE` | `ping`, `ping_url`, `ping_event`, `check_receiver` |
 ///
-/// `publish` and `suspend` need no scope: they are calls of the host, not of its user.
+/// `publish`, `suspend` and `deliver_due` need no scope: they are calls of the host, not of its user.
 ///
 /// ```
 /// # async fn run(hooks: hookwire::Webhooks) -> Result<(), Box<dyn std::error::Error>> {
@@ -48,6 +48,11 @@ impl Tenant {
     pub(super) fn new(core: Arc<Core>, id: TenantId, scopes: Scopes) -> Self {
         let visibility = core.visibility();
         Self { core, id, scopes, visibility, expected: None }
+    }
+
+    #[cfg(feature = "dispatcher")]
+    pub(crate) const fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     /// Returns the id of the tenant.

@@ -20,8 +20,8 @@
 ///     }
 ///
 ///     delegate_store! { |self| self.0;
-///         registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, recover, settle, release, wake, poll_every,
-///         event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
+///         registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, recover, claim_of,
+///         settle, release, wake, poll_every, event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 /// }
 /// ```
 ///
@@ -51,7 +51,7 @@
 /// impl<S: Store> Store for Printed<S> {
 ///     delegate_store! { |self| self.0; wake, poll_every }
 ///     delegate_store! { |self| self.0, |method, call| self.print(method, call);
-///         registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, recover, claim, settle, release,
+///         registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, recover, claim, claim_of, settle, release,
 ///         event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 /// }
 /// ```
@@ -173,6 +173,14 @@ macro_rules! delegate_store {
     (@claim $to:tt) => {
         $crate::delegate_store! {
             @try claim 'life1, (request: &'life1 $crate::store::ClaimRequest) -> $crate::store::Claimed, $to
+        }
+    };
+    (@claim_of $to:tt) => {
+        $crate::delegate_store! {
+            @try claim_of 'life1 'life2, (
+                tenant: &'life1 $crate::model::TenantId,
+                request: &'life2 $crate::store::ClaimRequest
+            ) -> $crate::store::Claimed, $to
         }
     };
     (@settle $to:tt) => {

@@ -126,7 +126,8 @@ pub use usage::{PlaceTime, Usage};
 ///    [`replaces_previous`](Attempt::replaces_previous) says so; both are counted. The answer tells the [`Effect`].
 /// 7. [`claim`](Self::claim) returns only due deliveries, at most `limit` of them with at most `max_bytes` of payload
 ///    (a single larger one comes alone). It returns no more than the [`Quota`] leaves room for, counting all live
-///    leases of this holder, those that publishing took included.
+///    leases of this holder, those that publishing took included. [`claim_of`](Self::claim_of) does the same, and returns
+///    deliveries and unrouted events of its tenant alone.
 /// 8. The tenant is served next whose places of this holder were taken for the least time in about the last minute,
 ///    and within it the lane likewise, whatever backlog others have: see [`Usage`]. Of equal use they take turns, which
 ///    the store remembers between claims. Where slow receivers leave an `Unproven` lane no room, a tenant that holds nothing
@@ -313,6 +314,14 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Deliveries that a cancelled call took are due again when their lease ends.
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError>;
 
+    /// Claims due deliveries of one tenant, as [`claim`](Self::claim) does, whatever waits of others. A dispatcher that
+    /// runs for one tenant alone does so.
+    ///
+    /// # Cancellation
+    ///
+    /// As with [`claim`](Self::claim).
+    async fn claim_of(&self, tenant: &TenantId, request: &ClaimRequest) -> Result<Claimed, StoreError>;
+
     /// Records the results of claims, and answers for each in order.
     ///
     /// # Cancellation
@@ -397,6 +406,6 @@ pub trait Store: Debug + Send + Sync + 'static {
 #[async_trait]
 impl<S: Store + ?Sized> Store for Arc<S> {
     delegate_store! { |self| **self;
-    registry, commit, health, disabled, tenants, publish, route, redeliver, add, recover, claim, settle, release, wake,
+    registry, commit, health, disabled, tenants, publish, route, redeliver, add, recover, claim, claim_of, settle, release, wake,
     poll_every, event, messages, deliveries, attempts, stats, count, statistics, tend, erase_payload, erase }
 }

@@ -198,6 +198,20 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
         Some((lane, turn))
     }
 
+    /// Returns the lane of one tenant that is served next, and which of its deliveries. It looks at every lane.
+    pub(super) fn next_of(
+        &mut self,
+        holder: HolderId,
+        tenant: &TenantId,
+        now: Timestamp,
+    ) -> Option<(L, Turn)> {
+        self.fire_timers(now);
+        self.holders.get_mut(&holder)?.advance(now);
+        let of_tenant = self.lanes.iter().filter(|(_, entry)| entry.waiting.tenant == *tenant);
+        let lane = of_tenant.map(|(lane, _)| lane).filter(|lane| self.may_take(holder, lane, now)).min()?;
+        Some((lane.clone(), self.lanes.get(lane)?.turn(now)))
+    }
+
     /// Returns whether a holder may take what is due in this lane at once, because a place is free for it.
     pub(super) fn may_take(&self, holder: HolderId, lane: &L, now: Timestamp) -> bool {
         let (Some(holder), Some(entry)) = (self.holders.get(&holder), self.lanes.get(lane)) else {

@@ -126,7 +126,7 @@ impl<S: Store> Store for FaultyStore<S> {
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Add, call); add }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::ErasePayload, call); erase_payload }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Recover, call); recover }
-    delegate_store! { |self| self.store, |_method, call| self.with(Call::Claim, call); claim }
+    delegate_store! { |self| self.store, |_method, call| self.with(Call::Claim, call); claim, claim_of }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Settle, call); settle }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Release, call); release }
     delegate_store! { |self| self.store, |_method, call| self.with(Call::Event, call); event }

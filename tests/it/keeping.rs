@@ -89,7 +89,7 @@ impl Store for Missed {
     }
 
     delegate_store! { |self| self.inner;
-    registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, claim, settle, release, wake, poll_every,
+    registry, commit, health, disabled, tenants, publish, route, redeliver, add, erase_payload, claim, claim_of, settle, release, wake, poll_every,
     event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 }
 

@@ -70,7 +70,7 @@ impl Debug for HoldingStore {
 #[async_trait]
 impl Store for HoldingStore {
     delegate_store! { |self| self.inner;
-    registry, commit, health, disabled, tenants, route, redeliver, add, erase_payload, recover, claim, settle, release, wake, poll_every,
+    registry, commit, health, disabled, tenants, route, redeliver, add, erase_payload, recover, claim, claim_of, settle, release, wake, poll_every,
     event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 
     async fn publish(

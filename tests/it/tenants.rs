@@ -1,15 +1,12 @@
 //! Tenants are apart: no tenant reaches what another has, and none sees what only the operator may see.
 
-use std::fs;
-use std::path::Path;
-
 use hookwire::model::{FailureKind, Outcome, Scopes};
 use hookwire::service::{PingOutcome, Tenant};
 use hookwire::store::Stats;
 use hookwire::{DeliveryQuery, ErrorKind, assist};
 use http::StatusCode;
 
-use crate::seed::scopes::{HOST_CALLS, Known, TABLE, inhabited, owned};
+use crate::seed::scopes::{Known, TABLE, inhabited, owned};
 use crate::seed::support::{Answer, RecordingTransport, Service, create, event, named};
 
 /// The calls that name nothing that somebody may have.
@@ -25,27 +22,6 @@ const NAMELESS: [&str; 10] = [
     "stats",
     "webhook_stats",
 ];
-
-/// The async methods of `Tenant` in a source.
-fn methods(source: &str) -> Vec<String> {
-    let blocks = source.split("\nimpl Tenant {\n").skip(1).filter_map(|rest| rest.split("\n}\n").next());
-    let names = blocks.flat_map(|block| block.split("\n    pub async fn ").skip(1));
-    names.filter_map(|rest| rest.split(['(', '<']).next()).map(str::to_owned).collect()
-}
-
-#[test]
-fn the_table_has_every_method_that_a_handle_has() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/service");
-    let sources =
-        fs::read_dir(folder).expect("a folder").flatten().map(|entry| fs::read_to_string(entry.path()));
-    let mut found: Vec<_> = sources.flat_map(|source| methods(&source.expect("a source"))).collect();
-    found.sort_unstable();
-    let mut known: Vec<_> = TABLE.iter().map(|(method, ..)| *method).chain(HOST_CALLS).collect();
-    known.sort_unstable();
-    assert_eq!(found, known);
-    let planted = "\nimpl Tenant {\n    fn a() {}\n\n    pub async fn b<T>(&self) {}\n}\n\nimpl X {\n    pub async fn c() {}\n}\n";
-    assert_eq!(methods(planted), ["b"]);
-}
 
 #[tokio::test]
 async fn no_id_of_one_tenant_does_anything_in_anothers_hands() {

@@ -203,5 +203,5 @@ impl Store for Link {
 
     delegate_store! { |self| *self.memory; poll_every }
     delegate_store! { |self| *self.memory, |_method, call| self.carry(call);
-    registry, health, disabled, tenants, redeliver, add, erase_payload, recover, event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
+    registry, health, disabled, tenants, redeliver, add, erase_payload, recover, claim_of, event, messages, deliveries, attempts, stats, count, statistics, tend, erase }
 }

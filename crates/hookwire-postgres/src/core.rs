@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use hookwire::model::TenantId;
 use hookwire::store::{
     ClaimRequest, Claimed, Publication, PublishAnswer, Published, RouteAnswer, Routed, Settled, Settlement,
     StoreError, StoreErrorKind, TendRequest, Tended,
@@ -21,7 +22,7 @@ use crate::error::QueryError;
 use crate::notifier::Notifier;
 use crate::publish::{KNOWN, Known, Publish, answer_known, messages_of};
 use crate::route::{Route, TakeUnrouted};
-use crate::rows::fence_number;
+use crate::rows::{fence_number, ids};
 use crate::schedule::holders::Holders;
 use crate::settle::{Finish, Settle, ended, is_plain};
 use crate::statistics::RemoveHours;
@@ -36,6 +37,10 @@ const MAX_SEPARATE: Duration = Duration::from_secs(5);
 const MAX_SETTLED: usize = 512;
 /// The number of times that a claim which finds only busy lanes waits for one of them.
 const MAX_WAITS: usize = 4;
+
+/// The lanes of a tenant that are ready, or whose time to be looked at has come.
+const DUE_LANES_OF: &str =
+    "SELECT id FROM lane WHERE tenant = $1 AND (ready OR wake_at <= (SELECT clock_ms())) ORDER BY id";
 
 /// The parts of a store that its calls share.
 #[derive(Debug)]
@@ -166,7 +171,7 @@ impl Core {
             set_aside?;
         }
         let unrouted = match taken.has_unrouted {
-            true => self.sessions.transact(&TakeUnrouted(request)).await,
+            true => self.sessions.transact(&TakeUnrouted { only: None, request }).await,
             false => Ok(Vec::new()),
         };
         let unrouted = match unrouted {
@@ -175,6 +180,28 @@ impl Core {
             unrouted => unrouted?,
         };
         Ok(Claimed { deliveries, unrouted, next_in, took_all, ..Claimed::default() })
+    }
+
+    /// Claims due deliveries of one tenant, lane by lane. It waits for a lane that others have locked.
+    pub(crate) async fn claim_of(
+        &self,
+        tenant: TenantId,
+        request: ClaimRequest,
+    ) -> Result<Claimed, QueryError> {
+        self.began().await?;
+        let mut deliveries = Vec::new();
+        for lane in ids(&self.sessions.rows(DUE_LANES_OF, &[&tenant.as_str()]).await?, "id")? {
+            let Some(request) = request.without(&deliveries) else { break };
+            let from = TakeFrom { request, holders: Arc::clone(&self.holders), lane };
+            let taken = self.sessions.transact(&from).await?;
+            taken.reservation.keep();
+            deliveries.extend(taken.claims);
+            self.set_aside(taken.unreadable).await?;
+        }
+        let unrouted = self.sessions.transact(&TakeUnrouted { only: Some(tenant), request }).await?;
+        let is_done = deliveries.is_empty() && unrouted.is_empty();
+        let next_in = (!is_done).then_some(Duration::ZERO);
+        Ok(Claimed { deliveries, unrouted, next_in, ..Claimed::default() })
     }
 
     /// Sets aside what could not be read, so that the next claim does not meet it.

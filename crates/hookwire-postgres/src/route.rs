@@ -20,7 +20,11 @@ use crate::schedule::lanes;
 use crate::time::Millis;
 
 /// Acquires the routing leases of tenants that have unrouted events, and returns the oldest of these events.
-pub(crate) struct TakeUnrouted(pub(crate) ClaimRequest);
+pub(crate) struct TakeUnrouted {
+    /// The tenant whose events are wanted; `None` for those of all.
+    pub(crate) only: Option<TenantId>,
+    pub(crate) request: ClaimRequest,
+}
 
 /// Writes what routing decided of one tenant's events, under its routing lease.
 pub(crate) struct Route {
@@ -33,10 +37,11 @@ impl Operation for TakeUnrouted {
     type Output = Vec<Unrouted>;
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Vec<Unrouted>, QueryError> {
-        let request = &self.0;
+        let request = &self.request;
+        let only = self.only.as_ref().map(TenantId::as_str);
         let now = tx.now().await?;
         let mut taken = Vec::new();
-        for row in tx.rows(WAITING, &[&now, &as_i64(request.limit)]).await? {
+        for row in tx.rows(WAITING, &[&now, &as_i64(request.limit), &only]).await? {
             let room = request.limit.saturating_sub(taken.len());
             if room == 0 {
                 break;
@@ -63,9 +68,9 @@ impl TakeUnrouted {
         if tx.first(LOCK_IF_FREE, &[&tenant.as_str(), &now]).await?.is_none() {
             return Ok(Vec::new());
         }
-        let until = now.plus(self.0.lease);
+        let until = now.plus(self.request.lease);
         let row = tx
-            .first(ACQUIRE_ROUTING_LEASE, &[&tenant.as_str(), &holder_bytes(self.0.holder), &until])
+            .first(ACQUIRE_ROUTING_LEASE, &[&tenant.as_str(), &holder_bytes(self.request.holder), &until])
             .await?;
         let row = row.ok_or_else(|| QueryError::corrupt("events of a tenant that is not there"))?;
         let fence = fence_of(row.read("router_fence")?);
@@ -197,7 +202,8 @@ const WAITING: &str = "
             ORDER BY tenant LIMIT 1) FROM waiting WHERE waiting.tenant IS NOT NULL
     )
     SELECT waiting.tenant FROM waiting LEFT JOIN tenant ON tenant.name = waiting.tenant
-    WHERE waiting.tenant IS NOT NULL AND (router_until IS NULL OR router_until <= $1) LIMIT $2";
+    WHERE waiting.tenant IS NOT NULL AND (router_until IS NULL OR router_until <= $1)
+        AND coalesce(waiting.tenant = $3, true) LIMIT $2";
 
 const LOCK_IF_FREE: &str = "SELECT FROM tenant WHERE name = $1 AND (router_until IS NULL OR router_until <= $2) \
     FOR UPDATE SKIP LOCKED";

@@ -409,6 +409,13 @@ impl Store for PostgresStore {
         Ok(Claimed { mark, ..claimed })
     }
 
+    async fn claim_of(&self, tenant: &TenantId, request: &ClaimRequest) -> Result<Claimed, StoreError> {
+        let mark = WakeMark::new(self.core.notifier.mark());
+        let (tenant, request) = (tenant.clone(), *request);
+        let claimed = self.spawn_task(|core| async move { core.claim_of(tenant, request).await }).await?;
+        Ok(Claimed { mark, ..claimed })
+    }
+
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
         let items: Vec<_> = settlements.iter().cloned().map(Arc::new).collect();
         self.spawn_task(|core| async move { core.settle(items).await }).await

@@ -4,18 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::{LaneKey, RowState, State};
-use crate::model::{DeliveryId, End, Timestamp};
+use crate::model::{DeliveryId, End, TenantId, Timestamp};
 use crate::store::claim::{Claim, ClaimRequest, Claimed};
+use crate::store::lease::HolderId;
 use crate::store::schedule::Turn;
 
 impl State {
-    pub(super) fn claim(&mut self, request: &ClaimRequest, now: Timestamp) -> Claimed {
+    /// Claims what is due, of this tenant alone or of all.
+    pub(super) fn claim(
+        &mut self,
+        only: Option<&TenantId>,
+        request: &ClaimRequest,
+        now: Timestamp,
+    ) -> Claimed {
         self.schedule.add_holder(request, now);
         self.end_leases(now);
         let mut deliveries: Vec<Claim> = Vec::new();
         let mut bytes = 0;
         let mut stopped = false;
-        while let Some((key, turn)) = self.schedule.next(request.holder, now) {
+        while let Some((key, turn)) = self.next(only, request.holder, now) {
             let Some(id) = self.head(&key, turn, now) else { continue };
             let size = self.payload_bytes(id);
             stopped = deliveries.len() >= request.limit
@@ -26,10 +33,17 @@ impl State {
             bytes += size;
             deliveries.extend(self.hold(&key, turn, request, now));
         }
-        let unrouted = self.claim_unrouted(request, now);
+        let unrouted = self.claim_unrouted(only, request, now);
         let next_in = if stopped { Some(Duration::ZERO) } else { self.next_in(now) };
         let took_all = self.unrouted.is_empty() && self.schedule.is_exhausted();
         Claimed { deliveries, unrouted, next_in, took_all, ..Claimed::default() }
+    }
+
+    fn next(&mut self, only: Option<&TenantId>, holder: HolderId, now: Timestamp) -> Option<(LaneKey, Turn)> {
+        match only {
+            Some(tenant) => self.schedule.next_of(holder, tenant, now),
+            None => self.schedule.next(holder, now),
+        }
     }
 
     /// The delivery whose turn it is in a lane. `None` if that has expired, which is ended then.

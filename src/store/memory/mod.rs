@@ -256,7 +256,13 @@ impl Store for MemoryStore {
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         let mark = WakeMark::new(self.new_work.mark());
-        let claimed = self.with(|state, now| state.claim(request, now));
+        let claimed = self.with(|state, now| state.claim(None, request, now));
+        Ok(Claimed { mark, ..claimed })
+    }
+
+    async fn claim_of(&self, tenant: &TenantId, request: &ClaimRequest) -> Result<Claimed, StoreError> {
+        let mark = WakeMark::new(self.new_work.mark());
+        let claimed = self.with(|state, now| state.claim(Some(tenant), request, now));
         Ok(Claimed { mark, ..claimed })
     }
 

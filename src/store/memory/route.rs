@@ -9,10 +9,16 @@ use crate::store::records::RoutingRecord;
 use crate::store::routing::{RouteAnswer, Routed, Unrouted};
 
 impl State {
-    /// Hands out the oldest unrouted events of each tenant for which nobody else is routing.
-    pub(super) fn claim_unrouted(&mut self, request: &ClaimRequest, now: Timestamp) -> Vec<Unrouted> {
+    /// Hands out the oldest unrouted events of each tenant, or of this one alone, for which nobody else is routing.
+    pub(super) fn claim_unrouted(
+        &mut self,
+        only: Option<&TenantId>,
+        request: &ClaimRequest,
+        now: Timestamp,
+    ) -> Vec<Unrouted> {
         let is_idle = |name: &&TenantId| self.routing_until(name).is_none_or(|until| until <= now);
-        let idle: Vec<TenantId> = self.unrouted.iter().filter(is_idle).cloned().collect();
+        let waiting = self.unrouted.iter().filter(|name| only.is_none_or(|only| only == *name));
+        let idle: Vec<TenantId> = waiting.filter(is_idle).cloned().collect();
         let mut claimed = Vec::new();
         for name in idle {
             let room = request.limit.saturating_sub(claimed.len());

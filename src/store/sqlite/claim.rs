@@ -62,13 +62,13 @@ impl<'a> Taking<'a> {
         Self { file, memory, request, now, claims, bytes: 0, expired, unroutable }
     }
 
-    /// Claims what is due.
-    pub(super) fn claim(mut self) -> Result<Taken, SqlError> {
+    /// Claims what is due, of this tenant alone or of all.
+    pub(super) fn claim(mut self, only: Option<&TenantId>) -> Result<Taken, SqlError> {
         self.end_leases();
         let mut is_cut = false;
         while !is_cut
             && !self.memory.waits_for_one()
-            && let Some((lane, turn)) = self.next()?
+            && let Some((lane, turn)) = self.next(only)?
         {
             is_cut = match self.take_first(lane, turn) {
                 Ok(goes_on) => !goes_on,
@@ -78,7 +78,7 @@ impl<'a> Taking<'a> {
             };
         }
         let unrouted = match self.memory.has_unrouted {
-            true => self.claim_unrouted(),
+            true => self.claim_unrouted(only),
             false => Ok(Vec::new()),
         };
         let unrouted = match unrouted {
@@ -100,15 +100,26 @@ impl<'a> Taking<'a> {
     }
 
     /// Returns the lane that is served next: that of the delivery which is to run alone, if it still waits.
-    fn next(&mut self) -> Result<Option<(LaneId, Turn)>, SqlError> {
+    fn next(&mut self, only: Option<&TenantId>) -> Result<Option<(LaneId, Turn)>, SqlError> {
         let holder = self.request.holder;
-        if let Some((position, turn)) = self.memory.suspects.alone.take()
+        if let Some((position, turn)) = self.take_alone(only)
             && self.memory.schedule.may_take(holder, &position.lane, self.now)
             && self.memory.read_first(self.file, position.lane, turn)? == Some(position)
         {
             return Ok(Some((position.lane, turn)));
         }
-        Ok(self.memory.schedule.next(holder, self.now))
+        Ok(match only {
+            Some(tenant) => self.memory.schedule.next_of(holder, tenant, self.now),
+            None => self.memory.schedule.next(holder, self.now),
+        })
+    }
+
+    /// Takes the delivery that is to run alone out of its place, if it is wanted.
+    fn take_alone(&mut self, only: Option<&TenantId>) -> Option<(Position, Turn)> {
+        let (position, _) = self.memory.suspects.alone.as_ref()?;
+        let lane = self.memory.lane(position.lane);
+        let is_wanted = only.is_none_or(|only| lane.is_some_and(|lane| lane.name == *only));
+        if is_wanted { self.memory.suspects.alone.take() } else { None }
     }
 
     /// Makes due again what was claimed under leases that have ended.
@@ -215,8 +226,8 @@ impl<'a> Taking<'a> {
         self.claims.len() >= self.request.limit || bytes > self.request.max_bytes
     }
 
-    /// Hands out the oldest unrouted events of each tenant for which nobody else is routing.
-    fn claim_unrouted(&mut self) -> Result<Vec<Unrouted>, SqlError> {
+    /// Hands out the oldest unrouted events of each tenant, or of this one alone, for which nobody else is routing.
+    fn claim_unrouted(&mut self, only: Option<&TenantId>) -> Result<Vec<Unrouted>, SqlError> {
         let (mut claimed, mut last) = (Vec::new(), 0);
         while let Some((id, name)) = self.next_unrouted(last)? {
             last = id;
@@ -224,7 +235,8 @@ impl<'a> Taking<'a> {
             if room == 0 {
                 break;
             }
-            if self.memory.routing_lease(&name).is_none_or(|lease| lease.until <= self.now) {
+            let is_asked_for = only.is_none_or(|only| *only == name);
+            if is_asked_for && self.memory.routing_lease(&name).is_none_or(|lease| lease.until <= self.now) {
                 claimed.extend(self.claim_unrouted_of(id, &name, room)?);
             }
         }

@@ -15,7 +15,7 @@ use super::publish::Written;
 use super::suspects::Suspects;
 use super::transaction::Transaction;
 use crate::clock::Clock;
-use crate::model::Timestamp;
+use crate::model::{TenantId, Timestamp};
 use crate::store::claim::{Claim, ClaimRequest, Claimed};
 use crate::store::lease::HolderId;
 use crate::store::publication::Published;
@@ -155,15 +155,19 @@ impl WriterState {
         }
     }
 
-    /// Claims what is due. What it came upon that has to be written is written by transactions of their own.
-    pub(super) fn claim(&mut self, request: &ClaimRequest) -> Result<Claimed, SqlError> {
+    /// Claims what is due, of this tenant alone or of all. What it came upon that has to be written is written by transactions of their own.
+    pub(super) fn claim(
+        &mut self,
+        only: Option<&TenantId>,
+        request: &ClaimRequest,
+    ) -> Result<Claimed, SqlError> {
         let now = self.shared.now().time;
         let shared = Arc::clone(&self.shared);
         // Before anything is taken, which would be held for nobody if it failed.
         self.end_watch(now)?;
         // One look at the file: each statement by itself would take and give back its locks.
         self.connection.run("BEGIN", [])?;
-        let taken = Taking::new(&self.connection, &mut shared.memory_mut(), request, now).claim();
+        let taken = Taking::new(&self.connection, &mut shared.memory_mut(), request, now).claim(only);
         self.roll_back();
         let Taken { claimed, expired, unroutable } = taken?;
         if !expired.is_empty() {

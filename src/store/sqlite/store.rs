@@ -390,7 +390,14 @@ impl Store for SqliteStore {
         // What comes from now on notifies after this mark, so that nobody waits for what the claim missed.
         let mark = WakeMark::new(self.new_work.mark());
         let request = *request;
-        let claimed = self.between(move |state| state.claim(&request)).await?;
+        let claimed = self.between(move |state| state.claim(None, &request)).await?;
+        Ok(Claimed { mark, ..claimed })
+    }
+
+    async fn claim_of(&self, tenant: &TenantId, request: &ClaimRequest) -> Result<Claimed, StoreError> {
+        let mark = WakeMark::new(self.new_work.mark());
+        let (tenant, request) = (tenant.clone(), *request);
+        let claimed = self.between(move |state| state.claim(Some(&tenant), &request)).await?;
         Ok(Claimed { mark, ..claimed })
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::StoreFixture;
-use super::scene::{ANA, BEN, LEASE, Scene, greedy};
+use super::scene::{ANA, BEN, LEASE, Scene, event_json, greedy};
 use crate::delivery::{Next, Report};
 use crate::model::{DeliveryId, End, HookId, Status};
 use crate::registry::Backlog;
@@ -24,6 +24,36 @@ pub async fn caps_hold(fixture: &dyn StoreFixture) {
     proven_lanes_share_all(&scene, &capped, &held).await;
     bytes_are_capped(&scene).await;
     hanging_lanes_get_one(&scene).await;
+}
+
+/// Point 7: a claim for one tenant gives all that is due of it, and nothing of others.
+///
+/// # Panics
+///
+/// When the store breaks it.
+pub async fn one_tenant_is_claimed_alone(fixture: &dyn StoreFixture) {
+    let scene = Scene::new(fixture);
+    let scenes = ["alpha", "mine", "omega"].map(|name| scene.of(name));
+    for scene in &scenes {
+        let hooks = scene.create_many(2).await;
+        scene.publish_many("m", 3, &hooks).await;
+        fixture.write_unrouted(&scene.tenant, event_json("unrouted", &1.into())).await;
+    }
+    let mine = &scenes[1].tenant;
+    let few = scene.claim_of(mine, &ClaimRequest { limit: 1, ..greedy(ANA) }).await;
+    assert_eq!(
+        (few.deliveries.len(), few.next_in),
+        (1, Some(Duration::ZERO)),
+        "at most `limit` of the tenant's"
+    );
+    let rest = scene.claim_of(mine, &greedy(ANA)).await;
+    let claimed = || few.deliveries.iter().chain(&rest.deliveries);
+    assert!(claimed().all(|it| it.tenant == *mine), "none of another tenant's");
+    assert_eq!(claimed().count(), 6, "all of the tenant's");
+    let unrouted: Vec<_> = few.unrouted.iter().chain(&rest.unrouted).map(|it| &it.tenant).collect();
+    assert_eq!(unrouted, [mine], "the tenant's unrouted event alone");
+    let others = scene.claim(BEN).await;
+    assert_eq!(others.len(), 12, "the others are left to whoever claims");
 }
 
 async fn unproven_lanes_share_half(scene: &Scene<'_>, capped: &ClaimRequest) -> Vec<Claim> {

@@ -69,7 +69,7 @@ use crate::model::{StampedEvent, TenantId};
 use crate::store::Store;
 
 pub use adding::{payloads_are_erased, what_was_skipped_is_added_once};
-pub use claiming::{caps_hold, nothing_is_stranded};
+pub use claiming::{caps_hold, nothing_is_stranded, one_tenant_is_claimed_alone};
 pub use claims::{
     a_delivery_has_one_claim, attempt_and_state_go_together, leases_end, released_claims_are_due,
     stale_fences_do_nothing,
@@ -145,6 +145,7 @@ macro_rules! store_conformance {
             point_05_stale_fences_do_nothing = stale_fences_do_nothing,
             point_06_attempt_and_state_go_together = attempt_and_state_go_together,
             point_07_caps_hold = caps_hold,
+            point_07_one_tenant_is_claimed_alone = one_tenant_is_claimed_alone,
             point_08_lanes_take_turns = lanes_take_turns,
             point_08_least_use_is_next = least_use_is_next,
             point_09_nothing_is_stranded = nothing_is_stranded,

@@ -170,6 +170,10 @@ impl<'a> Scene<'a> {
         self.store.claim(request).await.expect("claim")
     }
 
+    pub(super) async fn claim_of(&self, tenant: &TenantId, request: &ClaimRequest) -> Claimed {
+        self.store.claim_of(tenant, request).await.expect("claim")
+    }
+
     pub(super) async fn claim(&self, holder: HolderId) -> Vec<Claim> {
         self.claim_with(&greedy(holder)).await.deliveries
     }

@@ -111,7 +111,7 @@ impl<S: Store> Store for WatchedStore<S> {
     }
 
     delegate_store! { |self| self.0;
-    registry, commit, health, disabled, tenants, route, redeliver, add, erase_payload, recover, release, wake, poll_every, event, messages, deliveries,
+    registry, commit, health, disabled, tenants, route, redeliver, add, erase_payload, recover, claim_of, release, wake, poll_every, event, messages, deliveries,
     attempts, stats, count, statistics, tend, erase }
 }
 

@@ -50,6 +50,94 @@ catches! { caps_hold:
         => "a full tenant leaves the others their room",
 }
 
+catches! { one_tenant_is_claimed_alone:
+    a_claim_for_one_that_takes_of_all_is_found = ClaimsOfAll => "none of another tenant's",
+    a_claim_for_one_that_leaves_some_out_is_found = LeavesOneOut => "all of the tenant's",
+    a_claim_for_one_above_the_limit_is_found = ClaimsTwoMore => "at most `limit`",
+    a_claim_for_one_that_routes_for_all_is_found = RoutesForAll => "the tenant's unrouted event alone",
+    a_claim_for_one_that_takes_from_others_is_found = TakesFromOthers => "left to whoever claims",
+}
+
+/// Claims for one tenant as for all.
+struct ClaimsOfAll;
+
+#[async_trait]
+impl Fault for ClaimsOfAll {
+    async fn claim_of(&self, inner: &MemoryStore, _: &TenantId, request: &ClaimRequest) -> Answer<Claimed> {
+        inner.claim(request).await
+    }
+}
+
+/// Forgets the last delivery of a claim for one tenant.
+struct LeavesOneOut;
+
+#[async_trait]
+impl Fault for LeavesOneOut {
+    async fn claim_of(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        request: &ClaimRequest,
+    ) -> Answer<Claimed> {
+        let mut claimed = inner.claim_of(tenant, request).await?;
+        if claimed.deliveries.len() > 1 {
+            claimed.deliveries.pop();
+        }
+        Ok(claimed)
+    }
+}
+
+/// Claims two more for one tenant than it may.
+struct ClaimsTwoMore;
+
+#[async_trait]
+impl Fault for ClaimsTwoMore {
+    async fn claim_of(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        request: &ClaimRequest,
+    ) -> Answer<Claimed> {
+        inner.claim_of(tenant, &ClaimRequest { limit: request.limit.saturating_add(2), ..*request }).await
+    }
+}
+
+/// Routes for all tenants in a claim for one.
+struct RoutesForAll;
+
+#[async_trait]
+impl Fault for RoutesForAll {
+    async fn claim_of(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        request: &ClaimRequest,
+    ) -> Answer<Claimed> {
+        let mut claimed = inner.claim_of(tenant, request).await?;
+        let others = inner.claim(&of_nobody(9)).await?;
+        give_back(inner, &others.deliveries).await?;
+        claimed.unrouted.extend(others.unrouted);
+        Ok(claimed)
+    }
+}
+
+/// Claims of all, keeps what the tenant has, and forgets the others.
+struct TakesFromOthers;
+
+#[async_trait]
+impl Fault for TakesFromOthers {
+    async fn claim_of(
+        &self,
+        inner: &MemoryStore,
+        tenant: &TenantId,
+        request: &ClaimRequest,
+    ) -> Answer<Claimed> {
+        let claimed = inner.claim_of(tenant, request).await?;
+        inner.claim(&of_nobody(1)).await?;
+        Ok(claimed)
+    }
+}
+
 /// Counts only what one claim takes.
 #[derive(Default)]
 struct NewHolderEachTime(AtomicU32);

@@ -121,6 +121,7 @@ faults! {
     erase_payload(tenant: &TenantId, message: &MessageId) -> bool;
     recover(tenant: &TenantId, recovery: &Recovery) -> Recovered;
     claim(request: &ClaimRequest) -> Claimed;
+    claim_of(tenant: &TenantId, request: &ClaimRequest) -> Claimed;
     settle(items: &[Settlement]) -> Vec<Settled>;
     release(holder: HolderId) -> ();
     event(tenant: &TenantId, id: &MessageId) -> Option<EventRecord>;

@@ -1,6 +1,7 @@
 //! "OAuth Scopes: ZohoAssist.webhooks.READ, CREATE, UPDATE, DELETE, ALL".
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::pin::Pin;
 
 use hookwire::model::{
@@ -44,8 +45,8 @@ macro_rules! call {
 }
 
 /// The calls of the host, not of its user: they ask for no scope, and name nothing that a tenant may have.
-pub(crate) const HOST_CALLS: [&str; 5] =
-    ["publish", "publish_all", "suspend", "suspended_since", "unsuspend"];
+pub(crate) const HOST_CALLS: [&str; 6] =
+    ["deliver_due", "publish", "publish_all", "suspend", "suspended_since", "unsuspend"];
 
 /// Every call of [`Tenant`] that asks for a scope.
 pub(crate) const TABLE: [Row; 34] = [
@@ -245,8 +246,9 @@ fn is_tenant(block: &ItemImpl) -> bool {
 
 #[test]
 fn no_method_of_a_tenant_is_missing_in_the_table() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/service");
-    let files = std::fs::read_dir(folder).expect("the sources are here");
+    let folders =
+        ["service", "dispatcher"].map(|it| Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(it));
+    let files = folders.iter().flat_map(|it| std::fs::read_dir(it).expect("the sources are here"));
     let sources = files.map(|file| file.and_then(|it| std::fs::read_to_string(it.path())).expect("text"));
     let found: BTreeSet<_> = sources.flat_map(|source| methods(&source)).collect();
     let listed = TABLE.iter().map(|(method, ..)| *method).chain(HOST_CALLS);

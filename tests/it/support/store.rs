@@ -134,6 +134,7 @@ watch! {
     erase_payload(tenant: &TenantId, message: &MessageId) -> bool;
     recover(tenant: &TenantId, recovery: &Recovery) -> Recovered;
     claim(request: &ClaimRequest) -> Claimed;
+    claim_of(tenant: &TenantId, request: &ClaimRequest) -> Claimed;
     settle(settlements: &[Settlement]) -> Vec<Settled>;
     release(holder: HolderId) -> ();
     event(tenant: &TenantId, id: &MessageId) -> Option<EventRecord>;
