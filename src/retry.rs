@@ -1,4 +1,5 @@
-//! The time of the next attempt: the schedule, its jitter, and the receiver's `Retry-After`.
+//! The schedule of retries with its jitter, and the parser of `Retry-After`. `delivery::decision` computes the backoff of a
+//! lane.
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,4 +1,5 @@
-//! [`decide`]: what follows from an attempt.
+//! [`decide`]: what follows from an attempt. Whether there is a next one, how long the lane backs off, and whether the
+//! webhook is disabled.
 
 use std::time::Duration;
 

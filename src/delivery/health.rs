@@ -1,4 +1,4 @@
-//! [`Health`]: what a lane keeps of its receiver's answers.
+//! [`Health`]: the failures and timeouts of a lane, and the class that follows from them: proven, unproven or hanging.
 
 use serde::{Deserialize, Serialize};
 

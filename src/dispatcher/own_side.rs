@@ -1,4 +1,4 @@
-//! Failures to connect that are our own: descriptors run out, or no receiver at all can be reached.
+//! Detects failures to connect that are this machine's own, and limits how many attempts run at once meanwhile.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

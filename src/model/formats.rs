@@ -1,4 +1,4 @@
-//! The formats in which an event is sent: of the body, and of the signature.
+//! `EnvelopeKind` and `SignatureScheme`: the formats of bodies and of signatures. A new scheme of signatures begins here.
 
 use serde::{Deserialize, Serialize};
 

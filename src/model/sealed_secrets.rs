@@ -1,4 +1,5 @@
-//! A webhook's signing keys in the form in which a store keeps them. `sealing` makes and opens them.
+//! A webhook's signing keys in the form in which a store keeps them. `service::secrets` decides when they are sealed,
+//! `sealing` encrypts them.
 
 use std::fmt;
 

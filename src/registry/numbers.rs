@@ -1,4 +1,4 @@
-//! Checks the numbers of webhooks that a tenant and an event may have.
+//! Checks the limits of how many webhooks a tenant, and each of its events, may have.
 
 use super::limits::Limits;
 use super::state::Registry;

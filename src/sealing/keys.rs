@@ -1,4 +1,4 @@
-//! [`SealingKeys`]: the keys that encrypt secrets, with the feature `seal`.
+//! [`SealingKeys`]: the keys, and the encryption of a webhook's secrets by them (feature `seal`).
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The room for bytes of payload that publishing has under way.
+//! Bounds the bytes of payload of all calls that publish at the same time. Who comes first is served first.
 
 use std::collections::BTreeMap;
 use std::future::Future;

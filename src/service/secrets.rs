@@ -1,4 +1,4 @@
-//! Webhooks' secrets: made, rotated, revealed, and sealed for the store.
+//! Makes, rotates and reveals webhooks' secrets, and seals them before each write to the store.
 
 use std::fmt;
 use std::time::Duration;

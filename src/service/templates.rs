@@ -1,4 +1,5 @@
-//! [`Templates`]: what the requests to each webhook have in common, made once for each of its versions.
+//! [`Templates`]: a cache of what the requests to each version of a webhook have in common. The templates of bodies are in
+//! `model::template`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! [`ReadyKeys`]: the keys of a ring, whose work that does not depend on a message is done.
+//! [`ReadyKeys`]: a ring of keys that is prepared once, so that each message is signed quickly.
 
 use super::ed25519::PrivateKey;
 use super::hmac::HmacKey;

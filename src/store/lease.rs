@@ -1,4 +1,4 @@
-//! The ids of claims: holder, fence, and the mark from which a holder waits for more work.
+//! `HolderId`, `Fence` and `WakeMark`: the ids of dispatchers and of their claims. When leases end is in `leases`.
 
 use crate::model::number;
 

@@ -1,4 +1,4 @@
-//! Picks the lane that is served next. `MemoryStore` and the SQLite store share it.
+//! Picks which tenant is served next, and which of its lanes. `MemoryStore` and the SQLite store share it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;

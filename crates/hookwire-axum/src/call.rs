@@ -1,4 +1,5 @@
-//! [`Call`]: a request that the host has let in, and [`Api`], what all of them share.
+//! [`Call`]: a request that the host has let in, with the tenant's handle narrowed to the caller's scopes. [`Api`]: what all
+//! requests share.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The delivery log: messages and deliveries, why, again, and erased.
+//! Handlers of the delivery log: list, explain, send again, erase payloads, and statistics.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The paths, and what answers at each of them.
+//! The paths, and the handler of each. Scopes are checked by the methods of `Tenant` that handlers call, or by
+//! `Call::require`.
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};

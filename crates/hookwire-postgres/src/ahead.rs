@@ -1,4 +1,4 @@
-//! Bringing back what lies further ahead than any delay allows: the database's clock was ahead when it was written.
+//! Repair after the database's clock has stepped back: what lies too far ahead is brought back.
 //!
 //! All times are those of the database's clock. When it steps back, what was written before is due later by the step. A
 //! short step is waited for. What would wait for longer than anybody asked for is due at once.

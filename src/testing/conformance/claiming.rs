@@ -1,4 +1,4 @@
-//! Points 7 and 9: caps, and that nothing is stranded.
+//! Points 7 and 9: a claim stays within its limits, and no due delivery is left behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Keys, and whether they show somewhere.
+//! Keys, and a search for them in output that must not have them, in any usual encoding.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};

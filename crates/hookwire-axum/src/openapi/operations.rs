@@ -1,4 +1,4 @@
-//! The operations of the API, which are the same in both views.
+//! The operations of the API as documented, with path, scope, body and answers. They are the same in both views.
 
 use serde_json::{Value, json};
 

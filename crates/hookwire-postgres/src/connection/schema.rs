@@ -1,4 +1,5 @@
-//! The schema: its name, its version, and the migrations that create and update it.
+//! The schema: its name, its version, and the migrations that create and update it. The last of them that has it defines
+//! the SQL function `publish`.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;

@@ -1,4 +1,5 @@
-//! Takes locks of registries and lanes, and decides whether a lane is ready.
+//! Locks registries and lanes, decides whether a lane is ready, and says when a delivery is free again: once `held_until`
+//! has passed.
 //!
 //! Each kind of locks is taken in one order. The order of all is decided in `store`.
 

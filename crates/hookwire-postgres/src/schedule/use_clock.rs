@@ -1,4 +1,4 @@
-//! `UseClock`: the time by which the use of places counts.
+//! `UseClock`: the database's time as a clock that never goes back, by which the use of places is measured.
 
 use std::time::Duration;
 
