@@ -71,6 +71,8 @@ pub struct Caller {
     pub(crate) scopes: Scopes,
     pub(crate) actor: Option<String>,
     #[cfg(feature = "page")]
+    pub(crate) locale: Option<String>,
+    #[cfg(feature = "page")]
     pub(crate) time_zone: Option<String>,
 }
 
@@ -84,8 +86,18 @@ impl Caller {
             scopes,
             actor: None,
             #[cfg(feature = "page")]
+            locale: None,
+            #[cfg(feature = "page")]
             time_zone: None,
         }
+    }
+
+    /// Sets the language in which the page speaks, by its BCP 47 tag, such as `pt-BR`. It is that of the
+    /// [texts](crate::page::Page::translation) with this tag, or with its first part. Default: that of the page.
+    #[cfg(feature = "page")]
+    #[must_use]
+    pub fn locale(self, tag: impl Into<String>) -> Self {
+        Self { locale: Some(tag.into()), ..self }
     }
 
     /// Sets the zone in which the page writes times, by its IANA name, such as `Europe/Berlin`. Default: UTC, as for a name

@@ -25,7 +25,7 @@ pub(crate) struct Operation {
     tenant: TenantId,
     state: State,
     /// The number of deliveries that it has made.
-    made: usize,
+    pub(crate) made: usize,
     /// The order in which they began.
     #[serde(skip)]
     number: usize,
@@ -52,9 +52,39 @@ impl Drop for Running {
     }
 }
 
+impl Operation {
+    #[cfg(feature = "page")]
+    pub(crate) const fn is_running(&self) -> bool {
+        matches!(self.state, State::Running)
+    }
+
+    #[cfg(feature = "page")]
+    pub(crate) const fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed)
+    }
+}
+
 impl Operations {
+    /// Begins an operation: takes its first step, so that what is refused is refused at once, and goes on in the background.
+    /// `None` if the tenant has as many under way as it may.
+    pub(crate) async fn begin<F, Fut>(&self, tenant: &TenantId, step: F) -> Result<Option<Operation>, Error>
+    where
+        F: Fn(PageRequest) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Recovered, Error>> + Send,
+    {
+        if self.is_full(tenant) {
+            return Ok(None);
+        }
+        let first = step(PageRequest::first()).await?;
+        let operation = self.add(tenant, &first);
+        if let Some(next) = first.next {
+            self.go_on(operation.id, next, step);
+        }
+        Ok(Some(operation))
+    }
+
     /// Goes on with an operation: `step` does the part of it that a page tells, until there is no next one.
-    pub(crate) fn go_on<F, Fut>(&self, id: Uuid, next: String, step: F)
+    fn go_on<F, Fut>(&self, id: Uuid, next: String, step: F)
     where
         F: Fn(PageRequest) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Recovered, Error>> + Send,
@@ -99,14 +129,14 @@ impl Operations {
     }
 
     /// Whether a tenant has as many operations under way as it may.
-    pub(crate) fn is_full(&self, tenant: &TenantId) -> bool {
+    fn is_full(&self, tenant: &TenantId) -> bool {
         let all = self.lock();
         let running = all.values().filter(|it| it.tenant == *tenant && it.state == State::Running);
         running.count() >= MAX_OF_TENANT
     }
 
     /// Adds an operation of a tenant, whose first step is done.
-    pub(crate) fn add(&self, tenant: &TenantId, first: &Recovered) -> Operation {
+    fn add(&self, tenant: &TenantId, first: &Recovered) -> Operation {
         let mut all = self.lock();
         if all.len() >= MAX_KEPT {
             let ended = all.values().filter(|it| it.state != State::Running);

@@ -9,7 +9,7 @@ use hookwire::ErrorKind;
 use serde::Serialize;
 
 const BREAKS_RULES: &str = "what was sent breaks rules; `errors` has all of them";
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// A refused request. Neither a URL nor a secret that was sent is repeated in it.
 #[derive(Debug, Serialize)]

@@ -64,21 +64,14 @@ pub(crate) async fn recover_skipped<V: View>(
     begin(&call, id, step).await
 }
 
-/// Takes the first step, so that what is refused is refused in the answer, and goes on after it.
 async fn begin<V: View, F, Fut>(call: &Call<V>, id: HookId, step: F) -> Answer
 where
     F: Fn(PageRequest) -> Fut + Send + 'static,
     Fut: Future<Output = Result<Recovered, Error>> + Send,
 {
-    if call.operations().is_full(call.tenant.id()) {
-        return Err(too_many());
-    }
-    let first = step(PageRequest::first()).await.map_err(call.told())?;
+    let begun = call.operations().begin(call.tenant.id(), step).await.map_err(call.told())?;
+    let operation = begun.ok_or_else(too_many)?;
     call.log("a user had recovered what a webhook missed", &id);
-    let operation = call.operations().add(call.tenant.id(), &first);
-    if let Some(next) = first.next {
-        call.operations().go_on(operation.id, next, step);
-    }
     let location = [(LOCATION, format!("../../operations/{}", operation.id))];
     Ok((StatusCode::ACCEPTED, location, Json(operation)).into_response())
 }

@@ -1,6 +1,5 @@
 //! Adding and editing a webhook: name, URL, events, trial of each, and saving.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use hookwire::model::{EventType, Outcome, Scope};
@@ -12,7 +11,7 @@ use super::form::{Faults, Fields};
 use super::secret::secret;
 use super::shell::with_status;
 use super::texts::Texts;
-use super::visit::{Answer, Site, Visit};
+use super::visit::{Answer, Visit};
 use crate::access::Department;
 use crate::read::Id;
 
@@ -137,13 +136,12 @@ async fn form(visit: &Visit, present: Option<&Webhook>, form: Form) -> Answer {
         h1 { (title) }
         @if let Some(refused) = &form.refused { p class="bad" role="alert" { (refused) } }
         @for fault in &besides { p class="bad" { (fault) } }
-        @if let Some(tried) = &form.tried { (outcome(texts, tried)) }
         form method="post" {
             (input(&form, "name", &texts.name, "", "text"))
             (input(&form, "description", &texts.description, "", "text"))
             (input(&form, "url", &texts.callback_url, &texts.callback_url_hint, "url"))
             (input(&form, "ignore_source", &texts.source_id, &texts.source_id_hint, "text"))
-            p { button name="do" value="ping-url" { (texts.ping_url) } }
+            p { button name="do" value="ping-url" data-in-place { (texts.ping_url) } }
             fieldset id="events" aria-describedby="events-fault" {
                 legend { (texts.select_event) }
                 div id="events-fault" { @for fault in form.faults.of("events") { p class="bad" { (fault) } } }
@@ -156,8 +154,9 @@ async fn form(visit: &Visit, present: Option<&Webhook>, form: Form) -> Answer {
                         option value=(event.key()) selected[form.fields.get("test") == event.key()] { (event.name()) }
                     }
                 }
-                button name="do" value="ping-event" { (texts.ping_event) }
+                button name="do" value="ping-event" data-in-place { (texts.ping_event) }
             }
+            div id="result" { @if let Some(tried) = &form.tried { (outcome(texts, tried)) } }
             p class="row" {
                 button class="main" name="do" value="save" {
                     @if present.is_some() { (texts.save) } @else { (texts.create_webhook) }
@@ -269,10 +268,4 @@ fn outcome(texts: &Texts, tried: &Tried) -> Markup {
             @if let Some(body) = &tried.body { h3 { (texts.sent) } pre dir="auto" { (body) } }
         }
     }
-}
-
-/// The stylesheet.
-pub(super) async fn style(State(_): State<Site>) -> ([(&'static str, &'static str); 2], &'static str) {
-    let headers = [("content-type", "text/css; charset=utf-8"), ("cache-control", "public, max-age=3600")];
-    (headers, include_str!("style.css"))
 }

@@ -1,8 +1,9 @@
-//! Lets forms in from the page itself alone, and keeps what a form held when its sender is signed out.
+//! Lets forms in from the page itself alone, keeps what a form held when its sender is signed out, and shows as a page what
+//! was refused before it came to one.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{HOST, LOCATION, ORIGIN, SET_COOKIE, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, HOST, LOCATION, ORIGIN, SET_COOKIE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -11,6 +12,7 @@ use maud::html;
 use super::form::Fields;
 use super::shell::with_status;
 use super::visit::{self, Site};
+use crate::problem::PROBLEM_JSON;
 use crate::read::MAX_BODY;
 
 pub(super) async fn forms(State(site): State<Site>, request: Request, next: Next) -> Response {
@@ -18,7 +20,7 @@ pub(super) async fn forms(State(site): State<Site>, request: Request, next: Next
         return next.run(request).await;
     }
     if !is_own(request.headers()) {
-        return (StatusCode::FORBIDDEN, site.page().texts.forbidden.to_string()).into_response();
+        return (StatusCode::FORBIDDEN, site.page().texts_for(None).forbidden.to_string()).into_response();
     }
     let (parts, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
@@ -30,6 +32,19 @@ pub(super) async fn forms(State(site): State<Site>, request: Request, next: Next
         (true, Some(fields)) => kept(&site, &base, &answer, &fields),
         _ => answer,
     }
+}
+
+/// Shows as a page what was refused as by the API: a path or a query that cannot be read.
+pub(super) async fn refusals(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let base = visit::base(&parts);
+    let answer = next.run(Request::from_parts(parts, body)).await;
+    if answer.headers().get(CONTENT_TYPE).is_none_or(|it| it != PROBLEM_JSON) {
+        return answer;
+    }
+    let texts = site.page().texts_for(None);
+    let title = if answer.status() == StatusCode::NOT_FOUND { &texts.not_found } else { &texts.refused };
+    with_status(answer.status(), site.page().answer(texts, &base, title, &html! { h1 { (title) } }))
 }
 
 /// Whether a form comes from the page itself. A browser says so, or at least from which origin it comes.
@@ -53,7 +68,7 @@ fn is_signed_out(answer: &Response, base: &str) -> bool {
 
 /// Shows what a form held, to be sent once more.
 fn kept(site: &Site, base: &str, answer: &Response, fields: &Fields) -> Response {
-    let texts = &site.page().texts;
+    let texts = site.page().texts_for(None);
     let sign_in = answer.headers().get(LOCATION).and_then(|it| it.to_str().ok());
     let body = html! {
         h1 { (texts.sign_in) }
@@ -64,7 +79,7 @@ fn kept(site: &Site, base: &str, answer: &Response, fields: &Fields) -> Response
             button class="main" { (texts.send_once_more) }
         }
     };
-    let mut shown = site.page().answer(base, &texts.sign_in, &html! {}, &body);
+    let mut shown = site.page().answer(texts, base, &texts.sign_in, &body);
     // Signing in may need what the host has set.
     for name in [SET_COOKIE, WWW_AUTHENTICATE] {
         for value in answer.headers().get_all(&name) {

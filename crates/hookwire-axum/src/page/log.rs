@@ -1,6 +1,7 @@
 //! What was sent to a webhook, and what became of a message.
 
-use hookwire::model::{DeliveryId, DeliveryState, End, PageRequest, Scope};
+use axum::response::Response;
+use hookwire::model::{Attempt, DeliveryId, DeliveryState, End, Outcome, PageRequest, Scope};
 use hookwire::service::{Explanation, LoggedDelivery};
 use hookwire::{DeliveryQuery, HookId, MessageId};
 use maud::{Markup, html};
@@ -29,6 +30,7 @@ pub(super) async fn deliveries(visit: Visit, Id(id): Id<HookId>, mut params: Par
     let query = DeliveryQuery::new().webhook(id).page(page);
     let query = state.map_or_else(|| query.clone(), |state| query.clone().state(state));
     let listed = visit.tenant.deliveries_with_attempts(&query).await.map_err(|error| visit.failed(&error))?;
+    let good = if listed.items.iter().any(has_failed) { last_good(&visit, id).await? } else { None };
     let (texts, here) = (visit.texts(), format!("{}/{id}/deliveries", visit.base));
     let filter = state.map(|it| format!("state={it}&")).unwrap_or_default();
     let body = html! {
@@ -39,14 +41,16 @@ pub(super) async fn deliveries(visit: Visit, Id(id): Id<HookId>, mut params: Par
                 a href={ (here) "?state=" (it) } aria-current=[(state == Some(it)).then_some("page")] { (name(texts, it)) }
             }
         }
-        @if listed.items.is_empty() { p { (texts.no_deliveries) } }
-        @for delivery in &listed.items { (entry(&visit, delivery)) }
+        div id="deliveries" data-refresh="5" {
+            @if listed.items.is_empty() { p { (texts.no_deliveries) } }
+            @for delivery in &listed.items { (entry(&visit, id, delivery, good.as_ref())) }
+        }
         @if let Some(next) = &listed.next { p { a class="button" href={ (here) "?" (filter) "after=" (next) } { (texts.older) } } }
     };
     Ok(visit.show(&texts.deliveries, &body))
 }
 
-fn entry(visit: &Visit, logged: &LoggedDelivery) -> Markup {
+fn entry(visit: &Visit, hook: HookId, logged: &LoggedDelivery, good: Option<&Attempt>) -> Markup {
     let (texts, delivery) = (visit.texts(), &logged.delivery);
     let event = visit
         .hooks()
@@ -66,15 +70,22 @@ fn entry(visit: &Visit, logged: &LoggedDelivery) -> Markup {
                 a href={ (visit.base) "/explain?message=" (delivery.message_id) } { code { (delivery.message_id) } }
             }
             @if let Some(due) = delivery.due_at { p class="hint" { (texts.next_attempt) ": " (visit.time(due)) } }
-            @if !logged.attempts.is_empty() { (attempts(visit, logged)) }
+            @if !logged.attempts.is_empty() { (attempts(visit, logged, good)) }
             @if visit.may(Scope::Update) {
-                form method="post" action={ (visit.base) "/deliveries/" (delivery.id) "/again" } { button { (texts.redeliver) } }
+                form method="post" action={ (visit.base) "/deliveries/" (delivery.id) "/again" } {
+                    p class="row" {
+                        button { (texts.redeliver) }
+                        @if matches!(delivery.state, DeliveryState::Ended(End::Exhausted | End::Expired)) {
+                            a href={ (visit.base) "/" (hook) "/recover?since=" (delivery.created_at) } { (texts.recover_from_here) }
+                        }
+                    }
+                }
             }
         }
     }
 }
 
-fn attempts(visit: &Visit, logged: &LoggedDelivery) -> Markup {
+fn attempts(visit: &Visit, logged: &LoggedDelivery, good: Option<&Attempt>) -> Markup {
     let texts = visit.texts();
     html! {
         details {
@@ -88,6 +99,44 @@ fn attempts(visit: &Visit, logged: &LoggedDelivery) -> Markup {
                     td class=(if attempt.outcome.is_success() { "good" } else { "bad" }) { (visit.outcome(&attempt.outcome)) }
                 } } }
             } }
+            @if let (Some(good), Some(failed)) = (good, logged.attempts.last().filter(|_| has_failed(logged))) {
+                div class="beside" {
+                    (attempt(visit, &texts.this_attempt, failed))
+                    (attempt(visit, &texts.last_good, good))
+                }
+            }
+        }
+    }
+}
+
+/// Whether the last attempt of a delivery has failed.
+fn has_failed(logged: &LoggedDelivery) -> bool {
+    logged.attempts.last().is_some_and(|it| !it.outcome.is_success())
+}
+
+/// Returns the last attempt for a webhook that has succeeded, of the newest delivery that was delivered.
+async fn last_good(visit: &Visit, id: HookId) -> Result<Option<Attempt>, Response> {
+    let query = DeliveryQuery::new().webhook(id).state(DeliveryState::Ended(End::Delivered));
+    let query = query.page(PageRequest::first().with_limit(1));
+    let listed = visit.tenant.deliveries_with_attempts(&query).await.map_err(|error| visit.failed(&error))?;
+    Ok(listed.items.into_iter().next().and_then(|it| it.attempts.into_iter().next_back()))
+}
+
+/// One attempt, to be read beside another.
+fn attempt(visit: &Visit, title: &str, attempt: &Attempt) -> Markup {
+    let texts = visit.texts();
+    let class = if attempt.outcome.is_success() { "good" } else { "bad" };
+    html! {
+        section {
+            h3 { (title) }
+            dl {
+                dt { (texts.time) } dd { (visit.time(attempt.at)) }
+                dt { (texts.took) } dd { (attempt.took.as_millis()) " ms" }
+                dt { (texts.answer) } dd class=(class) { (visit.outcome(&attempt.outcome)) }
+            }
+            @if let Outcome::Answered { body, .. } = &attempt.outcome {
+                @if !body.is_empty() { pre dir="auto" { (body) } }
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The page on which users manage their webhooks: server-rendered, and to be nested under any path.
 //!
 //! Users add, try out, edit, pause and delete webhooks, see their deliveries and have them sent again, and ask what became of
-//! a message. It needs no script, no build step and nothing of a third party. The host gives it a [layout](Page::layout), its
+//! a message. It works without script, and needs no build step and nothing of a third party. With its small script, results come
+//! in place, and what is shown is kept up to date while somebody looks. The host gives it a [layout](Page::layout), its
 //! [words](Texts), and says who calls, as for the API: [`Access`].
 //!
 //! ```
@@ -24,10 +25,12 @@
 mod chart;
 mod dry_run;
 mod edit;
+mod files;
 mod form;
 mod guard;
 mod log;
 mod parameters;
+mod recovery;
 mod secret;
 mod shell;
 mod show;
@@ -60,10 +63,14 @@ pub fn router(hooks: Webhooks, access: impl Access, page: Page) -> Router {
         .route("/{id}/edit", get(edit::edit).post(edit::save))
         .route("/{id}/parameters", get(parameters::edit).post(parameters::save))
         .route("/{id}/deliveries", get(log::deliveries))
+        .route("/{id}/recover", get(recovery::ask).post(recovery::begin))
+        .route("/operations/{id}", get(recovery::show).post(recovery::cancel))
         .route("/deliveries/{id}/again", post(log::again))
+        .layer(from_fn_with_state(site.clone(), guard::refusals))
         .layer(from_fn_with_state(site.clone(), guard::forms))
         .layer(map_response(never_kept))
-        .route("/style.css", get(edit::style))
+        .route("/style.css", get(files::style))
+        .route("/script.js", get(files::script))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(site)
 }

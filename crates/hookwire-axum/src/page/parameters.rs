@@ -81,12 +81,14 @@ fn shown(visit: &Visit, details: &Details, editor: &Editor) -> Response {
             p class="row" {
                 button class="main" name="do" value="save" { (texts.save) }
                 button name="do" value="beautify" { (texts.beautify) }
-                button name="do" value="preview" { (texts.preview) }
+                button name="do" value="preview" data-in-place { (texts.preview) }
                 a class="button" href={ (visit.base) "/" (details.webhook.hook_id()) } { (texts.cancel) }
             }
         }
-        @if let Some(preview) = &editor.preview {
-            section class="tried" role="status" { h2 { (texts.preview) } pre dir="auto" { (preview) } }
+        div id="result" {
+            @if let Some(preview) = &editor.preview {
+                section class="tried" role="status" { h2 { (texts.preview) } pre dir="auto" { (preview) } }
+            }
         }
         (params(visit, details))
     };

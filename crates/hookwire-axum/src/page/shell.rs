@@ -27,13 +27,14 @@ use super::texts::Texts;
 pub struct Page {
     layout: Arc<Layout>,
     told: Arc<Told>,
-    pub(super) texts: Arc<Texts>,
+    texts: Arc<Texts>,
+    translations: Vec<Arc<Texts>>,
     framed_by: Option<String>,
     pub(super) addresses: Vec<String>,
 }
 
 type Layout = dyn Fn(Shell<'_>) -> String + Send + Sync;
-type Told = dyn Fn(&hookwire::plain::Violation) -> Option<String> + Send + Sync;
+type Told = dyn Fn(&hookwire::plain::Violation, &str) -> Option<String> + Send + Sync;
 
 /// The parts of a page, for a [layout](Page::layout). All but the nonce are HTML.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,8 @@ pub struct Shell<'a> {
     pub body: &'a str,
     /// Where the stylesheet is.
     pub stylesheet: &'a str,
+    /// Where the script is. All works without it; with it, results come in place, and lists are kept up to date.
+    pub script: &'a str,
     /// The nonce that scripts and styles of the layout need, by the `Content-Security-Policy` of the answer.
     pub nonce: &'a str,
     /// The language, for the attribute `lang`.
@@ -60,8 +63,9 @@ impl Page {
     pub fn new() -> Self {
         Self {
             layout: Arc::new(plain_layout),
-            told: Arc::new(|_| None),
+            told: Arc::new(|_, _| None),
             texts: Arc::new(Texts::default()),
+            translations: Vec::new(),
             framed_by: None,
             addresses: Vec::new(),
         }
@@ -82,11 +86,20 @@ impl Page {
         Self { texts: Arc::new(texts), ..self }
     }
 
-    /// Sets the words for what is wrong with an input, where they are not those of hookwire, which are English.
+    /// Adds words in another language, that of their [`lang`](Texts::lang). Callers get them by their
+    /// [locale](crate::Caller::locale).
+    #[must_use]
+    pub fn translation(mut self, texts: Texts) -> Self {
+        self.translations.push(Arc::new(texts));
+        self
+    }
+
+    /// Sets the words for what is wrong with an input, in the language that the second argument names, where they are not
+    /// those of hookwire, which are English.
     #[must_use]
     pub fn told_by(
         self,
-        told: impl Fn(&hookwire::plain::Violation) -> Option<String> + Send + Sync + 'static,
+        told: impl Fn(&hookwire::plain::Violation, &str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         Self { told: Arc::new(told), ..self }
     }
@@ -104,21 +117,35 @@ impl Page {
         self
     }
 
-    pub(super) fn tell(&self, violation: hookwire::plain::Violation) -> hookwire::plain::Violation {
-        violation.told_by(|it| (self.told)(it))
+    pub(super) fn tell(
+        &self,
+        violation: hookwire::plain::Violation,
+        lang: &str,
+    ) -> hookwire::plain::Violation {
+        violation.told_by(|it| (self.told)(it, lang))
     }
 
-    /// Answers with a document.
-    pub(super) fn answer(&self, base: &str, title: &str, nav: &Markup, body: &Markup) -> Response {
+    /// Returns the words for a caller with this locale: those with the same tag, or with its first part, or the page's.
+    pub(super) fn texts_for(&self, locale: Option<&str>) -> &Arc<Texts> {
+        let Some(locale) = locale else { return &self.texts };
+        let language = locale.split('-').next().unwrap_or_default();
+        let with = |tag: &str| self.translations.iter().find(|it| it.lang.eq_ignore_ascii_case(tag));
+        with(locale).or_else(|| with(language)).unwrap_or(&self.texts)
+    }
+
+    /// Answers with a document, in these words.
+    pub(super) fn answer(&self, texts: &Texts, base: &str, title: &str, body: &Markup) -> Response {
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         let escaped = |text: &str| html! { (text) }.into_string();
-        let (title, stylesheet) = (escaped(title), escaped(&format!("{base}/style.css")));
-        let (lang, dir) = (escaped(&self.texts.lang), escaped(&self.texts.dir));
+        let (title, nav) = (escaped(title), nav(texts, base));
+        let (stylesheet, script) = (format!("{base}/style.css"), format!("{base}/script.js"));
+        let (lang, dir) = (escaped(&texts.lang), escaped(&texts.dir));
         let shell = Shell {
             title: &title,
             nav: &nav.0,
             body: &body.0,
-            stylesheet: &stylesheet,
+            stylesheet: &escaped(&stylesheet),
+            script: &escaped(&script),
             nonce: &nonce,
             lang: &lang,
             dir: &dir,
@@ -161,6 +188,22 @@ impl fmt::Debug for Page {
     }
 }
 
+/// The links to the parts of the page.
+fn nav(texts: &Texts, base: &str) -> Markup {
+    html! {
+        nav aria-label=(texts.webhooks) {
+            a href=(home(base)) { (texts.webhooks) }
+            a href={ (base) "/explain" } { (texts.explain) }
+            a href={ (base) "/dry-run" } { (texts.dry_run) }
+        }
+    }
+}
+
+/// Returns the path of the list of webhooks.
+pub(super) fn home(base: &str) -> &str {
+    if base.is_empty() { "/" } else { base }
+}
+
 /// The layout of a page that the host gives none.
 fn plain_layout(shell: Shell<'_>) -> String {
     let raw = |text: &str| PreEscaped(text.to_owned());
@@ -173,6 +216,7 @@ fn plain_layout(shell: Shell<'_>) -> String {
                 meta name="color-scheme" content="light dark";
                 title { (raw(shell.title)) }
                 link rel="stylesheet" href=(raw(shell.stylesheet));
+                script src=(raw(shell.script)) nonce=(shell.nonce) defer {}
             }
             body {
                 div class="hw" {

@@ -1,6 +1,6 @@
 //! The list of webhooks, and the page of one: its state, and what can be done with it.
 
-use hookwire::model::{PageRequest, Scope, Timestamp};
+use hookwire::model::Scope;
 use hookwire::registry::Backlog;
 use hookwire::service::{Details, Rotation};
 use hookwire::{ErrorKind, HookId};
@@ -86,7 +86,7 @@ async fn shown(visit: &Visit, id: HookId, notice: Option<Markup>) -> Answer {
     let chart = chart::of(visit, id).await?;
     let body = html! {
         h1 dir="auto" { (webhook.name) }
-        @if let Some(notice) = notice { (notice) }
+        div id="result" { @if let Some(notice) = notice { (notice) } }
         dl {
             @if let Some(description) = &webhook.description { dt { (texts.description) } dd dir="auto" { (description) } }
             dt { (texts.callback_url) } dd class="url" dir="ltr" { (visit.url(webhook.url.as_str())) }
@@ -131,11 +131,16 @@ fn actions(visit: &Visit, details: &Details) -> Markup {
                 (button("reveal", &texts.reveal))
                 (button("rotate", &texts.rotate))
             }
-            form method="post" { p { (button("check", &texts.check_receiver)) " " span class="hint" { (texts.check_hint) } } }
-            form method="post" class="row" {
+            form method="post" {
+                p {
+                    button name="do" value="check" data-in-place { (texts.check_receiver) } " "
+                    span class="hint" { (texts.check_hint) }
+                }
+            }
+            form method="get" action={ (visit.base) "/" (details.webhook.hook_id()) "/recover" } class="row" {
                 label for="since" { (texts.recover) }
                 input id="since" name="since" type="date" required;
-                (button("recover", &texts.redeliver))
+                button { (texts.count) }
             }
         }
         @if visit.may(Scope::Delete) {
@@ -171,7 +176,6 @@ pub(super) async fn act(visit: Visit, Id(id): Id<HookId>, fields: Fields) -> Ans
             visit.log("a user replaced the secret", &id);
             Some(secret(visit.texts(), key.expose().as_str()))
         }),
-        "recover" => recover(&visit, id, fields.get("since")).await.map(Some),
         _ => return Err(visit.not_found()),
     };
     match done {
@@ -179,21 +183,4 @@ pub(super) async fn act(visit: Visit, Id(id): Id<HookId>, fields: Fields) -> Ans
         Ok(notice) => shown(&visit, id, notice).await,
         Err(error) => Err(visit.failed(&error)),
     }
-}
-
-/// Sends again what was given up since a day.
-async fn recover(visit: &Visit, id: HookId, since: &str) -> Result<Markup, hookwire::Error> {
-    // What is no date is no time either: nothing is since then.
-    let since: Timestamp = format!("{since}T00:00:00Z").parse().unwrap_or(Timestamp::from_millis(i64::MAX));
-    let (mut page, mut made) = (PageRequest::first(), 0);
-    loop {
-        let recovered = visit.tenant.recover(id, since, &page).await?;
-        if made == 0 {
-            visit.log("a user had recovered what a webhook missed", &id);
-        }
-        made += recovered.made;
-        let Some(next) = recovered.next else { break };
-        page = PageRequest::after(next);
-    }
-    Ok(html! { p role="status" { (visit.texts().recover_begun) " " (made) } })
 }

@@ -12,9 +12,10 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::form::Faults;
-use super::shell::{Page, with_status};
+use super::shell::{self, Page, with_status};
 use super::texts::Texts;
 use crate::access::{Access, Caller, Department};
+use crate::operations::Operations;
 
 /// What the handlers of the page share.
 #[derive(Clone)]
@@ -24,11 +25,13 @@ struct Shared {
     hooks: Webhooks,
     access: Box<dyn Access>,
     page: Page,
+    operations: Operations,
 }
 
 impl Site {
     pub(super) fn new(hooks: Webhooks, access: impl Access, page: Page) -> Self {
-        Self(Arc::new(Shared { hooks, access: Box::new(access), page }))
+        let operations = Operations::default();
+        Self(Arc::new(Shared { hooks, access: Box::new(access), page, operations }))
     }
 
     pub(super) fn page(&self) -> &Page {
@@ -43,7 +46,8 @@ pub(super) struct Visit {
     /// The path under which the page is nested.
     pub(super) base: String,
     pub(super) tenant: Tenant,
-    zone: TimeZone,
+    texts: Arc<Texts>,
+    pub(super) zone: TimeZone,
 }
 
 /// What a handler answers with, if it does not do what it was asked.
@@ -59,7 +63,11 @@ impl Visit {
     }
 
     pub(super) fn texts(&self) -> &Texts {
-        &self.page().texts
+        &self.texts
+    }
+
+    pub(super) fn operations(&self) -> &Operations {
+        &self.site.0.operations
     }
 
     /// Whether the caller may do this, so that a button for it is shown.
@@ -73,23 +81,12 @@ impl Visit {
 
     /// Answers with a body below the links of the page.
     pub(super) fn show(&self, title: &str, body: &Markup) -> Response {
-        self.page().answer(&self.base, title, &self.nav(), body)
-    }
-
-    fn nav(&self) -> Markup {
-        let texts = self.texts();
-        html! {
-            nav aria-label=(texts.webhooks) {
-                a href=(self.home()) { (texts.webhooks) }
-                a href={ (self.base) "/explain" } { (texts.explain) }
-                a href={ (self.base) "/dry-run" } { (texts.dry_run) }
-            }
-        }
+        self.page().answer(self.texts(), &self.base, title, body)
     }
 
     /// The path of the list of webhooks.
     pub(super) fn home(&self) -> &str {
-        if self.base.is_empty() { "/" } else { &self.base }
+        shell::home(&self.base)
     }
 
     pub(super) fn go(&self, path: &str) -> Response {
@@ -100,7 +97,7 @@ impl Visit {
     /// Tells what is wrong with a form, in the host's words where it has some.
     pub(super) fn faults(&self, violations: &[Violation]) -> Faults {
         let shown = self.hooks().catalog().show_violations(violations);
-        Faults::new(shown.into_iter().map(|it| self.page().tell(it)).collect())
+        Faults::new(shown.into_iter().map(|it| self.page().tell(it, &self.texts.lang)).collect())
     }
 
     /// Answers with an error of hookwire's as a page.
@@ -164,7 +161,8 @@ impl FromRequestParts<Site> for Visit {
         let caller = site.0.access.caller(parts).await?;
         let tenant = site.0.hooks.tenant(caller.tenant.clone()).with_scopes(caller.scopes);
         let zone = caller.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok());
-        Ok(Self { site: site.clone(), caller, base, tenant, zone: zone.unwrap_or(TimeZone::UTC) })
+        let texts = Arc::clone(site.page().texts_for(caller.locale.as_deref()));
+        Ok(Self { site: site.clone(), caller, base, tenant, texts, zone: zone.unwrap_or(TimeZone::UTC) })
     }
 }
 

@@ -6,5 +6,9 @@ mod document;
 mod log;
 #[cfg(feature = "page")]
 mod page;
+#[cfg(feature = "page")]
+mod page_recovery;
+#[cfg(feature = "page")]
+mod page_words;
 mod refusals;
 mod support;
