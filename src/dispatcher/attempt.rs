@@ -55,7 +55,7 @@ pub(super) async fn attempt(
     settlement(core, claim, attempt, turn.is_some_and(Turn::has_progress))
 }
 
-/// Returns what the result of a claim tells of how many attempts its receiver can take at once.
+/// Returns how the result of an attempt affects the number of concurrent attempts of its lane.
 pub(super) const fn answer(settlement: &Settlement) -> Answer {
     match settlement.report {
         Report::Success => Answer::Success,

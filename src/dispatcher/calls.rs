@@ -13,7 +13,7 @@ pub(super) struct Calls(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     count: u64,
-    /// The time at which each of them began, in the order in which they did.
+    /// The calls under way, in the order in which they began, with their start.
     under_way: Vec<(u64, Instant)>,
 }
 

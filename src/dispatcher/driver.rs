@@ -247,7 +247,7 @@ impl Driver {
             }
         }
         if answer == Answer::Success {
-            // They were claimed before, and would be judged as if it had not come.
+            // The waiting claims were made before this success, and would be judged without it.
             let counting = self.core.policy().rules().counting();
             for Taken { leased, .. } in self.slow_start.waiting_of(&lane) {
                 let health = &mut leased.claim.health;

@@ -76,7 +76,7 @@ pub struct Dispatcher {
     shared: Arc<Shared>,
     /// The time that running attempts still have, once it is to stop.
     stop: Arc<watch::Sender<Option<Duration>>>,
-    /// What it ended with. The sender is gone once it has ended, in whichever way.
+    /// The result of the dispatcher. The sender is dropped when the dispatcher ends, even by a panic.
     drained: watch::Receiver<Option<Drained>>,
 }
 
@@ -210,7 +210,7 @@ impl Tenant {
     }
 }
 
-/// Waits until the dispatcher is to stop, which it never is once all handles are gone.
+/// Waits for the signal to stop. It never comes once all handles are dropped.
 async fn told(mut stopped: watch::Receiver<Option<Duration>>) -> Duration {
     let grace = stopped.wait_for(Option::is_some).await.ok().and_then(|grace| *grace);
     match grace {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::model::{FailureKind, Outcome, TenantId};
 
-/// The hosts and the tenants that cannot be reached, while nobody answers, when the network is ours that is down.
+/// The least numbers of hosts and of tenants that must fail, while none answers, for our own network to count as down.
 const HOSTS: usize = 10;
 const TENANTS: usize = 5;
 
@@ -201,8 +201,8 @@ impl OwnSide {
         Judged { is_ours: true, news }
     }
 
-    /// Remembers that a receiver was not reached, if it takes another to see an outage. So no more are kept than
-    /// [`HOSTS`] of each of fewer than [`TENANTS`], or [`TENANTS`] of each of fewer than [`HOSTS`].
+    /// Records that a receiver was not reached. It keeps at most [`TENANTS`] records of a host and [`HOSTS`] of a
+    /// tenant, because more do not help to find an outage.
     fn remember(&mut self, ended: Ended<'_>, now: Instant) {
         let is_same =
             |(host, tenant, _): &(String, TenantId, Instant)| host == ended.host && tenant == ended.tenant;
@@ -370,8 +370,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever ends: what is kept is bounded, trouble begins and ends in turns and is told each time, the width
-        /// stays in its bounds, and the failures of fewer hosts or tenants than it takes are never ours.
+        /// For any sequence of ends: the records are bounded, trouble begins and ends in turn with a notice each time,
+        /// the width stays in its bounds, and failures of too few hosts or tenants are never ours.
         #[test]
         fn trouble_is_told_in_turns_and_bounded(
             steps in vec((sign(), 0usize..40, 0usize..12, 0u64..20_000), 1..300),

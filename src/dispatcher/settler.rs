@@ -60,8 +60,7 @@ async fn run(core: Arc<Core>, shared: Arc<Shared>, mut receiver: UnboundedReceiv
     count(&core, &shared, &mut tally).await;
 }
 
-/// Hands what was counted to the store. It is not tried again, because a call that fails may have counted: so nothing is
-/// counted twice.
+/// Hands the counts to the store. A failed call is not repeated: it may have counted, and nothing may count twice.
 async fn count(core: &Core, shared: &Shared, tally: &mut Tally) {
     let panicked = || StoreError::new(StoreErrorKind::Unavailable, "the store panicked");
     for part in tally.take().chunks(COUNTS) {

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What suffices where the store answers at once. The less it is, the nearer requests come to their rate.
+/// The least time in milliseconds, for a store that answers at once. The shorter, the closer requests come to their
+/// rate.
 const LEAST: u64 = 100;
-/// What suffices where even the store is slow.
+/// The longest time in milliseconds, for a slow store.
 const MOST: u64 = 10_000;
 
 /// The time within which requests begin after a dispatcher has asked for their claims, in milliseconds. It is as short as
@@ -18,7 +19,7 @@ impl StartWithin {
         Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
 
-    /// Notes how long after the call of `claim` a request was ready, which had `within`. Returns whether it may begin.
+    /// Adapts the time to a request that was ready `after` the call of `claim`, and returns whether it may begin.
     pub(super) fn may_begin(&self, after: Duration, within: Duration) -> bool {
         let present = self.0.load(Ordering::Relaxed);
         let next = match after < within {

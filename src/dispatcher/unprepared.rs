@@ -16,7 +16,7 @@ const MAX: usize = 10_000;
 pub(super) struct Unprepared(Mutex<HashSet<LaneKey>>);
 
 impl Unprepared {
-    /// Returns whether the log has to tell that no request could be made: at the first attempt since one could.
+    /// Returns whether to log that no request could be made: only if the last one of the webhook could.
     pub(super) fn is_news(&self, claim: &Claim, outcome: &Outcome) -> bool {
         let is_unprepared = matches!(outcome, Outcome::Failed { kind: FailureKind::Prepare, .. });
         // Every change leaves the set whole.

@@ -28,7 +28,7 @@ struct Change<T> {
 }
 
 impl Changes {
-    /// Notes a committed change at the monotonic reading `now`, for as long as an earlier claim may live. A new webhook has no earlier claims.
+    /// Records a change, committed at the monotonic `now`, until all earlier claims have ended. A new webhook has none.
     pub(super) fn note(
         &self,
         tenant: &TenantId,
@@ -57,7 +57,7 @@ impl Changes {
         note(&mut self.present(now).erased, tenant.clone(), Change { to: below, until });
     }
 
-    /// Locks the changes, without those that no claim is older than any more.
+    /// Locks the changes, after removing those whose earlier claims have all ended.
     fn present(&self, now: Duration) -> MutexGuard<'_, Maps> {
         let mut maps = self.lock();
         maps.webhooks.retain(|_, change| change.until > now);

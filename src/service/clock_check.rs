@@ -45,8 +45,8 @@ impl fmt::Display for ClockOffset {
 /// What the dates of the last answers say of our own clock.
 #[derive(Debug, Default)]
 pub(super) struct ClockCheck {
-    /// By the last answer of each host, its date at zero of our monotonic reading: so a step of our own date, or of its
-    /// correction, is found at once. The host that answered last comes last.
+    /// The date at zero of our monotonic reading, by the last answer of each host, in the order of the answers. A step
+    /// of our own date, or its correction, is found at once.
     dates: VecDeque<(String, Timestamp)>,
     is_reported: bool,
 }

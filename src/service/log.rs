@@ -34,8 +34,7 @@ impl Tenant {
         Ok(Explanation { record, deliveries, last_attempts, stopped, event })
     }
 
-    /// Takes the times away at which pending deliveries were due to which nothing happens then. Returns the webhooks of
-    /// which that is so.
+    /// Removes the due times of deliveries of stopped webhooks, because nothing happens then. Returns these webhooks.
     async fn hide_dues(&self, deliveries: &mut [Delivery]) -> Result<BTreeMap<HookId, Stopped>, Error> {
         if !deliveries.iter().any(|it| it.state == DeliveryState::Pending) {
             return Ok(BTreeMap::new());

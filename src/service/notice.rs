@@ -9,9 +9,9 @@ use crate::store::Claim;
 
 /// What has happened, as an [observer](super::WebhooksBuilder::observe) is told of it.
 ///
-/// A notice comes after the store has recorded what it tells, and not if the store refused to. It comes at most once: a
-/// process that ends in between tells nothing, nor does one whose store has recorded it and failed to say so. So watch the
-/// webhooks that hookwire disables by [`Webhooks::disabled_since`](super::Webhooks::disabled_since), if none must be missed.
+/// A notice comes after the store has recorded the fact, at most once. It is lost if the process ends in between, or if
+/// the store's answer is lost. If you must not miss a webhook that hookwire disables, ask
+/// [`Webhooks::disabled_since`](super::Webhooks::disabled_since) too.
 ///
 /// An observer sees what only the operator may see: details of failures may name addresses inside the host's network.
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +48,9 @@ pub enum Notice<'a> {
         /// Its end.
         end: End,
     },
-    /// A webhook has only failed for half of what [disables](crate::delivery::DisablePolicy) it. That is over when it has
-    /// [`Recovered`](Self::Recovered), and, without a notice of that, when it is enabled anew, has another URL, or fails
-    /// again after a long silence.
+    /// Every attempt at a webhook has failed for half of the time, and of the number, that
+    /// [disables](crate::delivery::DisablePolicy) it. This ends when it has [`Recovered`](Self::Recovered), and,
+    /// without a notice, when it is enabled anew, has another URL, or fails again after a long silence.
     #[non_exhaustive]
     Failing {
         /// The webhook.

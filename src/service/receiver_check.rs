@@ -41,7 +41,7 @@ pub struct Probe {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It did not: it accepted what it must refuse with 2xx, or refused what it must accept with 4xx.
+    /// It did not: it answered 2xx to a request that it must refuse, or 4xx to one that it must accept.
     Failed,
     /// It did.
     Passed,

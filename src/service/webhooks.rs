@@ -87,9 +87,9 @@ impl Webhooks {
     /// Lists the webhooks of all tenants that hookwire has disabled by itself since this date and that still are, in the
     /// order of the dates.
     ///
-    /// Ask for it now and then where none must be missed: from a few minutes before the date of the last one on, and pass
-    /// over those that you know. Dates are not in the order in which they become visible, as transactions overlap and
-    /// clocks are set. An [observer](super::WebhooksBuilder::observe) is told at once, but not of everything.
+    /// If you must miss none, poll it: begin a few minutes before the date of the last one, and skip those that you
+    /// know. A webhook with an earlier date may become visible later, because transactions overlap and clocks are set.
+    /// An [observer](super::WebhooksBuilder::observe) is told at once, but not of everything.
     ///
     /// # Errors
     ///

@@ -6,12 +6,12 @@
 //!    each number is a case of the conformance suite.
 //! 2. Run the suite: `hookwire::testing::store_conformance!` (feature `testing`) makes one test of each
 //!    point. There are no capability flags: every store passes every case.
-//! 3. Build on the pure parts: [`Settlement::health_after`], [`Settlement::backoff_after`] and
-//!    [`Disable::applied_to`] change a lane. [`HeldCounts`] counts what a holder has and tells how much room a lane has left, and [`Usage`] for how long it had it. Of the
-//!    lanes with something due and with room, serve one of the tenant with the least [`Usage::of_tenant`], and of its
-//!    lanes one with the least [`Usage::of_webhook`]. While the holder [has no spare places](HeldCounts::has_spare),
-//!    serve only `Proven` lanes of a tenant that [is light](Usage::is_light), and one that
-//!    [may be first](HeldCounts::may_be_first).
+//! 3. Build on the pure parts: [`Settlement::health_after`], [`Settlement::backoff_after`] and [`Disable::applied_to`]
+//!    change a lane. [`HeldCounts`] counts the places that a holder has taken, and [`Usage`] the time for which it had
+//!    them. Of the lanes with room and something due, serve one of the tenant with the least [`Usage::of_tenant`], and
+//!    of its lanes one with the least [`Usage::of_webhook`]. While the holder
+//!    [has no spare places](HeldCounts::has_spare), serve only `Proven` lanes of a tenant that
+//!    [is light](Usage::is_light), and one that [may be first](HeldCounts::may_be_first).
 //!
 //! Write the implementation under `#[async_trait]`, with plain `async fn`s:
 //!
@@ -128,13 +128,13 @@ pub use usage::{PlaceTime, Usage};
 ///    (a single larger one comes alone). It returns no more than the [`Quota`] leaves room for, counting all live
 ///    leases of this holder, those that publishing took included. [`claim_of`](Self::claim_of) does the same, and returns
 ///    deliveries and unrouted events of its tenant alone.
-/// 8. The tenant is served next whose places of this holder were taken for the least time in about the last minute,
-///    and within it the lane likewise, whatever backlog others have: see [`Usage`]. Of equal use they take turns, which
-///    the store remembers between claims. Where slow receivers leave an `Unproven` lane no room, a tenant that holds nothing
+/// 8. The tenant is served next whose places of this holder were taken for the least time in about the last minute, and
+///    within it the lane likewise, whatever backlog others have: see [`Usage`]. Those of equal use take turns, also
+///    across claims. If slow receivers leave an `Unproven` lane no room, a tenant that holds nothing
 ///    [may be first](HeldCounts::may_be_first), before all others. The last sixteenth of the places in all is kept for
-///    [`Proven`](crate::delivery::LaneClass::Proven) lanes of tenants that [use little](Usage::is_light). Within a lane,
-///    first attempts come before retries, but every fourth place is for a retry that is due; of each kind, the earliest
-///    due comes first. A claim does not look at saturated lanes.
+///    [`Proven`](crate::delivery::LaneClass::Proven) lanes of tenants that [use little](Usage::is_light). Within a
+///    lane, first attempts come before retries, but every fourth place is for a retry that is due; of each kind, the
+///    earliest due comes first. A claim does not look at saturated lanes.
 /// 9. No due delivery is ever stranded: whatever publish, claim, settle and commit do concurrently, a later claim
 ///    finds it.
 /// 10. [`commit`](Self::commit) at an old revision is [`Conflict`](StoreErrorKind::Conflict) and changes nothing. A
@@ -177,16 +177,16 @@ pub use usage::{PlaceTime, Usage};
 ///     claimed at once than that, by all holders together; those that were claimed before it had the limit need not
 ///     count. Of one with a [rate](crate::model::DeliveryOptions::with_rate), no more are claimed than its slots allow:
 ///     as many as the rate, each taken by a claim for the request's [`start_within`](ClaimRequest::start_within) and a
-///     second. Publishing holds nothing of either. What waits so is not due to [`Claimed::next_in`] until it may be
+///     second. Publishing holds nothing of either. [`Claimed::next_in`] ignores such a delivery until it may be
 ///     claimed.
 /// 24. [`add`](Self::add) makes at most one delivery of an event to a webhook, however many ask for it at once. In its lane
 ///     it stands behind first attempts.
 /// 25. After [`erase_payload`](Self::erase_payload) has returned, no claim and no listing gives the payload or an answer to
 ///     it. What was claimed before is fenced; a dropped delivery stays cancelled. The id of the message stays used.
-/// 26. [`count`](Self::count) adds to what was counted of a webhook in an hour, whoever else counts at the same time, and
-///     [`statistics`](Self::statistics) has the sum. What is counted of a webhook that the tenant does not have is dropped.
-///     [`tend`](Self::tend) removes hours that ended longer ago than it keeps; the last success stays as long as the
-///     webhook. With the webhook goes all that was counted of it.
+/// 26. [`count`](Self::count) adds to the counts of a webhook in an hour, also concurrently, and
+///     [`statistics`](Self::statistics) returns the sums. Counts of a webhook that the tenant does not have are
+///     dropped. [`tend`](Self::tend) removes hours that ended longer ago than it keeps; the last success stays as long
+///     as the webhook. Deleting the webhook removes its counts.
 ///
 /// # Errors
 ///
@@ -373,7 +373,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Counts the deliveries that have not ended.
     async fn stats(&self, scope: &StatsScope) -> Result<Stats, StoreError>;
 
-    /// Adds to what was counted of webhooks' attempts, in the name of one who counts. The caller bounds their number.
+    /// Adds to the counts of webhooks' attempts, for the counter `holder`. The caller bounds their number.
     ///
     /// # Errors
     ///
@@ -384,8 +384,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Each count is added or not, never half.
     async fn count(&self, holder: HolderId, counts: &[Counted]) -> Result<(), StoreError>;
 
-    /// Reads what was counted of a webhook's attempts in the hour of `since` and later, and its last success; `None` when
-    /// the tenant has no such webhook.
+    /// Reads the counts of a webhook's attempts from the hour of `since` on, and its last success; `None` when the
+    /// tenant has no such webhook.
     async fn statistics(
         &self,
         tenant: &TenantId,

@@ -18,9 +18,8 @@ pub(crate) struct Pace {
 
 /// The slots of a rate that are taken, by the time at which each is free again.
 ///
-/// A request begins within a time after its claim, or not at all, and then counts for a second. Its slot is taken for as
-/// long. So of those that begin within any second, the one that was claimed last was claimed while all the others had
-/// theirs.
+/// A request begins within `start_within` of its claim, or not at all, and then counts for a second. Its slot is taken
+/// for both times together. So all requests that begin within any second hold slots when the last of them is claimed.
 #[derive(Debug, Default)]
 pub(super) struct Slots(Vec<Timestamp>);
 
@@ -43,7 +42,7 @@ impl Slots {
         self.0.insert(at, until);
     }
 
-    /// Returns when a slot of so many is free: a time that has passed if one is.
+    /// Returns when fewer than `rate` slots are taken; `None` if fewer were taken at all. The time may have passed.
     pub(super) fn free_at(&self, rate: u32) -> Option<Timestamp> {
         let rate = usize::try_from(rate).unwrap_or(usize::MAX);
         self.0.len().checked_sub(rate).map(|at| self.0[at])

@@ -18,10 +18,10 @@ const FIRSTS_IN_A_ROW: u8 = 3;
 /// How long a holder that holds nothing and claims nothing is remembered.
 const REMEMBER: Duration = Duration::from_secs(5 * 60);
 
-/// The lanes with waiting deliveries, in the order in which they are served, and the places that each holder has taken.
+/// The lanes with waiting deliveries, in serving order, and the places that each holder has taken.
 ///
-/// Next is the tenant with the least use of places in about the last minute, then its lane likewise, then by turns. A
-/// lane without room is not looked at. So a claim costs what it takes, whatever waits.
+/// The next tenant is the one with the least use of places in about the last minute, and so is the next of its lanes.
+/// Those of equal use take turns. Lanes without room are not looked at, so a backlog costs a claim nothing.
 #[derive(Debug)]
 pub(super) struct Schedule<L> {
     lanes: HashMap<L, Lane>,
@@ -30,9 +30,9 @@ pub(super) struct Schedule<L> {
     holders: HashMap<HolderId, Holder<L>>,
     /// The slots that are taken of lanes with a rate.
     slots: HashMap<L, Slots>,
-    /// When lanes with a rate give their first.
+    /// The time before which lanes with a rate give nothing.
     rates_from: Timestamp,
-    /// Whether a lane has given its room back of which it had none.
+    /// Whether a full lane has room again.
     is_freed: bool,
 }
 
@@ -143,7 +143,7 @@ impl<L: Clone + Eq + Hash + Ord> Schedule<L> {
         held.sum::<usize>() >= usize::try_from(most).unwrap_or(usize::MAX)
     }
 
-    /// Lets no lane with a rate give anything before `from`: what was claimed by others before may begin until then.
+    /// Blocks lanes with a rate until `from`: requests that were claimed before the opening may begin until then.
     #[cfg(feature = "sqlite")]
     pub(super) fn keep_rates_until(&mut self, from: Timestamp) {
         self.rates_from = from;

@@ -183,7 +183,7 @@ fn quota() -> impl Strategy<Value = Quota> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever others hold, the least use that has room is served next, but for the first place of a tenant.
+    /// The lane with room and the least use is served next, except for the first place of a tenant.
     #[test]
     fn the_least_use_is_served_next(hooks in hooks(), quota in quota()) {
         let mut world = World::new(hooks, quota);
@@ -200,8 +200,8 @@ proptest! {
         }
     }
 
-    /// In no minute in which all have something due does a tenant get more than its share and what two quotas of places
-    /// take until they are given back: one that it has when the minute begins, and one when it ends.
+    /// While all have something due, no tenant gets more of a minute than its share and the use of two quotas of
+    /// places: those that it holds when the minute begins, and when it ends.
     #[test]
     fn nobody_gets_much_more_than_a_share(
         takes in proptest::collection::vec(200..LONGEST, 2..8),

@@ -1,5 +1,5 @@
-//! What one tenant does delays no other: shown through a dispatcher, on paused time. What is measured is the time from
-//! publishing to the receiver, of which a tenant alone has none.
+//! No tenant delays another: shown through a dispatcher, on paused time. The tests measure the time from publishing to
+//! the receiver, which is zero for a tenant alone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

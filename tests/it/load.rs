@@ -1,4 +1,4 @@
-//! Load from outside, on paused time: what strangers can pile up stays bounded and delays nobody else.
+//! Load from outside, on paused time: it takes bounded memory and places, and delays nobody else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

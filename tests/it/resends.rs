@@ -113,8 +113,8 @@ async fn a_resend_is_no_attempt_of_its_own() {
     assert_eq!(receiver.requests(), 3);
 }
 
-/// The runtime's only thread waits for the server, and then yields once: now the closing is known to it, but the
-/// task of the connection was not run yet, and finds out while it already holds the next request.
+/// The runtime's only thread waits for the server, and then yields once. The closing has arrived by then, but the task
+/// of the connection has not run. It finds out when it already has the next request.
 #[tokio::test]
 async fn a_request_that_meets_a_closed_connection_is_sent_on_a_new_one() {
     let (close, told) = std::sync::mpsc::channel::<()>();

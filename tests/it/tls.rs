@@ -1,4 +1,4 @@
-//! No request leaves over a connection that is not worth trust, and the log tells what to mend.
+//! No request is sent over an untrusted connection, and the log says how to fix it.
 
 use std::io::{Read, Write};
 use std::time::Duration;

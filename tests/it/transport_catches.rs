@@ -1,5 +1,5 @@
-//! What the suite of transports is worth: each test plants one fault in a transport that has none, and says with
-//! which words the case finds it.
+//! Planted faults for the suite of transports. Each test plants one fault in a correct transport, and names the panic
+//! message with which the case finds it.
 
 use std::fmt;
 use std::sync::Arc;

@@ -141,7 +141,7 @@ impl BroughtBack {
 
 const BOUND: &str = "SELECT now, now + longest_delay AS bound FROM settings, clock_ms() AS now";
 
-/// The fences stay: whoever had such a lease no longer has it.
+/// The fences stay, so that the former holders do not get the leases back.
 const ROUTERS: &str = "UPDATE tenant SET router = NULL, router_until = NULL WHERE router_until > $1";
 
 const EVENTS: &str = "UPDATE event SET alive_at = $2 WHERE seq IN (

@@ -15,9 +15,9 @@ pub(crate) const MAX_BATCH: Size = Size { rows: 512, bytes: 4 * 1024 * 1024 };
 /// The most transactions that are written at once.
 const MAX_WRITERS: usize = 2;
 
-/// Batches calls to publish, whatever their tenants. While a transaction is written, later calls of its tenants wait until
-/// it is over or they make a whole one, and share the next one: they would wait for its locks. So more callers make
-/// larger batches, and a single caller waits for nobody.
+/// Batches calls to publish, of any tenants. Calls of a tenant whose events are being written would wait for locks.
+/// They are queued until that transaction ends or they fill one of their own. So more callers make larger batches, and
+/// a single caller waits for nobody.
 #[derive(Debug, Default)]
 pub(crate) struct PublishBatcher {
     queue: Mutex<Queue>,
@@ -27,7 +27,7 @@ pub(crate) struct PublishBatcher {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<Call>,
-    /// Who writes, by the number of the call that it began with, and the tenants whose events it is writing.
+    /// The writers, by the number of their first call, with the tenants whose events they are writing.
     writers: HashMap<u64, HashSet<TenantId>>,
 }
 

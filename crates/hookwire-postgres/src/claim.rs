@@ -64,7 +64,7 @@ struct Grab<'a> {
     touched: Vec<LaneId>,
 }
 
-/// What came of it.
+/// The result of a [`Grab`].
 struct Grabbed {
     locked: Vec<LaneId>,
     taken: HashSet<i64>,
@@ -375,8 +375,8 @@ const LOOK: &str = "SELECT now, EXISTS (SELECT FROM event WHERE routed_at IS NUL
         (SELECT min(router_until) FROM tenant WHERE router_until > now)) AS next \
     FROM (SELECT clock_ms() AS now) AS clock";
 
-/// A claim need not survive a crash of the server: what it took is due again then, as when its lease ends. So it waits for
-/// no disk.
+/// Commits a claim without waiting for the disk. If the server crashes, the claimed deliveries are due again, as when a
+/// lease ends.
 const NOT_FLUSHED: &str = "SELECT set_config('synchronous_commit', 'off', true)";
 
 const LOCK_AVAILABLE: &str = "SELECT id FROM lane WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED";

@@ -32,8 +32,8 @@ impl QueryError {
         Self::Store(StoreError::new(StoreErrorKind::Unavailable, what))
     }
 
-    /// Whether PostgreSQL aborted the transaction only because of others beside it, so that it may run again. Others who
-    /// use the same pooler may have left a statement of the same name on its connection.
+    /// Returns whether the transaction failed only because of concurrent ones, so that it may run again. Other clients
+    /// of a pooler may have left a statement of the same name on the connection.
     pub(crate) fn is_retryable(&self) -> bool {
         let Self::Postgres(error) = self else { return false };
         let codes = [
@@ -62,8 +62,8 @@ impl QueryError {
 )]
 struct ReadOnly(#[source] tokio_postgres::Error);
 
-/// The classes of SQLSTATE that pass by themselves: connections, transactions of others, resources, operators, locks, a
-/// standby that took over before it may write.
+/// The classes of SQLSTATE whose causes pass by themselves: connections, concurrent transactions, resources, operator
+/// intervention, locks, a standby that is not writable yet.
 const TRANSIENT: [&str; 7] = ["08", "25", "40", "53", "55", "57", "58"];
 
 fn kind_of(error: &tokio_postgres::Error) -> StoreErrorKind {

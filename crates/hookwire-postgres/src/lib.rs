@@ -88,8 +88,8 @@
 //! |---|---|
 //! | `delivery.first_attempt`, `attempt.doc` | a request and what came of it, as JSON |
 //! | `delivery.retry` | the position in the schedule, as JSON; null while every attempt used a step of it |
-//! | `delivery.state` | 0 pending, 1 set aside because it cannot be read, 2 cancelled, 3 delivered, 4 exhausted, 5 expired |
-//! | `lane.status` | 0 disabled, 1 enabled, 2 deleted |
+//! | `delivery.state` | 0 pending, 1 unreadable, 2 cancelled, 3 delivered, 4 exhausted, 5 expired, 6 erased |
+//! | `lane.status` | 0 disabled or paused, or its tenant suspended, 1 enabled, 2 deleted |
 //! | `lane.disabled_at` | when the webhook was disabled, in milliseconds since 1970; null while it is enabled |
 //! | `lane.disabled` | why hookwire disabled the webhook, as JSON; null if it did not |
 //! | `lane.succeeded_at` | when the last attempt that succeeded began, to the minute in which it is written |

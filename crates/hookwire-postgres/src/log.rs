@@ -273,7 +273,8 @@ const OF_LANES: &str = standing!(
      WHERE lane.tenant = $1 AND ($2::bigint IS NULL OR lane.hook = $2)"
 );
 
-/// With `tenant = $1` the server would go along the events of all tenants: their index by `seq` has the same order then.
+/// A condition `tenant = $1` would let the server scan the events of all tenants by `seq`, because that index then has
+/// the same order.
 const MESSAGES: &str = concat!(
     "WITH newest AS MATERIALIZED (SELECT event.seq AS id, message, event_id, time, routed_at, ",
     receipt_columns!(),

@@ -44,8 +44,7 @@ struct Listener {
 }
 
 impl Notifier {
-    /// Creates a notifier that tells other processes nothing unless it is [told to](Self::notify_all), and hears nothing
-    /// of them.
+    /// Creates a notifier that does not listen, and notifies other processes only by [`notify_all`](Self::notify_all).
     pub(crate) fn silent(schema: &SchemaName, sessions: Sessions) -> Self {
         let wanted = Arc::new(Notify::new());
         let statement = format!("NOTIFY \"{}\"", channel(schema));

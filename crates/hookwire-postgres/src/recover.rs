@@ -38,7 +38,7 @@ impl Operation for Recover {
         let (tenant, it) = (&self.tenant, &self.recovery);
         let lane = find_lanes(tx, tenant, std::iter::once(it.hook)).await?;
         let Some(lane) = lane.get(&it.hook) else { return Ok(Recovered::default()) };
-        // Of two who recover the same webhook, the later sees what the other has made.
+        // The lock serializes recoveries of a webhook, so the later one sees what the other has made.
         lanes::lock_ids(tx, &[*lane]).await?;
         let missed = self.missed(tx, *lane).await?;
         let again = |id: i64| Redelivery { origin: DeliveryId::new(id), expires: it.expires };
@@ -81,7 +81,7 @@ impl Operation for Add {
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Vec<Option<DeliveryId>>, QueryError> {
         let found = find_lanes(tx, &self.tenant, self.items.iter().map(|item| item.hook)).await?;
-        // Of two who add to the same webhook, the later sees what the other has made.
+        // The lock serializes additions to a webhook, so the later one sees what the other has made.
         let mut locked = lanes::lock(tx, &found.values().copied().collect::<Vec<_>>()).await?;
         locked.retain(|lane| lane.status != DELETED);
         let lanes: HashMap<HookId, &Lane> = locked.iter().map(|lane| (lane.hook, lane)).collect();

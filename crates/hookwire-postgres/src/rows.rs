@@ -24,7 +24,7 @@ pub(crate) const PENDING: i16 = 0;
 /// `delivery.state` of a delivery that has expired.
 pub(crate) const EXPIRED: i16 = 5;
 
-/// `lane.status` of a webhook that is disabled.
+/// `lane.status` of a webhook that is disabled or paused, or whose tenant is suspended.
 pub(crate) const DISABLED: i16 = 0;
 /// `lane.status` of a webhook that is enabled.
 pub(crate) const ENABLED: i16 = 1;
@@ -77,7 +77,7 @@ pub(crate) fn as_i64(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A small count, like [`whole`].
+/// Converts a small count, like [`as_i64`].
 pub(crate) fn as_i32(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
@@ -120,9 +120,9 @@ pub(crate) struct Lane {
 /// Joins to each row of `$wanted` the place of the delivery with its id, so that `delivery.ctid = found.place` is that delivery.
 ///
 /// It is looked up by the primary key, whatever the server believes of the table: `OFFSET 0` lets it see no other
-/// condition. A statement says `state < 1` beside it for pending deliveries, and not `state = 0`: a table that was small
-/// when a statement was planned would be gone through along an index of all pending ones. Conditions of `delivery` itself
-/// hold when it is written, whoever changed it meanwhile; those of `found` are of before.
+/// condition. A statement says `state < 1` beside it for pending deliveries, and not `state = 0`: a table that was
+/// small when a statement was planned would be gone through along an index of all pending ones. Conditions on
+/// `delivery` itself are checked again when the row is written; those on `found` are not.
 macro_rules! found {
     ($wanted:literal) => {
         concat!(

@@ -1,4 +1,4 @@
-//! Counts of attempts, by the hour and by who counted: nobody waits for another's row.
+//! Counts of attempts by the hour. Each counter has its own rows, so that none waits for another's lock.
 
 use std::time::Duration;
 

@@ -11,9 +11,9 @@
 //!  event:     payload, routed_at | null, alive_at              unrouted events are found by `routed_at` alone
 //! ```
 //!
-//! - **A claim writes no index.** It sets `held_until`, which none has, in the page where the delivery is. When that time
-//!   comes, the delivery is free again. No list of leases has to be searched; `wake_at` of the lane covers their ends too.
-//!   Who reads what is due passes over the held ones, of which there are no more than holders may have.
+//! - **A claim writes no index.** It sets `held_until`, which is in no index, in the page where the delivery is. When
+//!   that time comes, the delivery is free again. No list of leases has to be searched; `wake_at` of the lane covers
+//!   their ends too. Who reads what is due passes over the held ones, of which there are no more than holders may have.
 //! - **A settlement writes one row**: the first attempt is in the delivery's own, later ones in `attempt`.
 //! - **A lane says whether it is worth a look**: it is `ready`, or has to be looked at again at `wake_at`. Only
 //!   `schedule::lanes::refresh` decides this, from the first pending rows, under the lane's lock. It may say too much or

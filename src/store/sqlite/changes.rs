@@ -10,8 +10,7 @@ use crate::registry::Revision;
 use crate::retry::RetryState;
 use crate::store::lease::{Fence, HolderId};
 
-/// What a transaction changes of the things that are kept in memory. The commit hands it to the memory; without one it
-/// is dropped.
+/// The changes of a transaction to what is kept in memory. The commit applies them, a rollback drops them.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) lanes: HashMap<LaneId, Arc<Lane>>,

@@ -21,7 +21,7 @@ use crate::store::schedule::Turn;
 
 /// The most expired deliveries that one claim comes upon; upkeep ends the others.
 const MAX_EXPIRED: usize = 256;
-/// When a claim looks again that found a delivery which runs alone.
+/// The time after which to claim again while a delivery waits to run alone.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// A claim under way, with what it has taken so far.
 pub(super) struct Taking<'a> {
@@ -36,7 +36,7 @@ pub(super) struct Taking<'a> {
     unroutable: Vec<Unroutable>,
 }
 
-/// What a claim took, and what it came upon that has to be written.
+/// The result of a claim, and what it found that has to be written.
 pub(super) struct Taken {
     pub(super) claimed: Claimed,
     /// What has expired.
@@ -99,7 +99,7 @@ impl<'a> Taking<'a> {
         Ok(Taken { claimed, expired: self.expired, unroutable: self.unroutable })
     }
 
-    /// Returns the lane that is served next: that of the delivery which is to run alone, if it still waits.
+    /// Returns the lane that is served next: first that of a delivery that is to run alone, if it still waits.
     fn next(&mut self, only: Option<&TenantId>) -> Result<Option<(LaneId, Turn)>, SqlError> {
         let holder = self.request.holder;
         if let Some((position, turn)) = self.take_alone(only)
@@ -114,7 +114,7 @@ impl<'a> Taking<'a> {
         })
     }
 
-    /// Takes the delivery that is to run alone out of its place, if it is wanted.
+    /// Takes the delivery that is to run alone, if this claim is for its tenant.
     fn take_alone(&mut self, only: Option<&TenantId>) -> Option<(Position, Turn)> {
         let (position, _) = self.memory.suspects.alone.as_ref()?;
         let lane = self.memory.lane(position.lane);
@@ -216,7 +216,7 @@ impl<'a> Taking<'a> {
         });
     }
 
-    /// Returns whether this would be more than was asked for. A larger one comes alone.
+    /// Returns whether this event would exceed the request. An event that is larger by itself comes alone.
     fn is_full(&self, event: &StampedEvent) -> bool {
         (!self.claims.is_empty() && self.is_over(event)) || self.claims.len() >= self.request.limit
     }
@@ -285,7 +285,7 @@ impl<'a> Taking<'a> {
 }
 
 impl Unroutable {
-    /// Returns the error itself if it does not come of the row.
+    /// Creates the record of an unreadable event. Fails with `error` if the row is not the cause.
     fn of(event: i64, error: SqlError) -> Result<Self, SqlError> {
         if error.kind() != StoreErrorKind::Corrupt {
             return Err(error);

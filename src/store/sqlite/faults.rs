@@ -102,7 +102,7 @@ impl Scene {
         self.store.stats(&StatsScope::All).await.expect("counted")
     }
 
-    /// Keeps the writer until nobody can send any more, so that what comes meanwhile is one group.
+    /// Blocks the writer until the sender is dropped, so that the jobs which arrive meanwhile are one group.
     async fn wait_for(&self, begun: Receiver<()>) {
         let begun = Mutex::new(begun);
         let wait = move |_: &mut Transaction<'_>| Ok(begun.lock().expect("whole").recv().is_err());
@@ -148,7 +148,8 @@ impl Scene {
     }
 }
 
-/// In each lane, the first of each kind is the one that a fresh look at the file finds, and what is held waits there.
+/// Checks that the first delivery of each kind in each lane is the one that the file has first, and that every held
+/// delivery is pending in the file.
 fn memory_is_as_the_file(state: &mut WriterState) -> Result<bool, SqlError> {
     let mut memory = state.shared().memory_mut();
     let file = &state.connection;

@@ -72,7 +72,7 @@ pub(super) fn messages(
     Ok(page.map(|(_, message)| message))
 }
 
-/// Returns the last event of as many as a page looks at, if there are as many: the rest is for the next page.
+/// Returns the last of the events that one page may look at; `None` if there are fewer. The next page has the others.
 fn last_looked_at(
     connection: &Connection,
     tenant: i64,

@@ -21,8 +21,8 @@ use crate::store::schedule::{Schedule, Turn, Waiting};
 /// The number of webhooks that are kept parsed, and of lanes and tenants that are kept although nothing waits there.
 const MAX_KEPT: usize = 4096;
 
-/// What the store keeps in memory. It tells nothing that has not been committed: what a transaction changes comes here
-/// by [`apply`](Self::apply). Claims alone change it by themselves, and they are in no file.
+/// The state that the store keeps in memory. It has committed changes only: a transaction's come by
+/// [`apply`](Self::apply). Claims change it directly, because they are not in the file.
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) schedule: Schedule<LaneId>,
@@ -201,7 +201,7 @@ impl Memory {
         }
     }
 
-    /// Forgets what can be read again, when it has become much. Not while work is under way that counts on it.
+    /// Removes cached tenants and lanes once there are many. Lanes with waiting or held deliveries stay.
     pub(super) fn forget_idle(&mut self) {
         if self.tenants.len() > MAX_KEPT {
             self.tenants.clear();
@@ -238,8 +238,8 @@ impl Memory {
             .all(|turn| queue.first(turn).is_none_or(|due| due > now))
     }
 
-    /// Brings the schedule in line with what a lane has to give: the one place that decides whether a lane is ready.
-    /// Called after every change of a lane, it strands nothing.
+    /// Updates the schedule entry of a lane. Only this method decides whether a lane is ready. It must be called after
+    /// every change of a lane, so that no delivery is stranded.
     pub(super) fn refresh(&mut self, id: LaneId, now: Timestamp) {
         if self.queues.get(&id).is_some_and(Queue::is_empty) {
             self.queues.remove(&id);

@@ -126,8 +126,8 @@ const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
 pub struct OutboxReport {
     /// Events that were copied and deleted from the outbox, those that were known before included.
     pub copied: usize,
-    /// Rows that were put aside, for what is wrong with them or because the tenant used their message id before, for
-    /// something else: their column `refused` tells why, and so does the log.
+    /// Rows that were set aside, because they are invalid or the tenant used their message id for another event. The
+    /// column `refused` has the reason, and a warning is logged.
     pub refused: usize,
     /// Whether another step would find more.
     pub more: bool,
@@ -211,7 +211,7 @@ impl SqliteStore {
     ///
     /// # Cancellation
     ///
-    /// The events are copied or not, and what is copied and not deleted is passed over by the next step.
+    /// The events are copied or not. The next step recognises those that were copied and not deleted.
     pub async fn drain_outbox(&self, path: impl AsRef<Path>) -> Result<OutboxReport, OutboxError> {
         let outbox =
             Outbox { path: path.as_ref().to_path_buf(), timeouts: self.publish_timeout, spawn: self.spawn };

@@ -3,7 +3,7 @@
 use super::threads::writer::{BYTES_A_ROW, MAX_ROWS};
 use crate::store::publication::Publication;
 
-/// Parts of which each makes a group of the writer's, so that others come in between.
+/// Splits items so that each part is one group of the writer. Other callers' jobs run between the parts.
 pub(super) fn parts(items: &[Publication]) -> Vec<&[Publication]> {
     let (mut parts, mut start, mut weight) = (Vec::new(), 0, 0);
     for (number, item) in items.iter().enumerate() {

@@ -192,7 +192,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Tells whether what the tenant has under this message id is this event.
+    /// Writes an event without routing it. Returns `false` if the tenant has used the message id for another event.
     pub(super) fn publish_unrouted(
         &mut self,
         name: &TenantId,

@@ -257,7 +257,7 @@ fn disabled_at(hook: &RegisteredWebhook) -> Option<i64> {
     hook.disabled?.at.map(Timestamp::as_millis)
 }
 
-/// Whether its deliveries are made. It is disabled to the file when it is paused or its tenant suspended, too.
+/// Returns `lane.status`. It is 0 for a paused webhook and for one of a suspended tenant, too.
 fn status(hook: &RegisteredWebhook, suspended: Option<Timestamp>) -> i64 {
     if hook.is_active() && suspended.is_none() { ENABLED } else { DISABLED }
 }

@@ -95,8 +95,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Writes what the lane learns; most settlements teach it nothing, and write nothing. Its health counts by dates,
-    /// which are shown, and its backoff in the store's own time.
+    /// Writes the lane's health and backoff. Most settlements change neither, and write nothing. Health has dates,
+    /// because they are shown; the backoff has the store's own time.
     fn settle_lane(&mut self, lane: &Arc<Lane>, item: &Settlement) -> Result<Effect, SqlError> {
         let health = item.health_after(lane.health, self.now.date);
         let backoff_until = item.backoff_after(lane.backoff_until, self.now.time);

@@ -87,7 +87,7 @@ impl WriterState {
         &self.shared
     }
 
-    /// Runs `work` in a transaction, and takes over what it has changed once that is committed. What fails is undone.
+    /// Runs `work` in a transaction, and applies its changes to the memory after the commit. An error rolls it back.
     pub(super) fn transact<T>(
         &mut self,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<T, SqlError>,
@@ -155,7 +155,8 @@ impl WriterState {
         }
     }
 
-    /// Claims what is due, of this tenant alone or of all. What it came upon that has to be written is written by transactions of their own.
+    /// Claims due deliveries, of this tenant alone or of all. Expired and unroutable items that it finds are written in
+    /// transactions of their own.
     pub(super) fn claim(
         &mut self,
         only: Option<&TenantId>,

@@ -81,9 +81,10 @@ const READERS: usize = 2;
 /// not ended is free, and due at once if it was due. A request that
 /// was sent but not recorded is sent again, under the same message id.
 ///
-/// A delivery that ends the process whenever it is sent holds up no other for ever. For ten minutes after an opening
-/// that follows a kill, claims are noted in the file. A delivery that was under way at three kills in a row runs alone.
-/// At the fifth it is put off for an hour, at each further one for twice as long, at most for a day; a warning tells it.
+/// A delivery that kills the process whenever it is sent does not block others for ever. For ten minutes after an
+/// opening that follows a kill, claims are noted in the file. A delivery that was under way at three kills in a row
+/// runs alone. At the fifth it is put off for an hour, at each further one for twice as long, at most for a day, with a
+/// warning.
 ///
 /// On a full disk, a write that does not fit fails as [`Full`](crate::store::StoreErrorKind::Full). Confirmed writes
 /// stay, and reading and smaller writes go on. Once there is room, every call succeeds again without reopening the
@@ -136,9 +137,9 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the store in this file, which is made if there is none, to survive power cuts.
     ///
-    /// A file of up to 64 MiB is read through for damage first. A larger one is not, as that would take long:
-    /// its damage shows as [`Corrupt`](crate::store::StoreErrorKind::Corrupt) by whoever comes upon it;
-    /// `sqlite3 hooks.db "PRAGMA quick_check"` looks through any.
+    /// A file of up to 64 MiB is read through for damage first. A larger one is not, as that would take long: a call
+    /// that reads a damaged part fails as [`Corrupt`](crate::store::StoreErrorKind::Corrupt). A file of any size is
+    /// checked by `sqlite3 hooks.db "PRAGMA quick_check"`.
     ///
     /// # Errors
     ///
@@ -338,7 +339,7 @@ impl Store for SqliteStore {
         let mut published = Published { answers: Vec::with_capacity(publications.len()), held: Vec::new() };
         for part in parts(publications) {
             let done = match self.publish_part(part, hold).await {
-                // What is done is done, and what is held is held: the rest is to be published again.
+                // Earlier parts are committed and may be held, so only the rest has no answer.
                 Err(error) if !published.answers.is_empty() => {
                     let left = publications.len() - published.answers.len();
                     published.answers.extend((0..left).map(|_| error.kind().into()));
@@ -387,7 +388,7 @@ impl Store for SqliteStore {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        // What comes from now on notifies after this mark, so that nobody waits for what the claim missed.
+        // The mark is taken first, so that work which arrives during the claim wakes the caller.
         let mark = WakeMark::new(self.new_work.mark());
         let request = *request;
         let claimed = self.between(move |state| state.claim(None, &request)).await?;

@@ -1,9 +1,9 @@
-//! Deliveries that may have ended the process, so that none of them ends it for ever.
+//! Suspects: deliveries that may have killed the process, and are kept from killing it again and again.
 //!
-//! After an opening that follows a kill, what is claimed is noted in the file for ten minutes. What is still noted when
-//! the next kill comes was being sent then. A delivery to which that has happened three times runs alone, so that no
-//! other is blamed for it. From the fifth time on it is put off for longer and longer, and noted whenever it is claimed:
-//! a process that is killed for another reason does not lose it. Only while it is watched does a claim write anything.
+//! For ten minutes after an opening that follows a kill, claims are noted in the file. A delivery that is still noted
+//! at the next kill was under way then. After three kills it runs alone, so that no other delivery is suspected in its
+//! place. From the fifth kill on it is put off, each time for longer, and is noted whenever it is claimed. It is never
+//! dropped, because the process may have been killed for another reason. Other claims write nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const WATCH: Duration = Duration::from_secs(10 * 60);
 const ALONE: i64 = 3;
 /// The kills after which a delivery is put off.
 const PUT_OFF: i64 = 5;
-/// For how long the first time. Each kill more doubles it.
+/// The delay after that many kills. Each further kill doubles it.
 const FIRST_DELAY: Duration = Duration::from_secs(60 * 60);
 /// The longest that it is put off.
 const MAX_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -82,12 +82,12 @@ impl Suspects {
         !claimed.is_empty() && (self.is_watching(now) || are_suspected())
     }
 
-    /// Returns whether a delivery is claimed while no other is under way, and others only once it is settled.
+    /// Returns whether no other delivery may be under way together with this one.
     pub(super) fn runs_alone(&self, delivery: i64) -> bool {
         self.kills.get(&delivery).is_some_and(|kills| *kills >= ALONE)
     }
 
-    /// Writes down what is claimed: one kill more, should it come now.
+    /// Notes claims in the file. Each has one more kill than before, which holds if the process is killed now.
     pub(super) fn note(&self, file: &Connection, claimed: &[i64]) -> Result<(), SqlError> {
         const NOTE: &str = "INSERT OR REPLACE INTO suspect (delivery, kills) VALUES (?, ?)";
         self.outdated.iter().try_for_each(|id| forget(file, *id))?;
@@ -115,7 +115,7 @@ impl Suspects {
         self.leave(delivery);
     }
 
-    /// Takes over that a claim has ended by itself: nobody knows what came of it.
+    /// Records that a claim has ended without a settlement, so that its note is outdated.
     pub(super) fn given_back(&mut self, delivery: i64) {
         self.outdated.extend(self.noted.take(&delivery));
         self.leave(delivery);

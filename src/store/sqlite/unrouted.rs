@@ -8,8 +8,8 @@ use crate::store::error::StoreError;
 use crate::store::publication::warn_duplicate_id;
 
 impl SqliteStore {
-    /// Writes an event without routing it; a dispatcher routes it. Nothing happens when the tenant has a
-    /// message of that id already; if that has other content, the log tells of it as a warning.
+    /// Writes an event without routing it; a dispatcher routes it. Nothing happens when the tenant has a message of
+    /// that id already; if that has other content, a warning is logged.
     ///
     /// # Errors
     ///

@@ -24,7 +24,7 @@ struct Dropped {
 /// An event as a walk sees it.
 struct Seen {
     id: i64,
-    /// Whether it is older than events are kept, and whether all of it has ended as long ago.
+    /// Whether it was routed, and whether it ended, before the limit.
     is_old: bool,
     is_over: bool,
 }
@@ -40,8 +40,8 @@ impl Transaction<'_> {
         Ok(Tended { expired, swept, removed, stripped, more })
     }
 
-    /// Ends waiting deliveries whose time is up, on a walk that goes on where the last step left it: most of them are
-    /// found by a claim. Held ones are ended by whoever holds them, and those of a dropped backlog are swept.
+    /// Ends expired deliveries that no claim has found yet. The walk goes on where the last step stopped. It leaves
+    /// held deliveries to their holders, and those of dropped backlogs to [`sweep`](Self::sweep).
     fn expire(&mut self, limit: usize) -> Result<usize, SqlError> {
         let from = self.cursors().waiting;
         let position =
@@ -72,7 +72,8 @@ impl Transaction<'_> {
         Ok(true)
     }
 
-    /// Ends what waits in backlogs that were dropped: they ended when the new epoch began, as they read before.
+    /// Ends the waiting deliveries of dropped backlogs. Their end is the beginning of the new epoch, as the log has
+    /// shown.
     fn sweep(&self, limit: usize) -> Result<usize, SqlError> {
         let (mut swept, mut after) = (0, 0);
         while let Some(dropped) = self.next_dropped(after)?.filter(|_| swept < limit) {
@@ -116,7 +117,7 @@ impl Transaction<'_> {
         Ok((over.len(), is_done))
     }
 
-    /// Removes payloads of events that have ended, and tells the same.
+    /// Removes the payloads of events that ended long ago. Returns the same as [`remove_ended`](Self::remove_ended).
     fn strip_ended(&mut self, request: &TendRequest) -> Result<(usize, bool), SqlError> {
         if request.keep_payloads >= request.keep {
             return Ok((0, true));
@@ -130,8 +131,8 @@ impl Transaction<'_> {
         Ok((over.len(), is_done))
     }
 
-    /// Finds events that ended before a time, and where the walk stands then, and whether it finds no more now. Events
-    /// come of age in the order of their numbers; those that had not ended by then are looked at again slowly.
+    /// Finds events that ended before a time. Returns them, the new position of the walk, and whether it finds no more
+    /// now. Events become old in the order of their numbers. A second walk looks again at old ones that had not ended.
     fn ended(
         &self,
         before: Timestamp,
@@ -194,7 +195,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Removes the payload of an event with all that was to come of it and all answers.
+    /// Removes the payload of an event and the answers of its receivers, and ends its pending deliveries.
     pub(super) fn erase_payload(&mut self, name: &TenantId, message: &MessageId) -> Result<bool, SqlError> {
         const FIND: &str = "SELECT event.id, routed IS NULL FROM event JOIN tenant ON tenant.id = event.tenant \
             WHERE tenant.name = ? AND message = ?";

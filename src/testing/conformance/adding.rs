@@ -1,4 +1,4 @@
-//! Cases of deliveries that are added to events of before, and of payloads that are erased.
+//! Points 24 and 25: deliveries that are added to earlier events, and erased payloads.
 
 use std::time::Duration;
 

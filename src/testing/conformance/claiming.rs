@@ -165,7 +165,7 @@ pub async fn nothing_is_stranded(fixture: &dyn StoreFixture) {
     assert_eq!(delivered.len(), published, "every delivery that was published is found");
 }
 
-/// A delivery that comes while a holder has all that it may is found once one tenant's room is back.
+/// A delivery that is published while a holder's quota is used up is found once a tenant gives places back.
 async fn full_hands_strand_nothing(scene: &Scene<'_>) {
     let quota = Quota::default().with_in_all(2);
     let full = ClaimRequest { quota, ..greedy(ANA) };
@@ -187,7 +187,7 @@ async fn full_hands_strand_nothing(scene: &Scene<'_>) {
     }
 }
 
-/// Between finding nothing and waiting, news are not missed.
+/// Work that arrives between an empty claim and the wait for a hint is not missed.
 async fn hints_are_not_lost(scene: &Scene<'_>, hook: HookId) {
     let nothing = scene.claim_with(&greedy(ANA)).await;
     assert!(nothing.deliveries.is_empty());

@@ -62,7 +62,7 @@ pub async fn leases_end(fixture: &dyn StoreFixture) {
     a_lease_is_shortened(&scene, &claim).await;
 }
 
-/// Extending counts from now, so a lease that has longer to go ends sooner by it.
+/// `Extend` counts from now, so it can shorten a lease.
 async fn a_lease_is_shortened(scene: &Scene<'_>, claim: &Claim) {
     let short = LEASE / 4;
     scene.finish(claim, Next::Extend(short)).await;

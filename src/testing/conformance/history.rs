@@ -183,7 +183,7 @@ async fn messages_are_listed(scene: &Scene<'_>, later: Timestamp) {
     }
 }
 
-/// The first page in their stead would be read over and over.
+/// A store that returned the first page instead would make a caller read for ever.
 async fn other_cursors_are_refused(scene: &Scene<'_>) {
     let query = DeliveryQuery::new().page(PageRequest::after("no cursor"));
     for tenant in [&scene.tenant, &super::scene::tenant("nobody")] {

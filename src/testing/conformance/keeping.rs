@@ -250,8 +250,8 @@ impl Waiting {
         scene.edit(self.hooks[3], Backlog::Resume, |_| ()).await;
     }
 
-    /// The clock of a database is the only one that there is: what waits may be late by the step, or by the longest
-    /// delay if that is less. What expires before the step ends is over.
+    /// With the clock of a database alone, deliveries may be late by the step, or by the longest delay if that is less.
+    /// Those that expire within a step ahead have ended.
     async fn is_late_at_most(&self, scene: &Scene<'_>, seconds: i64) {
         let late = if seconds < 0 { Duration::from_secs(seconds.unsigned_abs()) } else { Duration::ZERO };
         scene.tend(1_000 * DAY).await;

@@ -25,8 +25,7 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const ANA: HolderId = HolderId::new(1);
 pub(super) const BEN: HolderId = HolderId::new(2);
 
-/// A fixture with the short words in which cases are told. What fails in it is the store's fault, and
-/// fails the case.
+/// A fixture with short methods in which cases are written. An error in one is the store's fault, and fails the case.
 pub(super) struct Scene<'a> {
     pub(super) fixture: &'a dyn StoreFixture,
     pub(super) store: Arc<dyn Store>,

@@ -8,7 +8,7 @@ use crate::model::{HookId, Timestamp};
 use crate::registry::RegistryChange;
 use crate::store::{Counted, HolderId, Hour, Statistics};
 
-/// Point 26: counts add up, whoever counts, and go in time or with their webhook.
+/// Point 26: concurrent counts add up, and are removed by age or with their webhook.
 ///
 /// # Panics
 ///

@@ -39,7 +39,7 @@ pub async fn least_use_is_next(fixture: &dyn StoreFixture) {
     the_last_places_are_for_those_who_use_little(&scene).await;
 }
 
-/// Where receivers of which nothing is known hold what they may, a tenant that holds nothing gets one place.
+/// While unproven lanes hold all places of their class, a tenant that holds nothing gets one place.
 async fn a_new_tenant_has_a_first_place(scene: &Scene<'_>) {
     const DAN: HolderId = HolderId::new(4);
     let quota = Quota::default().with_in_all(64).with_per_tenant(64).with_per_webhook(16);

@@ -279,7 +279,7 @@ impl Fault for LosesClaims {
     }
 }
 
-/// Forgets to note what comes while a claim is under way; here a holder that nobody is takes it.
+/// Loses what is published during a claim. A holder that does not exist takes it here.
 #[derive(Default)]
 struct LosesWhatRacesAClaim(AtomicBool);
 

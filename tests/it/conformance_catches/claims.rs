@@ -43,7 +43,7 @@ impl Fault for GivesTheLastAgain {
     }
 }
 
-/// Looks first and takes later, so that who looks in between sees the same.
+/// Reads first and takes later, so that a concurrent claim reads the same deliveries.
 #[derive(Default)]
 struct Overlaps(Mutex<Vec<Claim>>);
 
@@ -176,7 +176,7 @@ fn nothing(of: Settlement) -> Settlement {
     }
 }
 
-/// Does part of what a stale settlement says, in the name of whoever holds the claim.
+/// Applies part of a stale settlement, under the fence of the present claim.
 struct StaleDoes {
     ledger: Ledger,
     answer: Settled,

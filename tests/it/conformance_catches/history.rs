@@ -256,7 +256,7 @@ impl Fault for PagesTenantsByOffset {
     }
 }
 
-/// Takes its own cursor, the last item shown, for the first that was not.
+/// Reads its own cursor, the last item shown, as the first one of the next page.
 struct PagesWithGaps;
 
 #[async_trait]

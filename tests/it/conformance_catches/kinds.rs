@@ -1,4 +1,4 @@
-//! Faults that come often: something is asked, kept or shown otherwise than it was given.
+//! Common faults: a store changes what it was asked, keeps or shows.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! Planted faults for the contract's suite. Each test plants one fault in a sound store, and has the words with which
-//! the case of that point finds it.
+//! Planted faults for the contract's suite. Each test plants one fault in a correct store, and names the panic message
+//! with which the case of that point finds it.
 //!
 //! [`Fault`] has a method for each of [`Store`]'s, which passes on to the store behind; a fault overrides
 //! the one that it spoils.

@@ -1,5 +1,5 @@
-//! The special-purpose registries of IANA (IPv4 and IPv6, as of 2026) and what else is no public unicast, row
-//! by row at the edges. Written by hand, without a look at the guard's own table; the bounds are computed here.
+//! The special-purpose registries of IANA (IPv4 and IPv6, as of 2026) and all else that is not public unicast: the
+//! addresses at the edges of each block. Written by hand, without a look at the guard's own table.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,7 +1,7 @@
-//! The files of a crate and which of them need which: circles among them, and imports through a folder's face.
+//! The dependencies between the files of a crate: cycles, and imports through the re-exports of a folder.
 //!
 //! A path leads to the file that defines its name: it is followed through the imports of the files on its way.
-//! That a file declares another, or hands on its names, is no need. Globs are not followed.
+//! Declaring a file or re-exporting its names is no dependency. Globs are not followed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -105,7 +105,7 @@ impl Files {
     fn absolute(&self, file: &str, mention: &Mention) -> Option<Vec<String>> {
         let head = &mention.path[0];
         if head == "hookwire" {
-            // The crate itself has no need to say its name; to the others it is one of others.
+            // A crate need not mention its own name. To the others it is an external crate.
             return None;
         }
         // One name by itself may be a variable or a field, but not if it is the name of a type.

@@ -1,5 +1,5 @@
-//! Crates of a few files in which some need each other in a circle, or go through the face of their folder, and
-//! crates in which none does so but nearly.
+//! Small crates with cycles or with imports through the re-exports of a folder, and some that come close but have
+//! neither.
 
 use super::files::Files;
 

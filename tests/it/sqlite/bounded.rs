@@ -124,7 +124,7 @@ async fn the_file_stays_flat_for_a_day_of_which_an_hour_is_kept() {
     assert!(sizes[24..].iter().all(|now| *now <= then + then / 20), "{sizes:?}");
 }
 
-/// Somebody reads along and does not end: the log grows meanwhile, and is cut when that has ended.
+/// A reader keeps a snapshot open: the log grows meanwhile, and is truncated afterwards.
 #[tokio::test]
 async fn a_reader_that_stays_does_no_lasting_harm() {
     const MOST: u64 = 64 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! A process that is killed again and again: what was under way runs alone, then later and later, and is not lost.
+//! A process that is killed again and again: the deliveries under way run alone, then are put off, and are not lost.
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ fn a_file_that_nobody_has_locked_can_be_locked() {
     connection.execute_batch("BEGIN IMMEDIATE").expect("it is free");
 }
 
-/// Whether another process finds the file locked: to the process that has them its own locks are none.
+/// Whether another process finds the file locked. A process does not see its own locks.
 fn locked_for_others(file: &PathBuf) -> bool {
     let mut other = Command::new(env::current_exe().expect("this binary"));
     other.args(["--exact", "sqlite::opening::a_file_that_nobody_has_locked_can_be_locked"]);
@@ -126,7 +126,7 @@ async fn who_gives_up_waiting_does_not_take_the_file_later() {
     open(&directory.file()).await.expect("free again");
 }
 
-/// A directory cannot be written, whoever tries; a file that another user owns can be by root, who runs tests.
+/// Nobody can write to a directory as a file. Root, who runs tests, can write to a read-only file.
 #[tokio::test]
 async fn whichever_file_cannot_be_written_is_named() {
     for ending in ["", "-wal", "-shm", ".lock"] {

@@ -36,7 +36,7 @@ impl DialError {
         self.error.code().is_some_and(|code| codes.contains(code))
     }
 
-    /// Whether another way to encrypt may lead further: the handshake failed, or the server has a rule against this one.
+    /// Returns whether another kind of encryption may succeed: the handshake failed, or the server forbids this kind.
     pub(crate) fn may_be_of_the_way(&self) -> bool {
         let is_handshake = self.error.source().is_some_and(|source| source.is::<HandshakeError>());
         is_handshake || self.error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)

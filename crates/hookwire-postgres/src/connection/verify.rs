@@ -1,4 +1,4 @@
-//! How a server's certificate is checked where not wholly: for any host, or not at all.
+//! Verifiers that check a server's certificate for any host, or not at all.
 
 use std::sync::Arc;
 

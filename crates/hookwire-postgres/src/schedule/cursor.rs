@@ -1,5 +1,5 @@
-//! `LaneCursor`: a holder's place in the turns of ready lanes. The holder goes along them a window at a time, and reads
-//! those for which it has no room only once. Pure decisions.
+//! `LaneCursor`: a holder's position among the ready lanes. The holder reads them a window at a time, and those for
+//! which it has no room only once. Pure decisions.
 
 use hookwire::model::{HookId, TenantId};
 

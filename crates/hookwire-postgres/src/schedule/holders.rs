@@ -222,7 +222,7 @@ impl Holders {
 }
 
 impl State {
-    /// Hears the time of the database.
+    /// Records the database's time, and returns the present time.
     fn hear(&mut self, now: Millis) -> Timestamp {
         self.clock.hear(now, Instant::now())
     }

@@ -126,9 +126,9 @@ macro_rules! unheld {
 }
 pub(crate) use unheld;
 
-/// Joins to each half of a lane when the first of its deliveries is free that nobody has claimed, or whose lease ends
-/// (`free.at`), and a time before which none is due (`first.due`). None is due before `$from`. Where something is free at
-/// `$now`, held ones are not looked at; where nothing is, all that are due are held.
+/// Joins two times to each half of a lane: when its first delivery is free, because it is due or its lease ends
+/// (`free.at`), and a time before which none is due (`first.due`). None is due before `$from`. If one is free at
+/// `$now`, held ones are not read; if none is, all due ones are held.
 macro_rules! free {
     ($from:literal, $now:literal) => {
         concat!(
@@ -178,8 +178,8 @@ macro_rules! slot_free {
 }
 pub(crate) use slot_free;
 
-/// When a place of as many as all may hold of the lane is free at the latest: as leases end. Null if one is at `$now`, or
-/// if there is no such limit.
+/// The time by which the lane's limit in flight has room, because a lease ends. Null if it has room at `$now`, or if
+/// there is no limit.
 macro_rules! place_free {
     ($now:literal) => {
         concat!(
@@ -192,8 +192,8 @@ macro_rules! place_free {
 }
 pub(crate) use place_free;
 
-/// Sets `readied` where a lane becomes ready, by which dispatchers find those lanes. The floors spare the scan the index
-/// entries before them, which are dead: those of deliveries that have ended.
+/// Sets `readied` where a lane becomes ready, so that dispatchers find the lane. Scans begin at the floors, because the
+/// index entries before them are dead.
 pub(crate) const REFRESH: &str = concat!(
     "
     WITH fresh AS MATERIALIZED (

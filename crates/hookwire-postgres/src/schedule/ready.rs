@@ -152,8 +152,8 @@ pub(crate) struct ReadyParams<'a> {
     tenants_by_use: String,
 }
 
-/// Returns a JSON object that has the number of each, by which the server finds one among thousands at once. It would go
-/// along an array for each row.
+/// Returns a JSON object from each item to its number. The server finds a key at once, but would scan an array for each
+/// row.
 fn numbered<T: ToString>(all: &[T]) -> String {
     let numbered = all.iter().zip(0..).map(|(it, number): (&T, i32)| (it.to_string(), number));
     serde_json::to_string(&numbered.collect::<HashMap<_, _>>()).unwrap_or_else(|_| "{}".to_owned())
@@ -280,7 +280,7 @@ impl Heads {
 }
 
 impl ReadyLanes {
-    /// Builds the lists of each class. A lane whose time has come is as if it were ready, and is no part of them.
+    /// Builds the lists of each class. Lanes whose time has come are only in `fired`.
     pub(crate) fn by_class(entries: &[Entry], windows: [usize; 3]) -> [Self; 3] {
         [0, 1, 2].map(|class| {
             let of = |part| {

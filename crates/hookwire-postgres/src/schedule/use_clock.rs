@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::time::Millis;
 
-/// Of two who read the database's clock at the same time, the later one may tell it so much earlier.
+/// How far a reading may lie before one that arrived earlier, because concurrent readings overtake each other.
 const OVERTAKEN: Duration = Duration::from_secs(1);
 
 /// The database's time as it was last heard, which goes on from there by the clock of this process. It never goes back,

@@ -1,5 +1,5 @@
-//! Processes on one database, of which one is killed with SIGKILL at a time, or stands still for a while, and what must
-//! have come of it. The harness is that of `hookwire` itself.
+//! Processes on one database. One at a time is killed with SIGKILL or stopped for a while; the tests check the result.
+//! The harness is that of `hookwire` itself.
 //!
 //! `HOOKWIRE_ROUNDS=1000` kills so many times; `HOOKWIRE_SEED=7` draws the moments of that seed.
 

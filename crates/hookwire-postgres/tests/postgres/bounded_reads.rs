@@ -1,4 +1,4 @@
-//! The log reads what it shows, whatever others have: a million rows here.
+//! The log reads only what it shows, even beside a tenant with a million rows.
 
 use std::sync::Arc;
 

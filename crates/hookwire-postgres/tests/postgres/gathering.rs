@@ -1,4 +1,4 @@
-//! Calls to publish that come together: none pays for another.
+//! Concurrent calls to publish: an error of one is no error of the others.
 
 use std::sync::Arc;
 use std::time::Duration;

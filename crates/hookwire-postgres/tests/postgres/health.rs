@@ -1,4 +1,4 @@
-//! What the statements of settlements make of a lane's health is what the pure rule says, from every state that there is.
+//! The SQL of settlements changes a lane's health as the pure rule does, from every state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

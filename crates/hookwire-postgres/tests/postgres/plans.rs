@@ -1,4 +1,4 @@
-//! How PostgreSQL goes about a claim when there is much to go through.
+//! The plans of PostgreSQL for large tables.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -23,8 +23,8 @@ pub(crate) struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing would not do: a program that is being started meanwhile has the handle for a moment, too.
-        // What fails here ends with the last handle.
+        // Closing is not enough: a child process that is being spawned has the handle for a moment, too. If this fails,
+        // the lock ends with the last handle.
         let _ = self.0.unlock();
     }
 }
@@ -39,8 +39,8 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
     Ok(Lock(file))
 }
 
-/// A file that is open fails to be locked for others who have it, or for a file system that cannot lock: ENOTSUP,
-/// ENOLCK, EINVAL and ENOSYS all tell so.
+/// Classifies the failure to lock an open file. Another store has the lock, or the file system cannot lock: ENOTSUP,
+/// ENOLCK, EINVAL or ENOSYS.
 fn lock_error(path: &Path, error: TryLockError) -> OpenError {
     let path = path.to_path_buf();
     match error {
@@ -110,7 +110,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// SQLite opens what it cannot write for reading, and tells so when something is written: nothing, here.
+/// Checks that the file is writable by an empty write. SQLite opens a read-only file without an error.
 fn check_writable(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.pragma_update(None, "user_version", version)?;

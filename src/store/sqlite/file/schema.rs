@@ -92,21 +92,20 @@ CREATE TABLE dropped (lane INTEGER PRIMARY KEY, below INTEGER NOT NULL);
 /// `delivery.retry` is the position in the schedule as JSON; null while all attempts used a step.
 const SECOND: &str = "ALTER TABLE delivery ADD COLUMN retry TEXT;";
 
-/// The present form: an event is one row, a delivery is one row that is written when it is made and settled in place.
+/// The third form: an event is one row. A delivery is one row, which is inserted once and settled in place.
 ///
 /// - `delivery.state` is never 1: who holds what is not in the file. `due` counts in the store's own time, like
 ///   `expires`, `event.routed` and `lane.backoff_until`; it is when the delivery ended once it has. Names that end in
 ///   `_at` are dates as they are shown.
 /// - `delivery.behind` orders a lane before `due` does: 0 for first attempts, 1 for retries and recovered deliveries.
 /// - An event's own deliveries are the `made` rows from `first` on; only redeliveries need an index by event.
-/// - `delivery_due` alone tells what waits in which lane; no second place could disagree with it.
+/// - `delivery_due` is the only list of the deliveries that wait in each lane.
 /// - `suspect` has what was claimed when the process was killed, and how often in a row; `meta.is_open` tells of a kill.
 /// - `meta.reader` is the oldest form whose code may open this file, `meta.boots` how often it was opened,
 ///   `meta.last_event` and `meta.last_delivery` the last numbers of rows that were removed.
 ///
-/// For what is to come, null or empty until then: `event.ordering_key`, `trace`, `is_test`; `lane.pause_until`,
-/// `suspended_at`, `rate`, `cap`, `succeeded_at`, `creation_key` (hashed); the tables `operation`, and
-/// `statistic` by webhook and hour.
+/// Later code uses `lane.rate`, `cap` and `succeeded_at`. Still unused, and null or empty: `event.ordering_key`,
+/// `trace` and `is_test`; `lane.pause_until`, `suspended_at` and `creation_key` (hashed); the table `operation`.
 const THIRD: &str = "
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 0),
@@ -227,7 +226,7 @@ CREATE TABLE statistic (
 CREATE INDEX statistic_hour ON statistic (hour);
 ";
 
-/// Brings a file of version `found` to the present one, whole or not at all. What was held is due now.
+/// Migrates a file of version `found` to the present version, in one transaction. Held deliveries become due.
 pub(crate) fn migrate(connection: &mut Connection, found: i64, now: Timestamp) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {

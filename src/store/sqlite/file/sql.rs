@@ -11,8 +11,8 @@ use thiserror::Error;
 use crate::model::{InvalidCursor, InvalidMessageId, InvalidTenantId, Timestamp};
 use crate::store::error::{StoreError, StoreErrorKind};
 
-/// A [`StoreError`] into which `?` turns what SQLite and stored documents raise. Without it those types
-/// would show in the public API.
+/// A [`StoreError`] into which `?` converts errors of SQLite and of stored documents. `From` impls on [`StoreError`]
+/// itself would put those types into the public API.
 #[derive(Debug)]
 pub(crate) struct SqlError(StoreError);
 

@@ -283,7 +283,7 @@ impl Writer {
 
     fn checkpoint(&self, mode: &str) -> rusqlite::Result<Checkpoint> {
         self.state.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-            // It tells -1 of what it could not look at.
+            // SQLite returns -1 if the checkpoint could not run.
             let pages = |column| row.get::<_, i64>(column).map(|it| usize::try_from(it).unwrap_or_default());
             Ok(Checkpoint { is_busy: row.get(0)?, pages: pages(1)?, copied: pages(2)? })
         })
