@@ -62,7 +62,7 @@ impl RetryPolicy {
     /// Returns the longest delay that can follow an attempt, with its jitter.
     pub fn longest_delay(&self) -> Duration {
         let longest = self.schedule.iter().max().copied().unwrap_or_default();
-        Jitter::MOST.apply(longest, self.jitter_percent).max(self.max_retry_after)
+        Jitter::MAX.apply(longest, self.jitter_percent).max(self.max_retry_after)
     }
 
     /// Returns the number of attempts that a delivery gets, those aside that are not counted.
@@ -108,7 +108,7 @@ impl Jitter {
     pub const NONE: Self = Self(0);
 
     /// The greatest deviation.
-    const MOST: Self = Self(1000);
+    const MAX: Self = Self(1000);
 
     /// Creates the jitter of `subject` by hashing it. Jitters of different subjects are spread evenly.
     ///

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// rate.
 const LEAST: u64 = 100;
 /// The longest time in milliseconds, for a slow store.
-const MOST: u64 = 10_000;
+const MAX: u64 = 10_000;
 
 /// The time within which requests begin after a dispatcher has asked for their claims, in milliseconds. It is as short as
 /// this machine and its store allow: longer when a claim comes too late, and shorter again when they come early.
@@ -23,7 +23,7 @@ impl StartWithin {
     pub(super) fn may_begin(&self, after: Duration, within: Duration) -> bool {
         let present = self.0.load(Ordering::Relaxed);
         let next = match after < within {
-            false => present.saturating_mul(2).min(MOST),
+            false => present.saturating_mul(2).min(MAX),
             true if after < within / 4 => (present / 2).max(LEAST),
             true => present,
         };

@@ -13,7 +13,7 @@ use crate::model::Timestamp;
 const LEAST_HOSTS: usize = 3;
 
 /// The number of hosts whose dates are kept: those that answered last.
-const MOST_HOSTS: usize = 32;
+const MAX_HOSTS: usize = 32;
 
 /// How far the dates of hosts that agree may be apart. A date is in whole seconds, and may be as old as the answer was
 /// slow.
@@ -57,7 +57,7 @@ impl ClockCheck {
     pub(super) fn note(&mut self, host: &str, ours: Timestamp, theirs: Timestamp) -> Option<ClockOffset> {
         let known = self.dates.iter().position(|(known, _)| known == host);
         let known = known.and_then(|at| self.dates.remove(at)).map(|(known, _)| known);
-        if self.dates.len() == MOST_HOSTS {
+        if self.dates.len() == MAX_HOSTS {
             self.dates.pop_front();
         }
         self.dates.push_back((known.unwrap_or_else(|| host.to_owned()), theirs));
@@ -73,7 +73,7 @@ impl ClockCheck {
     /// enough hosts and most of them are close to it.
     pub(super) fn found(&self, ours: Timestamp) -> Option<ClockOffset> {
         let offset = |(_, theirs): &(_, Timestamp)| theirs.as_millis().saturating_sub(ours.as_millis());
-        let mut offsets = [0; MOST_HOSTS];
+        let mut offsets = [0; MAX_HOSTS];
         let offsets = &mut offsets[..self.dates.len()];
         offsets.iter_mut().zip(&self.dates).for_each(|(kept, date)| *kept = offset(date));
         offsets.sort_unstable();

@@ -9,9 +9,9 @@ use super::tenant::Tenant;
 use crate::model::{Attempt, DeliveryQuery, HookId, PageRequest, Scope, millis};
 
 /// The number of attempts that are looked at.
-const MOST: usize = 200;
+const MAX_ATTEMPTS: usize = 200;
 /// The number of deliveries that are looked at for them: the newest may still wait for their first attempts.
-const MOST_DELIVERIES: usize = 1000;
+const MAX_DELIVERIES: usize = 1000;
 
 /// What the last attempts at a webhook have come to: see [`Tenant::recent_attempts`].
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -70,7 +70,8 @@ impl Tenant {
             let listed = self.deliveries_with_attempts(&query).await?;
             seen += listed.items.len();
             attempts.extend(listed.items.into_iter().flat_map(|it| it.attempts));
-            let Some(next) = listed.next.filter(|_| attempts.len() < MOST && seen < MOST_DELIVERIES) else {
+            let Some(next) = listed.next.filter(|_| attempts.len() < MAX_ATTEMPTS && seen < MAX_DELIVERIES)
+            else {
                 return Ok(RecentAttempts::of(attempts));
             };
             page = PageRequest::after(next);
@@ -82,7 +83,7 @@ impl RecentAttempts {
     /// Counts the last of these.
     fn of(mut attempts: Vec<Attempt>) -> Self {
         attempts.sort_by_key(|attempt| std::cmp::Reverse(attempt.at));
-        attempts.truncate(MOST);
+        attempts.truncate(MAX_ATTEMPTS);
         let measured = attempts.iter().filter(|attempt| !attempt.outcome.is_local());
         Self {
             attempts: attempts.len(),

@@ -23,7 +23,7 @@ use crate::store::{Stats, StatsScope};
 /// | `DELETE` | `delete`, `erase_payload`, `delete_everything` |
 /// | `CREATE` or `UPDATE` | `ping`, `ping_url`, `ping_event`, `check_receiver` |
 ///
-/// `publish`, `suspend` and `deliver_due` need no scope: they are calls of the host, not of its user.
+/// `publish`, `suspend`, `unsuspend` and `deliver_due` need no scope: they are calls of the host, not of its user.
 ///
 /// ```
 /// # async fn run(hooks: hookwire::Webhooks) -> Result<(), Box<dyn std::error::Error>> {

@@ -266,7 +266,7 @@ pub(crate) fn event_id(row: &Row) -> Result<EventId, QueryError> {
 /// The columns that [`receipt`] reads.
 macro_rules! receipt_columns {
     () => {
-        "event.published_at, event.targets, coalesce(json_array_length(event.skipped), 0) AS passed_over"
+        "event.published_at, event.targets, coalesce(json_array_length(event.skipped), 0) AS skipped_count"
     };
 }
 pub(crate) use receipt_columns;
@@ -275,6 +275,6 @@ pub(crate) fn receipt(row: &Row) -> Result<Receipt, QueryError> {
     Ok(Receipt {
         published_at: time(row, "published_at")?,
         targets: usize::try_from(row.read::<i32>("targets")?)?,
-        skipped: usize::try_from(row.read::<i32>("passed_over")?)?,
+        skipped: usize::try_from(row.read::<i32>("skipped_count")?)?,
     })
 }

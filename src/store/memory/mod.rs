@@ -91,7 +91,7 @@ impl MemoryStore {
 
     /// Writes an event without routing it, as SQL stores let a host's own transaction do. A dispatcher
     /// routes it. Nothing happens when the tenant has a message of that id already; if that has other content,
-    /// the log tells of it as a warning.
+    /// a tracing event warns of it.
     pub fn publish_unrouted(&self, tenant: &TenantId, event: StampedEvent) {
         let id = event.message_id.clone();
         if !self.with(|state, _| state.publish_unrouted(tenant, event)) {

@@ -21,7 +21,7 @@ impl State {
     ) -> PublishAnswer {
         let tenant = self.tenants.entry(item.tenant.clone()).or_default();
         if let Some(first) = tenant.events.get(&item.event.message_id) {
-            return item.judge(&first.digest, first.whole(), first.receipt);
+            return item.judge(&first.digest, first.with_payload(), first.receipt);
         }
         if tenant.revision != item.routed_at {
             return PublishAnswer::Stale(tenant.revision);
@@ -121,7 +121,7 @@ impl State {
     pub(super) fn publish_unrouted(&mut self, name: &TenantId, event: StampedEvent) -> bool {
         let (tenant, digest) = (self.tenants.entry(name.clone()).or_default(), event.digest());
         if let Some(first) = tenant.events.get(&event.message_id) {
-            return is_same(&event, &digest, &first.digest, first.whole());
+            return is_same(&event, &digest, &first.digest, first.with_payload());
         }
         tenant.unrouted.push_back(event.message_id.clone());
         self.unrouted.insert(name.clone());
@@ -139,7 +139,7 @@ impl State {
         let row = self.rows.get(&item.origin).filter(|row| row.lane.0 == *tenant)?;
         let (key, event) = (row.lane.clone(), Arc::clone(&row.event));
         let record = self.tenants.get(tenant)?.events.get(&event.message_id)?;
-        record.whole()?;
+        record.with_payload()?;
         let id = self.insert_row(&key, &event, Some(item.origin), turn, (now, now.plus(item.expires)))?;
         self.refresh(&key, now);
         Some(id)

@@ -21,7 +21,7 @@ impl State {
         if record.routing == RoutingRecord::Waiting || record.deliveries.iter().any(is_of_it) {
             return None;
         }
-        record.whole()?;
+        record.with_payload()?;
         let event = Arc::clone(&record.event);
         let id = self.insert_row(&key, &event, None, Turn::Retry, (now, now.plus(item.expires)))?;
         self.refresh(&key, now);

@@ -95,7 +95,7 @@ pub(super) struct EventRow {
 
 impl EventRow {
     /// The event, if its payload is still there.
-    pub(super) fn whole(&self) -> Option<&StampedEvent> {
+    pub(super) fn with_payload(&self) -> Option<&StampedEvent> {
         self.has_payload.then_some(&*self.event)
     }
 }

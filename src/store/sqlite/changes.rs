@@ -20,7 +20,7 @@ pub(super) struct Changes {
     /// Lanes whose rows are removed.
     pub(super) forgotten: Vec<LaneId>,
     /// Claims as they are now: `None` once they have ended.
-    pub(super) held: HashMap<i64, Option<Held>>,
+    pub(super) held: HashMap<i64, Option<ClaimedRow>>,
     /// Deliveries that wait from now on.
     pub(super) waiting: Vec<Position>,
     /// Deliveries that waited and have ended or are removed.
@@ -46,7 +46,7 @@ pub(super) struct TenantRow {
 
 /// A delivery under a claim.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
+pub(super) struct ClaimedRow {
     pub(super) fence: Fence,
     pub(super) until: Timestamp,
     /// Where it waited, as its row still tells.

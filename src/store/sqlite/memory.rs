@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::changes::{Changes, Cursors, Held, Numbers, RoutingLease, TenantRow, Walk};
+use super::changes::{Changes, ClaimedRow, Cursors, Numbers, RoutingLease, TenantRow, Walk};
 use super::file::rows::{DELETED, Lane, LaneId, Position, SELECT_HOOK, SELECT_LANE, registered};
 use super::file::sql::{Cells, Sql, SqlError, number};
 use super::queue::Queue;
@@ -34,7 +34,7 @@ pub(super) struct Memory {
     lanes_by_hook: HashMap<(i64, HookId), LaneId>,
     tenants: HashMap<TenantId, TenantRow>,
     hooks: HashMap<LaneId, Arc<RegisteredWebhook>>,
-    held: HashMap<i64, Held>,
+    held: HashMap<i64, ClaimedRow>,
     numbers: Numbers,
     cursors: Cursors,
     /// Whether events may wait for routing, so that most claims need not look for them.
@@ -95,7 +95,7 @@ impl Memory {
         self.tenants.get(name)
     }
 
-    pub(super) fn held(&self, id: i64) -> Option<&Held> {
+    pub(super) fn held(&self, id: i64) -> Option<&ClaimedRow> {
         self.held.get(&id)
     }
 
@@ -261,13 +261,13 @@ impl Memory {
     ) -> Option<Fence> {
         let place = self.schedule.take(holder, &position.lane, turn, now)?;
         let fence = self.leases.take(DeliveryId::new(position.id), place, until);
-        self.held.insert(position.id, Held { fence, until, position, attempts, retry });
+        self.held.insert(position.id, ClaimedRow { fence, until, position, attempts, retry });
         self.remove(position, now);
         Some(fence)
     }
 
     /// Changes a claim that goes on.
-    fn change(&mut self, held: Held) {
+    fn change(&mut self, held: ClaimedRow) {
         let id = held.position.id;
         if let Some(present) = self.held.get_mut(&id) {
             *present = held;
@@ -276,7 +276,7 @@ impl Memory {
     }
 
     /// Ends a claim, and gives what was held under it.
-    pub(super) fn give_back(&mut self, id: i64, now: Timestamp) -> Option<Held> {
+    pub(super) fn give_back(&mut self, id: i64, now: Timestamp) -> Option<ClaimedRow> {
         let lease = self.leases.remove(DeliveryId::new(id))?;
         self.schedule.give_back(&lease.place, now);
         self.held.remove(&id)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
-use super::changes::Held;
+use super::changes::ClaimedRow;
 use super::file::rows::{Lane, Position, end_number};
 use super::file::sql::{Sql, SqlError};
 use super::transaction::Transaction;
@@ -27,7 +27,7 @@ impl Transaction<'_> {
         let attempts = held.attempts + u32::from(item.attempt.is_some());
         // What waits without having been attempted is still a first attempt.
         let position = Position { behind: held.position.behind || item.attempt.is_some(), ..held.position };
-        let after = Held { position, attempts, retry: item.retry, ..held };
+        let after = ClaimedRow { position, attempts, retry: item.retry, ..held };
         let first = match &item.attempt {
             Some(attempt) => self.write_attempt(&after, attempt)?,
             None => None,
@@ -41,7 +41,7 @@ impl Transaction<'_> {
         };
         self.write_delivery(&held, &after, (next, end), first)?;
         let claim = match item.next {
-            Next::Extend(by) => Some(Held { until: self.now.time.plus(by), ..after }),
+            Next::Extend(by) => Some(ClaimedRow { until: self.now.time.plus(by), ..after }),
             _ => None,
         };
         if claim.is_none() {
@@ -55,7 +55,7 @@ impl Transaction<'_> {
     }
 
     /// Writes a later attempt down, and gives the text of the first one, which stands in the delivery's own row.
-    fn write_attempt(&self, after: &Held, attempt: &Attempt) -> Result<Option<String>, SqlError> {
+    fn write_attempt(&self, after: &ClaimedRow, attempt: &Attempt) -> Result<Option<String>, SqlError> {
         const REMOVE: &str = "DELETE FROM attempt WHERE delivery = ? AND number = ?";
         const INSERT: &str = "INSERT INTO attempt (delivery, number, doc) VALUES (?, ?, ?)";
         let (id, number, doc) = (after.position.id, after.attempts, serde_json::to_string(attempt)?);
@@ -72,8 +72,8 @@ impl Transaction<'_> {
     /// Writes a delivery down as it is now, if that is not how its row has it.
     fn write_delivery(
         &self,
-        before: &Held,
-        after: &Held,
+        before: &ClaimedRow,
+        after: &ClaimedRow,
         (next, end): (Option<Position>, Option<End>),
         first: Option<String>,
     ) -> Result<(), SqlError> {

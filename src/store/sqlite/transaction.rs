@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::changes::{Changes, Cursors, Held, Numbers, RoutingLease, TenantRow};
+use super::changes::{Changes, ClaimedRow, Cursors, Numbers, RoutingLease, TenantRow};
 use super::file::rows::{DELETED, Lane, LaneId, SELECT_HOOK, SELECT_LANE, end_number, registered};
 use super::file::sql::{Sql, SqlError};
 use super::memory::{Memory, tenant};
@@ -83,7 +83,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Returns a claim that has not ended.
-    pub(super) fn held(&self, id: i64) -> Option<Held> {
+    pub(super) fn held(&self, id: i64) -> Option<ClaimedRow> {
         match self.changes.held.get(&id) {
             Some(changed) => *changed,
             None => self.memory.held(id).copied(),

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The maximum number of names that are remembered, and asked for when another one fails.
-const MOST: usize = 8;
+const MAX: usize = 8;
 
 /// The second levels below which countries register names.
 const SHARED: [&str; 12] = ["ac", "co", "com", "edu", "gob", "gov", "mil", "ne", "net", "nom", "or", "org"];
@@ -52,7 +52,7 @@ impl Witnesses {
         state.is_down = false;
         // One of each domain, so that the servers of one customer's names cannot be taken for the resolver.
         state.found.retain(|it| domain(it) != domain(&name));
-        state.found.truncate(MOST - 1);
+        state.found.truncate(MAX - 1);
         state.found.push_front(name);
     }
 
@@ -133,7 +133,7 @@ mod tests {
         }
         assert_eq!(asked(&witnesses, "bad", &["hooks.customer-12.example"]), io::ErrorKind::NotFound);
         assert_eq!(asked(&witnesses, "bad", &["hooks.customer-11.example"]), io::ErrorKind::NetworkDown);
-        assert_eq!(witnesses.state().found.len(), MOST, "no more than these are kept");
+        assert_eq!(witnesses.state().found.len(), MAX, "no more than these are kept");
     }
 
     #[test]

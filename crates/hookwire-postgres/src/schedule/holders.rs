@@ -125,7 +125,7 @@ impl Holders {
         now: Millis,
     ) -> Vec<Place> {
         let mut state = self.state();
-        let now = state.hear(now);
+        let now = state.advance_to(now);
         let places = &state.holders.entry(id).or_default().places;
         let lanes = CLASSES.into_iter().zip(ready).flat_map(|(class, ready)| {
             let place = move |it: &ReadyLane| {
@@ -223,8 +223,8 @@ impl Holders {
 
 impl State {
     /// Records the database's time, and returns the present time.
-    fn hear(&mut self, now: Millis) -> Timestamp {
-        self.clock.hear(now, Instant::now())
+    fn advance_to(&mut self, now: Millis) -> Timestamp {
+        self.clock.advance_to(now, Instant::now())
     }
 
     fn now(&mut self) -> Timestamp {
@@ -249,7 +249,7 @@ impl State {
     }
 
     fn end_leases(&mut self, id: HolderId, now: Millis) -> bool {
-        self.hear(now);
+        self.advance_to(now);
         let Some(holder) = self.holders.get(&id) else { return false };
         let ended = holder.claimed.iter().filter(|(_, claim)| claim.is_over(now)).map(|(key, _)| *key);
         let ended: Vec<_> = ended.collect();

@@ -23,7 +23,7 @@ pub(crate) struct UseClock {
 
 impl UseClock {
     /// Hears the time of the database, and returns the present time.
-    pub(crate) fn hear(&mut self, now: Millis, at: Instant) -> Timestamp {
+    pub(crate) fn advance_to(&mut self, now: Millis, at: Instant) -> Timestamp {
         let (before, _) = self.heard.unwrap_or((now, at));
         if now >= before || before.since(now) > OVERTAKEN {
             self.base = self.base.plus(now.since(before));
@@ -54,10 +54,10 @@ mod tests {
     #[test]
     fn it_follows_the_database_and_goes_on_in_between() {
         let (mut clock, start) = (UseClock::default(), Instant::now());
-        let began = clock.hear(at(1_000), start);
+        let began = clock.advance_to(at(1_000), start);
         assert_eq!(clock.now(start + 2 * SECOND).since(began), 2 * SECOND);
         assert_eq!(
-            clock.hear(at(1_005), start + 3 * SECOND).since(began),
+            clock.advance_to(at(1_005), start + 3 * SECOND).since(began),
             5 * SECOND,
             "as the database has it"
         );
@@ -67,12 +67,12 @@ mod tests {
     #[test]
     fn no_step_of_the_database_brings_it_back() {
         let (mut clock, start) = (UseClock::default(), Instant::now());
-        let mut last = clock.hear(at(1_000), start);
+        let mut last = clock.advance_to(at(1_000), start);
         let ahead = Millis::from(Timestamp::from_secs(1_000).plus(YEARS));
         for (n, now) in
             (1..).zip([at(1_001), ahead, at(900), at(901), Millis::MAX, Millis::MIN, at(900), ahead])
         {
-            let present = clock.hear(now, start + n * SECOND);
+            let present = clock.advance_to(now, start + n * SECOND);
             assert!(present >= last, "{now:?}");
             last = clock.now(start + n * SECOND + SECOND / 2);
             assert!(last >= present, "{now:?}");
@@ -82,11 +82,11 @@ mod tests {
     #[test]
     fn one_that_was_overtaken_makes_it_no_faster() {
         let (mut clock, start) = (UseClock::default(), Instant::now());
-        let began = clock.hear(at(1_000), start);
+        let began = clock.advance_to(at(1_000), start);
         for n in 1..=1_000 {
             let now = Millis::from(Timestamp::from_secs(1_000 + n));
-            clock.hear(now, start);
-            clock.hear(now.minus(SECOND / 2), start);
+            clock.advance_to(now, start);
+            clock.advance_to(now.minus(SECOND / 2), start);
         }
         assert_eq!(clock.now(start).since(began), 1_000 * SECOND);
     }
@@ -94,8 +94,8 @@ mod tests {
     #[test]
     fn it_goes_on_after_a_step_back() {
         let (mut clock, start) = (UseClock::default(), Instant::now());
-        clock.hear(at(1_000), start);
-        let stepped = clock.hear(at(900), start);
-        assert_eq!(clock.hear(at(907), start).since(stepped), 7 * SECOND);
+        clock.advance_to(at(1_000), start);
+        let stepped = clock.advance_to(at(900), start);
+        assert_eq!(clock.advance_to(at(907), start).since(stepped), 7 * SECOND);
     }
 }

@@ -30,14 +30,14 @@ pub(crate) struct Worker<J> {
     threads: Vec<JoinHandle<()>>,
     timer: Arc<Timer>,
     /// How long a call waits for room in the queue.
-    patience: Duration,
+    max_wait: Duration,
 }
 
 impl<J: Send + 'static> Worker<J> {
     /// Creates a worker without threads, and the receiver from which its threads take their work.
-    pub(crate) fn new(room: usize, timer: Arc<Timer>, patience: Duration) -> (Self, Receiver<J>) {
+    pub(crate) fn new(room: usize, timer: Arc<Timer>, max_wait: Duration) -> (Self, Receiver<J>) {
         let (queue, jobs) = channel(room);
-        (Self { queue: Some(queue), threads: Vec::new(), timer, patience }, jobs)
+        (Self { queue: Some(queue), threads: Vec::new(), timer, max_wait }, jobs)
     }
 
     /// Starts one more thread.
@@ -69,7 +69,7 @@ impl<J: Send + 'static> Worker<J> {
             Err(TrySendError::Closed(_)) => return Err(gone()),
             Err(TrySendError::Full(job)) => job,
         };
-        let room = self.timer.deadline(self.patience).limit(queue.reserve()).await;
+        let room = self.timer.deadline(self.max_wait).limit(queue.reserve()).await;
         let room = room.ok_or(StoreErrorKind::Overloaded)?.map_err(|_| gone())?;
         room.send(job);
         Ok(())
