@@ -41,6 +41,7 @@
 //! | `hookwire_narrowed` | gauge | | health | 1 while this machine cannot open connections, or else 0 |
 //! | `hookwire_oldest_due_seconds` | gauge | | stats | how long the oldest of what is due or unrouted has waited |
 //! | `hookwire_pending_deliveries` | gauge | `state` | stats | deliveries that have not ended |
+//! | `hookwire_publish_duration_seconds` | histogram | | observer | how long a call that publishes waited for the store to write its events, the commit included; a call that fails, or that a transaction of yours makes, does not count |
 //! | `hookwire_published_total` | counter | | observer | events that were stored by a call, or that SQL wrote and this process has routed |
 //! | `hookwire_settle_batch_size` | histogram | | observer | outcomes that one call of the store has recorded |
 //! | `hookwire_settle_duration_seconds` | histogram | | observer | how long that call took, its commit included |
@@ -184,6 +185,19 @@
 //!
 //! *Do*: give the database a faster disk, or less to do: a shorter [`keep`](crate::policy::Policy::with_keep), fewer
 //! bytes of answers.
+//!
+//! ## SlowPublish
+//!
+//! ```promql
+//! histogram_quantile(0.99, sum by (le) (rate(hookwire_publish_duration_seconds_bucket[5m]))) > 1
+//! ```
+//!
+//! For 15 minutes. Callers of `publish` wait long until their events are stored.
+//!
+//! *Look at*: SlowCommits, which fires too if the whole database is slow. If it does not: how many events a call of
+//! `publish_all` has; in PostgreSQL, connections of the pool and locks in `pg_stat_activity`.
+//!
+//! *Do*: as in SlowCommits; publish in smaller calls.
 //!
 //! ## ClockOff
 //!

@@ -119,6 +119,16 @@ pub enum Notice<'a> {
         /// The time that the store took.
         took: Duration,
     },
+    /// A call of [`publish`](super::Tenant::publish) or of another method that publishes has had its events stored, by one
+    /// call of the store. The events that are new are told as [`Published`](Self::Published) too.
+    #[non_exhaustive]
+    Stored {
+        /// The number of events, those included that the store had before or refused.
+        events: usize,
+        /// The time that the store took, its commit included. [`Clock::monotonic`](crate::clock::Clock::monotonic) is read
+        /// for it.
+        took: Duration,
+    },
     /// Upkeep has ended deliveries that waited. Those that a claim finds expired are told by no notice: the log has them.
     #[non_exhaustive]
     Swept {

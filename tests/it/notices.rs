@@ -40,7 +40,7 @@ impl Told {
             Notice::SecretRotated { webhook, .. } => format!("rotated {}", webhook.hook_id),
             Notice::Swept { expired, cancelled, .. } => format!("swept {expired} and {cancelled}"),
             // They come with every delivery; a test of their own hears them.
-            Notice::Published { .. } | Notice::Settled { .. } => return,
+            Notice::Published { .. } | Notice::Settled { .. } | Notice::Stored { .. } => return,
             other => format!("{other:?}"),
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
@@ -220,6 +220,7 @@ async fn an_event_is_told_once_it_is_stored_or_routed_and_a_batch_once_it_is_rec
                 lines.push(format!("published {message_id} of {tenant}, event {event_id}, to {webhooks}"));
             }
             Notice::Settled { deliveries, .. } => lines.push(format!("settled {deliveries}")),
+            Notice::Stored { events, .. } => lines.push(format!("stored {events}")),
             _ => {}
         }
     };
@@ -236,7 +237,7 @@ async fn an_event_is_told_once_it_is_stored_or_routed_and_a_batch_once_it_is_rec
     for _ in 0..2 {
         acme.publish(event("one")).await.expect("published");
     }
-    assert_eq!(told.take(), ["published one of acme, event 13, to 1"]);
+    assert_eq!(told.take(), ["stored 1", "published one of acme, event 13, to 1", "stored 1"]);
     store.publish_sql_document(&acme.to_sql_document(&event("two"))).expect("its own text");
     assert_eq!(told.take(), [""; 0], "it is not routed yet");
     hooks.deliver_due().await.expect("delivered");
