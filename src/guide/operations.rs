@@ -75,7 +75,8 @@
 //!
 //! # Alerts
 //!
-//! Each is an expression of Prometheus, with how long it has to hold, and its runbook. Fit the numbers to your load: what is
+//! Each is an expression of Prometheus, with how long it has to hold, and its runbook. `docs/alerts.yml` in the repository has
+//! them as rules for Prometheus, whose names begin with `Hookwire`. Fit the numbers to your load: what is
 //! five minutes late for you may be on time for others. Behind, Unwatched and NotRunning are worth waking somebody.
 //!
 //! ## Behind
