@@ -171,6 +171,7 @@ impl Driver {
         let (until, start_within) = (self.shared.lease_end(Instant::now()), request.start_within);
         let mut claimed = self.shared.calls.answer(self.core.store().claim(&request)).await?;
         self.shared.store_answered();
+        self.core.tell_swept(claimed.expired, 0);
         for claim in std::mem::take(&mut claimed.deliveries) {
             self.start(Leased { claim, until, start_within });
         }
@@ -275,7 +276,7 @@ impl Driver {
         let request = TendRequest { keep, keep_payloads, limit: TEND_STEP };
         let more = match self.shared.calls.answer(self.core.store().tend(&request)).await {
             Ok(tended) => {
-                self.core.tell_tended(&tended);
+                self.core.tell_swept(tended.expired, tended.swept);
                 tended.more
             }
             Err(error) => {

@@ -59,8 +59,8 @@
 //! | `state` | `due`, `held`, `scheduled`, `stopped`: as [`Stats`](crate::store::Stats) has them |
 //!
 //! What comes from the observer or from `health` is of one process: add it up. What comes from `stats` is of the store, and
-//! each process of a fleet shows the same: take the greatest. A count is missing where a [notice](#notices) is: what a claim
-//! finds expired, or what is erased while it waits, has ended in the log alone.
+//! each process of a fleet shows the same: take the greatest. A count is missing where a [notice](#notices) is: what is
+//! erased while it waits has ended in the log alone.
 //!
 //! A recorder for Prometheus shows histograms as summaries unless it is given buckets. Quantiles of a fleet need buckets. For
 //! durations take those that OpenTelemetry advises: 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,

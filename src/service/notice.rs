@@ -129,7 +129,8 @@ pub enum Notice<'a> {
         /// for it.
         took: Duration,
     },
-    /// Upkeep has ended deliveries that waited. Those that a claim finds expired are told by no notice: the log has them.
+    /// Deliveries that waited have ended: upkeep came upon them, or a claim did. Those of an erased payload are told by no
+    /// notice, nor are those of an erased tenant.
     #[non_exhaustive]
     Swept {
         /// Those that expired.

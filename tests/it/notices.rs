@@ -204,6 +204,19 @@ async fn what_upkeep_ends_is_told_as_a_number() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_claim_finds_expired_is_told_as_a_number() {
+    let no_upkeep = |call, _| if call == Call::Tend { Fault::Before } else { Fault::None };
+    let (hooks, told) = service(RecordingTransport::new(), no_upkeep);
+    let (acme, _) = one_webhook(&hooks).await;
+    for _ in 0..3 {
+        publish(&acme).await;
+    }
+    sleep(1000 * HOUR).await;
+    hooks.deliver_due().await.expect("delivered");
+    assert_eq!(told.take(), ["swept 3 and 0"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_is_told_once_it_is_stored_or_routed_and_a_batch_once_it_is_recorded() {
     let told = Told::default();
     let heard = told.clone();

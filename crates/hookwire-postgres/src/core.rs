@@ -152,11 +152,18 @@ impl Core {
     pub(crate) async fn claim(&self, request: ClaimRequest) -> Result<Claimed, QueryError> {
         self.began().await?;
         let mut taken = self.take(&request).await?;
+        let mut expired = taken.expired;
         for _ in 0..MAX_WAITS {
             let Some(lane) = taken.busy.filter(|_| taken.claims.is_empty()) else { break };
             let from = TakeFrom { request, holders: Arc::clone(&self.holders), lane };
             let waited = self.sessions.transact(&from).await?;
-            taken = if waited.claims.is_empty() { self.take(&request).await? } else { waited };
+            expired += waited.expired;
+            if waited.claims.is_empty() {
+                taken = self.take(&request).await?;
+                expired += taken.expired;
+            } else {
+                taken = waited;
+            }
         }
         taken.reservation.keep();
         let (deliveries, next_in) = (taken.claims, taken.next_in);
@@ -174,7 +181,7 @@ impl Core {
             Err(_) if !deliveries.is_empty() => Vec::new(),
             unrouted => unrouted?,
         };
-        Ok(Claimed { deliveries, unrouted, next_in, took_all, ..Claimed::default() })
+        Ok(Claimed { deliveries, unrouted, expired, next_in, took_all, ..Claimed::default() })
     }
 
     /// Sets aside what could not be read, so that the next claim does not meet it.
