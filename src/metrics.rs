@@ -72,6 +72,7 @@ const NARROWED: &str = "hookwire_narrowed";
 const OLDEST_DUE: &str = "hookwire_oldest_due_seconds";
 const PENDING: &str = "hookwire_pending_deliveries";
 const PUBLISHED: &str = "hookwire_published_total";
+const PUBLISH_DURATION: &str = "hookwire_publish_duration_seconds";
 const SETTLE_BATCH: &str = "hookwire_settle_batch_size";
 const SETTLE_DURATION: &str = "hookwire_settle_duration_seconds";
 const STATS: &str = "hookwire_stats_total";
@@ -200,6 +201,11 @@ fn describe() {
         Unit::Seconds,
         "the time from the start of an attempt to its outcome"
     );
+    describe_histogram!(
+        PUBLISH_DURATION,
+        Unit::Seconds,
+        "the time of a call of the store that wrote published events"
+    );
     describe_histogram!(SETTLE_BATCH, Unit::Count, "outcomes that were recorded by one call of the store");
     describe_histogram!(SETTLE_DURATION, Unit::Seconds, "the time of a call that recorded outcomes");
 }
@@ -210,6 +216,7 @@ struct Meters {
     disabled: Counters,
     ended: Counters,
     failed: Histogram,
+    publish_duration: Histogram,
     published: Counter,
     settle_batch: Histogram,
     settle_duration: Histogram,
@@ -223,6 +230,7 @@ impl Meters {
             disabled: Counters::register(DISABLED, "reason", &REASONS),
             ended: Counters::register(ENDED, "end", &ENDS),
             failed: histogram!(ATTEMPT_DURATION, "result" => "failure"),
+            publish_duration: histogram!(PUBLISH_DURATION),
             published: counter!(PUBLISHED),
             settle_batch: histogram!(SETTLE_BATCH),
             settle_duration: histogram!(SETTLE_DURATION),
@@ -240,6 +248,7 @@ impl Meters {
                 self.settle_batch.record(deliveries as f64);
                 self.settle_duration.record(took);
             }
+            Notice::Stored { took, .. } => self.publish_duration.record(took),
             Notice::Swept { expired, cancelled } => {
                 self.ended.add(end_label(End::Expired), expired as u64);
                 self.ended.add(end_label(End::Cancelled), cancelled as u64);

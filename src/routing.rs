@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::model::{
-    Catalog, DeptId, Event, EventId, HookId, LazyPayload, SourceId, StampedEvent, Status, Webhook,
+    Catalog, DeptId, Event, EventId, HookId, LazyPayload, SourceId, StampedEvent, Status, Subscription,
+    Webhook,
 };
 use crate::registry::Registry;
 
@@ -116,12 +117,35 @@ pub fn route<'a>(key: impl Into<RoutingKey<'a>>, registry: &Registry, catalog: &
     webhooks.map(route).collect()
 }
 
-fn judge(key: RoutingKey<'_>, payload: &LazyPayload<'_>, webhook: &Webhook, catalog: &Catalog) -> Verdict {
-    if webhook.status() == Status::Disabled {
-        return Verdict::Skip(SkipReason::Disabled);
+/// Returns the verdict that every event of this kind gets for a webhook, or `None` if it depends on the event.
+pub(crate) fn verdict_by_kind(event_id: EventId, webhook: &Webhook, catalog: &Catalog) -> Option<Verdict> {
+    match subscription(event_id, webhook, catalog) {
+        Err(reason) => Some(Verdict::Skip(reason)),
+        Ok(subscription) => {
+            let takes_all = webhook.ignore_src().is_none()
+                && subscription.departments().is_all()
+                && subscription.filter().is_none();
+            takes_all.then_some(Verdict::Deliver)
+        }
     }
-    let Some(subscription) = webhook.subscription(key.event_id, catalog) else {
-        return Verdict::Skip(SkipReason::NotSubscribed);
+}
+
+/// Returns the subscription that decides, or the reason why there is none.
+fn subscription<'a>(
+    event_id: EventId,
+    webhook: &'a Webhook,
+    catalog: &Catalog,
+) -> Result<&'a Subscription, SkipReason> {
+    if webhook.status() == Status::Disabled {
+        return Err(SkipReason::Disabled);
+    }
+    webhook.subscription(event_id, catalog).ok_or(SkipReason::NotSubscribed)
+}
+
+fn judge(key: RoutingKey<'_>, payload: &LazyPayload<'_>, webhook: &Webhook, catalog: &Catalog) -> Verdict {
+    let subscription = match subscription(key.event_id, webhook, catalog) {
+        Ok(subscription) => subscription,
+        Err(reason) => return Verdict::Skip(reason),
     };
     if !subscription.departments().include(key.department) {
         return Verdict::Skip(SkipReason::OtherDepartment);
@@ -196,6 +220,28 @@ mod tests {
     #[test]
     fn a_disabled_webhook_is_skipped() {
         assert_eq!(verdict(json!({"status": 0}), None, None), Verdict::Skip(SkipReason::Disabled));
+    }
+
+    #[test]
+    fn the_kind_of_event_decides_if_the_webhook_asks_for_nothing_else() {
+        let by_kind = |attributes: Value| {
+            let mut hook = json!({"hook_id": 1, "name": "a", "url": "https://a.example/"});
+            hook["subscriptions"] = json!([{"event_id": 13}]);
+            for (key, value) in attributes.as_object().expect("attributes").clone() {
+                hook[key] = value;
+            }
+            verdict_by_kind(EventId::new(13), &webhook(hook), &catalog())
+        };
+        assert_eq!(by_kind(json!({})), Some(Verdict::Deliver));
+        assert_eq!(by_kind(json!({"status": 0})), Some(Verdict::Skip(SkipReason::Disabled)));
+        let filter = json!([{"pointer": "/a", "exists": true}]);
+        for attributes in [
+            json!({"ignore_src": "crm"}),
+            json!({"subscriptions": [{"event_id": 13, "dept_ids": [7]}]}),
+            json!({"subscriptions": [{"event_id": 13, "filter": filter}]}),
+        ] {
+            assert_eq!(by_kind(attributes.clone()), None, "{attributes}");
+        }
     }
 
     #[test]
@@ -419,7 +465,12 @@ mod tests {
                 hook_id: HookId::new(id),
                 verdict: oracle(hook, (event_id, field), department, source),
             });
-            prop_assert_eq!(route(key, &registry, &catalog()), expected.collect::<Vec<_>>());
+            let routes = route(key, &registry, &catalog());
+            prop_assert_eq!(&routes, &expected.collect::<Vec<_>>());
+            for (registered, route) in registry.webhooks.iter().zip(routes) {
+                let by_kind = verdict_by_kind(key.event_id, &registered.webhook, &catalog());
+                prop_assert!(by_kind.is_none_or(|verdict| verdict == route.verdict), "{:?}", by_kind);
+            }
         }
     }
 }

@@ -185,6 +185,7 @@ impl Driver {
         };
         let mut claimed = self.shared.calls.answer(claimed).await?;
         self.shared.store_answered();
+        self.core.tell_swept(claimed.expired, 0);
         for claim in std::mem::take(&mut claimed.deliveries) {
             self.start(Leased { claim, until, start_within });
         }
@@ -292,7 +293,7 @@ impl Driver {
         let request = TendRequest { keep, keep_payloads, limit: TEND_STEP };
         let more = match self.shared.calls.answer(self.core.store().tend(&request)).await {
             Ok(tended) => {
-                self.core.tell_tended(&tended);
+                self.core.tell_swept(tended.expired, tended.swept);
                 tended.more
             }
             Err(error) => {

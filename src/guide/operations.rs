@@ -41,6 +41,7 @@
 //! | `hookwire_narrowed` | gauge | | health | 1 while this machine cannot open connections, or else 0 |
 //! | `hookwire_oldest_due_seconds` | gauge | | stats | how long the oldest of what is due or unrouted has waited |
 //! | `hookwire_pending_deliveries` | gauge | `state` | stats | deliveries that have not ended |
+//! | `hookwire_publish_duration_seconds` | histogram | | observer | how long a call that publishes waited for the store to write its events, the commit included; a call that fails, or that a transaction of yours makes, does not count |
 //! | `hookwire_published_total` | counter | | observer | events that were stored by a call, or that SQL wrote and this process has routed |
 //! | `hookwire_settle_batch_size` | histogram | | observer | outcomes that one call of the store has recorded |
 //! | `hookwire_settle_duration_seconds` | histogram | | observer | how long that call took, its commit included |
@@ -58,8 +59,8 @@
 //! | `state` | `due`, `held`, `scheduled`, `stopped`: as [`Stats`](crate::store::Stats) has them |
 //!
 //! What comes from the observer or from `health` is of one process: add it up. What comes from `stats` is of the store, and
-//! each process of a fleet shows the same: take the greatest. A count is missing where a [notice](#notices) is: what a claim
-//! finds expired, or what is erased while it waits, has ended in the log alone.
+//! each process of a fleet shows the same: take the greatest. A count is missing where a [notice](#notices) is: what is
+//! erased while it waits has ended in the log alone.
 //!
 //! A recorder for Prometheus shows histograms as summaries unless it is given buckets. Quantiles of a fleet need buckets. For
 //! durations take those that OpenTelemetry advises: 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
@@ -74,7 +75,8 @@
 //!
 //! # Alerts
 //!
-//! Each is an expression of Prometheus, with how long it has to hold, and its runbook. Fit the numbers to your load: what is
+//! Each is an expression of Prometheus, with how long it has to hold, and its runbook. `docs/alerts.yml` in the repository has
+//! them as rules for Prometheus, whose names begin with `Hookwire`. Fit the numbers to your load: what is
 //! five minutes late for you may be on time for others. Behind, Unwatched and NotRunning are worth waking somebody.
 //!
 //! ## Behind
@@ -184,6 +186,19 @@
 //!
 //! *Do*: give the database a faster disk, or less to do: a shorter [`keep`](crate::policy::Policy::with_keep), fewer
 //! bytes of answers.
+//!
+//! ## SlowPublish
+//!
+//! ```promql
+//! histogram_quantile(0.99, sum by (le) (rate(hookwire_publish_duration_seconds_bucket[5m]))) > 1
+//! ```
+//!
+//! For 15 minutes. Callers of `publish` wait long until their events are stored.
+//!
+//! *Look at*: SlowCommits, which fires too if the whole database is slow. If it does not: how many events a call of
+//! `publish_all` has; in PostgreSQL, connections of the pool and locks in `pg_stat_activity`.
+//!
+//! *Do*: as in SlowCommits; publish in smaller calls.
 //!
 //! ## ClockOff
 //!

@@ -1,5 +1,6 @@
 //! Filters: conditions on an event's payload, by which a subscription chooses among the events of its kind.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,12 @@ impl<'a> LazyPayload<'a> {
 
     pub(super) fn tree(&self) -> &Tree<'a> {
         self.tree.get_or_init(|| Tree::read(self.text.get()))
+    }
+
+    /// Returns the value to which these names of members and indices lead, as it is written.
+    pub(super) fn member(&self, path: &[String]) -> Option<&'a str> {
+        let value = self.tree().at(path.iter().map(|name| Cow::Borrowed(name.as_str())))?;
+        Some(value.text())
     }
 
     #[cfg(test)]

@@ -34,6 +34,7 @@ mod status;
 mod stopped;
 mod subscription;
 mod template;
+mod template_missing;
 mod template_reader;
 mod template_rules;
 mod text_id;
@@ -66,6 +67,7 @@ pub use status::{InvalidStatus, Status};
 pub use stopped::Stopped;
 pub use subscription::{Departments, DeptSet, EmptyDepartments, Subscription};
 pub use template::BodyTemplate;
+pub use template_missing::MissingMember;
 pub use template_rules::InvalidTemplate;
 pub use text_id::{
     InvalidKeyId, InvalidMessageId, InvalidSourceId, InvalidTenantId, KeyId, MessageId, SourceId, TenantId,

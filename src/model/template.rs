@@ -40,7 +40,8 @@ use super::text_id::TenantId;
 /// Each event gives valid JSON, and the same event gives the same bytes. The size is bounded: no part of the payload stands in
 /// it more than [`MAX_REPEATS`](Self::MAX_REPEATS) times. The bounds are our choice: see the constants.
 ///
-/// [`envelope::render`](crate::envelope::render) shows what an event becomes. A
+/// [`envelope::render`](crate::envelope::render) shows what an event becomes, and [`missing_in`](Self::missing_in) tells what
+/// it names that a sample of the payload lacks. A
 /// [subscription](super::Subscription::with_template) or a [webhook](super::DeliveryOptions::with_template) has a template where the
 /// [catalog allows it](super::CatalogBuilder::allow_templates). It is stored in clear. `Debug` does not print it, because its
 /// texts may be credentials; `Display` does, and with `#` in lines.
@@ -157,10 +158,7 @@ impl<'a> TemplateValues<'a> {
             Parameter::MessageId => quoted(event.message_id.as_str()),
             Parameter::OrgId => quoted(self.tenant.as_str()),
             Parameter::Payload(path) if path.is_empty() => event.payload.get().into(),
-            Parameter::Payload(path) => {
-                let member = payload.tree().at(path.iter().map(|name| Cow::Borrowed(name.as_str())));
-                member.map_or(NULL, |value| value.text().into())
-            }
+            Parameter::Payload(path) => payload.member(path).map_or(NULL, Cow::Borrowed),
         }
     }
 }

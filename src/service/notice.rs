@@ -119,7 +119,18 @@ pub enum Notice<'a> {
         /// The time that the store took.
         took: Duration,
     },
-    /// Upkeep has ended deliveries that waited. Those that a claim finds expired are told by no notice: the log has them.
+    /// A call of [`publish`](super::Tenant::publish) or of another method that publishes has had its events stored, by one
+    /// call of the store. The events that are new are told as [`Published`](Self::Published) too.
+    #[non_exhaustive]
+    Stored {
+        /// The number of events, those included that the store had before or refused.
+        events: usize,
+        /// The time that the store took, its commit included. [`Clock::monotonic`](crate::clock::Clock::monotonic) is read
+        /// for it.
+        took: Duration,
+    },
+    /// Deliveries that waited have ended: upkeep came upon them, or a claim did. Those of an erased payload are told by no
+    /// notice, nor are those of an erased tenant.
     #[non_exhaustive]
     Swept {
         /// Those that expired.

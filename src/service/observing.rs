@@ -17,7 +17,7 @@ use crate::model::{Disabled, FailureKind, Outcome};
 use crate::model::{StampedEvent, TenantId};
 use crate::registry::{Registry, RegistryChange};
 #[cfg(feature = "dispatcher")]
-use crate::store::{Claim, Effect, RouteAnswer, Routed, Settlement, Tended};
+use crate::store::{Claim, Effect, RouteAnswer, Routed, Settlement};
 use crate::store::{Publication, PublishAnswer};
 
 impl Core {
@@ -117,9 +117,8 @@ impl Core {
         }
     }
 
-    /// Tells of what upkeep has ended.
-    pub(crate) fn tell_tended(&self, tended: &Tended) {
-        let (expired, cancelled) = (tended.expired, tended.swept);
+    /// Tells of what upkeep or a claim has ended.
+    pub(crate) fn tell_swept(&self, expired: usize, cancelled: usize) {
         if expired + cancelled > 0 {
             self.tell(&Notice::Swept { expired, cancelled });
         }

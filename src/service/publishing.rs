@@ -11,6 +11,7 @@ use uuid::{ContextV7, Uuid};
 use super::core::Core;
 use super::error::{Error, ErrorKind};
 use super::handoff::Handoff;
+use super::notice::Notice;
 use super::tenant::Tenant;
 use crate::delivery::Next;
 use crate::model::{Event, EventId, HookId, MessageId, Scope, StampedEvent, TenantId, Violation};
@@ -271,7 +272,13 @@ impl Tenant {
         let handoff = self.core.handoff();
         let offer = handoff.as_ref().and_then(|handoff| handoff.offer());
         let request = offer.as_ref().map(|(request, _)| request);
+        // Nobody needs the time if nobody is told of it.
+        let began = (!self.core.observers().is_empty()).then(|| self.core.monotonic());
         let published = self.core.store().publish(publications, request).await?;
+        if let Some(began) = began {
+            let took = self.core.monotonic().saturating_sub(began);
+            self.core.tell(&Notice::Stored { events: publications.len(), took });
+        }
         self.core.tell_published(publications, &published.answers);
         if published.leaves_work() {
             self.core.new_work.notify();

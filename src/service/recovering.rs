@@ -16,8 +16,8 @@ impl Tenant {
     ///
     /// Events are routed by the webhook as it is now: those that it would not get today it does not get. An event of which
     /// it has a delivery already is left out, so nothing is made twice; [`recover`](Self::recover) is for what failed. Each
-    /// step looks at as many events as its page allows. Follow [`Recovered::next`] to the end to deliver all. New events go
-    /// first.
+    /// step looks at as many events as its page allows, and reads those whose department, source or payload the webhook asks
+    /// for, one by one. Follow [`Recovered::next`] to the end to deliver all. New events go first.
     ///
     /// It needs a scope of its own, [`Scope::Recover`], because it shows a receiver events of before its registration.
     ///
@@ -51,19 +51,14 @@ impl Tenant {
     ) -> Result<Recovered, Error> {
         self.require(Scope::Recover)?;
         let registry = self.core.store().registry(&self.id).await?;
-        let webhook = &registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?.webhook;
+        registry.get(hook_id).ok_or(Refusal::NotFound(hook_id))?;
         let query = MessageQuery::new().since(since.into()).page(page.clone());
         let messages = self.core.store().messages(&self.id, &query).await?;
         let expires = self.core.policy().expires();
-        let may_get = |it: &MessageRecord| {
-            !it.is_waiting && webhook.subscription(it.event_id, self.core.catalog()).is_some()
-        };
         let mut additions = Vec::new();
-        // One by one, as the payloads of a whole page may be large.
-        for MessageRecord { message_id, .. } in messages.items.into_iter().filter(may_get) {
-            let record = self.core.store().event(&self.id, &message_id).await?;
-            if record.is_some_and(|record| self.would_get(hook_id, &record, &registry)) {
-                additions.push(Addition { message: message_id, hook: hook_id, expires });
+        for message in messages.items {
+            if self.would_get(hook_id, &message, &registry).await? {
+                additions.push(Addition { message: message.message_id, hook: hook_id, expires });
             }
         }
         let made = self.core.store().add(&self.id, &additions).await?;
@@ -71,8 +66,30 @@ impl Tenant {
         Ok(Recovered { made: made.iter().flatten().count(), next: messages.next })
     }
 
-    /// Returns whether a webhook would get an event of the log today.
-    fn would_get(&self, hook_id: HookId, record: &EventRecord, registry: &Registry) -> bool {
+    /// Returns whether a webhook would get an event of the log today, unless its payload is gone, which the store knows.
+    async fn would_get(
+        &self,
+        hook_id: HookId,
+        message: &MessageRecord,
+        registry: &Registry,
+    ) -> Result<bool, Error> {
+        let Some(registered) = registry.get(hook_id).filter(|_| !message.is_waiting) else {
+            return Ok(false);
+        };
+        // An event that could not be routed has neither.
+        let was_routed = message.targets + message.skipped > 0;
+        match routing::verdict_by_kind(message.event_id, &registered.webhook, self.core.catalog()) {
+            Some(Verdict::Skip(_)) => Ok(false),
+            Some(Verdict::Deliver) if was_routed => Ok(true),
+            // Read by itself, as the payloads of a page may together be too large.
+            Some(Verdict::Deliver) | None => {
+                let record = self.core.store().event(&self.id, &message.message_id).await?;
+                Ok(record.is_some_and(|record| self.is_routed_to(hook_id, &record, registry)))
+            }
+        }
+    }
+
+    fn is_routed_to(&self, hook_id: HookId, record: &EventRecord, registry: &Registry) -> bool {
         let is_routed = matches!(record.routing, RoutingRecord::Routed(_)) && record.has_payload;
         let gets = |route: &routing::Route| route.hook_id == hook_id && route.verdict == Verdict::Deliver;
         is_routed && routing::route(&*record.event, registry, self.core.catalog()).iter().any(gets)

@@ -51,6 +51,8 @@ pub struct Claimed {
     pub deliveries: Vec<Claim>,
     /// Events that must be routed before they have deliveries.
     pub unrouted: Vec<Unrouted>,
+    /// The number of deliveries that this claim has ended as expired.
+    pub expired: usize,
     /// How long until the same request could get something more.
     ///
     /// It is zero when limit or bytes cut the claim short. Otherwise it is the time until a retry is due, a backoff

@@ -147,7 +147,7 @@ pub use usage::{PlaceTime, Usage};
 ///     wait again is cancelled. The registry says since when and why a webhook is disabled, and
 ///     [`disabled`](Self::disabled) lists those that hookwire disabled by itself.
 /// 13. A delivery that has waited for its `expires` is not claimed any more, and the next claim or
-///     [`tend`](Self::tend) ends it `Expired`, unless it was dropped and so has ended already. Every delivery ends,
+///     [`tend`](Self::tend) ends it `Expired`, unless it was dropped and so has ended already. The answer tells how many. Every delivery ends,
 ///     and an ended one never becomes pending again: [`redeliver`](Self::redeliver) makes a new delivery with the old
 ///     one as its origin.
 /// 14. The ids of one tenant mean nothing to another.

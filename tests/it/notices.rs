@@ -40,7 +40,7 @@ impl Told {
             Notice::SecretRotated { webhook, .. } => format!("rotated {}", webhook.hook_id),
             Notice::Swept { expired, cancelled, .. } => format!("swept {expired} and {cancelled}"),
             // They come with every delivery; a test of their own hears them.
-            Notice::Published { .. } | Notice::Settled { .. } => return,
+            Notice::Published { .. } | Notice::Settled { .. } | Notice::Stored { .. } => return,
             other => format!("{other:?}"),
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
@@ -204,6 +204,19 @@ async fn what_upkeep_ends_is_told_as_a_number() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_claim_finds_expired_is_told_as_a_number() {
+    let no_upkeep = |call, _| if call == Call::Tend { Fault::Before } else { Fault::None };
+    let (hooks, told) = service(RecordingTransport::new(), no_upkeep);
+    let (acme, _) = one_webhook(&hooks).await;
+    for _ in 0..3 {
+        publish(&acme).await;
+    }
+    sleep(1000 * HOUR).await;
+    hooks.deliver_due().await.expect("delivered");
+    assert_eq!(told.take(), ["swept 3 and 0"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_is_told_once_it_is_stored_or_routed_and_a_batch_once_it_is_recorded() {
     let told = Told::default();
     let heard = told.clone();
@@ -220,6 +233,7 @@ async fn an_event_is_told_once_it_is_stored_or_routed_and_a_batch_once_it_is_rec
                 lines.push(format!("published {message_id} of {tenant}, event {event_id}, to {webhooks}"));
             }
             Notice::Settled { deliveries, .. } => lines.push(format!("settled {deliveries}")),
+            Notice::Stored { events, .. } => lines.push(format!("stored {events}")),
             _ => {}
         }
     };
@@ -236,7 +250,7 @@ async fn an_event_is_told_once_it_is_stored_or_routed_and_a_batch_once_it_is_rec
     for _ in 0..2 {
         acme.publish(event("one")).await.expect("published");
     }
-    assert_eq!(told.take(), ["published one of acme, event 13, to 1"]);
+    assert_eq!(told.take(), ["stored 1", "published one of acme, event 13, to 1", "stored 1"]);
     store.publish_sql_document(&acme.to_sql_document(&event("two"))).expect("its own text");
     assert_eq!(told.take(), [""; 0], "it is not routed yet");
     hooks.deliver_due().await.expect("delivered");

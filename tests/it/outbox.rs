@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookwire::model::Timestamp;
+use hookwire::model::{Timestamp, TraceContext};
 use hookwire::store::sqlite::{OUTBOX_SCHEMA, OutboxError, OutboxReport};
 use hookwire::store::{ClaimRequest, Claimed, HolderId, MemoryStore, Quota, SqliteStore, Store, Unrouted};
 use hookwire::testing::{Answer, RecordingTransport};
@@ -82,15 +82,23 @@ impl Host {
     }
 }
 
+fn trace() -> TraceContext {
+    let context: TraceContext = PARENT.parse().expect("a traceparent");
+    context.with_state("congo=t61").expect("a tracestate")
+}
+
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 const ODD: &str = "{\"b\": 1.10,\t\"a\":1e2, \"\\u00e9\":\"é\u{1F600}\", \"a\":[ ]}";
 
 #[tokio::test]
 async fn what_the_host_commits_is_published_with_everything_that_it_wrote() {
     let host = Host::new().await;
     let insert = "INSERT INTO hookwire_outbox \
-        (tenant, event_id, payload, message_id, time, department, source, actor) \
-        VALUES ('acme', 13, ?, 'm-1', 1688928870551, 7, 'crm', 'maria')";
-    host.app.execute(insert, [ODD]).expect("inserted");
+        (tenant, event_id, payload, message_id, time, department, source, actor, trace) \
+        VALUES ('acme', 13, ?, 'm-1', 1688928870551, 7, 'crm', 'maria', ?)";
+    let trace = serde_json::to_string(&trace()).expect("JSON");
+    host.app.execute(insert, [ODD, &trace]).expect("inserted");
     assert_eq!((host.drained().await, host.left()), ((1, 0, false), 0));
     let published = host.published().await.remove(0);
     let event = published.event;
@@ -101,6 +109,25 @@ async fn what_the_host_commits_is_published_with_everything_that_it_wrote() {
     assert_eq!(event.department.map(hookwire::DeptId::get), Some(7));
     assert_eq!(event.source.map(String::from).as_deref(), Some("crm"));
     assert_eq!(event.actor.as_deref(), Some("maria"));
+    assert_eq!(event.trace, Some(self::trace()));
+}
+
+/// A host that has not run its migration yet.
+#[tokio::test]
+async fn an_outbox_without_traces_is_drained_and_has_them_once_there_is_a_column() {
+    let host = Host::new().await;
+    host.app.execute_batch("ALTER TABLE hookwire_outbox DROP COLUMN trace").expect("dropped");
+    host.app.execute_batch(OUTBOX_SCHEMA).expect("which adds no column");
+    host.insert("acme", "before", "{}");
+    assert_eq!(host.drained().await, (1, 0, false));
+    host.app.execute_batch("ALTER TABLE hookwire_outbox ADD COLUMN trace TEXT").expect("as it is documented");
+    host.insert("acme", "after", "{}");
+    let trace = serde_json::to_string(&trace()).expect("JSON");
+    host.app.execute("UPDATE hookwire_outbox SET trace = ?", [trace]).expect("updated");
+    assert_eq!(host.drained().await, (1, 0, false));
+    let published = host.published().await;
+    let traces: Vec<_> = published.into_iter().map(|it| it.event.trace).collect();
+    assert_eq!(traces, [None, Some(self::trace())]);
 }
 
 #[tokio::test]
@@ -184,9 +211,18 @@ async fn a_malformed_row_is_put_aside_with_the_reason_and_holds_up_nobody() {
         ("'acme', 13, '{}', 'm', 1, NULL, NULL, x'00'", "actor: it must be text"),
         ("'acme', 13, '{}', 'm', 1, NULL, NULL, char(10)", "actor: holds control characters"),
         ("'acme', 13, '{}', 'm', 1, NULL, NULL, printf('%257s', '')", "actor: has 257 characters"),
+    ]
+    .map(|(values, rule)| (format!("{values}, NULL"), rule));
+    let of_trace = |trace: &str| format!("'acme', 13, '{{}}', 'm', 1, NULL, NULL, NULL, {trace}");
+    let bad_traces = [
+        (of_trace("x'00'"), "trace: it must be text"),
+        (of_trace("'00-4bf9'"), "trace: "),
+        (of_trace("'{}'"), "trace: missing field `traceparent`"),
+        (of_trace("'{\"traceparent\": \"00-4bf9\"}'"), "trace: a traceparent is like 00-"),
     ];
+    let bad: Vec<_> = bad.into_iter().chain(bad_traces).collect();
     for (values, _) in &bad {
-        let columns = "tenant, event_id, payload, message_id, time, department, source, actor";
+        let columns = "tenant, event_id, payload, message_id, time, department, source, actor, trace";
         let insert = format!("INSERT INTO hookwire_outbox ({columns}) VALUES ({values})");
         host.app.execute(&insert, []).expect("inserted");
     }
@@ -318,17 +354,20 @@ async fn a_file_without_an_outbox_is_told_apart_and_none_is_made() {
 async fn a_drained_event_is_delivered_and_an_unknown_one_ends_in_the_log() {
     let host = Host::new().await;
     let transport = RecordingTransport::answering(|_, _| Answer::status(204));
-    let builder = Webhooks::builder(assist::catalog()).store(Arc::clone(&host.store));
+    let builder = Webhooks::builder(assist::catalog()).store(Arc::clone(&host.store)).send_trace_context();
     let hooks = builder.transport(transport.clone()).build().expect("a service");
     let acme = hooks.tenant(TenantId::new("acme").expect("valid"));
     let draft = WebhookDraft::new("hook", "https://hooks.example.com/").subscribe(assist::DEVICE_ONLINE);
     acme.create(&draft).await.expect("created");
     host.insert("acme", "known", ODD);
+    let traced = format!("UPDATE hookwire_outbox SET trace = '{{\"traceparent\": \"{PARENT}\"}}'");
+    host.app.execute(&traced, []).expect("updated");
     let unknown = "INSERT INTO hookwire_outbox (tenant, event_id, payload, message_id) \
         VALUES ('acme', 99, '{}', 'unknown')";
     host.app.execute(unknown, []).expect("inserted");
     assert_eq!(host.drained().await, (2, 0, false));
     assert_eq!(hooks.deliver_due().await.expect("delivered"), 1);
+    assert_eq!(transport.requests()[0].headers()["traceparent"], PARENT);
     let told = async |id: &str| {
         let id = id.parse().expect("valid");
         acme.explain(&id).await.expect("known").to_string()

@@ -1,8 +1,14 @@
 //! Delivering anew what a webhook was skipped for, or under a new id, and erasing payloads, through the service.
 
-use hookwire::model::{DeliveryState, End, HookId, MessageId, PageRequest, Timestamp};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hookwire::model::{DeliveryState, End, HookId, MessageId, PageRequest, Status, Timestamp};
+use hookwire::policy::Policy;
 use hookwire::registry::Backlog;
-use hookwire::{ErrorKind, Tenant, assist};
+use hookwire::store::MemoryStore;
+use hookwire::testing::{Call, Fault, FaultyStore};
+use hookwire::{DeptId, ErrorKind, Event, Tenant, WebhookDraft, assist};
 use serde_json::json;
 
 use crate::seed::support::{Answer, RecordingTransport, Service, create, event, named};
@@ -40,6 +46,47 @@ async fn a_webhook_gets_what_it_was_skipped_for_once_and_only_what_it_would_get_
     let told = acme.explain(&before).await.expect("published");
     assert_eq!(told.fates().len(), 1);
     assert!(told.to_string().contains("delivered after 1 attempt"), "{told}");
+}
+
+/// A service that counts how often an event is read, with payloads of at most 100 bytes.
+fn counting() -> (Service, Arc<MemoryStore>, Arc<AtomicU64>) {
+    let (store, reads) = (Arc::new(MemoryStore::new()), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&reads);
+    let counting = FaultyStore::new(Arc::clone(&store), move |call, _| {
+        if call == Call::Event {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        Fault::None
+    });
+    let policy = Policy::default().with_payload_bytes(100);
+    let service = Service::build(RecordingTransport::new(), |builder| builder.store(counting).policy(policy));
+    (service, store, reads)
+}
+
+#[tokio::test]
+async fn events_are_read_only_if_the_webhook_asks_for_more_than_their_kind() {
+    let (service, store, reads) = counting();
+    let acme = service.acme();
+    create(&acme, &named("first").subscribe(assist::DEVICE_ADD)).await;
+    for department in [7, 8, 7] {
+        let event = event(assist::DEVICE_ADD).department(DeptId::new(department));
+        acme.publish(event).await.expect("published");
+    }
+    let large = Event::new(assist::DEVICE_ADD, &"x".repeat(101)).expect("JSON");
+    store.publish_sql_document(&acme.to_sql_document(&large)).expect("its own text");
+    service.deliver().await;
+    let taken = async |draft: &WebhookDraft| {
+        let hook = create(&acme, draft).await.hook_id();
+        let made = recover_all(&acme, hook, Timestamp::default()).await;
+        (made, reads.swap(0, Ordering::SeqCst))
+    };
+    let all = named("all").subscribe(assist::DEVICE_ADD);
+    assert_eq!(taken(&all).await, (3, 1), "one whose record does not tell that it could not be routed");
+    let narrowed = named("narrowed").subscribe_in(assist::DEVICE_ADD, [DeptId::new(7)]);
+    assert_eq!(taken(&narrowed).await, (2, 4));
+    assert_eq!(taken(&named("other").subscribe(assist::DEVICE_ONLINE)).await, (0, 0));
+    let disabled = named("disabled").subscribe(assist::DEVICE_ADD).status(Status::Disabled);
+    assert_eq!(taken(&disabled).await, (0, 0));
 }
 
 #[tokio::test]

@@ -68,6 +68,8 @@ struct Grab<'a> {
 struct Grabbed {
     locked: Vec<LaneId>,
     taken: HashSet<i64>,
+    /// The number of deliveries that were ended as expired.
+    expired: usize,
     events: HashMap<i64, Arc<StampedEvent>>,
     /// The time when one of the lanes has to be looked at again.
     next: Option<Millis>,
@@ -76,6 +78,8 @@ struct Grabbed {
 /// The claims that were made, and when to claim again.
 pub(crate) struct Taken {
     pub(crate) claims: Vec<Claim>,
+    /// The number of deliveries that were ended as expired.
+    pub(crate) expired: usize,
     pub(crate) reservation: Reservation,
     pub(crate) next_in: Option<Duration>,
     /// Whether nothing that is due was left for want of room.
@@ -151,7 +155,8 @@ pub(crate) async fn take(
     let next = [next, grabbed.next, later, holders.next_end(request.holder)].into_iter().flatten().min();
     let next_in = if is_cut { Some(Duration::ZERO) } else { next.map(|at| at.since(now)) };
     let (busy, took_all) = (busy.first().copied(), took_all && !is_cut && !is_passed);
-    Ok(Taken { claims, reservation, next_in, took_all, busy, has_unrouted, unreadable })
+    let expired = grabbed.expired;
+    Ok(Taken { claims, expired, reservation, next_in, took_all, busy, has_unrouted, unreadable })
 }
 
 #[async_trait]
@@ -174,9 +179,18 @@ impl Operation for TakeFrom {
         let (selection, mut reservation) = reserve(&self.holders, request, &candidates, now);
         let (lanes, selection) = (&lanes[..], &selection);
         let grab = Grab { request, now, lanes, selection, expired, touched: only.to_vec() };
-        let claims = grab.claims(&mut reservation, &grab.run(tx).await?, &mut unreadable)?;
-        let (next_in, has_unrouted) = (Some(Duration::ZERO), begun.read("unrouted")?);
-        Ok(Taken { claims, reservation, next_in, took_all: false, busy: None, has_unrouted, unreadable })
+        let grabbed = grab.run(tx).await?;
+        let claims = grab.claims(&mut reservation, &grabbed, &mut unreadable)?;
+        Ok(Taken {
+            claims,
+            expired: grabbed.expired,
+            reservation,
+            next_in: Some(Duration::ZERO),
+            took_all: false,
+            busy: None,
+            has_unrouted: begun.read("unrouted")?,
+            unreadable,
+        })
     }
 }
 
@@ -235,7 +249,7 @@ impl Operation for Grab<'_> {
         let limited: Params<'_> =
             &[&chosen, &fences, &lanes, &versions, &classes, &holder, &until, &self.now, &turns, &slot_until];
         let take = if is_limited { (TAKE_LIMITED, limited) } else { (TAKE, params) };
-        let [_, locked, taken, _, events, refreshed] = tx
+        let [_, locked, taken, expired, events, refreshed] = tx
             .commit([
                 (NOT_FLUSHED, &[]),
                 (LOCK_AVAILABLE, &[&self.touched]),
@@ -249,6 +263,7 @@ impl Operation for Grab<'_> {
         Ok(Grabbed {
             locked: ids(&locked, "id")?,
             taken: ids(&taken, "id")?.into_iter().collect(),
+            expired: expired.len(),
             events: events.iter().filter_map(read_event).collect(),
             next: next.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().min(),
         })
@@ -291,7 +306,7 @@ impl Grab<'_> {
 
 impl Grabbed {
     fn nothing() -> Self {
-        Self { locked: Vec::new(), taken: HashSet::new(), events: HashMap::new(), next: None }
+        Self { locked: Vec::new(), taken: HashSet::new(), expired: 0, events: HashMap::new(), next: None }
     }
 }
 
@@ -430,7 +445,8 @@ const EXPIRE: &str = concat!(
     FROM unnest($1::bigint[]) AS expired (id)",
     found!("expired"),
     "WHERE delivery.ctid = found.place AND state < 1 AND due <= $2 AND ",
-    unheld!("$2")
+    unheld!("$2"),
+    " RETURNING delivery.id"
 );
 
 const EVENTS: &str = concat!("SELECT event.seq, ", event_columns!(), " FROM event WHERE seq = ANY ($1)");

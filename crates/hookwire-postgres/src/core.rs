@@ -157,11 +157,18 @@ impl Core {
     pub(crate) async fn claim(&self, request: ClaimRequest) -> Result<Claimed, QueryError> {
         self.began().await?;
         let mut taken = self.take(&request).await?;
+        let mut expired = taken.expired;
         for _ in 0..MAX_WAITS {
             let Some(lane) = taken.busy.filter(|_| taken.claims.is_empty()) else { break };
             let from = TakeFrom { request, holders: Arc::clone(&self.holders), lane };
             let waited = self.sessions.transact(&from).await?;
-            taken = if waited.claims.is_empty() { self.take(&request).await? } else { waited };
+            expired += waited.expired;
+            if waited.claims.is_empty() {
+                taken = self.take(&request).await?;
+                expired += taken.expired;
+            } else {
+                taken = waited;
+            }
         }
         taken.reservation.keep();
         let (deliveries, next_in) = (taken.claims, taken.next_in);
@@ -179,7 +186,7 @@ impl Core {
             Err(_) if !deliveries.is_empty() => Vec::new(),
             unrouted => unrouted?,
         };
-        Ok(Claimed { deliveries, unrouted, next_in, took_all, ..Claimed::default() })
+        Ok(Claimed { deliveries, unrouted, expired, next_in, took_all, ..Claimed::default() })
     }
 
     /// Claims due deliveries of one tenant, lane by lane. It waits for a lane that others have locked.
@@ -189,19 +196,20 @@ impl Core {
         request: ClaimRequest,
     ) -> Result<Claimed, QueryError> {
         self.began().await?;
-        let mut deliveries = Vec::new();
+        let (mut deliveries, mut expired) = (Vec::new(), 0);
         for lane in ids(&self.sessions.rows(DUE_LANES_OF, &[&tenant.as_str()]).await?, "id")? {
             let Some(request) = request.without(&deliveries) else { break };
             let from = TakeFrom { request, holders: Arc::clone(&self.holders), lane };
             let taken = self.sessions.transact(&from).await?;
             taken.reservation.keep();
             deliveries.extend(taken.claims);
+            expired += taken.expired;
             self.set_aside(taken.unreadable).await?;
         }
         let unrouted = self.sessions.transact(&TakeUnrouted { only: Some(tenant), request }).await?;
-        let is_done = deliveries.is_empty() && unrouted.is_empty();
+        let is_done = deliveries.is_empty() && unrouted.is_empty() && expired == 0;
         let next_in = (!is_done).then_some(Duration::ZERO);
-        Ok(Claimed { deliveries, unrouted, next_in, ..Claimed::default() })
+        Ok(Claimed { deliveries, unrouted, expired, next_in, ..Claimed::default() })
     }
 
     /// Sets aside what could not be read, so that the next claim does not meet it.

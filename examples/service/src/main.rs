@@ -2,6 +2,7 @@
 
 mod access;
 mod demo;
+mod metrics;
 mod options;
 
 use axum::Router;
@@ -10,17 +11,20 @@ use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::routing::get;
 use axum::{Json, serve};
+use hookwire::dispatcher::Dispatcher;
 use hookwire::store::SqliteStore;
 use hookwire::transport::HttpTransport;
 use hookwire::{Webhooks, assist};
 use hookwire_axum::page::{self, Page};
 use hookwire_postgres::PostgresStore;
 use serde_json::{Value, json};
+use std::future::{IntoFuture, pending};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use access::Access;
+use metrics::Exporter;
 use options::{Keeping, Options};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -32,6 +36,10 @@ const GRACE: Duration = Duration::from_secs(20);
 async fn main() -> Result<(), Error> {
     tracing_subscriber::fmt().init();
     let options = Options::parse(std::env::args().skip(1))?;
+    let exporter = match &options.metrics {
+        Some(address) => Some(Exporter::install(address).await?),
+        None => None,
+    };
     let hooks = hooks(&options).await?;
     let dispatcher = hooks.start()?;
     let listener = TcpListener::bind(&options.listen).await?;
@@ -39,10 +47,21 @@ async fn main() -> Result<(), Error> {
         demo::start(&hooks, &format!("http://{}", listener.local_addr()?)).await?;
     }
     let access = Access::new(&hooks, &options);
-    serve(listener, router(hooks, access)).with_graceful_shutdown(stopped()).await?;
+    let serving = serve(listener, router(hooks.clone(), access)).with_graceful_shutdown(stopped());
+    tokio::select! {
+        served = serving.into_future() => served?,
+        ended = export(exporter, &hooks, &dispatcher) => ended?,
+    }
     let drained = dispatcher.shutdown_within(GRACE).await;
     println!("{drained:?}");
     Ok(())
+}
+
+async fn export(exporter: Option<Exporter>, hooks: &Webhooks, dispatcher: &Dispatcher) -> Result<(), Error> {
+    match exporter {
+        Some(exporter) => exporter.run(hooks, dispatcher).await,
+        None => pending().await,
+    }
 }
 
 /// The page, the API in both views, and what an alarm reads.
@@ -57,6 +76,8 @@ fn router(hooks: Webhooks, access: Access) -> Router {
 
 async fn hooks(options: &Options) -> Result<Webhooks, Error> {
     let builder = Webhooks::builder(assist::catalog()).limits(assist::limits()).show_response_bodies();
+    // Counts for the recorder, if one was installed.
+    let builder = builder.observe(hookwire::metrics::observer());
     let builder = match &options.keeping {
         Keeping::Sqlite(path) => builder.store(SqliteStore::open(path).await?),
         Keeping::Postgres(url) => {

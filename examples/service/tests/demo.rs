@@ -18,20 +18,29 @@ impl Drop for Service {
     }
 }
 
-/// Starts the demonstration on a file of its own, and returns the address of its page.
-fn start() -> (Service, String) {
+/// The addresses of a service.
+struct Addresses {
+    page: String,
+    metrics: String,
+}
+
+/// Starts the demonstration on a file of its own.
+fn start() -> (Service, Addresses) {
     let file = std::env::temp_dir().join(format!("hookwire-demo-{}.db", std::process::id()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_service"));
-    command.args(["--demo", "--listen", "127.0.0.1:0", "--sqlite"]).arg(&file).stdout(Stdio::piped());
+    command.args(["--demo", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--sqlite"]).arg(&file);
+    command.stdout(Stdio::piped());
     let mut child = command.spawn().expect("started");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let service = Service(child);
-    for line in lines.map_while(Result::ok) {
-        if let Some((_, address)) = line.split_once("http://").filter(|_| line.starts_with("The page:")) {
-            return (service, address.trim_end_matches("/webhooks").to_owned());
-        }
-    }
-    panic!("the service does not say where its page is");
+    let mut lines = lines.map_while(Result::ok);
+    let mut address = |title| {
+        let line = lines.find(|line| line.starts_with(title)).unwrap_or_else(|| panic!("no line {title}"));
+        let (_, rest) = line.split_once("http://").expect("a URL");
+        rest.split('/').next().expect("an address").to_owned()
+    };
+    let metrics = address("Metrics:");
+    (service, Addresses { page: address("The page:"), metrics })
 }
 
 fn get(address: &str, path: &str) -> String {
@@ -55,12 +64,31 @@ fn wait_for(address: &str, path: &str, texts: &[&str]) {
     panic!("{texts:?} are not on {path}: {answer}");
 }
 
+/// The value of a series among those that are shown.
+fn value(shown: &str, series: &str) -> f64 {
+    let line = shown.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {series} in {shown}"))
+}
+
 #[test]
 fn the_demonstration_shows_a_delivery_a_failure_and_its_retry() {
-    let (_service, address) = start();
+    let (_service, Addresses { page: address, metrics }) = start();
     wait_for(&address, "/webhooks", &["200 OK", "Answers every time", "Fails every second time"]);
     wait_for(&address, "/webhooks/1/deliveries", &["answered 200"]);
     wait_for(&address, "/webhooks/2/deliveries", &["answered 502", "answered 200", "Attempts: 2"]);
     wait_for(&address, "/api/v1/webhooks", &["\"enabled\":true"]);
     wait_for(&address, "/health", &["oldest_due"]);
+    let gauges = ["hookwire_dispatcher_running 1", "hookwire_pending_deliveries{state=\"due\"}"];
+    wait_for(&metrics, "/metrics", &gauges);
+    for counted in [
+        "hookwire_published_total",
+        "hookwire_attempts_total{outcome=\"success\"}",
+        "hookwire_attempts_total{outcome=\"answered_5xx\"}",
+        "hookwire_ended_total{end=\"delivered\"}",
+        "hookwire_publish_duration_seconds_bucket{le=\"+Inf\"}",
+    ] {
+        let shown = get(&metrics, "/metrics");
+        assert!(value(&shown, counted) > 0.0, "{counted}: {shown}");
+    }
+    assert!(!get(&address, "/metrics").contains("hookwire_"), "metrics have an address of their own");
 }

@@ -21,9 +21,14 @@ impl State {
         self.end_leases(now);
         let mut deliveries: Vec<Claim> = Vec::new();
         let mut bytes = 0;
+        let mut expired = 0;
         let mut stopped = false;
         while let Some((key, turn)) = self.next(only, request.holder, now) {
-            let Some(id) = self.head(&key, turn, now) else { continue };
+            let Some((id, has_expired)) = self.head(&key, turn, now) else { continue };
+            if has_expired {
+                expired += 1;
+                continue;
+            }
             let size = self.payload_bytes(id);
             stopped = deliveries.len() >= request.limit
                 || (!deliveries.is_empty() && bytes + size > request.max_bytes);
@@ -36,7 +41,7 @@ impl State {
         let unrouted = self.claim_unrouted(only, request, now);
         let next_in = if stopped { Some(Duration::ZERO) } else { self.next_in(now) };
         let took_all = self.unrouted.is_empty() && self.schedule.is_exhausted();
-        Claimed { deliveries, unrouted, next_in, took_all, ..Claimed::default() }
+        Claimed { deliveries, unrouted, expired, next_in, took_all, ..Claimed::default() }
     }
 
     fn next(&mut self, only: Option<&TenantId>, holder: HolderId, now: Timestamp) -> Option<(LaneKey, Turn)> {
@@ -46,17 +51,17 @@ impl State {
         }
     }
 
-    /// The delivery whose turn it is in a lane. `None` if that has expired, which is ended then.
-    fn head(&mut self, key: &LaneKey, turn: Turn, now: Timestamp) -> Option<DeliveryId> {
+    /// The delivery whose turn it is in a lane, and whether it has expired and was ended for that.
+    fn head(&mut self, key: &LaneKey, turn: Turn, now: Timestamp) -> Option<(DeliveryId, bool)> {
         let lane = self.lanes.get_mut(key)?;
         let (due, id) = lane.queue.first(turn)?;
         if self.rows.get(&id).is_some_and(|row| row.expires > now) {
-            return Some(id);
+            return Some((id, false));
         }
         lane.queue.remove(turn, (due, id));
         self.end_row(id, End::Expired, self.present);
         self.refresh(key, now);
-        None
+        Some((id, true))
     }
 
     fn payload_bytes(&self, id: DeliveryId) -> usize {

@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::store::SqliteStore;
 use super::threads::worker::{Spawn, spawn_thread};
-use crate::model::{DeptId, EventId, MessageId, SourceId, StampedEvent, TenantId, Timestamp};
+use crate::model::{DeptId, EventId, MessageId, SourceId, StampedEvent, TenantId, Timestamp, TraceContext};
 use crate::store::error::StoreError;
 use crate::store::publication::DUPLICATE_ID;
 
@@ -85,7 +85,10 @@ use crate::store::publication::DUPLICATE_ID;
 /// | `time` | when it happened, in milliseconds since 1970; left out or null: the time of the insert |
 /// | `department`, `source`, `actor` | as in [`Event`](crate::Event); left out or null: none |
 ///
-/// There is no column for a trace context.
+/// | `trace` | the [`TraceContext`](crate::model::TraceContext) as JSON: `{"traceparent": "00-..", "tracestate": ".."}`; left out or null: none |
+///
+/// A table that was made before there was `trace` is drained too. Running the SQL again adds no column: a migration of the
+/// host does, by `ALTER TABLE hookwire_outbox ADD COLUMN trace TEXT`.
 ///
 /// Rows are published in the order of `seq`.
 ///
@@ -109,7 +112,8 @@ CREATE TABLE IF NOT EXISTS hookwire_outbox (
     department INTEGER,
     source TEXT,
     actor TEXT,
-    refused TEXT
+    refused TEXT,
+    trace TEXT
 );
 CREATE INDEX IF NOT EXISTS hookwire_outbox_open ON hookwire_outbox (seq) WHERE refused IS NULL;
 ";
@@ -265,7 +269,7 @@ impl Outbox {
 
     fn read(&self) -> Result<Batch, Box<dyn Error + Send + Sync>> {
         let connection = self.open()?;
-        let mut select = connection.prepare(OPEN_ROWS)?;
+        let mut select = connection.prepare(&open_rows(&connection)?)?;
         let mut rows = select.query([])?;
         let mut batch = Batch::default();
         while let Some(row) = rows.next()? {
@@ -293,8 +297,16 @@ impl Outbox {
     }
 }
 
-const OPEN_ROWS: &str = "SELECT seq, tenant, event_id, payload, message_id, time, department, source, actor \
-    FROM hookwire_outbox WHERE refused IS NULL ORDER BY seq";
+/// Returns the statement that reads the rows. Tables that earlier versions have made lack the column `trace`.
+fn open_rows(connection: &Connection) -> rusqlite::Result<String> {
+    let has_trace = "SELECT EXISTS (SELECT * FROM pragma_table_info('hookwire_outbox') WHERE name = 'trace')";
+    let has_trace: bool = connection.query_row(has_trace, [], |row| row.get(0))?;
+    let trace = if has_trace { "trace" } else { "NULL AS trace" };
+    Ok(format!(
+        "SELECT seq, tenant, event_id, payload, message_id, time, department, source, actor, {trace} \
+        FROM hookwire_outbox WHERE refused IS NULL ORDER BY seq"
+    ))
+}
 
 fn tell(path: PathBuf, source: Box<dyn Error + Send + Sync>) -> OutboxError {
     let Some(error) = source.downcast_ref::<rusqlite::Error>() else {
@@ -354,7 +366,7 @@ fn parse(row: &Row<'_>) -> Result<(TenantId, StampedEvent), InvalidRow> {
         department: number(row, "department")?.map(DeptId::new),
         source: source.map_err(|rule| InvalidRow::new("source", rule))?,
         actor: text(row, "actor")?,
-        trace: None,
+        trace: text(row, "trace")?.map(|json| trace(&json)).transpose()?,
         payload: payload(required("payload", text(row, "payload")?)?)?,
     };
     match &event.violations()[..] {
@@ -371,6 +383,10 @@ fn event_id(row: &Row<'_>) -> Result<u32, InvalidRow> {
 fn payload(json: String) -> Result<Arc<RawValue>, InvalidRow> {
     let payload = RawValue::from_string(json);
     payload.map(Arc::from).map_err(|error| InvalidRow::new("payload", format!("it must be JSON ({error})")))
+}
+
+fn trace(json: &str) -> Result<TraceContext, InvalidRow> {
+    serde_json::from_str(json).map_err(|error| InvalidRow::new("trace", error))
 }
 
 fn required<T>(field: &str, value: Option<T>) -> Result<T, InvalidRow> {

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::changes::Changes;
 use super::claim::{Taken, Taking};
+use super::file::rows::Position;
 use super::file::sql::{Cells, Sql, SqlError};
 use super::log::Present;
 use super::memory::Memory;
@@ -170,16 +171,8 @@ impl WriterState {
         self.connection.run("BEGIN", [])?;
         let taken = Taking::new(&self.connection, &mut shared.memory_mut(), request, now).claim(only);
         self.roll_back();
-        let Taken { claimed, expired, unroutable } = taken?;
-        if !expired.is_empty() {
-            let end =
-                |it: &mut Transaction<'_>| expired.iter().try_for_each(|at| it.expire_one(*at).map(|_| ()));
-            if self.transact(end).is_err() {
-                // They are found again.
-                let mut memory = shared.memory_mut();
-                expired.into_iter().for_each(|position| memory.wait(position, now));
-            }
-        }
+        let Taken { mut claimed, expired, unroutable } = taken?;
+        claimed.expired = self.expire(expired, now);
         if !unroutable.is_empty() {
             // If that fails, the next claim finds them again.
             let write = |it: &mut Transaction<'_>| {
@@ -189,6 +182,22 @@ impl WriterState {
         }
         self.note(&claimed.deliveries, now)?;
         Ok(claimed)
+    }
+
+    /// Ends what a claim found expired, and returns how many were ended.
+    fn expire(&mut self, positions: Vec<Position>, now: Timestamp) -> usize {
+        if positions.is_empty() {
+            return 0;
+        }
+        let end = |it: &mut Transaction<'_>| {
+            positions.iter().try_fold(0, |ended, at| Ok(ended + usize::from(it.expire_one(*at)?)))
+        };
+        self.transact(end).unwrap_or_else(|_| {
+            // They are found again.
+            let mut memory = self.shared.memory_mut();
+            positions.iter().for_each(|position| memory.wait(*position, now));
+            0
+        })
     }
 
     /// Removes the notes of claims, once they are watched no more.

@@ -24,8 +24,10 @@ pub async fn everything_ends(fixture: &dyn StoreFixture) {
     scene.edit(hooks[1], Backlog::Resume, |it| it.webhook = it.webhook.clone().with_status(disabled)).await;
     scene.publish_many("m", 2, &hooks).await;
     fixture.advance(DAY).await;
-    assert!(scene.claim(ANA).await.is_empty(), "an expired delivery is not sent");
-    scene.tend(DAY).await;
+    let claimed = scene.claim_with(&greedy(ANA)).await;
+    assert!(claimed.deliveries.is_empty(), "an expired delivery is not sent");
+    let tended = scene.tend(DAY).await;
+    assert_eq!(claimed.expired + tended, 4, "claim and upkeep tell how many they have ended");
     let ended = scene.deliveries(DeliveryQuery::new()).await;
     let expired = |it: &Delivery| it.state == DeliveryState::Ended(End::Expired);
     assert!(ended.iter().all(expired), "all have expired, of disabled webhooks too: {ended:?}");

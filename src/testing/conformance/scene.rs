@@ -204,10 +204,16 @@ impl<'a> Scene<'a> {
         self.finish(claim, Next::End(End::Delivered)).await;
     }
 
-    /// Keeps house until there is no more to do.
-    pub(super) async fn tend(&self, keep: Duration) {
-        while self.store.tend(&TendRequest { keep, keep_payloads: keep, limit: 2 }).await.expect("tend").more
-        {
+    /// Keeps house until there is no more to do, and returns how many deliveries expired.
+    pub(super) async fn tend(&self, keep: Duration) -> usize {
+        let mut expired = 0;
+        loop {
+            let tended = self.store.tend(&TendRequest { keep, keep_payloads: keep, limit: 2 }).await;
+            let tended = tended.expect("tend");
+            expired += tended.expired;
+            if !tended.more {
+                return expired;
+            }
         }
     }
 

@@ -17,8 +17,8 @@ use hookwire::store::{
 };
 
 use super::kinds::{
-    AnswerAttemptsAs, ApplyAll, PublishAs, ShowAttemptsAs, ShowDeliveriesAs, ShowRegistryAs, SweptReadAs,
-    TendAs, lock,
+    AnswerAttemptsAs, ApplyAll, GiveAs, PublishAs, ShowAttemptsAs, ShowDeliveriesAs, ShowRegistryAs,
+    SweptReadAs, TendAs, lock,
 };
 use super::{Answer, Fault, catches};
 
@@ -26,7 +26,9 @@ catches! { everything_ends:
     a_delivery_that_never_expires_is_found = PublishAs(|it| Publication { expires: it.expires * 2, ..it })
         => "an expired delivery is not sent",
     expired_deliveries_that_nobody_ends_are_found = TendsNothing
-        => "all have expired, of disabled webhooks too",
+        => "claim and upkeep tell how many they have ended",
+    expired_deliveries_that_are_not_told_are_found = GiveAs(|it| Claimed { expired: 0, ..it })
+        => "claim and upkeep tell how many they have ended",
     expiry_told_as_something_else_is_found = ShowDeliveriesAs(|mut page| {
         for it in page.items.iter_mut().filter(|it| it.state == DeliveryState::Ended(End::Expired)) {
             it.state = DeliveryState::Ended(End::Cancelled);

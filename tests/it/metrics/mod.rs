@@ -178,6 +178,21 @@ async fn what_is_recorded_at_once_is_one_batch_and_what_is_not_recorded_is_none(
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_long_publish_waits_for_the_store_is_timed_unless_it_fails() {
+    let fault = |nth| match nth {
+        0 => Fault::Late(Duration::from_secs(2)),
+        1 => Fault::Before,
+        _ => Fault::None,
+    };
+    let plan = move |call, nth| if call == Call::Publish { fault(nth) } else { Fault::None };
+    let world = World::failing(answering(200), plan).await;
+    world.publish(3).await;
+    world.acme.publish(event()).await.expect_err("the store fails");
+    world.publish(1).await;
+    assert_eq!(world.recorded.values("hookwire_publish_duration_seconds"), [2.0, 0.0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_upkeep_ends_is_counted() {
     let world = World::new(answering(200)).await;
     world.publish(3).await;

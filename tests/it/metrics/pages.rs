@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::recorder::Recorded;
 
 const GUIDE: &str = include_str!("../../../src/guide/operations.rs");
+const RULES: &str = include_str!("../../../docs/alerts.yml");
 const DASHBOARD: &str = include_str!("../../../docs/grafana.json");
 
 /// What one process records.
@@ -53,9 +54,31 @@ fn names(text: &str) -> BTreeSet<&str> {
     own.map(|name| name.strip_suffix("_bucket").unwrap_or(name)).collect()
 }
 
-/// The expressions of the guide's alerts.
-fn alerts() -> Vec<&'static str> {
-    GUIDE.split("```promql\n").skip(1).filter_map(|rest| rest.split("//! ```").next()).collect()
+/// The alerts of the guide: name, expression, and how long it has to hold, as Prometheus writes it.
+fn alerts() -> Vec<[String; 3]> {
+    let chapters = GUIDE.split("//! ## ").skip(1).filter(|chapter| chapter.contains("```promql\n"));
+    chapters.map(alert).collect()
+}
+
+fn alert(chapter: &str) -> [String; 3] {
+    let between = |from: &str, to: &str| Some(chapter.split_once(from)?.1.split_once(to)?.0);
+    let name = chapter.lines().next().expect("a title");
+    let expression = between("```promql\n//! ", "\n//! ```").expect("an expression on a line");
+    let (number, unit) = between("//! For ", ". ").and_then(|time| time.split_once(' ')).expect("a time");
+    [format!("Hookwire{name}"), expression.to_owned(), format!("{number}{}", &unit[..1])]
+}
+
+/// The same of the rules for Prometheus.
+fn rules() -> Vec<[String; 3]> {
+    let value = |rule: &str, key| {
+        let line = rule.lines().find_map(|line| line.trim().strip_prefix(key)).expect("a key of a rule");
+        line.trim_matches([' ', '\'']).to_owned()
+    };
+    RULES
+        .split("\n      - ")
+        .skip(1)
+        .map(|rule| ["alert:", "expr:", "for:"].map(|key| value(rule, key)))
+        .collect()
 }
 
 /// The expressions of the dashboard's panels.
@@ -101,12 +124,17 @@ fn names_and_units_are_those_of_prometheus() {
 }
 
 #[test]
+fn the_rules_for_prometheus_are_the_alerts_of_the_guide() {
+    assert_eq!(rules(), alerts());
+}
+
+#[test]
 fn alerts_and_dashboard_name_metrics_that_there_are() {
     let recorded = recorded();
     let described = recorded.described();
     let labels = labels(&recorded);
     assert!(alerts().len() > 10 && panels().len() > 10);
-    for expression in alerts().into_iter().map(str::to_owned).chain(panels()) {
+    for expression in alerts().into_iter().map(|[_, expression, _]| expression).chain(panels()) {
         assert!(!names(&expression).is_empty(), "{expression}");
         for name in names(&expression) {
             assert!(described.contains_key(name), "{name} in {expression}");
