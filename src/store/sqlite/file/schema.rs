@@ -103,9 +103,11 @@ const SECOND: &str = "ALTER TABLE delivery ADD COLUMN retry TEXT;";
 /// - `suspect` has what was claimed when the process was killed, and how often in a row; `meta.is_open` tells of a kill.
 /// - `meta.reader` is the oldest form whose code may open this file, `meta.boots` how often it was opened,
 ///   `meta.last_event` and `meta.last_delivery` the last numbers of rows that were removed.
+/// - `lane.creation_key` is 32 bytes that stand for the key under which the webhook was created, and 32 for the content;
+///   null if it was created without a key.
 ///
 /// For what is to come, null or empty until then: `event.ordering_key`, `trace`, `is_test`; `lane.pause_until`,
-/// `suspended_at`, `rate`, `cap`, `succeeded_at`, `creation_key` (hashed); the tables `operation`, and
+/// `suspended_at`, `rate`, `cap`, `succeeded_at`; the tables `operation`, and
 /// `statistic` by webhook and hour.
 const THIRD: &str = "
 CREATE TABLE meta (
