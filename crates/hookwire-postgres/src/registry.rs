@@ -129,7 +129,7 @@ impl Commit {
     ) -> Result<bool, QueryError> {
         let creation = new.creation.map(|it| it.to_bytes());
         let creation = creation.as_ref().map(|it| &it[..]);
-        if tx.first(KEY_USED, &[&self.tenant.as_str(), &creation]).await?.is_some() {
+        if self.is_key_used(tx, creation).await? {
             return Ok(false);
         }
         tx.run("UPDATE tenant SET next_hook = next_hook + 1 WHERE name = $1", &[&self.tenant.as_str()])
@@ -140,6 +140,14 @@ impl Commit {
         let id = id.ok_or_else(|| QueryError::corrupt("a lane that was not made"))?;
         write_hook(tx, id.read("id")?, new, is_suspended).await?;
         Ok(true)
+    }
+
+    /// Whether a webhook was created under the same key.
+    async fn is_key_used(&self, tx: &Tx<'_>, creation: Option<&[u8]>) -> Result<bool, QueryError> {
+        const USED: &str = "SELECT FROM lane WHERE tenant = $1 AND status < 2 \
+            AND substring(creation_key FOR 32) = substring($2::bytea FOR 32) LIMIT 1";
+        let Some(creation) = creation else { return Ok(false) };
+        Ok(tx.first(USED, &[&self.tenant.as_str(), &creation]).await?.is_some())
     }
 
     async fn update(
@@ -272,10 +280,6 @@ const TENANT: &str = "SELECT revision, next_hook, suspended_at FROM tenant WHERE
 
 const INSERT: &str = "INSERT INTO lane (tenant, hook, status, class, health, version, epoch_at, creation_key) \
     VALUES ($1, $2, 0, $3, $4::text::json, 0, clock_ms(), $5) RETURNING id";
-
-/// Whether a webhook was created under the same key. A key of null is no other's.
-const KEY_USED: &str = "SELECT FROM lane WHERE tenant = $1 AND status < 2 \
-    AND substring(creation_key FOR 32) = substring($2::bytea FOR 32) LIMIT 1";
 
 const WRITE: &str = "UPDATE lane SET status = $2, version = $3, webhook = $4::text::json, \
     options = $5::text::json, disabled = $6::text::json, secrets = $7, disabled_at = $8, \
