@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::draft::{Given, SubscriptionDraft, WebhookDraft};
 
-/// A key that a client chooses for the creation of one webhook, so that it can repeat the request when the answer was lost: the
-/// `Idempotency-Key` of an HTTP API.
+/// A key that a client chooses for the creation of one webhook, so that it can repeat the request when the answer was lost.
+/// It is the `Idempotency-Key` of an HTTP API.
 ///
 /// It is hashed at once. `Debug` does not print it.
 ///
@@ -63,8 +63,8 @@ impl fmt::Debug for CreationKey {
 
 /// What is kept with a webhook of the request that created it under a [`CreationKey`]: hashes of the key and of the draft.
 ///
-/// Two records are equal if the key and the content of the drafts are. The content is a draft as it was parsed: white space, the
-/// order of attributes and attributes that are not known do not matter. The secret that a draft brings belongs to it.
+/// Two records are equal if the keys and the contents of the drafts are. The content is a draft as it was parsed: white
+/// space, the order of attributes and unknown attributes do not matter. The secret that a draft brings belongs to it.
 ///
 /// Neither the key nor the draft can be told from the bytes. The hash of the draft is salted by the key, which is not kept.
 ///

@@ -9,8 +9,8 @@ use crate::model::{CreationRecord, SealedSecrets, WebhookDraft};
 ///
 /// # Errors
 ///
-/// Returns the errors of [`create`](super::create), and [`Refusal::CreationKeyReused`] if the key has created a webhook that is
-/// still there, whatever its content was.
+/// Returns the errors of [`create`](super::create), and [`Refusal::CreationKeyReused`] if the key has created a webhook
+/// that is still there, whatever its content was.
 pub fn create_once(
     draft: &WebhookDraft,
     creation: CreationRecord,

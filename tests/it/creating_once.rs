@@ -15,7 +15,7 @@ use hookwire::{Error, ErrorKind, HookId, Tenant, TenantId, WebhookDraft, Webhook
 use http::{Request, Response, StatusCode};
 use tokio::sync::Barrier;
 
-use crate::seed::support::{Answer, RecordingTransport, Service, create, named};
+use crate::seed::support::{Answer, RecordingTransport, Service, create, event, named};
 use crate::sqlite::Directory;
 
 fn key(text: &str) -> CreationKey {
@@ -118,41 +118,55 @@ async fn a_refused_call_does_not_use_up_its_key() {
     assert_eq!(*refused.kind(), ErrorKind::MissingScope, "a repeated call needs the scope too");
 }
 
-#[tokio::test]
-async fn a_repeated_call_sends_nothing() {
-    let allows =
-        RecordingTransport::answering(|_, _| Answer::status(200).header("webhook-allowed-origin", "*"));
-    let asks =
-        |builder: WebhooksBuilder| builder.handshake(Handshake::new("events.example.com").expect("a name"));
-    let service = Service::build(allows, asks);
-    let acme = service.acme();
-    once(&acme, "k", &draft()).await.expect("allowed");
-    assert_eq!(service.transport.requests().len(), 1, "the receiver was asked");
-    once(&acme, "k", &draft()).await.expect("found");
-    once(&acme, "k", &draft().describe("d")).await.expect_err("other content");
-    assert_eq!(service.transport.requests().len(), 1, "once");
+/// Counts the URLs that are checked, none before so many calls have come to that.
+#[derive(Debug)]
+struct Gate {
+    inner: RecordingTransport,
+    checks: Arc<AtomicUsize>,
+    calls: Barrier,
 }
 
-/// Checks no URL before two calls have come to that.
-#[derive(Debug)]
-struct AtOnce(RecordingTransport, Barrier);
+impl Gate {
+    fn of(calls: usize, inner: RecordingTransport) -> Self {
+        Self { inner, checks: Arc::default(), calls: Barrier::new(calls) }
+    }
+}
 
 #[async_trait]
-impl Transport for AtOnce {
+impl Transport for Gate {
     async fn send(&self, it: Request<Bytes>, limits: &SendLimits) -> Result<Response<Bytes>, TransportError> {
-        self.0.send(it, limits).await
+        self.inner.send(it, limits).await
     }
 
     async fn check(&self, _: &CallbackUrl) -> Result<(), TransportError> {
-        self.1.wait().await;
+        self.calls.wait().await;
+        self.checks.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
+}
+
+#[tokio::test]
+async fn a_repeated_call_looks_nothing_up_and_sends_nothing() {
+    let allows =
+        RecordingTransport::answering(|_, _| Answer::status(200).header("webhook-allowed-origin", "*"));
+    let gate = Gate::of(1, allows.clone());
+    let (checks, handshake) =
+        (Arc::clone(&gate.checks), Handshake::new("events.example.com").expect("a name"));
+    let builder = Webhooks::builder(assist::catalog()).store(MemoryStore::new()).transport(gate);
+    let hooks = builder.handshake(handshake).build().expect("sound");
+    let acme = hooks.tenant(TenantId::new("acme").expect("a short name"));
+    once(&acme, "k", &draft()).await.expect("allowed");
+    let asked = || (checks.load(Ordering::Relaxed), allows.requests().len());
+    assert_eq!(asked(), (1, 1), "the address was checked, and the receiver asked");
+    once(&acme, "k", &draft()).await.expect("found");
+    once(&acme, "k", &draft().describe("d")).await.expect_err("other content");
+    assert_eq!(asked(), (1, 1), "once");
 }
 
 /// Two calls, neither of which finds a webhook at first, while the tenant may have so many.
 async fn at_once(store: impl Store, most: usize) {
     let builder = Webhooks::builder(assist::catalog()).store(store);
-    let builder = builder.transport(AtOnce(RecordingTransport::new(), Barrier::new(2)));
+    let builder = builder.transport(Gate::of(2, RecordingTransport::new()));
     let hooks = builder.limits(Limits::default().with_webhooks(most)).build().expect("sound");
     let acme = hooks.tenant(TenantId::new("acme").expect("a short name"));
     let draft = draft();
@@ -189,4 +203,22 @@ async fn a_key_is_known_when_the_store_opens_again() {
         let acme = hooks.build().expect("sound").tenant(TenantId::new("acme").expect("a short name"));
         assert_eq!(once(&acme, "k", &draft()).await.expect("sound"), (HookId::new(1), is_first));
     }
+}
+
+#[tokio::test]
+async fn a_key_goes_from_the_file_with_its_webhook_although_the_log_has_deliveries_of_it() {
+    let directory = Directory::new();
+    let store = SqliteStore::open(directory.file()).await.expect("a new file");
+    let hooks = Webhooks::builder(assist::catalog()).store(store).transport(RecordingTransport::new());
+    let acme = hooks.build().expect("sound").tenant(TenantId::new("acme").expect("a short name"));
+    let (hook, _) = once(&acme, "k", &draft()).await.expect("sound");
+    acme.publish(event(assist::DEVICE_ADD)).await.expect("published");
+    let file = rusqlite::Connection::open(directory.file()).expect("a database");
+    let lanes = || -> (i64, i64) {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        file.query_row("SELECT count(*), count(creation_key) FROM lane", [], read).expect("counted")
+    };
+    assert_eq!(lanes(), (1, 1));
+    acme.delete(hook).await.expect("there");
+    assert_eq!(lanes(), (1, 0));
 }
