@@ -197,7 +197,7 @@
 //!
 //! # Implementing a store
 //!
-//! [`store::Store`] lists its contract in twenty-six numbered points; `store_conformance!` turns each into a
+//! [`store::Store`] lists its contract in twenty-seven numbered points; `store_conformance!` turns each into a
 //! test for your implementation. Start from the page of [`store`].
 //!
 //! # Implementing a transport

@@ -15,7 +15,8 @@
 //! | channels | none: [departments](crate::Event::department), one for an event and by number, or a [filter](crate::model::Filter) on a member of the payload |
 //! | transformations | a [template](crate::model::BodyTemplate) of the body, for a webhook or one of its subscriptions; no code |
 //! | message, its id `msg_..` | [event](crate::Event), [message id](crate::Event::message_id) |
-//! | `eventId`, `Idempotency-Key` (12 hours) | the message id: one event for as long as the log [keeps](crate::policy::Policy::with_keep) it, 30 days |
+//! | `eventId`, `Idempotency-Key` (12 hours) of a message | the message id: one event for as long as the log [keeps](crate::policy::Policy::with_keep) it, 30 days |
+//! | `Idempotency-Key` of an endpoint | [`create_once`](crate::Tenant::create_once): one webhook as long as that is there; the secret is told once |
 //! | attempted message, message attempt | [delivery](crate::model::Delivery), [attempt](crate::model::Attempt) |
 //! | attempts after 5 s, 5 min, 30 min, 2, 5, 10, 10 h | after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20, 24 h, unless [set](crate::retry::RetryPolicy::with_delays) |
 //! | 15 or 30 s for an answer | 15 s, unless [set](crate::policy::Policy::with_deadline) |

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -64,20 +64,33 @@ pub struct WebhookDraft {
     pub(crate) secret: Option<Zeroizing<String>>,
 }
 
-/// An unchecked request for a subscription.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// An unchecked request for a subscription. Its JSON is part of what a `CreationRecord` hashes, and so never changes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct SubscriptionDraft {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) event_id: Option<Given<i64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) events: Option<Given<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dept_ids: Option<Given<Vec<Given<i64>>>>,
     /// The JSON of a filter, valid or not.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "sorted")]
     pub(crate) filter: Option<Value>,
     /// A template, or the JSON that is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) template: Option<Given<BodyTemplate>>,
 }
 
+/// Writes the keys of objects in their order, whatever order `serde_json` keeps them in.
+fn sorted<S: Serializer>(json: &Option<Value>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut json = json.clone();
+    json.iter_mut().for_each(Value::sort_all_objects);
+    json.serialize(serializer)
+}
+
 /// A value of the right type, or the JSON that came in its place.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(crate) enum Given<T> {
     Right(T),
     Wrong(Value),

@@ -8,6 +8,7 @@
 mod attempt;
 mod callback_url;
 mod catalog;
+mod creation;
 mod delivery;
 mod disable_reason;
 mod disabled;
@@ -46,6 +47,7 @@ mod webhook;
 pub use attempt::{Attempt, FailureKind, Outcome};
 pub use callback_url::{CallbackUrl, InvalidCallbackUrl};
 pub use catalog::{Catalog, CatalogBuilder, CatalogFault, EventType, InvalidCatalog};
+pub use creation::{CreationKey, CreationRecord, InvalidCreationKey};
 pub use delivery::{Delivery, DeliveryQuery, DeliveryState, End, InvalidDeliveryState};
 pub use disable_reason::DisableReason;
 pub use disabled::Disabled;

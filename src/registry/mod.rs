@@ -23,6 +23,7 @@
 mod check;
 mod limits;
 mod numbers;
+mod once;
 mod refusal;
 mod rules;
 mod state;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use check::{UrlRule, check_url};
 pub use limits::Limits;
+pub use once::{create_once, find_created};
 pub use refusal::Refusal;
 pub use rules::{
     Terms, create, delete, patch, replace, set_options, set_paused, set_secrets, set_status, set_suspended,

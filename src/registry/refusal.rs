@@ -9,6 +9,9 @@ use crate::model::{HookId, Violation};
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
+    /// A webhook was created under this key by another request, and is still there.
+    #[error("webhook {0} was created under this key, by other content; use another key for another webhook")]
+    CreationKeyReused(HookId),
     /// The request breaks rules. All violations are listed.
     #[error("{}", join(.0))]
     Invalid(Vec<Violation>),
@@ -43,7 +46,7 @@ impl Refusal {
     pub fn into_violations(self) -> Vec<Violation> {
         match self {
             Self::Invalid(violations) | Self::LimitReached(violations) => violations,
-            Self::NotFound(_) | Self::NotInEdition => Vec::new(),
+            Self::CreationKeyReused(_) | Self::NotFound(_) | Self::NotInEdition => Vec::new(),
         }
     }
 }

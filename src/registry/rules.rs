@@ -36,9 +36,19 @@ pub fn create(
     registry: &Registry,
     terms: Terms<'_>,
 ) -> Result<RegistryChange, Refusal> {
+    Ok(RegistryChange::Create(new_webhook(draft, secrets, registry, terms)?))
+}
+
+/// Returns the webhook that `draft` asks for, with the next id.
+pub(super) fn new_webhook(
+    draft: &WebhookDraft,
+    secrets: SealedSecrets,
+    registry: &Registry,
+    terms: Terms<'_>,
+) -> Result<RegisteredWebhook, Refusal> {
     let webhook = check(draft, registry.next_hook_id, None, registry, terms)?;
     let disabled = (!webhook.status().is_enabled()).then_some(Disabled::by_call(terms.now));
-    Ok(RegistryChange::Create(RegisteredWebhook { secrets, disabled, ..RegisteredWebhook::new(webhook) }))
+    Ok(RegisteredWebhook { secrets, disabled, ..RegisteredWebhook::new(webhook) })
 }
 
 /// Replaces the attributes of a webhook by those of `draft`.

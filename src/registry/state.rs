@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    BodyTemplate, Catalog, DeliveryOptions, Disabled, EventId, HookId, SealedSecrets, Stopped, Subscription,
-    Timestamp, Webhook, number,
+    BodyTemplate, Catalog, CreationRecord, DeliveryOptions, Disabled, EventId, HookId, SealedSecrets,
+    Stopped, Subscription, Timestamp, Webhook, number,
 };
 
 /// Everything that a tenant has registered.
@@ -80,6 +80,8 @@ pub struct RegisteredWebhook {
     pub disabled: Option<Disabled>,
     /// Since when it is paused; `None` while it is not.
     pub paused: Option<Timestamp>,
+    /// The key and the content with which it was created; `None` if it was created without a key.
+    pub creation: Option<CreationRecord>,
 }
 
 impl RegisteredWebhook {
@@ -104,6 +106,7 @@ impl RegisteredWebhook {
             version: Version::default(),
             disabled,
             paused: None,
+            creation: None,
         }
     }
 

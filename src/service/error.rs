@@ -40,6 +40,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// Other calls changed the tenant's webhooks during every try. Try again.
     Conflict,
+    /// The key was used to [create](crate::Tenant::create_once) a webhook that is still there, with other content.
+    CreationKeyReused,
     /// The input breaks rules; these are all that it breaks.
     Invalid(Vec<Violation>),
     /// The input breaks no other rule, but the tenant has reached a limit.
@@ -77,6 +79,7 @@ impl ErrorKind {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
+            Self::CreationKeyReused => "creation_key_reused",
             Self::Invalid(_) => "invalid",
             Self::LimitReached => "limit_reached",
             Self::MessageIdReused => "message_id_reused",
@@ -102,7 +105,9 @@ impl ErrorKind {
     /// ```
     pub const fn http_status(&self) -> StatusCode {
         match self {
-            Self::Invalid(_) | Self::UnknownEvent => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::CreationKeyReused | Self::Invalid(_) | Self::UnknownEvent => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::MissingScope | Self::NotInEdition => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Conflict | Self::LimitReached | Self::MessageIdReused => StatusCode::CONFLICT,
@@ -243,6 +248,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.to_string();
         match refusal {
+            Refusal::CreationKeyReused(_) => Self::new(ErrorKind::CreationKeyReused, message),
             Refusal::Invalid(violations) => Self::new(ErrorKind::Invalid(violations), message),
             Refusal::LimitReached(violations) => {
                 Self { violations, ..Self::new(ErrorKind::LimitReached, message) }

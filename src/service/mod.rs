@@ -50,7 +50,7 @@ pub use ping::{PingOutcome, PingReport, PingTarget};
 pub use publishing::Sent;
 pub use receiver_check::{Probe, ProbeKind, ReceiverCheck, Verdict};
 pub use recent::{Percentiles, RecentAttempts};
-pub use registering::{Created, Updated};
+pub use registering::{Created, CreatedOnce, Updated};
 #[cfg(feature = "seal")]
 pub use resealing::{Resealed, Unopened};
 pub use secrets::Rotation;

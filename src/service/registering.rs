@@ -5,7 +5,10 @@ use super::details::Details;
 use super::error::Error;
 use super::secrets::{in_clear, random_bytes, secret_stays};
 use super::tenant::Tenant;
-use crate::model::{DeliveryOptions, HookId, Scope, Status, Webhook, WebhookDraft, WebhookPatch};
+use crate::model::{
+    CreationKey, CreationRecord, DeliveryOptions, HookId, Scope, SealedSecrets, Status, Webhook,
+    WebhookDraft, WebhookPatch,
+};
 use crate::registry::{self, Backlog, Refusal, RegisteredWebhook, Registry, RegistryChange, Terms};
 use crate::signature::{KeyRing, Secret, SigningKey};
 use crate::store::{StoreError, StoreErrorKind};
@@ -33,6 +36,26 @@ impl Created {
     /// resolved.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+}
+
+/// A webhook that is created under a key: by this call, or by an earlier one.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "this call has created it or it has not")]
+pub enum CreatedOnce {
+    /// This call has created it.
+    Now(Created),
+    /// An earlier call with the same key and content has created it. This is how it is now, whatever has changed since.
+    Before(Webhook),
+}
+
+impl CreatedOnce {
+    /// The webhook.
+    pub const fn webhook(&self) -> &Webhook {
+        match self {
+            Self::Now(created) => created.webhook(),
+            Self::Before(webhook) => webhook,
+        }
     }
 }
 
@@ -73,6 +96,70 @@ impl Tenant {
     /// The webhook is registered or not; list to find out.
     pub async fn create(&self, draft: &WebhookDraft) -> Result<Created, Error> {
         self.require(Scope::Create)?;
+        self.register(draft, |secrets, registry, terms| registry::create(draft, secrets, registry, terms))
+            .await
+    }
+
+    /// Registers a webhook under a key, unless it was registered under that key before. It is the `Idempotency-Key` of an
+    /// HTTP API: a client that has got no answer calls again with the same key and the same draft.
+    ///
+    /// A repeated call answers with the webhook as it is now, even where it could not be created any more, and sends nothing. Its
+    /// secret is told by the first call alone: read it by [`reveal_secret`](Self::reveal_secret) if that answer was lost. Of
+    /// calls at the same time, one creates the webhook. A key belongs to its tenant, is kept as a hash, and may be used again
+    /// once the webhook is deleted.
+    ///
+    /// ```
+    /// # async fn run(acme: hookwire::Tenant, draft: hookwire::WebhookDraft) -> Result<(), Box<dyn std::error::Error>> {
+    /// use hookwire::model::CreationKey;
+    /// use hookwire::service::CreatedOnce;
+    ///
+    /// let key = CreationKey::new("0b6d2f5c-6a3e-4a55-9d1b-6f6c0f6a7f10")?; // what the client has sent
+    /// match acme.create_once(&key, &draft).await? {
+    ///     CreatedOnce::Now(created) => println!("created: {}", created.webhook().hook_id()),
+    ///     CreatedOnce::Before(webhook) => println!("it was there: {}", webhook.hook_id()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), and [`CreationKeyReused`](crate::ErrorKind::CreationKeyReused) if the key has created a
+    /// webhook from another draft. A call that is refused does not use up its key.
+    ///
+    /// # Cancellation
+    ///
+    /// The webhook is registered or not; call again to find out.
+    pub async fn create_once(&self, key: &CreationKey, draft: &WebhookDraft) -> Result<CreatedOnce, Error> {
+        self.require(Scope::Create)?;
+        let creation = CreationRecord::new(key, draft);
+        if let Some(webhook) = self.created_before(&creation).await? {
+            return Ok(CreatedOnce::Before(webhook));
+        }
+        let create = |secrets, registry: &Registry, terms: Terms<'_>| {
+            registry::create_once(draft, creation, secrets, registry, terms)
+        };
+        let refused = match self.register(draft, create).await {
+            Ok(created) => return Ok(CreatedOnce::Now(created)),
+            Err(refused) => refused,
+        };
+        // A call at the same time may have been first, and have reached the limit.
+        self.created_before(&creation).await?.map(CreatedOnce::Before).ok_or(refused)
+    }
+
+    /// Returns the webhook that the same request has created before.
+    async fn created_before(&self, creation: &CreationRecord) -> Result<Option<Webhook>, Error> {
+        let registry = self.core.store().registry(&self.id).await?;
+        let present = registry::find_created(creation, &registry)?;
+        Ok(present.map(|registered| registered.webhook.clone()))
+    }
+
+    /// Registers the webhook that `create` makes of a draft, with the secret that it brings or a new one.
+    async fn register(
+        &self,
+        draft: &WebhookDraft,
+        create: impl Fn(SealedSecrets, &Registry, Terms<'_>) -> Result<RegistryChange, Refusal> + Send + Sync,
+    ) -> Result<Created, Error> {
         let brought = self.core.brought(draft.secret.as_deref());
         let refused = brought.as_ref().err().cloned();
         let secret = match brought {
@@ -81,7 +168,7 @@ impl Tenant {
         };
         let secrets = in_clear(&KeyRing::new(secret.clone()));
         let decide = |registry: &Registry, terms: Terms<'_>| {
-            Refusal::with(refused.as_ref(), registry::create(draft, secrets.clone(), registry, terms))
+            Refusal::with(refused.as_ref(), create(secrets.clone(), registry, terms))
         };
         let address = self.check_new_receiver(draft.url(), decide).await?;
         let webhook = self.change(|registry, terms| address.judge(decide(registry, terms))).await?;

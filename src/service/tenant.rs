@@ -17,7 +17,7 @@ use crate::store::{Stats, StatsScope};
 /// | scope | calls |
 /// |---|---|
 /// | `READ` | `list`, `get`, `details`, `explain`, `messages`, `deliveries`, `deliveries_with_attempts`, `attempts`, `recent_attempts`, `statistics`, `stats`, `webhook_stats`, `route` |
-/// | `CREATE` | `create` |
+/// | `CREATE` | `create`, `create_once` |
 /// | `UPDATE` | `replace`, `patch`, `enable`, `disable`, `pause`, `resume`, `set_options`, `rotate_secret`, `reveal_secret`, `redeliver`, `redeliver_as_new`, `recover` |
 /// | `RECOVER` | `recover_skipped` |
 /// | `DELETE` | `delete`, `erase_payload`, `delete_everything` |

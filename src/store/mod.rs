@@ -187,6 +187,9 @@ pub use usage::{PlaceTime, Usage};
 ///     [`statistics`](Self::statistics) returns the sums. Counts of a webhook that the tenant does not have are
 ///     dropped. [`tend`](Self::tend) removes hours that ended longer ago than it keeps; the last success stays as long
 ///     as the webhook. Deleting the webhook removes its counts.
+/// 27. The registry has the [record](crate::model::CreationRecord) of the key under which a webhook was created, whatever
+///     changes of it. To create another under [the same key](crate::model::CreationRecord::has_key_of) is
+///     [`Conflict`](StoreErrorKind::Conflict) and changes nothing, until that webhook is deleted.
 ///
 /// # Errors
 ///
@@ -207,7 +210,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Conflict`](StoreErrorKind::Conflict) when the registry has changed since, or the change names a webhook that
-    /// does not exist or an id that was used. Read the registry and decide again.
+    /// does not exist, an id that was used, or a creation key that was. Read the registry and decide again.
     ///
     /// # Cancellation
     ///

@@ -7,6 +7,7 @@ mod bounded_calls;
 mod brought_secrets;
 mod conformance;
 mod conformance_catches;
+mod creating_once;
 mod dialling;
 mod dispatcher;
 mod expecting;

@@ -10,9 +10,10 @@ use crate::seed::scopes::{Known, TABLE, inhabited, owned};
 use crate::seed::support::{Answer, RecordingTransport, Service, create, event, named};
 
 /// The calls that name nothing that somebody may have.
-const NAMELESS: [&str; 10] = [
+const NAMELESS: [&str; 11] = [
     "messages",
     "create",
+    "create_once",
     "delete_everything",
     "deliveries",
     "deliveries_with_attempts",

@@ -31,7 +31,7 @@
 //! |---|---|---|
 //! | `GET /v1/event-types` | `READ` | the events, `?module=` |
 //! | `GET /v1/departments` | `READ` | those that the host [names](Access::departments) |
-//! | `GET`, `POST /v1/webhooks` | `READ`, `CREATE` | list; create, which shows the secret this once |
+//! | `GET`, `POST /v1/webhooks` | `READ`, `CREATE` | list; create, which shows the secret this once, with an `Idempotency-Key` if you like |
 //! | `GET`, `PUT`, `PATCH`, `DELETE /v1/webhooks/{id}` | `READ`, `UPDATE`, `UPDATE`, `DELETE` | one webhook with its state; a patch is RFC 7396 |
 //! | `POST /v1/webhooks/{id}/enable`, `/disable`, `/pause`, `/resume` | `UPDATE` | |
 //! | `PUT /v1/webhooks/{id}/options` | `UPDATE` | envelope, signature, headers, rate, cap |
@@ -54,7 +54,10 @@
 //! - What is refused is told as RFC 9457 has it, with every fault of a body at once (422). No value that was sent is repeated,
 //!   except names: of events, headers, attributes and parameters. A missing scope is 403 and named; what another tenant has is 404.
 //! - `ETag` is the version of a webhook. A change of a webhook with `If-Match` is made to that version, or refused with 412.
-//! - `READ` shows URLs whole, other than the page does. A change by a caller without it is answered with 204.
+//! - A creation with the header `Idempotency-Key`, 1 to 255 visible ASCII characters, may be repeated when its answer was lost:
+//!   the repeated one is answered with 200 and the webhook as it is now, without the secret, which `reveal-secret` shows. The
+//!   same key with other content is 422, `creation_key_reused`. Once the webhook is deleted, its key may be used again.
+//! - `READ` shows URLs whole, other than the page does. A change by a caller without it is answered with 204, and so is a repeated creation.
 //! - No answer may be cached. A body has at most 256 KiB.
 //! - An operation is known to the process that began it, as long as it runs. With several behind one address, a request
 //!   that another process gets is answered 404; what the operation has made stays made.

@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use hookwire::model::Timestamp;
+use hookwire::model::{CreationKey, Timestamp};
 use serde::de::value::Error as ValueError;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde_json::Value;
@@ -92,6 +92,28 @@ fn unread(rejection: BytesRejection) -> Problem {
             Problem::new("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, detail)
         }
         _ => Problem::bad_request("the body did not arrive whole"),
+    }
+}
+
+/// The key under which the caller creates something, if it has sent one.
+#[derive(Debug)]
+pub(crate) struct Key(pub(crate) Option<CreationKey>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut sent = parts.headers.get_all("idempotency-key").iter();
+        let (first, second) = (sent.next(), sent.next());
+        let Some(first) = first else { return Ok(Self(None)) };
+        // Of several, nobody can say which one another server on the way would take.
+        let key = first.to_str().ok().filter(|_| second.is_none()).and_then(|it| it.parse().ok());
+        let malformed = || {
+            Problem::bad_request(
+                "`Idempotency-Key` must be one key of 1 to 255 visible ASCII characters, without spaces",
+            )
+        };
+        key.map(|key| Self(Some(key))).ok_or_else(malformed)
     }
 }
 

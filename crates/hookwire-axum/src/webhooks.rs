@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::StatusCode;
 use axum::http::header::{ETAG, LOCATION};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
-use hookwire::HookId;
 use hookwire::model::Scope;
 use hookwire::registry::Backlog;
-use hookwire::service::{Details, Rotation};
+use hookwire::service::{CreatedOnce, Details, Rotation};
+use hookwire::{HookId, Webhook};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::options::Options;
 use crate::problem::Problem;
-use crate::read::{Body, Id, Params};
+use crate::read::{Body, Id, Key, Params};
 use crate::view::View;
 
 type Answer = Result<Response, Problem>;
@@ -28,17 +28,36 @@ pub(crate) async fn list<V: View>(call: Call<V>, params: Params) -> Answer {
     Ok(Json(json!({"items": items})).into_response())
 }
 
-/// Answers with the secret, which is shown this once.
-pub(crate) async fn create<V: View>(call: Call<V>, Body(draft): Body<V::Draft>) -> Answer {
+/// Answers with the secret, which is shown this once: a call with the same key shows the webhook alone.
+pub(crate) async fn create<V: View>(call: Call<V>, Key(key): Key, Body(draft): Body<V::Draft>) -> Answer {
     let draft = V::draft(call.catalog(), draft);
-    let created = call.tenant.create(&draft).await.map_err(call.told())?;
-    let id = created.webhook().hook_id();
+    let created = match key {
+        None => call.tenant.create(&draft).await.map_err(call.told())?,
+        Some(key) => match call.tenant.create_once(&key, &draft).await.map_err(call.told())? {
+            CreatedOnce::Now(created) => created,
+            CreatedOnce::Before(webhook) => return Ok(found(&call, &webhook)),
+        },
+    };
     let shown = json!({
         "webhook": V::webhook(call.catalog(), created.webhook()),
         "secret": created.secret().expose().as_str(),
         "warnings": created.warnings(),
     });
-    Ok((StatusCode::CREATED, [(LOCATION, format!("webhooks/{id}"))], Json(shown)).into_response())
+    Ok((StatusCode::CREATED, [location(created.webhook())], Json(shown)).into_response())
+}
+
+/// Answers with a webhook that was created before. It may have been changed since by others, so only those who may read it
+/// see more of it than its id.
+fn found<V: View>(call: &Call<V>, webhook: &Webhook) -> Response {
+    if !call.may(Scope::Read) {
+        return (StatusCode::NO_CONTENT, [location(webhook)]).into_response();
+    }
+    let shown = json!({"webhook": V::webhook(call.catalog(), webhook)});
+    ([location(webhook)], Json(shown)).into_response()
+}
+
+fn location(webhook: &Webhook) -> (HeaderName, String) {
+    (LOCATION, format!("webhooks/{}", webhook.hook_id()))
 }
 
 pub(crate) async fn show<V: View>(call: Call<V>, Id(id): Id<HookId>) -> Answer {

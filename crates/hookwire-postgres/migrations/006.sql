@@ -23,3 +23,5 @@ COMMENT ON COLUMN statistic.hour IS 'Hours since 1970.';
 -- The sum keeps readers of one lane off this index.
 CREATE INDEX statistic_hour ON statistic ((hour + 0));
 COMMENT ON COLUMN lane.succeeded_at IS 'When the last attempt that succeeded began, as it was counted within a minute or so.';
+
+COMMENT ON COLUMN lane.creation_key IS 'Hashes of the key under which the webhook was created and of what was sent, 32 bytes each; null if it was created without a key.';

@@ -151,5 +151,6 @@ corrupt_from!(
     InvalidTenantId,
     InvalidMessageId,
     InvalidSourceId,
+    std::array::TryFromSliceError,
     std::num::TryFromIntError
 );

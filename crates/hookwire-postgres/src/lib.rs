@@ -93,6 +93,7 @@
 //! | `lane.disabled_at` | when the webhook was disabled, in milliseconds since 1970; null while it is enabled |
 //! | `lane.disabled` | why hookwire disabled the webhook, as JSON; null if it did not |
 //! | `lane.succeeded_at` | when the last attempt that succeeded began, to the minute in which it is written |
+//! | `lane.creation_key` | hashes of the key under which the webhook was created and of what was sent, 32 bytes each; null without a key |
 //! | `lane.health` | what recent attempts showed of the receiver, as JSON |
 //!
 //! ```sql

@@ -127,14 +127,27 @@ impl Commit {
         new: &RegisteredWebhook,
         is_suspended: bool,
     ) -> Result<bool, QueryError> {
+        let creation = new.creation.map(|it| it.to_bytes());
+        let creation = creation.as_ref().map(|it| &it[..]);
+        if self.is_key_used(tx, creation).await? {
+            return Ok(false);
+        }
         tx.run("UPDATE tenant SET next_hook = next_hook + 1 WHERE name = $1", &[&self.tenant.as_str()])
             .await?;
         let (health, class) = unknown_health()?;
         let hook = new.hook_id().get();
-        let id = tx.first(INSERT, &[&self.tenant.as_str(), &hook, &class, &health]).await?;
+        let id = tx.first(INSERT, &[&self.tenant.as_str(), &hook, &class, &health, &creation]).await?;
         let id = id.ok_or_else(|| QueryError::corrupt("a lane that was not made"))?;
         write_hook(tx, id.read("id")?, new, is_suspended).await?;
         Ok(true)
+    }
+
+    /// Whether a webhook was created under the same key.
+    async fn is_key_used(&self, tx: &Tx<'_>, creation: Option<&[u8]>) -> Result<bool, QueryError> {
+        const USED: &str = "SELECT FROM lane WHERE tenant = $1 AND status < 2 \
+            AND substring(creation_key FOR 32) = substring($2::bytea FOR 32) LIMIT 1";
+        let Some(creation) = creation else { return Ok(false) };
+        Ok(tx.first(USED, &[&self.tenant.as_str(), &creation]).await?.is_some())
     }
 
     async fn update(
@@ -222,7 +235,7 @@ pub(crate) async fn write_hook(
 /// Deletes a webhook with its secrets. The lane stays as long as the log has deliveries of it.
 pub(crate) async fn delete_lane(tx: &Tx<'_>, lane: LaneId, now: Millis) -> Result<(), QueryError> {
     const DELETE: &str = "UPDATE lane SET status = $2, webhook = NULL, options = NULL, disabled = NULL, \
-        disabled_at = NULL, secrets = NULL WHERE id = $1";
+        disabled_at = NULL, secrets = NULL, creation_key = NULL WHERE id = $1";
     tx.run(DELETE, &[&lane, &DELETED]).await?;
     drop_backlog(tx, lane, now).await?;
     lanes::refresh(tx, &[lane], now, EarliestDue::Nothing).await?;
@@ -254,7 +267,7 @@ pub(crate) async fn forget_lanes(tx: &Tx<'_>, lanes: &[LaneId]) -> Result<(), Qu
 }
 
 const READ: &str = "SELECT revision, next_hook, suspended_at, lane.hook, lane.version, lane.webhook::text AS webhook, \
-    lane.options::text AS options, lane.disabled::text AS disabled, lane.disabled_at, lane.user_paused_at, lane.secrets \
+    lane.options::text AS options, lane.disabled::text AS disabled, lane.disabled_at, lane.user_paused_at, lane.secrets, lane.creation_key \
     FROM tenant LEFT JOIN lane ON lane.tenant = tenant.name AND lane.status < 2 \
     WHERE tenant.name = $1 ORDER BY lane.hook";
 
@@ -265,8 +278,8 @@ pub(crate) const LISTED: &str = "SELECT tenant, hook, disabled::text AS disabled
 
 const TENANT: &str = "SELECT revision, next_hook, suspended_at FROM tenant WHERE name = $1";
 
-const INSERT: &str = "INSERT INTO lane (tenant, hook, status, class, health, version, epoch_at) \
-    VALUES ($1, $2, 0, $3, $4::text::json, 0, clock_ms()) RETURNING id";
+const INSERT: &str = "INSERT INTO lane (tenant, hook, status, class, health, version, epoch_at, creation_key) \
+    VALUES ($1, $2, 0, $3, $4::text::json, 0, clock_ms(), $5) RETURNING id";
 
 const WRITE: &str = "UPDATE lane SET status = $2, version = $3, webhook = $4::text::json, \
     options = $5::text::json, disabled = $6::text::json, secrets = $7, disabled_at = $8, \

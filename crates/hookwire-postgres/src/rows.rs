@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hookwire::delivery::{Health, LaneClass};
 use hookwire::model::{
-    DeptId, Disabled, End, EventId, HookId, MessageId, SealedSecrets, SourceId, StampedEvent, TenantId,
-    Timestamp, TraceContext, Webhook,
+    CreationRecord, DeptId, Disabled, End, EventId, HookId, MessageId, SealedSecrets, SourceId, StampedEvent,
+    TenantId, Timestamp, TraceContext, Webhook,
 };
 use hookwire::registry::{RegisteredWebhook, Version};
 use hookwire::retry::RetryState;
@@ -157,7 +157,7 @@ macro_rules! lane_columns {
         "lane.id, lane.tenant, lane.hook, lane.status, lane.ready, lane.wake_at, lane.user_paused_at, lane.rate, lane.cap, \
          lane.paused_until, lane.epoch, lane.version, lane.health::text AS health, \
          lane.webhook::text AS webhook, lane.options::text AS options, \
-         lane.disabled::text AS disabled, lane.disabled_at, lane.secrets"
+         lane.disabled::text AS disabled, lane.disabled_at, lane.secrets, lane.creation_key"
     };
 }
 pub(crate) use lane_columns;
@@ -220,7 +220,13 @@ pub(crate) fn registered(row: &Row) -> Result<RegisteredWebhook, QueryError> {
         version: version(row)?,
         disabled,
         paused: optional_time(row, "user_paused_at")?,
+        creation: creation(row)?,
     })
+}
+
+fn creation(row: &Row) -> Result<Option<CreationRecord>, QueryError> {
+    let Some(kept) = row.read::<Option<&[u8]>>("creation_key")? else { return Ok(None) };
+    Ok(Some(CreationRecord::from_bytes(kept.try_into()?)))
 }
 
 /// The columns that [`event`] reads.

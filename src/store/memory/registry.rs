@@ -49,11 +49,21 @@ impl State {
 
     fn create(&mut self, name: &TenantId, next: HookId, new: &RegisteredWebhook) -> bool {
         let hook = new.hook_id();
+        if self.is_key_used(name, new) {
+            return false;
+        }
         let Some(tenant) = self.tenants.get_mut(name).filter(|_| hook == next) else { return false };
         tenant.next_hook_id = HookId::new(next.get() + 1);
         tenant.hooks.insert(hook);
         self.lanes.insert((name.clone(), hook), Lane::new(Arc::new(new.clone()), self.present));
         true
+    }
+
+    /// Whether a webhook was created under the key of `new`.
+    fn is_key_used(&self, name: &TenantId, new: &RegisteredWebhook) -> bool {
+        let Some(creation) = new.creation else { return false };
+        let has_key = |it: &RegisteredWebhook| it.creation.is_some_and(|kept| kept.has_key_of(&creation));
+        self.registry(name).webhooks.iter().any(has_key)
     }
 
     fn update(&mut self, key: &LaneKey, new: &RegisteredWebhook, backlog: Backlog, now: Timestamp) -> bool {

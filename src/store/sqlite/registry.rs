@@ -114,6 +114,9 @@ impl Transaction<'_> {
             return Ok(false);
         }
         let row = self.enter(name)?;
+        if self.is_key_used(&row, new)? {
+            return Ok(false);
+        }
         let next_hook = HookId::new(row.next_hook.get() + 1);
         self.connection.run("UPDATE tenant SET next_hook = ? WHERE id = ?", [next_hook.get(), row.id])?;
         self.changes.tenants.insert(name.clone(), TenantRow { next_hook, ..row });
@@ -121,10 +124,21 @@ impl Transaction<'_> {
         Ok(true)
     }
 
+    /// Whether a webhook was created under the key of `new`.
+    fn is_key_used(&self, tenant: &TenantRow, new: &RegisteredWebhook) -> Result<bool, SqlError> {
+        const USED: &str = "SELECT 1 FROM lane \
+            WHERE tenant = ?1 AND status < 2 AND substr(creation_key, 1, 32) = substr(?2, 1, 32)";
+        let Some(creation) = new.creation else { return Ok(false) };
+        let used = self.connection.one(USED, params![tenant.id, creation.to_bytes()], number)?;
+        Ok(used.is_some())
+    }
+
     fn insert_lane(&self, tenant: &TenantRow, new: &RegisteredWebhook) -> Result<(), SqlError> {
         const INSERT: &str = "
-            INSERT INTO lane (tenant, hook, status, epoch_at, version, health, doc, secrets, disabled_at, rate, cap)
-            VALUES (:tenant, :hook, :status, :now, :version, :health, :doc, :secrets, :disabled_at, :rate, :cap)";
+            INSERT INTO lane (tenant, hook, status, epoch_at, version, health, doc, secrets, disabled_at, rate, cap,
+                creation_key)
+            VALUES (:tenant, :hook, :status, :now, :version, :health, :doc, :secrets, :disabled_at, :rate, :cap,
+                :creation_key)";
         let Pace { rate, max_in_flight } = Pace::of(&new.options);
         let values = named_params! {
             ":tenant": tenant.id,
@@ -138,6 +152,7 @@ impl Transaction<'_> {
             ":disabled_at": disabled_at(new),
             ":rate": rate,
             ":cap": max_in_flight,
+            ":creation_key": new.creation.map(|it| it.to_bytes()),
         };
         self.connection.run(INSERT, values)?;
         Ok(())
@@ -223,7 +238,8 @@ impl Transaction<'_> {
 
     /// Deletes a webhook with its secrets. The lane stays while the log tells of it.
     pub(super) fn delete_lane(&mut self, lane: &Lane) -> Result<(), SqlError> {
-        let delete = "UPDATE lane SET status = 2, doc = '', secrets = x'', disabled_at = NULL WHERE id = ?";
+        let delete = "UPDATE lane SET status = 2, doc = '', secrets = x'', disabled_at = NULL, \
+            creation_key = NULL WHERE id = ?";
         self.connection.run(delete, [lane.id])?;
         self.changes.hooks.push(lane.id);
         self.drop_backlog(&Lane { status: DELETED, ..lane.clone() })?;

@@ -51,6 +51,7 @@ mod claiming;
 mod claims;
 mod history;
 mod keeping;
+mod keys;
 mod publishing;
 mod registering;
 mod scene;
@@ -79,6 +80,7 @@ pub use keeping::{
     payloads_go_before_their_events, recovered_ones_stand_behind, steps_of_the_date_move_nothing,
     what_was_missed_is_recovered_once,
 };
+pub use keys::a_key_creates_one_webhook;
 pub use publishing::{
     absence_is_none_and_bytes_stay, message_ids_are_published_once, publications_are_whole,
     unrouted_events_are_routed_once,
@@ -168,6 +170,7 @@ macro_rules! store_conformance {
             point_24_what_was_skipped_is_added_once = what_was_skipped_is_added_once,
             point_25_payloads_are_erased = payloads_are_erased,
             point_26_attempts_are_counted = attempts_are_counted,
+            point_27_a_key_creates_one_webhook = a_key_creates_one_webhook,
         }
     };
     (@cases $module:ident, $fixture:expr, $($test:ident = $case:ident,)*) => {

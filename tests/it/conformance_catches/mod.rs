@@ -9,6 +9,7 @@ mod claiming;
 mod claims;
 mod history;
 mod keeping;
+mod keys;
 mod kinds;
 mod publishing;
 mod registering;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::pin::Pin;
 
 use hookwire::model::{
-    DeliveryId, DeliveryOptions, HookId, MessageId, MessageQuery, PageRequest, Scope, Scopes, Timestamp,
-    WebhookPatch,
+    CreationKey, DeliveryId, DeliveryOptions, HookId, MessageId, MessageQuery, PageRequest, Scope, Scopes,
+    Timestamp, WebhookPatch,
 };
 use hookwire::registry::Backlog;
 use hookwire::service::{Rotation, Tenant};
@@ -49,7 +49,7 @@ pub(crate) const HOST_CALLS: [&str; 6] =
     ["deliver_due", "publish", "publish_all", "suspend", "suspended_since", "unsuspend"];
 
 /// Every call of [`Tenant`] that asks for a scope.
-pub(crate) const TABLE: [Row; 34] = [
+pub(crate) const TABLE: [Row; 35] = [
     ("attempts", &[Scope::Read], call!(|acme, on| acme.attempts(on.delivery))),
     ("deliveries", &[Scope::Read], call!(|acme, _| acme.deliveries(&DeliveryQuery::new()))),
     (
@@ -67,6 +67,7 @@ pub(crate) const TABLE: [Row; 34] = [
     ("stats", &[Scope::Read], call!(|acme, _| acme.stats())),
     ("webhook_stats", &[Scope::Read], call!(|acme, on| acme.webhook_stats(on.hook_id))),
     ("create", &[Scope::Create], call!(|acme, _| acme.create(&draft()))),
+    ("create_once", &[Scope::Create], call!(|acme, _| acme.create_once(&key(), &draft()))),
     ("disable", &[Scope::Update], call!(|acme, on| acme.disable(on.hook_id))),
     ("enable", &[Scope::Update], call!(|acme, on| acme.enable(on.hook_id, Backlog::Drop))),
     ("pause", &[Scope::Update], call!(|acme, on| acme.pause(on.hook_id))),
@@ -110,6 +111,10 @@ const PING: &[Scope] = &[Scope::Create, Scope::Update];
 
 fn draft() -> WebhookDraft {
     named("b").subscribe(assist::DEVICE_ONLINE)
+}
+
+fn key() -> CreationKey {
+    CreationKey::new("key").expect("a short key")
 }
 
 fn options() -> DeliveryOptions {

@@ -72,7 +72,14 @@ fn parameters(operation: &Operation, names: &Names) -> Vec<Value> {
             "schema": {"type": "string"},
         })
     });
-    path.into_iter().chain(query).chain(version).collect()
+    let key = operation.takes_key.then(|| {
+        json!({
+            "name": "Idempotency-Key", "in": "header",
+            "description": "A key of the client's own. A repeated request with it answers with the webhook, without its secret.",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        })
+    });
+    path.into_iter().chain(query).chain(version).chain(key).collect()
 }
 
 fn parameter(query: &Query, names: &Names) -> Value {

@@ -15,6 +15,8 @@ pub(super) struct Operation {
     pub(super) query: &'static [Query],
     /// Whether it heeds `If-Match`.
     pub(super) takes_version: bool,
+    /// Whether it heeds `Idempotency-Key`.
+    pub(super) takes_key: bool,
     /// The schema of its body, if it has one.
     pub(super) body: Option<&'static str>,
     /// Its successes, with the schemas of their bodies.
@@ -76,6 +78,7 @@ impl Operation {
             scope: "READ",
             query: &[],
             takes_version: false,
+            takes_key: false,
             body: None,
             answers: answer,
         }
@@ -90,7 +93,7 @@ impl Operation {
         body: Option<&'static str>,
     ) -> Self {
         let answers = &[(200, Some("Details")), (204, None)];
-        Self { method, path, id, summary, scope: "UPDATE", query: &[], takes_version: true, body, answers }
+        Self { method, takes_version: true, ..Self::act((path, id, summary), "UPDATE", body, answers) }
     }
 
     const fn act(
@@ -99,7 +102,18 @@ impl Operation {
         body: Option<&'static str>,
         answers: &'static [(u16, Option<&'static str>)],
     ) -> Self {
-        Self { method: "post", path, id, summary, scope, query: &[], takes_version: false, body, answers }
+        Self {
+            method: "post",
+            path,
+            id,
+            summary,
+            scope,
+            query: &[],
+            takes_version: false,
+            takes_key: false,
+            body,
+            answers,
+        }
     }
 
     const fn delete(
@@ -114,6 +128,7 @@ impl Operation {
             scope: "DELETE",
             query: &[],
             takes_version: false,
+            takes_key: false,
             body: None,
             answers,
         }
@@ -139,12 +154,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         &[(200, Some("Departments"))],
     ),
     Operation::get("/webhooks", "listWebhooks", "Lists the webhooks", &[(200, Some("Webhooks"))]),
-    Operation::act(
-        ("/webhooks", "createWebhook", "Creates a webhook, and shows its secret this once"),
-        "CREATE",
-        Some("Draft"),
-        &[(201, Some("Created"))],
-    ),
+    Operation {
+        takes_key: true,
+        ..Operation::act(
+            ("/webhooks", "createWebhook", "Creates a webhook, and shows its secret this once"),
+            "CREATE",
+            Some("Draft"),
+            &[(200, Some("Found")), (201, Some("Created")), (204, None)],
+        )
+    },
     Operation::get(
         "/webhooks/{id}",
         "showWebhook",

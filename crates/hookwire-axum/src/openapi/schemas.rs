@@ -198,6 +198,7 @@ fn answers() -> Value {
             json!({"webhook": reference("Webhook"), "secret": text(), "warnings": array(text())}),
             &["webhook", "secret", "warnings"],
         ),
+        "Found": object(json!({"webhook": reference("Webhook")}), &["webhook"]),
         "Details": object(
             json!({
                 "webhook": reference("Webhook"), "version": integer(), "options": {"type": "object"},

@@ -3,6 +3,7 @@
 mod access;
 mod changes;
 mod document;
+mod keys;
 mod log;
 #[cfg(feature = "page")]
 mod page;

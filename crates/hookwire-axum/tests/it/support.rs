@@ -90,6 +90,12 @@ impl Client<'_> {
         self
     }
 
+    /// Sends a header once more.
+    pub(crate) fn and(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, value.parse().expect("a header"));
+        self
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, None).await
     }

@@ -13,6 +13,7 @@ mod gathering;
 mod health;
 mod host;
 mod in_transaction;
+mod keys;
 mod leases;
 #[path = "../../../../tests/it/support/log.rs"]
 mod log;

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use super::sql::{Cells, SqlError};
 use crate::delivery::Health;
 use crate::model::{
-    DeliveryOptions, DeptId, DisableReason, Disabled, End, EventId, HookId, MessageId, SealedSecrets,
-    SourceId, StampedEvent, TenantId, Timestamp, TraceContext, Webhook,
+    CreationRecord, DeliveryOptions, DeptId, DisableReason, Disabled, End, EventId, HookId, MessageId,
+    SealedSecrets, SourceId, StampedEvent, TenantId, Timestamp, TraceContext, Webhook,
 };
 use crate::registry::{RegisteredWebhook, Version};
 use crate::retry::RetryState;
@@ -139,7 +139,8 @@ pub(crate) fn hook_doc(hook: &RegisteredWebhook) -> Result<String, SqlError> {
 }
 
 /// The statement for [`registered`], to be followed by a condition on `lane`.
-pub(crate) const SELECT_HOOK: &str = "SELECT doc, secrets, version, disabled_at FROM lane WHERE ";
+pub(crate) const SELECT_HOOK: &str =
+    "SELECT doc, secrets, version, disabled_at, creation_key FROM lane WHERE ";
 
 pub(crate) fn registered(cells: &mut Cells<'_>) -> Result<RegisteredWebhook, SqlError> {
     let HookDoc { webhook, options, disabled: reason, paused } = cells.json()?;
@@ -154,6 +155,7 @@ pub(crate) fn registered(cells: &mut Cells<'_>) -> Result<RegisteredWebhook, Sql
         version: Version::new(version),
         disabled,
         paused,
+        creation: cells.get::<Option<[u8; 64]>>()?.map(CreationRecord::from_bytes),
     })
 }
 

@@ -103,9 +103,11 @@ const SECOND: &str = "ALTER TABLE delivery ADD COLUMN retry TEXT;";
 /// - `suspect` has what was claimed when the process was killed, and how often in a row; `meta.is_open` tells of a kill.
 /// - `meta.reader` is the oldest form whose code may open this file, `meta.boots` how often it was opened,
 ///   `meta.last_event` and `meta.last_delivery` the last numbers of rows that were removed.
+/// - `lane.creation_key` is 32 bytes that stand for the key under which the webhook was created, and 32 for the content;
+///   null if it was created without a key.
 ///
 /// Later code uses `lane.rate`, `cap` and `succeeded_at`. Still unused, and null or empty: `event.ordering_key`,
-/// `trace` and `is_test`; `lane.pause_until`, `suspended_at` and `creation_key` (hashed); the table `operation`.
+/// `trace` and `is_test`; `lane.pause_until` and `suspended_at`; the table `operation`.
 const THIRD: &str = "
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 0),
