@@ -40,7 +40,10 @@ fn start() -> (Service, Addresses) {
         rest.split('/').next().expect("an address").to_owned()
     };
     let metrics = address("Metrics:");
-    (service, Addresses { page: address("The page:"), metrics })
+    let page = address("The page:");
+    // What it prints later is read too: a pipe that nobody reads would end it.
+    std::thread::spawn(move || lines.for_each(drop));
+    (service, Addresses { page, metrics })
 }
 
 fn get(address: &str, path: &str) -> String {
