@@ -336,8 +336,8 @@ proptest! {
             Err(violations) => {
                 for told in catalog().show_violations(&violations) {
                     let text = told.to_string();
-                    // The path within a template has the names that its user chose.
-                    let is_of_user = told.path.contains("].template");
+                    // A template and a filter have the names that their user chose.
+                    let is_of_user = ["].template", "].filter"].iter().any(|it| told.path.contains(it));
                     prop_assert!(is_of_user || !OTHERS.iter().any(|it| text.contains(it)), "{text}");
                     let attribute = told.path.split(['[', '.']).next().expect("a name");
                     let known = ["name", "description", "url", "ignore_source", "enabled", "events"];

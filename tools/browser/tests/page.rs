@@ -217,7 +217,7 @@ async fn axe_finds_nothing_in_either_look() {
             "/1",
             "/1/edit",
             "/1/deliveries",
-            "/1/parameters",
+            "/1/parameters?event=DEVICE_ONLINE",
             "/1/recover?since=2020-01-01",
             "/explain",
             "/dry-run",

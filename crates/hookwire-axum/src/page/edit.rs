@@ -2,12 +2,14 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use hookwire::model::{EventType, Outcome, Scope};
-use hookwire::service::{PingOutcome, PingReport};
-use hookwire::{Error, HookId, Webhook};
+use hookwire::model::{CreationKey, EventType, Outcome, Scope};
+use hookwire::service::{Created, CreatedOnce, PingOutcome, PingReport};
+use hookwire::{Error, ErrorKind, HookId, Webhook};
 use maud::{Markup, html};
+use uuid::Uuid;
 
 use super::form::{Faults, Fields};
+use super::parameters::{Editor, Preview, names, parsed};
 use super::secret::secret;
 use super::shell::with_status;
 use super::texts::Texts;
@@ -22,6 +24,7 @@ struct Form {
     faults: Faults,
     refused: Option<String>,
     tried: Option<Tried>,
+    editor: Editor,
 }
 
 /// What came of a trial.
@@ -37,27 +40,72 @@ pub(super) async fn add(visit: Visit) -> Answer {
     if !visit.may(Scope::Create) {
         return Err(visit.not_found());
     }
-    form(&visit, None, Form::default()).await
+    form(&visit, None, Form { fields: with_new_key(Fields::default()), ..Form::default() }).await
 }
 
 pub(super) async fn create(visit: Visit, fields: Fields) -> Answer {
     if let Some(tried) = tried(&visit, &fields, None).await? {
-        return form(&visit, None, Form { fields, tried: Some(tried), ..Form::default() }).await;
+        let editor = Editor { text: fields.get("template").to_owned(), ..Editor::default() };
+        return form(&visit, None, Form { fields, tried: Some(tried), editor, ..Form::default() }).await;
     }
-    let draft = fields.draft(visit.hooks().catalog(), None);
-    match visit.tenant.create(&draft).await {
-        Ok(created) => {
-            let texts = visit.texts();
-            let body = html! {
-                h1 { (created.webhook().name()) }
-                @for warning in created.warnings() { p class="warning" { (warning) } }
-                (secret(texts, created.secret().expose().as_str()))
-                p { a class="button" href={ (visit.base) "/" (created.webhook().hook_id()) } { (texts.webhooks) } }
-            };
-            Ok(visit.show(created.webhook().name(), &body))
+    let (text, is_preview) = (fields.get("template").to_owned(), fields.get("do") == "preview");
+    let template = match parsed(&visit, &text) {
+        Ok(template) => template,
+        Err(faults) => {
+            let editor = Editor { text, faults, ..Editor::default() };
+            let refused = Some(visit.texts().correct.to_string());
+            let shown = form(&visit, None, Form { fields, refused, editor, ..Form::default() }).await?;
+            return Ok(with_status(StatusCode::UNPROCESSABLE_ENTITY, shown));
         }
-        Err(error) => refused(&visit, None, fields, &error).await,
+    };
+    if is_preview {
+        let preview = chosen(&visit, &fields).next().zip(template.as_ref());
+        let preview = preview.and_then(|(event, template)| Preview::of(&visit, event, template));
+        let editor = Editor { text, preview, ..Editor::default() };
+        return form(&visit, None, Form { fields, editor, ..Form::default() }).await;
     }
+    save_new(&visit, fields).await
+}
+
+/// Creates the webhook. A form that is sent twice creates one.
+async fn save_new(visit: &Visit, fields: Fields) -> Answer {
+    let draft = fields.draft(visit.hooks().catalog(), None);
+    let fields = if fields.get("key").is_empty() { with_new_key(fields) } else { fields };
+    let key = CreationKey::new(fields.get("key")).map_err(|_| visit.not_found())?;
+    match visit.tenant.create_once(&key, &draft).await {
+        Ok(CreatedOnce::Now(created)) => Ok(created_page(visit, &created)),
+        Ok(CreatedOnce::Before(webhook)) => Ok(visit.go(&format!("/{}", webhook.hook_id()))),
+        Err(error) if *error.kind() == ErrorKind::CreationKeyReused => {
+            let refused = Some(visit.texts().created_already.to_string());
+            let editor = Editor { text: fields.get("template").to_owned(), ..Editor::default() };
+            let shown = Form { fields: with_new_key(fields), refused, editor, ..Form::default() };
+            Ok(with_status(StatusCode::UNPROCESSABLE_ENTITY, form(visit, None, shown).await?))
+        }
+        Err(error) => refused(visit, None, fields, &error).await,
+    }
+}
+
+/// The page that shows the secret of a new webhook.
+fn created_page(visit: &Visit, created: &Created) -> Response {
+    let (texts, webhook) = (visit.texts(), created.webhook());
+    let body = html! {
+        h1 { (webhook.name()) }
+        @for warning in created.warnings() { p class="warning" { (warning) } }
+        (secret(texts, created.secret().expose().as_str()))
+        p { a class="button" href={ (visit.base) "/" (webhook.hook_id()) } { (texts.webhooks) } }
+    };
+    visit.show(webhook.name(), &body)
+}
+
+/// Gives a form the key by which it creates one webhook, however often it is sent.
+fn with_new_key(mut fields: Fields) -> Fields {
+    fields.set("key", Uuid::new_v4().to_string());
+    fields
+}
+
+/// The events that are ticked.
+fn chosen<'a>(visit: &'a Visit, fields: &'a Fields) -> impl Iterator<Item = &'a EventType> {
+    visit.hooks().catalog().visible().filter(|it| fields.has("event", it.key()))
 }
 
 pub(super) async fn edit(visit: Visit, Id(id): Id<HookId>) -> Answer {
@@ -123,7 +171,9 @@ async fn refused(visit: &Visit, present: Option<&Webhook>, fields: Fields, error
         return Err(visit.failed(error));
     }
     let refused = Some(visit.texts().correct.to_string());
-    let shown = form(visit, present, Form { fields, faults, refused, tried: None }).await?;
+    let editor =
+        Editor { text: fields.get("template").to_owned(), faults: faults.of_template(), ..Editor::default() };
+    let shown = form(visit, present, Form { fields, faults, refused, editor, tried: None }).await?;
     Ok(with_status(StatusCode::UNPROCESSABLE_ENTITY, shown))
 }
 
@@ -137,6 +187,7 @@ async fn form(visit: &Visit, present: Option<&Webhook>, form: Form) -> Answer {
         @if let Some(refused) = &form.refused { p class="bad" role="alert" { (refused) } }
         @for fault in &besides { p class="bad" { (fault) } }
         form method="post" {
+            @if present.is_none() { input type="hidden" name="key" value=(form.fields.get("key")); }
             (input(&form, "name", &texts.name, "", "text"))
             (input(&form, "description", &texts.description, "", "text"))
             (input(&form, "url", &texts.callback_url, &texts.callback_url_hint, "url"))
@@ -156,7 +207,11 @@ async fn form(visit: &Visit, present: Option<&Webhook>, form: Form) -> Answer {
                 }
                 button name="do" value="ping-event" data-in-place { (texts.ping_event) }
             }
-            div id="result" { @if let Some(tried) = &form.tried { (outcome(texts, tried)) } }
+            @if present.is_none() && visit.hooks().catalog().allows_templates() { (parameters(visit, &form)) }
+            div id="result" {
+                @if let Some(tried) = &form.tried { (outcome(texts, tried)) }
+                @if let Some(preview) = &form.editor.preview { (preview.shown(texts)) }
+            }
             p class="row" {
                 button class="main" name="do" value="save" {
                     @if present.is_some() { (texts.save) } @else { (texts.create_webhook) }
@@ -167,6 +222,19 @@ async fn form(visit: &Visit, present: Option<&Webhook>, form: Form) -> Answer {
         }
     };
     Ok(visit.show(title, &body))
+}
+
+/// The template of a new webhook's bodies, for all events that are chosen.
+fn parameters(visit: &Visit, form: &Form) -> Markup {
+    let (texts, editor) = (visit.texts(), &form.editor);
+    html! {
+        details open[!editor.text.is_empty()] {
+            summary { (texts.manage_parameters) }
+            (editor.field(texts))
+            p { button name="do" value="preview" data-in-place { (texts.preview) } }
+            (names(texts, chosen(visit, &form.fields)))
+        }
+    }
 }
 
 /// A field with its label, its hint and what is wrong with it.

@@ -1,6 +1,6 @@
 //! Forms: what was typed, kept when it is refused, and the draft that it means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -79,18 +79,41 @@ impl Fields {
             }
         }
         let kept = present.map(|it| narrowed(&catalog.show(it))).unwrap_or_default();
-        let events = self.all("event").map(|key| self.subscription(key, kept.get(key)));
+        let template = template(self.get("template"));
+        let events = self.all("event").map(|key| self.subscription(key, kept.get(key), template.as_ref()));
         object.insert("events".to_owned(), events.collect());
         // Every object is a draft.
         let draft: Draft = serde_json::from_value(Value::Object(object)).unwrap_or_default();
         catalog.draft(&draft)
     }
 
-    fn subscription(&self, key: &str, kept: Option<&Value>) -> Value {
+    fn subscription(&self, key: &str, kept: Option<&Value>, template: Option<&Value>) -> Value {
         let ids: Vec<Value> = self.all(&format!("departments.{key}")).map(Value::from).collect();
         let mut object = kept.cloned().unwrap_or_else(|| json!({ "event": key }));
         object["departments"] = if ids.is_empty() { Value::Null } else { Value::from(ids) };
+        if let Some(template) = template {
+            object["template"] = template.clone();
+        }
         object
+    }
+
+    /// Sets the one value of a field.
+    pub(super) fn set(&mut self, name: &str, value: String) {
+        self.0.retain(|(key, _)| key != name);
+        self.0.push((name.to_owned(), value));
+    }
+}
+
+/// Returns the template that was typed; none if it is no JSON, which the caller has refused.
+fn template(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok()
+}
+
+/// Returns the key or the pattern of a subscription.
+pub(super) fn key(subscription: &plain::Subscription) -> &str {
+    match subscription {
+        plain::Subscription::Event(key) => key,
+        plain::Subscription::Narrowed { event, .. } => event,
     }
 }
 
@@ -116,12 +139,23 @@ impl Faults {
         self.0.is_empty()
     }
 
-    /// Returns what is wrong with a field, or with something within it.
+    /// Returns what is wrong with a field, or with something within it but the template.
     pub(super) fn of<'a>(&'a self, field: &'a str) -> impl Iterator<Item = &'a str> {
         let is_its = move |it: &&Violation| {
-            it.path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
+            let rest = it.path.strip_prefix(field);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.'])) && !is_of_template(it)
         };
         self.0.iter().filter(is_its).map(|it| it.message.as_str())
+    }
+
+    /// Returns what is wrong with the template, which each of the events has, with its place in it.
+    pub(super) fn of_template(&self) -> BTreeSet<String> {
+        let within = |it: &Violation| it.path.split("template").nth(1).unwrap_or_default().to_owned();
+        self.0
+            .iter()
+            .filter(|it| is_of_template(it))
+            .map(|it| format!("{} {}", within(it), it.message))
+            .collect()
     }
 
     /// Returns everything that is wrong, with its place.
@@ -134,4 +168,8 @@ impl Faults {
         let head = |it: &Violation| it.path.split(['[', '.']).next().unwrap_or_default().to_owned();
         self.0.iter().filter(move |it| !fields.contains(&head(it).as_str())).map(ToString::to_string)
     }
+}
+
+fn is_of_template(violation: &Violation) -> bool {
+    violation.path.split(['[', '.']).any(|it| it == "template")
 }

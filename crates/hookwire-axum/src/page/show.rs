@@ -7,7 +7,7 @@ use hookwire::{ErrorKind, HookId};
 use maud::{Markup, html};
 
 use super::chart;
-use super::form::Fields;
+use super::form::{Fields, key};
 use super::secret::secret;
 use super::visit::{Answer, Visit};
 use crate::read::Id;
@@ -93,7 +93,7 @@ async fn shown(visit: &Visit, id: HookId, notice: Option<Markup>) -> Answer {
             @if let Some(source) = &webhook.ignore_source { dt { (texts.source_id) } dd dir="auto" { (source) } }
             dt { (texts.status) } dd { (status(visit, &details)) }
             dt { (texts.health) } dd { (health(visit, &details)) }
-            dt { (texts.select_event) } dd { ul { @for event in &webhook.events { li { (event_name(event)) } } } }
+            dt { (texts.select_event) } dd { ul { @for event in &webhook.events { li { (key(event)) } } } }
         }
         (chart)
         p class="row" {
@@ -108,13 +108,6 @@ async fn shown(visit: &Visit, id: HookId, notice: Option<Markup>) -> Answer {
         (actions(visit, &details))
     };
     Ok(visit.show(&webhook.name, &body))
-}
-
-fn event_name(event: &hookwire::plain::Subscription) -> &str {
-    match event {
-        hookwire::plain::Subscription::Event(key) => key,
-        hookwire::plain::Subscription::Narrowed { event, .. } => event,
-    }
 }
 
 /// The buttons for what the caller may do.

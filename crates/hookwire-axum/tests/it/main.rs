@@ -8,6 +8,8 @@ mod log;
 #[cfg(feature = "page")]
 mod page;
 #[cfg(feature = "page")]
+mod page_parameters;
+#[cfg(feature = "page")]
 mod page_recovery;
 #[cfg(feature = "page")]
 mod page_words;
