@@ -5,8 +5,8 @@
 //! scripts/bench page # HOOKWIRE_DELIVERIES=10000 for a quick look
 //! ```
 //!
-//! The aim is 20 ms each. Nothing fails if it is missed. What is listed by a state in which nothing is takes longer: SQLite has no
-//! index of the states of what has ended, and looks at every delivery of the webhook.
+//! The aim is 20 ms each. Nothing fails if it is missed. What is listed by a state in which nothing is takes longer: SQLite
+//! has no index of the states of what has ended, and looks at every delivery of the webhook.
 
 #![allow(clippy::print_stdout)]
 
@@ -105,6 +105,7 @@ async fn register(tenant: &Tenant) -> Result<(), Error> {
 }
 
 /// Returns the median and the 99th percentile of the times in which a page is answered.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 async fn measure(router: &Router, path: &str) -> Result<(Duration, Duration), Error> {
     let mut times = Vec::with_capacity(REQUESTS);
     for n in 0..REQUESTS + REQUESTS / 10 {
