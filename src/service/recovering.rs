@@ -17,7 +17,8 @@ impl Tenant {
     /// Events are routed by the webhook as it is now: those that it would not get today it does not get. An event of which
     /// it has a delivery already is left out, so nothing is made twice; [`recover`](Self::recover) is for what failed. Each
     /// step looks at as many events as its page allows, and reads those whose department, source or payload the webhook asks
-    /// for, one by one. Follow [`Recovered::next`] to the end to deliver all. New events go first.
+    /// for, one by one. Follow [`Recovered::next`] to the end to deliver all. New events go first. A message that
+    /// [`redeliver_as_new`](Self::redeliver_as_new) made for another webhook is an event like any other.
     ///
     /// It needs a scope of its own, [`Scope::Recover`], because it shows a receiver events of before its registration.
     ///
