@@ -21,6 +21,7 @@ mod outage;
 mod partly;
 mod plans;
 mod pooled;
+mod rates;
 mod recovering;
 mod retention;
 mod server;
