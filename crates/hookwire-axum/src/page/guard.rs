@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, LOCATION, ORIGIN, SET_COOKIE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use maud::html;
 
 use super::form::Fields;
@@ -19,14 +19,14 @@ pub(super) async fn forms(State(site): State<Site>, request: Request, next: Next
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    if !is_own(request.headers()) {
-        return (StatusCode::FORBIDDEN, site.page().texts_for(None).forbidden.to_string()).into_response();
-    }
     let (parts, body) = request.into_parts();
-    let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    };
     let base = visit::base(&parts);
+    if !is_own(&parts.headers) {
+        return told(&site, &base, StatusCode::FORBIDDEN, &site.page().texts_for(None).forbidden);
+    }
+    let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
+        return told(&site, &base, StatusCode::PAYLOAD_TOO_LARGE, &site.page().texts_for(None).refused);
+    };
     let answer = next.run(Request::from_parts(parts, Body::from(bytes.clone()))).await;
     match (is_signed_out(&answer, &base), Fields::parse(&bytes)) {
         (true, Some(fields)) => kept(&site, &base, &answer, &fields),
@@ -44,7 +44,13 @@ pub(super) async fn refusals(State(site): State<Site>, request: Request, next: N
     }
     let texts = site.page().texts_for(None);
     let title = if answer.status() == StatusCode::NOT_FOUND { &texts.not_found } else { &texts.refused };
-    with_status(answer.status(), site.page().answer(texts, &base, title, &html! { h1 { (title) } }))
+    told(&site, &base, answer.status(), title)
+}
+
+/// A page that says one thing.
+fn told(site: &Site, base: &str, status: StatusCode, said: &str) -> Response {
+    let texts = site.page().texts_for(None);
+    with_status(status, site.page().answer(texts, base, said, &html! { h1 { (said) } }))
 }
 
 /// Whether a form comes from the page itself. A browser says so, or at least from which origin it comes.

@@ -92,10 +92,12 @@ async fn estimate(visit: &Visit, id: HookId, since: Timestamp) -> Result<Estimat
         let mut page = Some(PageRequest::first());
         for _ in 0..MAX_COUNTED {
             let Some(next) = page else { break };
-            let query = DeliveryQuery::new().webhook(id).state(DeliveryState::Ended(end)).since(since);
+            let query = DeliveryQuery::new().webhook(id).state(DeliveryState::Ended(end));
             let query = query.page(next.with_limit(PageRequest::MAX_LIMIT));
             let listed = visit.tenant.deliveries(&query).await.map_err(|error| visit.failed(&error))?;
-            estimate.count += listed.items.len();
+            // What is listed goes by its beginning, what is recovered by its end.
+            let ended = listed.items.iter().filter(|it| it.ended_at.is_some_and(|at| at >= since));
+            estimate.count += ended.count();
             page = listed.next.map(PageRequest::after);
         }
         estimate.has_more |= page.is_some();
@@ -125,8 +127,8 @@ async fn shown(visit: &Visit, id: HookId, asked: Asked) -> Answer {
         }
         @if let Some(Estimate { count, has_more }) = estimate {
             section class="tried" role="status" {
-                p { @if has_more { (texts.more_than) " " } (count) " " (texts.given_up) }
-                @if count > 0 {
+                p { @if has_more { (texts.at_least) " " } (count) " " (texts.given_up) }
+                @if count > 0 || has_more {
                     form method="post" {
                         input type="hidden" name="since" value=(since);
                         button class="main" { (texts.redeliver) }

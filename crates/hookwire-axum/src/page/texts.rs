@@ -108,7 +108,7 @@ texts! {
     recover_from_here: "Send again what was given up from here on",
     recover_begun: "Deliveries made anew:",
     count: "Count",
-    more_than: "More than",
+    at_least: "At least",
     given_up: "were given up. What was sent again since is not sent a third time.",
     no_time: "This is no day, and no time.",
     under_way: "More are being made.",

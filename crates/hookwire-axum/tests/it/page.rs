@@ -410,7 +410,9 @@ async fn forms_are_taken_from_the_page_itself_alone() {
         &[],
     ];
     for headers in foreign {
-        assert_eq!(from(headers).post("/new", &fields).await.status, 403, "{headers:?}");
+        let refused = from(headers).post("/new", &fields).await;
+        assert_eq!(refused.status, 403, "{headers:?}");
+        refused.has("<h1>The request did not come from this page.").has("style.css");
     }
     host.owner().get("").await.has("There are no webhooks yet.");
     let own = from(&[("origin", "https://app.example.com"), ("host", "app.example.com")]);
