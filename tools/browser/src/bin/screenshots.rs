@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use browser::{Browser, Theme};
+use hookwire::model::MessageQuery;
 use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::{Event, WebhookDraft, assist};
 use hookwire_axum::page::Page;
@@ -17,11 +18,28 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => Answer::status(200).body("thanks"),
     });
     let browser = Browser::with(Theme::Light, 1000, Page::new().address("192.0.2.7"), transport).await;
-    inhabit(&browser).await?;
-    for (name, path) in [("list", ""), ("webhook", "/1"), ("deliveries", "/1/deliveries")] {
+    let message = inhabit(&browser).await?;
+    for (name, path) in [("list", ""), ("webhook", "/1"), ("recover", "/1/recover?since=2026-01-01")] {
         browser.open(path).await;
         take(&browser, &directory, name).await?;
     }
+    browser.open("/1/deliveries").await;
+    browser
+        .run("document.querySelectorAll('.beside').forEach(it => it.closest('details').open = true)")
+        .await;
+    take(&browser, &directory, "deliveries").await?;
+    browser.open("/1/parameters").await;
+    browser.fill("JSON", r#"{"text": "${payload.deviceName} is on", "at": "${eventTime}"}"#).await;
+    browser.click("Preview").await;
+    browser.sees("is on").await;
+    take(&browser, &directory, "parameters").await?;
+    browser.open("/dry-run").await;
+    let ask = "document.getElementById('event').value = 'DEVICE_ONLINE'; document.querySelector('main form').requestSubmit()";
+    browser.run(ask).await;
+    browser.sees("would get it").await;
+    take(&browser, &directory, "dry-run").await?;
+    browser.open(&format!("/explain?message={message}")).await;
+    take(&browser, &directory, "explain").await?;
     browser.open("/new").await;
     browser.fill("Name", "Device log").await;
     browser.fill("Callback URL", "https://crm.example.com/hooks").await;
@@ -31,7 +49,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     take(&browser, &directory, "add").await
 }
 
-async fn inhabit(browser: &Browser) -> Result<(), Box<dyn std::error::Error>> {
+/// Registers webhooks, publishes events to them, and returns the id of the first message.
+async fn inhabit(browser: &Browser) -> Result<String, Box<dyn std::error::Error>> {
     let acme = browser.tenant();
     for (name, url) in [("CRM", "https://crm.example.com/crm"), ("Old desk", "https://desk.example.com/old")]
     {
@@ -43,7 +62,8 @@ async fn inhabit(browser: &Browser) -> Result<(), Box<dyn std::error::Error>> {
         acme.publish(Event::new(event, &json!({"deviceName": format!("LAB-{n}")}))?).await?;
         browser.hooks.deliver_due().await?;
     }
-    Ok(())
+    let messages = acme.messages(&MessageQuery::new()).await?.items;
+    Ok(messages.last().map(|it| it.message_id.to_string()).unwrap_or_default())
 }
 
 async fn take(browser: &Browser, directory: &Path, name: &str) -> Result<(), Box<dyn std::error::Error>> {
