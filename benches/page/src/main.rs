@@ -5,8 +5,7 @@
 //! scripts/bench page # HOOKWIRE_DELIVERIES=10000 for a quick look
 //! ```
 //!
-//! The aim is 20 ms each. Nothing fails if it is missed. What is listed by a state in which nothing is takes longer: SQLite
-//! has no index of the states of what has ended, and looks at every delivery of the webhook.
+//! The aim is 20 ms each. Nothing fails if it is missed.
 
 #![allow(clippy::print_stdout)]
 

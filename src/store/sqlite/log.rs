@@ -82,7 +82,8 @@ fn last_looked_at(
     connection.one(SELECT, (tenant, cursor.unwrap_or(i64::MAX), MAX_LOOKED_AT - 1), number)
 }
 
-/// The most events that one page of messages looks at. Where few pass the filter, it has fewer than it may have.
+/// The most events that one page of messages looks at, and the most deliveries of one of deliveries. Where few pass the filter,
+/// it has fewer than it may have.
 const MAX_LOOKED_AT: i64 = 10_000;
 
 const SELECT_MESSAGES: &str =
@@ -109,8 +110,20 @@ pub(super) fn deliveries(
     let cursor: Option<i64> = query.page.cursor_as()?;
     let Some(tenant) = tenant(connection, name)? else { return Ok(Page::new(Vec::new(), None)) };
     let listing = Listing { connection, tenant: tenant.id, query, present, held: present.ids() };
-    let items = listing.before(cursor.unwrap_or(i64::MAX))?;
-    Ok(Page::from_surplus(items, query.page.limit(), |last| last.id.to_string()))
+    let Looked { items, down_to } = listing.before(cursor.unwrap_or(i64::MAX))?;
+    let is_short = items.len() <= query.page.limit();
+    let mut page = Page::from_surplus(items, query.page.limit(), |last| last.id.to_string());
+    if is_short {
+        page.next = down_to.map(|id| id.to_string());
+    }
+    Ok(page)
+}
+
+/// What a listing has found.
+struct Looked {
+    items: Vec<Delivery>,
+    /// The last delivery that it looked at; `None` if it looked at all.
+    down_to: Option<i64>,
 }
 
 /// A listing of a tenant's deliveries. Each statement of it goes along an index: by event, or by lane.
@@ -123,23 +136,47 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    fn before(&self, before: i64) -> Result<Vec<Delivery>, SqlError> {
+    fn before(&self, before: i64) -> Result<Looked, SqlError> {
         if let Some(message) = &self.query.message {
             let event = "SELECT id FROM event WHERE tenant = ? AND message = ?";
             let event = self.connection.one(event, (self.tenant, message.as_str()), number)?;
-            return self.select(BY_EVENT, event, (i64::MIN, before));
+            return Ok(Looked { items: self.select(BY_EVENT, event, (i64::MIN, before))?, down_to: None });
         }
         let lanes = "SELECT id FROM lane WHERE tenant = ?1 AND (?2 IS NULL OR hook = ?2)";
         let lanes = self.connection.all(lanes, (self.tenant, self.query.webhook.map(HookId::get)), number)?;
-        self.newest_of(&lanes, before)
+        let down_to = if self.has_filter() { self.down_to(&lanes, before)? } else { None };
+        Ok(Looked { items: self.newest_of(&lanes, (down_to, before))?, down_to })
+    }
+
+    /// Whether it may have to look at many deliveries to find a few.
+    const fn has_filter(&self) -> bool {
+        let DeliveryQuery { event, state, since, until, .. } = self.query;
+        event.is_some() || state.is_some() || since.is_some() || until.is_some()
+    }
+
+    /// Returns the oldest delivery that is looked at. Of each lane, so many are; the others are older than it.
+    fn down_to(&self, lanes: &[i64], before: i64) -> Result<Option<i64>, SqlError> {
+        const NTH: &str =
+            "SELECT id FROM delivery WHERE lane = ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ?";
+        let others = (MAX_LOOKED_AT / as_i64(lanes.len()).max(1) - 1).max(0);
+        let mut down_to = None;
+        for lane in lanes {
+            down_to = down_to.max(self.connection.one(NTH, (*lane, before, others), number)?);
+        }
+        Ok(down_to)
     }
 
     /// Merges lanes: what is older than enough from those before is not looked at in the next.
-    fn newest_of(&self, lanes: &[i64], before: i64) -> Result<Vec<Delivery>, SqlError> {
+    fn newest_of(
+        &self,
+        lanes: &[i64],
+        (down_to, before): (Option<i64>, i64),
+    ) -> Result<Vec<Delivery>, SqlError> {
         let enough = self.query.page.limit() + 1;
+        let lowest = down_to.map_or(i64::MIN, |id| id - 1);
         let mut newest: Vec<Delivery> = Vec::new();
         for lane in lanes {
-            let after = newest.get(enough - 1).map_or(i64::MIN, |last| last.id.get());
+            let after = newest.get(enough - 1).map_or(lowest, |last| last.id.get());
             newest.extend(self.select(BY_LANE, Some(*lane), (after, before))?);
             newest.sort_unstable_by_key(|delivery| std::cmp::Reverse(delivery.id));
             newest.truncate(enough);

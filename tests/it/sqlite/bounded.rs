@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hookwire::model::{HookId, MessageId};
+use hookwire::model::{DeliveryQuery, DeliveryState, End, HookId, MessageId, PageRequest};
 use hookwire::store::{Publication, PublishAnswer, SqliteStore, StatsScope, Store, TendRequest};
 
 use super::{
-    Directory, SqliteFixture, claim, create, delivered, fixture, left_by_a_kill, open, publication,
+    Directory, SqliteFixture, acme, claim, create, delivered, fixture, left_by_a_kill, open, publication,
     publication_of,
 };
 
@@ -249,4 +249,29 @@ async fn a_large_batch_lets_others_come_in_between() {
     assert!(!large.is_finished(), "it was not waited for");
     let answers = large.await.expect("no panic");
     assert!(answers.len() == 20_000 && answers.iter().all(|it| matches!(it, PublishAnswer::Stored(_))));
+}
+
+/// A page of a listing looks at ten thousand, and says where the next one goes on.
+#[tokio::test]
+async fn a_listing_looks_at_a_bounded_number_whatever_its_filter() {
+    let fixture = fixture().await;
+    let store = &fixture.store;
+    let hook = create(store).await;
+    let item = publication(store, "m", hook).await;
+    store.publish(&[renamed(&item, 0)], None).await.expect("published");
+    let first = claim(store).await;
+    store.settle(&first.iter().map(delivered).collect::<Vec<_>>()).await.expect("settled");
+    for from in (1..10_251).step_by(STEP) {
+        let items: Vec<_> = (from..from + STEP).map(|n| renamed(&item, n)).collect();
+        store.publish(&items, None).await.expect("published");
+    }
+    let query = DeliveryQuery::new().webhook(hook).state(DeliveryState::Ended(End::Delivered));
+    let newest = store.deliveries(&acme(), &query).await.expect("listed");
+    assert!(newest.items.is_empty(), "it is older");
+    let next = newest.next.expect("there are more to look at");
+    let oldest =
+        store.deliveries(&acme(), &query.clone().page(PageRequest::after(next))).await.expect("listed");
+    assert_eq!((oldest.items.len(), oldest.next), (1, None));
+    let all = store.deliveries(&acme(), &DeliveryQuery::new()).await.expect("listed");
+    assert_eq!(all.items.len(), 100, "without a filter a page is full");
 }
