@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::StatusCode;
 use axum::http::header::IF_MATCH;
 use axum::http::request::Parts;
@@ -14,8 +14,10 @@ use hookwire::registry::Version;
 use hookwire::{Catalog, Error, ErrorKind, Tenant, Webhooks};
 
 use crate::access::{Access, Caller, Department};
+use crate::openapi;
 use crate::operations::Operations;
 use crate::problem::{Fault, Problem};
+use crate::read::pairs;
 use crate::view::View;
 
 /// What the handlers share.
@@ -103,6 +105,7 @@ impl<V: View> FromRequestParts<Api> for Call<V> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Response> {
         let caller = api.0.access.caller(parts).await?;
+        known_query(parts).map_err(IntoResponse::into_response)?;
         let tenant = api.0.hooks.tenant(caller.tenant.clone()).with_scopes(caller.scopes);
         let tenant = match expected(parts).map_err(IntoResponse::into_response)? {
             Some(version) => tenant.expecting(version),
@@ -110,6 +113,18 @@ impl<V: View> FromRequestParts<Api> for Call<V> {
         };
         Ok(Self { api: api.clone(), caller, tenant, view: PhantomData })
     }
+}
+
+/// Refuses a query with a parameter that its operation does not have: a misspelt one would silently do nothing.
+fn known_query(parts: &Parts) -> Result<(), Problem> {
+    let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let query = parts.uri.query().unwrap_or_default();
+    for (name, _) in pairs(query)? {
+        if !openapi::has_parameter(&parts.method, path, &name) {
+            return Err(Problem::bad_request(format!("there is no parameter `{name}`")));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the version in `If-Match`, if it names one. `*` is any, and what no `ETag` of ours is matches none.

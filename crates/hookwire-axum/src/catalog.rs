@@ -13,7 +13,6 @@ use crate::view::View;
 /// Lists the events that users may see; `module` names the one module to list.
 pub(crate) async fn event_types<V: View>(call: Call<V>, mut params: Params) -> Result<Response, Problem> {
     let module: Option<String> = params.take("module")?;
-    params.none_left()?;
     // Reading what is the same for everybody asks for the same scope as reading webhooks.
     call.require(Scope::Read)?;
     let events =
@@ -22,8 +21,7 @@ pub(crate) async fn event_types<V: View>(call: Call<V>, mut params: Params) -> R
     Ok(Json(json!({"items": items})).into_response())
 }
 
-pub(crate) async fn departments<V: View>(call: Call<V>, params: Params) -> Result<Response, Response> {
-    params.none_left().map_err(IntoResponse::into_response)?;
+pub(crate) async fn departments<V: View>(call: Call<V>) -> Result<Response, Response> {
     call.require(Scope::Read).map_err(IntoResponse::into_response)?;
     let items = call.departments().await?;
     Ok(Json(json!({"items": items})).into_response())

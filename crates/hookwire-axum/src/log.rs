@@ -68,8 +68,7 @@ pub(crate) async fn erase_payload<V: View>(call: Call<V>, Id(id): Id<MessageId>)
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-pub(crate) async fn statistics<V: View>(call: Call<V>, params: Params) -> Answer {
-    params.none_left()?;
+pub(crate) async fn statistics<V: View>(call: Call<V>) -> Answer {
     let stats = call.tenant.stats().await.map_err(call.told())?;
     Ok(Json(json!({"deliveries": view::json(&stats)})).into_response())
 }
@@ -81,7 +80,6 @@ pub(crate) async fn webhook_statistics<V: View>(
     mut params: Params,
 ) -> Answer {
     let since = params.take_time("since")?;
-    params.none_left()?;
     let since = since.unwrap_or_else(|| call.now().minus(WEEK));
     let counted = call.tenant.statistics(id, since).await.map_err(call.told())?;
     let recent = call.tenant.recent_attempts(id).await.map_err(call.told())?;

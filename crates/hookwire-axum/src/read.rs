@@ -125,17 +125,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        let unreadable = |_| Problem::bad_request("the query cannot be read");
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).map_err(unreadable)?;
         let mut params = BTreeMap::new();
-        for (name, value) in pairs {
+        for (name, value) in pairs(parts.uri.query().unwrap_or_default())? {
             if params.insert(name.clone(), value).is_some() {
                 return Err(Problem::bad_request(format!("`{name}` stands twice in the query")));
             }
         }
         Ok(Self(params))
     }
+}
+
+/// Returns the parameters of a query, in order.
+pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
+    serde_urlencoded::from_str(query).map_err(|_| Problem::bad_request("the query cannot be read"))
 }
 
 impl Params {
@@ -173,14 +175,6 @@ impl Params {
             read(&mut std::iter::once((name, value))).map_err(refused)?;
         }
         read(&mut self.0.iter()).map_err(|error| Problem::bad_request(format!("the query: {error}")))
-    }
-
-    /// Refuses what has not been taken.
-    pub(crate) fn none_left(self) -> Result<(), Problem> {
-        match self.0.into_keys().next() {
-            Some(name) => Err(Problem::bad_request(format!("there is no parameter `{name}`"))),
-            None => Ok(()),
-        }
     }
 
     fn check_limit(&self) -> Result<(), Problem> {

@@ -16,13 +16,12 @@ use serde_json::{Value, json};
 use crate::call::Call;
 use crate::options::Options;
 use crate::problem::Problem;
-use crate::read::{Body, Id, Key, Params};
+use crate::read::{Body, Id, Key};
 use crate::view::View;
 
 type Answer = Result<Response, Problem>;
 
-pub(crate) async fn list<V: View>(call: Call<V>, params: Params) -> Answer {
-    params.none_left()?;
+pub(crate) async fn list<V: View>(call: Call<V>) -> Answer {
     let webhooks = call.tenant.list().await.map_err(call.told())?;
     let items: Vec<_> = webhooks.iter().map(|it| V::webhook(call.catalog(), it)).collect();
     Ok(Json(json!({"items": items})).into_response())

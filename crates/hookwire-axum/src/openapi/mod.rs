@@ -3,6 +3,7 @@
 mod operations;
 mod schemas;
 
+use axum::http::Method;
 use operations::{OPERATIONS, Operation, Query};
 use serde_json::{Map, Value, json};
 
@@ -22,6 +23,15 @@ pub(crate) const ASSIST: Names = Names {
 
 pub(crate) const PLAIN: Names =
     Names { title: "Webhooks", schemas: schemas::plain, event: "The key of an event" };
+
+/// Returns whether an operation has this parameter in its query. `path` is that of the route, below whatever the host nests
+/// the API under.
+pub(crate) fn has_parameter(method: &Method, path: &str, name: &str) -> bool {
+    let method = if method == Method::HEAD { "get".to_owned() } else { method.as_str().to_ascii_lowercase() };
+    let path = path.rsplit_once("/v1/").map_or("", |(_, rest)| rest);
+    let its = OPERATIONS.iter().find(|it| it.method == method && it.path.strip_prefix('/') == Some(path));
+    its.is_some_and(|it| it.query.iter().any(|query| query.name == name))
+}
 
 /// Returns the document of a view.
 pub(crate) fn document(names: &Names) -> Value {

@@ -13,5 +13,6 @@ mod page_parameters;
 mod page_recovery;
 #[cfg(feature = "page")]
 mod page_words;
+mod queries;
 mod refusals;
 mod support;
