@@ -48,7 +48,7 @@
 //! | `POST /v1/deliveries/{id}/redeliver` | `UPDATE` | again, under the same id |
 //! | `GET /v1/openapi.json` | none | all of this as OpenAPI 3.1 |
 //!
-//! - The paths are under `/v1`, to which things are only added. A listing refuses a parameter that it does not know with 400.
+//! - The paths are under `/v1`, to which things are only added. A parameter of a query that an operation does not have is refused with 400.
 //! - Listings answer `items`; those that are long also `next`, which is passed on as `after`, and take `limit`, from 1 to 100.
 //!   `since` and `until` are half-open.
 //! - What is refused is told as RFC 9457 has it, with every fault of a body at once (422). No value that was sent is repeated,

@@ -69,12 +69,18 @@ fn is_json(content_type: &[u8]) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Body<T>, Problem> {
-    serde_json::from_slice(body).map(Body).map_err(|error| {
+    let malformed = |said: String| Problem::new("malformed", StatusCode::BAD_REQUEST, said);
+    let parsed = serde_json::from_slice(body).map(Body).map_err(|error| {
         // What serde says may repeat what was sent, so only the place is told.
         let place = format!("line {}, column {}", error.line(), error.column());
         let said = if error.is_data() { told(&error) } else { "is no JSON".to_owned() };
-        Problem::new("malformed", StatusCode::BAD_REQUEST, format!("the body, {place}: {said}"))
-    })
+        malformed(format!("the body, {place}: {said}"))
+    })?;
+    // serde takes an array for an object as well.
+    match body.trim_ascii_start().first() {
+        Some(b'{') => Ok(parsed),
+        _ => Err(malformed("the body must be a JSON object".to_owned())),
+    }
 }
 
 /// Names the attribute that serde complains about, if it does, and no value.

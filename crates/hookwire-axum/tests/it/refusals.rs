@@ -129,3 +129,23 @@ async fn a_limit_is_told_with_its_numbers() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_no_object_is_refused_even_where_none_is_needed() {
+    let host = Host::plain();
+    let draft = json!({"name": "Log", "url": "https://hooks.example.com/in", "events": ["DEVICE_ONLINE"]});
+    host.acme().post("/webhooks", draft).await;
+    for path in ["enable", "rotate-secret", "recover", "ping"] {
+        for body in [json!([]), json!([1]), json!("x"), json!(null), json!(7)] {
+            let refused = host.acme().post(&format!("/webhooks/1/{path}"), body.clone()).await;
+            assert_eq!(
+                (refused.status, refused.problem()),
+                (400, "malformed"),
+                "{path}, {body}: {}",
+                refused.text
+            );
+        }
+    }
+    assert_eq!(host.acme().send("PATCH", "/webhooks/1", json!([])).await.status, 400);
+    assert_eq!(host.acme().post("/webhooks", json!([])).await.status, 400);
+}
