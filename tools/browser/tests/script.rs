@@ -73,6 +73,20 @@ async fn results_come_in_place_and_get_the_focus() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_is_inserted_where_the_cursor_is() {
+    let browser = Browser::start(Theme::Light, 1000).await;
+    register_and_publish(&browser).await;
+    browser.open("/1/parameters").await;
+    browser.fill("JSON", r#"{"device": }"#).await;
+    browser.run("document.getElementById('template').setSelectionRange(11, 11)").await;
+    browser.click("Insert Params").await;
+    browser.click(r#""${payload.deviceName}""#).await;
+    assert_eq!(browser.value("JSON").await, r#"{"device": "${payload.deviceName}"}"#);
+    assert_eq!(browser.run("return document.activeElement.id").await, "template");
+    assert_eq!(browser.axe().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_stands_beside_its_field() {
     let browser = Browser::start(Theme::Light, 1000).await;
     browser.open("/new").await;

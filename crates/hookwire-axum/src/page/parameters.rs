@@ -232,10 +232,10 @@ pub(super) fn names<'a>(texts: &Texts, events: impl Iterator<Item = &'a EventTyp
     html! {
         details {
             summary { (texts.insert_params) }
-            ul { @for name in OF_EACH { li { code { "\"${" (name) "}\"" } } } }
+            ul { @for name in OF_EACH { li { code data-param { "\"${" (name) "}\"" } } } }
             @for event in events {
                 h2 { (event.name()) }
-                ul { @for path in paths(event) { li { code { "\"${payload." (path) "}\"" } } } }
+                ul { @for path in paths(event) { li { code data-param { "\"${payload." (path) "}\"" } } } }
             }
         }
     }

@@ -77,5 +77,18 @@
         }, seconds * 1000);
     }
 
+    // Parameters are inserted where the cursor is.
+    for (const listed of document.querySelectorAll("[data-param]")) {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = listed.textContent;
+        button.addEventListener("click", () => {
+            const editor = document.getElementById("template");
+            editor.setRangeText(button.textContent, editor.selectionStart, editor.selectionEnd, "end");
+            editor.focus();
+        });
+        listed.replaceWith(button);
+    }
+
     for (const element of document.querySelectorAll("[data-refresh]")) keepUpToDate(element.id, 0);
 })();
