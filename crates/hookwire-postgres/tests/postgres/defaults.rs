@@ -9,6 +9,7 @@ use hookwire::testing::{Answer, RecordingTransport};
 use hookwire::{Event, TenantId, WebhookDraft, Webhooks, assist};
 use hookwire_postgres::{ConnectError, PostgresOptions, PostgresStore, migration_sql};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
 use crate::support::{client, fresh_name, url};
@@ -199,7 +200,7 @@ async fn a_delivery_comes_to_its_end_under_any_isolation_that_is_the_users_defau
 async fn processes_that_migrate_at_once_see_what_others_did_under_any_isolation() {
     let database = Database::new().await;
     database.set("default_transaction_isolation", "'repeatable read'").await;
-    let mut migrations = tokio::task::JoinSet::new();
+    let mut migrations = JoinSet::new();
     for _ in 0..6 {
         let (options, url) = (database.options("hooks"), database.url.clone());
         migrations.spawn(async move { options.migrate(&url).await });
@@ -259,4 +260,50 @@ async fn a_database_that_is_read_only_by_default_is_told_by_the_name_of_the_sett
     let error = store.release(HolderId::new(1)).await.expect_err("it writes");
     let source = error.source().expect("a cause").to_string();
     assert!(source.contains(NAME), "{source}");
+}
+
+/// Bursts to a few webhooks, by several publishers beside each other, while two processes deliver.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_burst_is_left_behind_under_any_isolation_that_is_the_default() {
+    const BURSTS: usize = 40;
+    const EVENTS: usize = 25;
+    for isolation in ["'repeatable read'", "serializable"] {
+        let database = Database::new().await;
+        database.set("default_transaction_isolation", isolation).await;
+        database.options("hooks").migrate(&database.url).await.expect("a schema");
+        let processes = [service(&database).await, service(&database).await];
+        let tenant = processes[0].tenant(TenantId::new("acme").expect("short"));
+        for name in ["one", "two", "three"] {
+            let draft =
+                WebhookDraft::new(name, "https://hooks.example.com/").subscribe(assist::DEVICE_ONLINE);
+            tenant.create(&draft).await.expect("sound");
+        }
+        let dispatchers: Vec<_> = processes.iter().map(|it| it.start().expect("inside tokio")).collect();
+        let mut publishing = JoinSet::new();
+        for burst in 0..BURSTS {
+            let tenant = processes[burst % 2].tenant(tenant.id().clone());
+            publishing.spawn(async move {
+                let event = |n| Event::new(assist::DEVICE_ONLINE, &n).expect("JSON");
+                for sent in tenant.publish_all((0..EVENTS).map(event)).await {
+                    sent.expect("published");
+                }
+            });
+        }
+        publishing.join_all().await;
+        let all = async {
+            while processes[0].stats().await.expect("counted") != Stats::default() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, all).await.expect(isolation);
+        for dispatcher in dispatchers {
+            dispatcher.shutdown_within(SOON).await;
+        }
+    }
+}
+
+async fn service(database: &Database) -> Webhooks {
+    let store = database.options("hooks").connect(&database.url).await.expect("a store");
+    let builder = Webhooks::builder(assist::catalog()).store(store).transport(RecordingTransport::new());
+    builder.build().expect("a sound service")
 }
