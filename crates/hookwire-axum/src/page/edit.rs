@@ -45,23 +45,21 @@ pub(super) async fn add(visit: Visit) -> Answer {
 
 pub(super) async fn create(visit: Visit, fields: Fields) -> Answer {
     if let Some(tried) = tried(&visit, &fields, None).await? {
-        let editor = Editor { text: fields.get("template").to_owned(), ..Editor::default() };
+        let editor = Editor::typed(&fields);
         return form(&visit, None, Form { fields, tried: Some(tried), editor, ..Form::default() }).await;
     }
-    let (text, is_preview) = (fields.get("template").to_owned(), fields.get("do") == "preview");
-    let template = match parsed(&visit, &text) {
+    let template = match parsed(&visit, fields.get("template")) {
         Ok(template) => template,
         Err(faults) => {
-            let editor = Editor { text, faults, ..Editor::default() };
+            let editor = Editor { faults, ..Editor::typed(&fields) };
             let refused = Some(visit.texts().correct.to_string());
-            let shown = form(&visit, None, Form { fields, refused, editor, ..Form::default() }).await?;
-            return Ok(with_status(StatusCode::UNPROCESSABLE_ENTITY, shown));
+            return unprocessable(&visit, None, Form { fields, refused, editor, ..Form::default() }).await;
         }
     };
-    if is_preview {
+    if fields.get("do") == "preview" {
         let preview = chosen(&visit, &fields).next().zip(template.as_ref());
         let preview = preview.and_then(|(event, template)| Preview::of(&visit, event, template));
-        let editor = Editor { text, preview, ..Editor::default() };
+        let editor = Editor { preview, ..Editor::typed(&fields) };
         return form(&visit, None, Form { fields, editor, ..Form::default() }).await;
     }
     save_new(&visit, fields).await
@@ -77,9 +75,9 @@ async fn save_new(visit: &Visit, fields: Fields) -> Answer {
         Ok(CreatedOnce::Before(webhook)) => Ok(visit.go(&format!("/{}", webhook.hook_id()))),
         Err(error) if *error.kind() == ErrorKind::CreationKeyReused => {
             let refused = Some(visit.texts().created_already.to_string());
-            let editor = Editor { text: fields.get("template").to_owned(), ..Editor::default() };
+            let editor = Editor::typed(&fields);
             let shown = Form { fields: with_new_key(fields), refused, editor, ..Form::default() };
-            Ok(with_status(StatusCode::UNPROCESSABLE_ENTITY, form(visit, None, shown).await?))
+            unprocessable(visit, None, shown).await
         }
         Err(error) => refused(visit, None, fields, &error).await,
     }
@@ -171,10 +169,13 @@ async fn refused(visit: &Visit, present: Option<&Webhook>, fields: Fields, error
         return Err(visit.failed(error));
     }
     let refused = Some(visit.texts().correct.to_string());
-    let editor =
-        Editor { text: fields.get("template").to_owned(), faults: faults.of_template(), ..Editor::default() };
-    let shown = form(visit, present, Form { fields, faults, refused, editor, tried: None }).await?;
-    Ok(with_status(StatusCode::UNPROCESSABLE_ENTITY, shown))
+    let editor = Editor { faults: faults.of_template(), ..Editor::typed(&fields) };
+    unprocessable(visit, present, Form { fields, faults, refused, editor, tried: None }).await
+}
+
+/// Shows the form with what is wrong with it.
+async fn unprocessable(visit: &Visit, present: Option<&Webhook>, shown: Form) -> Answer {
+    Ok(with_status(StatusCode::UNPROCESSABLE_ENTITY, form(visit, present, shown).await?))
 }
 
 async fn form(visit: &Visit, present: Option<&Webhook>, form: Form) -> Answer {

@@ -51,11 +51,7 @@ pub(super) async fn save(visit: Visit, Id(id): Id<HookId>, params: Params, field
     let template = match parsed(&visit, text) {
         Ok(template) => template,
         Err(faults) => {
-            return Ok(refused(
-                &visit,
-                &place,
-                Editor { text: text.to_owned(), faults, ..Editor::default() },
-            ));
+            return Ok(refused(&visit, &place, Editor { faults, ..Editor::typed(&fields) }));
         }
     };
     if matches!(fields.get("do"), "beautify" | "preview") {
@@ -71,7 +67,7 @@ pub(super) async fn save(visit: Visit, Id(id): Id<HookId>, params: Params, field
         Err(error) if error.violations().is_empty() => Err(visit.failed(&error)),
         Err(error) => {
             let faults = visit.faults(error.violations()).all().into_iter().collect();
-            Ok(refused(&visit, &place, Editor { text: text.to_owned(), faults, ..Editor::default() }))
+            Ok(refused(&visit, &place, Editor { faults, ..Editor::typed(&fields) }))
         }
     }
 }
@@ -171,6 +167,11 @@ impl Preview {
 }
 
 impl Editor {
+    /// Holds the template that was typed into a form.
+    pub(super) fn typed(fields: &Fields) -> Self {
+        Self { text: fields.get("template").to_owned(), ..Self::default() }
+    }
+
     /// The field with what is wrong with it.
     pub(super) fn field(&self, texts: &Texts) -> Markup {
         html! {

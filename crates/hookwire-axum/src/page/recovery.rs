@@ -17,10 +17,9 @@ use crate::read::{Id, Params};
 /// The pages of deliveries that are counted for an estimate.
 const MAX_COUNTED: usize = 4;
 
-/// The form, with what it holds, and how much it would send again.
+/// The form, with what it holds, and how much it would send again: none if what it holds is no time.
 struct Asked {
     since: String,
-    fault: bool,
     estimate: Option<Estimate>,
 }
 
@@ -33,19 +32,18 @@ struct Estimate {
 /// Shows how much was given up since a time.
 pub(super) async fn ask(visit: Visit, Id(id): Id<HookId>, mut params: Params) -> Answer {
     let text: String = params.take("since").unwrap_or_default().unwrap_or_default();
-    let (since, fault) = (since(&visit, &text), !text.is_empty());
-    let estimate = match since {
+    let estimate = match since(&visit, &text) {
         Some(since) => Some(estimate(&visit, id, since).await?),
         None => None,
     };
-    shown(&visit, id, Asked { since: text, fault: fault && since.is_none(), estimate }).await
+    shown(&visit, id, Asked { since: text, estimate }).await
 }
 
 /// Begins to send it again.
 pub(super) async fn begin(visit: Visit, Id(id): Id<HookId>, fields: Fields) -> Answer {
     let text = fields.get("since").to_owned();
     let Some(since) = since(&visit, &text) else {
-        let asked = Asked { since: text, fault: true, estimate: None };
+        let asked = Asked { since: text, estimate: None };
         return Ok(with_status(StatusCode::UNPROCESSABLE_ENTITY, shown(&visit, id, asked).await?));
     };
     let tenant = visit.tenant.clone();
@@ -55,7 +53,9 @@ pub(super) async fn begin(visit: Visit, Id(id): Id<HookId>, fields: Fields) -> A
     };
     let begun =
         visit.operations().begin(visit.tenant.id(), step).await.map_err(|error| visit.failed(&error))?;
-    let Some(operation) = begun else { return Ok(too_many(&visit)) };
+    let Some(operation) = begun else {
+        return Ok(visit.refused(StatusCode::TOO_MANY_REQUESTS, &visit.texts().too_many));
+    };
     visit.log("a user had recovered what a webhook missed", &id);
     Ok(visit.go(&format!("/operations/{}", operation.id)))
 }
@@ -110,7 +110,8 @@ async fn shown(visit: &Visit, id: HookId, asked: Asked) -> Answer {
         return Err(visit.not_found());
     }
     let webhook = visit.tenant.get(id).await.map_err(|error| visit.failed(&error))?;
-    let (texts, Asked { since, fault, estimate }) = (visit.texts(), asked);
+    let (texts, Asked { since, estimate }) = (visit.texts(), asked);
+    let fault = !since.is_empty() && estimate.is_none();
     let body = html! {
         h1 { (texts.redeliver) ": " a href={ (visit.base) "/" (id) } dir="auto" { (webhook.name()) } }
         form method="get" {
@@ -169,10 +170,4 @@ fn commands(visit: &Visit, operation: &Operation) -> Markup {
             form method="post" { button { (texts.cancel) } }
         }
     }
-}
-
-fn too_many(visit: &Visit) -> Response {
-    let texts = visit.texts();
-    let body = html! { h1 { (texts.refused) } p role="alert" { (texts.too_many) } };
-    with_status(StatusCode::TOO_MANY_REQUESTS, visit.show(&texts.refused, &body))
 }

@@ -110,6 +110,12 @@ impl Visit {
             ErrorKind::Store => String::new(),
             _ => error.to_string(),
         };
+        self.refused(status, &told)
+    }
+
+    /// Answers with a page that says why something was not done.
+    pub(super) fn refused(&self, status: StatusCode, told: &str) -> Response {
+        let texts = self.texts();
         let body = html! { h1 { (texts.refused) } p role="alert" { (told) } };
         with_status(status, self.show(&texts.refused, &body))
     }
