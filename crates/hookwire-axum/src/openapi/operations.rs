@@ -1,12 +1,13 @@
 //! The operations of the API as documented, with path, scope, body and answers. They are the same in both views.
 
-use serde_json::{Value, json};
+use utoipa::openapi::{HttpMethod, RefOr, Schema};
 
+use super::forms::{integer, moment, one_of, text, webhook};
 use crate::read::MAX_LIMIT;
 
 /// A method of a path.
 pub(super) struct Operation {
-    pub(super) method: &'static str,
+    pub(super) method: HttpMethod,
     pub(super) path: &'static str,
     pub(super) id: &'static str,
     pub(super) summary: &'static str,
@@ -19,9 +20,14 @@ pub(super) struct Operation {
     pub(super) takes_key: bool,
     /// The schema of its body, if it has one.
     pub(super) body: Option<&'static str>,
-    /// Its successes, with the schemas of their bodies.
-    pub(super) answers: &'static [(u16, Option<&'static str>)],
+    /// Its success.
+    pub(super) answer: Answer,
+    /// Its other successes.
+    pub(super) other_answers: &'static [Answer],
 }
+
+/// A status, and the schema of the body, if it has one.
+pub(super) type Answer = (u16, Option<&'static str>);
 
 /// A parameter of a query.
 pub(super) struct Query {
@@ -34,22 +40,18 @@ impl Query {
         Self { name, description }
     }
 
-    pub(super) fn schema(&self) -> Value {
+    pub(super) fn schema(&self) -> RefOr<Schema> {
         match self.name {
-            "limit" => json!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": MAX_LIMIT}),
-            "since" | "until" => moment(),
-            "webhook" => json!({"type": "string", "pattern": "^[0-9]{1,18}$"}),
-            "state" => {
-                json!({"enum": ["pending", "cancelled", "delivered", "erased", "exhausted", "expired"]})
+            "limit" => {
+                let limit = integer().minimum(Some(1)).maximum(Some(MAX_LIMIT));
+                limit.default(Some(MAX_LIMIT.into())).into()
             }
-            _ => json!({"type": "string"}),
+            "since" | "until" => moment().into(),
+            "webhook" => webhook().into(),
+            "state" => one_of(["pending", "cancelled", "delivered", "erased", "exhausted", "expired"]).into(),
+            _ => text().into(),
         }
     }
-}
-
-/// A time in either view's form.
-pub(super) fn moment() -> Value {
-    json!({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer"}]})
 }
 
 const EVENT: Query = Query::new("event", "");
@@ -64,294 +66,193 @@ impl Operation {
         matches!(self.body, Some("AsNew" | "Draft" | "Options" | "Patch" | "PingUrl" | "Since"))
     }
 
-    const fn get(
-        path: &'static str,
-        id: &'static str,
-        summary: &'static str,
-        answer: &'static [(u16, Option<&'static str>)],
-    ) -> Self {
+    /// An operation that needs the scope UPDATE, and answers without a body.
+    const fn new(method: HttpMethod, path: &'static str, id: &'static str, summary: &'static str) -> Self {
         Self {
-            method: "get",
+            method,
             path,
             id,
             summary,
-            scope: "READ",
+            scope: "UPDATE",
             query: &[],
             takes_version: false,
             takes_key: false,
             body: None,
-            answers: answer,
+            answer: (204, None),
+            other_answers: &[],
         }
     }
 
-    /// A change of a webhook, which answers with it.
-    const fn change(
-        method: &'static str,
-        path: &'static str,
-        id: &'static str,
-        summary: &'static str,
-        body: Option<&'static str>,
-    ) -> Self {
-        let answers = &[(200, Some("Details")), (204, None)];
-        Self { method, takes_version: true, ..Self::act((path, id, summary), "UPDATE", body, answers) }
+    const fn get(path: &'static str, id: &'static str, summary: &'static str, answer: &'static str) -> Self {
+        Self::new(HttpMethod::Get, path, id, summary).scope("READ").answer(200, answer)
     }
 
-    const fn act(
-        (path, id, summary): (&'static str, &'static str, &'static str),
-        scope: &'static str,
-        body: Option<&'static str>,
-        answers: &'static [(u16, Option<&'static str>)],
-    ) -> Self {
-        Self {
-            method: "post",
-            path,
-            id,
-            summary,
-            scope,
-            query: &[],
-            takes_version: false,
-            takes_key: false,
-            body,
-            answers,
-        }
+    const fn post(path: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self::new(HttpMethod::Post, path, id, summary)
     }
 
-    const fn delete(
-        (path, id, summary): (&'static str, &'static str, &'static str),
-        answers: &'static [(u16, Option<&'static str>)],
-    ) -> Self {
-        Self {
-            method: "delete",
-            path,
-            id,
-            summary,
-            scope: "DELETE",
-            query: &[],
-            takes_version: false,
-            takes_key: false,
-            body: None,
-            answers,
-        }
+    const fn put(path: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self::new(HttpMethod::Put, path, id, summary)
+    }
+
+    const fn patch(path: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self::new(HttpMethod::Patch, path, id, summary)
+    }
+
+    const fn delete(path: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self::new(HttpMethod::Delete, path, id, summary).scope("DELETE")
+    }
+
+    /// Answers with the webhook that it has changed.
+    const fn change(self) -> Self {
+        Self { other_answers: &[(204, None)], ..self.answer(200, "Details").takes_version() }
+    }
+
+    const fn scope(self, scope: &'static str) -> Self {
+        Self { scope, ..self }
+    }
+
+    const fn query(self, query: &'static [Query]) -> Self {
+        Self { query, ..self }
+    }
+
+    const fn takes_version(self) -> Self {
+        Self { takes_version: true, ..self }
+    }
+
+    const fn body(self, schema: &'static str) -> Self {
+        Self { body: Some(schema), ..self }
+    }
+
+    const fn answer(self, status: u16, schema: &'static str) -> Self {
+        Self { answer: (status, Some(schema)), ..self }
     }
 }
 
 const EITHER: &str = "CREATE or UPDATE";
 
 pub(super) const OPERATIONS: &[Operation] = &[
-    Operation {
-        query: &[Query::new("module", "The module to list")],
-        ..Operation::get(
-            "/event-types",
-            "listEventTypes",
-            "Lists the events that there are",
-            &[(200, Some("EventTypes"))],
-        )
-    },
-    Operation::get(
-        "/departments",
-        "listDepartments",
-        "Lists the departments to choose from",
-        &[(200, Some("Departments"))],
-    ),
-    Operation::get("/webhooks", "listWebhooks", "Lists the webhooks", &[(200, Some("Webhooks"))]),
+    Operation::get("/event-types", "listEventTypes", "Lists the events that there are", "EventTypes")
+        .query(&[Query::new("module", "The module to list")]),
+    Operation::get("/departments", "listDepartments", "Lists the departments to choose from", "Departments"),
+    Operation::get("/webhooks", "listWebhooks", "Lists the webhooks", "Webhooks"),
     Operation {
         takes_key: true,
-        ..Operation::act(
-            ("/webhooks", "createWebhook", "Creates a webhook, and shows its secret this once"),
-            "CREATE",
-            Some("Draft"),
-            &[(200, Some("Found")), (201, Some("Created")), (204, None)],
-        )
+        other_answers: &[(200, Some("Found")), (204, None)],
+        ..Operation::post("/webhooks", "createWebhook", "Creates a webhook, and shows its secret this once")
+            .scope("CREATE")
+            .body("Draft")
+            .answer(201, "Created")
     },
+    Operation::get("/webhooks/{id}", "showWebhook", "Shows a webhook with its state", "Details"),
+    Operation::put("/webhooks/{id}", "replaceWebhook", "Replaces the attributes of a webhook")
+        .change()
+        .body("Draft"),
+    Operation::patch("/webhooks/{id}", "patchWebhook", "Changes some attributes of a webhook")
+        .change()
+        .body("Patch"),
+    Operation::delete("/webhooks/{id}", "deleteWebhook", "Deletes a webhook, and cancels what waits for it")
+        .takes_version(),
+    Operation::post("/webhooks/{id}/enable", "enableWebhook", "Enables a webhook").change().body("Enable"),
+    Operation::post("/webhooks/{id}/disable", "disableWebhook", "Disables a webhook: new events skip it")
+        .change(),
+    Operation::post("/webhooks/{id}/pause", "pauseWebhook", "Lets deliveries wait").change(),
+    Operation::post("/webhooks/{id}/resume", "resumeWebhook", "Makes the deliveries that have waited")
+        .change(),
+    Operation::put("/webhooks/{id}/options", "setOptions", "Replaces the delivery options of a webhook")
+        .change()
+        .body("Options"),
+    Operation::post(
+        "/webhooks/{id}/rotate-secret",
+        "rotateSecret",
+        "Replaces the secret; the old one signs along for a while",
+    )
+    .takes_version()
+    .body("Rotate")
+    .answer(200, "Secret"),
+    Operation::post("/webhooks/{id}/reveal-secret", "revealSecret", "Shows the secret").answer(200, "Secret"),
+    Operation::post("/ping", "pingUrl", "Sends a test to a URL, unsigned")
+        .scope(EITHER)
+        .body("PingUrl")
+        .answer(200, "Ping"),
+    Operation::post("/webhooks/{id}/ping", "pingWebhook", "Sends a signed test to a webhook")
+        .scope(EITHER)
+        .body("PingWebhook")
+        .answer(200, "Ping"),
+    Operation::post(
+        "/webhooks/{id}/check-receiver",
+        "checkReceiver",
+        "Finds out whether the receiver verifies what it gets",
+    )
+    .scope(EITHER)
+    .answer(200, "ReceiverCheck"),
     Operation::get(
-        "/webhooks/{id}",
-        "showWebhook",
-        "Shows a webhook with its state",
-        &[(200, Some("Details"))],
-    ),
-    Operation::change(
-        "put",
-        "/webhooks/{id}",
-        "replaceWebhook",
-        "Replaces the attributes of a webhook",
-        Some("Draft"),
-    ),
-    Operation::change(
-        "patch",
-        "/webhooks/{id}",
-        "patchWebhook",
-        "Changes some attributes of a webhook",
-        Some("Patch"),
-    ),
-    Operation {
-        takes_version: true,
-        ..Operation::delete(
-            ("/webhooks/{id}", "deleteWebhook", "Deletes a webhook, and cancels what waits for it"),
-            &[(204, None)],
-        )
-    },
-    Operation::change("post", "/webhooks/{id}/enable", "enableWebhook", "Enables a webhook", Some("Enable")),
-    Operation::change(
-        "post",
-        "/webhooks/{id}/disable",
-        "disableWebhook",
-        "Disables a webhook: new events skip it",
-        None,
-    ),
-    Operation::change("post", "/webhooks/{id}/pause", "pauseWebhook", "Lets deliveries wait", None),
-    Operation::change(
-        "post",
-        "/webhooks/{id}/resume",
-        "resumeWebhook",
-        "Makes the deliveries that have waited",
-        None,
-    ),
-    Operation::change(
-        "put",
-        "/webhooks/{id}/options",
-        "setOptions",
-        "Replaces the delivery options of a webhook",
-        Some("Options"),
-    ),
-    Operation {
-        takes_version: true,
-        ..Operation::act(
-            (
-                "/webhooks/{id}/rotate-secret",
-                "rotateSecret",
-                "Replaces the secret; the old one signs along for a while",
-            ),
-            "UPDATE",
-            Some("Rotate"),
-            &[(200, Some("Secret"))],
-        )
-    },
-    Operation::act(
-        ("/webhooks/{id}/reveal-secret", "revealSecret", "Shows the secret"),
-        "UPDATE",
-        None,
-        &[(200, Some("Secret"))],
-    ),
-    Operation::act(
-        ("/ping", "pingUrl", "Sends a test to a URL, unsigned"),
-        EITHER,
-        Some("PingUrl"),
-        &[(200, Some("Ping"))],
-    ),
-    Operation::act(
-        ("/webhooks/{id}/ping", "pingWebhook", "Sends a signed test to a webhook"),
-        EITHER,
-        Some("PingWebhook"),
-        &[(200, Some("Ping"))],
-    ),
-    Operation::act(
-        (
-            "/webhooks/{id}/check-receiver",
-            "checkReceiver",
-            "Finds out whether the receiver verifies what it gets",
-        ),
-        EITHER,
-        None,
-        &[(200, Some("ReceiverCheck"))],
-    ),
-    Operation {
-        query: &[Query::new("since", "The earliest hour; left out: those of the last week")],
-        ..Operation::get(
-            "/webhooks/{id}/statistics",
-            "showWebhookStatistics",
-            "Shows how a webhook has answered of late, and by the hour",
-            &[(200, Some("WebhookStatistics"))],
-        )
-    },
-    Operation::act(
-        ("/webhooks/{id}/recover", "recover", "Makes deliveries anew that were given up"),
-        "UPDATE",
-        Some("Since"),
-        &[(202, Some("Operation"))],
-    ),
-    Operation::act(
-        (
-            "/webhooks/{id}/recover-skipped",
-            "recoverSkipped",
-            "Delivers what the webhook was not sent while it was disabled, or before it was registered",
-        ),
-        "RECOVER",
-        Some("Since"),
-        &[(202, Some("Operation"))],
-    ),
-    Operation::get(
-        "/operations/{id}",
-        "showOperation",
-        "Shows how far an operation is",
-        &[(200, Some("Operation"))],
-    ),
-    Operation {
-        scope: "UPDATE",
-        ..Operation::delete(
-            ("/operations/{id}", "cancelOperation", "Cancels an operation; what it has made stays"),
-            &[(200, Some("Operation"))],
-        )
-    },
-    Operation {
-        query: &[EVENT, SINCE, UNTIL, AFTER, LIMIT],
-        ..Operation::get(
-            "/messages",
-            "listMessages",
-            "Lists the published events, newest first",
-            &[(200, Some("Messages"))],
-        )
-    },
+        "/webhooks/{id}/statistics",
+        "showWebhookStatistics",
+        "Shows how a webhook has answered of late, and by the hour",
+        "WebhookStatistics",
+    )
+    .query(&[Query::new("since", "The earliest hour; left out: those of the last week")]),
+    Operation::post("/webhooks/{id}/recover", "recover", "Makes deliveries anew that were given up")
+        .body("Since")
+        .answer(202, "Operation"),
+    Operation::post(
+        "/webhooks/{id}/recover-skipped",
+        "recoverSkipped",
+        "Delivers what the webhook was not sent while it was disabled, or before it was registered",
+    )
+    .scope("RECOVER")
+    .body("Since")
+    .answer(202, "Operation"),
+    Operation::get("/operations/{id}", "showOperation", "Shows how far an operation is", "Operation"),
+    Operation::delete("/operations/{id}", "cancelOperation", "Cancels an operation; what it has made stays")
+        .scope("UPDATE")
+        .answer(200, "Operation"),
+    Operation::get("/messages", "listMessages", "Lists the published events, newest first", "Messages")
+        .query(&[EVENT, SINCE, UNTIL, AFTER, LIMIT]),
     Operation::get(
         "/messages/{id}",
         "explainMessage",
         "Says what became of an event at each webhook, and why",
-        &[(200, Some("Explanation"))],
+        "Explanation",
     ),
-    Operation::delete(("/messages/{id}/payload", "erasePayload", "Erases a payload"), &[(204, None)]),
-    Operation::act(
-        (
-            "/messages/{id}/redeliver",
-            "redeliverAsNew",
-            "Sends the payload of a message to a webhook again, under a new id",
-        ),
-        "UPDATE",
-        Some("AsNew"),
-        &[(201, Some("NewMessage"))],
-    ),
-    Operation {
-        query: &[
-            Query::new("webhook", "The id of a webhook"),
-            Query::new("message", "The id of a message"),
-            EVENT,
-            Query::new("state", "The state"),
-            SINCE,
-            UNTIL,
-            AFTER,
-            LIMIT,
-        ],
-        ..Operation::get(
-            "/deliveries",
-            "listDeliveries",
-            "Lists deliveries with their attempts, newest first",
-            &[(200, Some("Deliveries"))],
-        )
-    },
-    Operation::act(
-        ("/deliveries/{id}/redeliver", "redeliver", "Makes a delivery again, under the same message id"),
-        "UPDATE",
-        None,
-        &[(201, Some("NewDelivery"))],
-    ),
+    Operation::delete("/messages/{id}/payload", "erasePayload", "Erases a payload"),
+    Operation::post(
+        "/messages/{id}/redeliver",
+        "redeliverAsNew",
+        "Sends the payload of a message to a webhook again, under a new id",
+    )
+    .body("AsNew")
+    .answer(201, "NewMessage"),
+    Operation::get(
+        "/deliveries",
+        "listDeliveries",
+        "Lists deliveries with their attempts, newest first",
+        "Deliveries",
+    )
+    .query(&[
+        Query::new("webhook", "The id of a webhook"),
+        Query::new("message", "The id of a message"),
+        EVENT,
+        Query::new("state", "The state"),
+        SINCE,
+        UNTIL,
+        AFTER,
+        LIMIT,
+    ]),
+    Operation::post(
+        "/deliveries/{id}/redeliver",
+        "redeliver",
+        "Makes a delivery again, under the same message id",
+    )
+    .answer(201, "NewDelivery"),
     Operation::get(
         "/statistics",
         "showStatistics",
         "Counts the deliveries that have not ended",
-        &[(200, Some("Statistics"))],
+        "Statistics",
     ),
-    Operation {
-        scope: "",
-        ..Operation::get("/openapi.json", "showOpenapi", "Shows this document", &[(200, Some("Document"))])
-    },
+    Operation::get("/openapi.json", "showOpenapi", "Shows this document", "Document").scope(""),
 ];
 
 #[cfg(test)]
@@ -362,7 +263,7 @@ mod tests {
 
     #[test]
     fn no_operation_stands_twice() {
-        let methods: BTreeSet<_> = OPERATIONS.iter().map(|it| (it.method, it.path)).collect();
+        let methods: BTreeSet<_> = OPERATIONS.iter().map(|it| (&it.method, it.path)).collect();
         let ids: BTreeSet<_> = OPERATIONS.iter().map(|it| it.id).collect();
         assert_eq!((methods.len(), ids.len()), (OPERATIONS.len(), OPERATIONS.len()));
     }
