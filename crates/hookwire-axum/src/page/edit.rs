@@ -4,12 +4,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use hookwire::model::{CreationKey, EventType, Outcome, Scope};
 use hookwire::service::{Created, CreatedOnce, PingOutcome, PingReport};
-use hookwire::{Error, ErrorKind, HookId, Webhook};
+use hookwire::{Error, ErrorKind, HookId, Webhook, envelope};
 use maud::{Markup, html};
 use uuid::Uuid;
 
 use super::form::{Faults, Fields};
-use super::parameters::{Editor, Preview, names, parsed};
+use super::parameters::{Editor, Preview, names, parsed, pretty, sample};
 use super::secret::secret;
 use super::shell::with_status;
 use super::texts::Texts;
@@ -157,10 +157,8 @@ async fn tried(visit: &Visit, fields: &Fields, present: Option<&Webhook>) -> Res
 
 /// Returns an example of the body that is sent for an event.
 fn example(visit: &Visit, event: &EventType) -> Option<String> {
-    let document = visit.hooks().catalog().openapi("", "");
-    let content = &document["webhooks"][event.key()]["post"]["requestBody"]["content"];
-    let example = content.as_object()?.values().next()?.get("example")?;
-    serde_json::to_string_pretty(example).ok()
+    let envelope = visit.hooks().catalog().envelope();
+    pretty(&envelope::body(envelope, &sample(visit, event)?, event.key(), visit.tenant.id()))
 }
 
 async fn refused(visit: &Visit, present: Option<&Webhook>, fields: Fields, error: &Error) -> Answer {

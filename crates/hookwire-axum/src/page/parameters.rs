@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use hookwire::model::{BodyTemplate, EventType, MessageId, Scope};
+use hookwire::model::{BodyTemplate, EventType, MessageId, Scope, StampedEvent};
 use hookwire::service::Details;
 use hookwire::{Error, Event, HookId, envelope, plain};
 use maud::{Markup, html};
@@ -82,6 +82,18 @@ pub(super) fn parsed(visit: &Visit, text: &str) -> Result<Option<BodyTemplate>, 
     parsed.map_err(|error| visit.faults(&error.violations).all().into_iter().collect())
 }
 
+/// Returns the sample of an event, as if it happened now.
+pub(super) fn sample(visit: &Visit, event: &EventType) -> Option<StampedEvent> {
+    let id = MessageId::new("msg_preview").ok()?;
+    Some(Event::new(event.id(), event.sample()).ok()?.stamped(|| id, visit.hooks().now()))
+}
+
+/// Returns a body in lines, for people.
+pub(super) fn pretty(body: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    serde_json::to_string_pretty(&value).ok()
+}
+
 async fn place(visit: &Visit, id: HookId, mut params: Params) -> Result<Place, Response> {
     if !visit.may(Scope::Update) || !visit.hooks().catalog().allows_templates() {
         return Err(visit.not_found());
@@ -144,13 +156,10 @@ impl Place {
 impl Preview {
     /// Returns what the template makes of the sample of an event.
     pub(super) fn of(visit: &Visit, event: &EventType, template: &BodyTemplate) -> Option<Self> {
-        let id = MessageId::new("msg_preview").ok()?;
-        let sample = Event::new(event.id(), event.sample()).ok()?.actor("maria@example.com");
-        let sample = sample.stamped(|| id, visit.hooks().now());
+        let sample = StampedEvent { actor: Some("maria@example.com".to_owned()), ..sample(visit, event)? };
         let body = envelope::render(template, &sample, event.key(), visit.tenant.id());
-        let value: Value = serde_json::from_slice(&body).ok()?;
         let missing = template.missing_in(event.sample()).into_iter().map(|it| it.parameter).collect();
-        Some(Self { body: serde_json::to_string_pretty(&value).ok()?, missing })
+        Some(Self { body: pretty(&body)?, missing })
     }
 
     pub(super) fn shown(&self, texts: &Texts) -> Markup {

@@ -163,7 +163,12 @@ async fn the_steps_of_the_seed_lead_to_a_webhook() {
         pinged.html
     );
     let fields = pressing("ping-event", &[DRAFT.as_slice(), &[("test", "DEVICE_OFFLINE")]].concat());
-    owner.post("/new", &fields).await.has("Ping Event: DEVICE_OFFLINE").has("What is sent").has("eventType");
+    let pinged = owner.post("/new", &fields).await;
+    pinged.has("Ping Event: DEVICE_OFFLINE").has("What is sent");
+    pinged
+        .has("&quot;eventType&quot;: &quot;DEVICE_OFFLINE&quot;")
+        .has("&quot;orgId&quot;: &quot;acme&quot;");
+    pinged.lacks("&quot;eventBy&quot;");
     assert_eq!(host.transport.requests().len(), 2);
     let created = owner.post("/new", &pressing("save", &DRAFT)).await;
     created.has("whsec_").has("Python").has("TypeScript");
