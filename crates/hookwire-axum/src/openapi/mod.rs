@@ -143,3 +143,15 @@ fn problem() -> ResponseBuilder {
 fn content(schema: &str) -> Content {
     Content::new(Some(the(schema)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_has_the_parameters_of_get() {
+        for (method, has) in [(Method::GET, true), (Method::HEAD, true), (Method::POST, false)] {
+            assert_eq!(has_parameter(&method, "/hooks/v1/messages", "event"), has, "{method}");
+        }
+    }
+}
