@@ -9,11 +9,11 @@
 //!
 //! |  | MemoryStore | SqliteStore, PowerLoss | PostgresStore |
 //! | --- | --- | --- | --- |
-//! | deliveries a second, while their events are published | 24,000 | 14,000 | 6,000 |
-//! | deliveries a second, of what waits | 20,000 | 13,000 | 6,800 |
-//! | CPU of the process for a delivery, µs | 52 | 66.4 | 80.7 |
-//! | publish to receipt at a fourth of that, p50, ms | 0.136 | 0.571 | 3.19 |
-//! | publish to receipt at a fourth of that, p99, ms | 2.6 | 7.21 | 25.2 |
+//! | deliveries a second, while their events are published | 29,000 | 18,000 | 7,300 |
+//! | deliveries a second, of what waits | 20,000 | 18,000 | 10,000 |
+//! | CPU of the process for a delivery, µs | 43.8 | 52.1 | 62.6 |
+//! | publish to receipt at a fourth of that, p50, ms | 0.0807 | 0.464 | 2.34 |
+//! | publish to receipt at a fourth of that, p99, ms | 0.329 | 1.49 | 7.9 |
 //!
 //! <!-- to here -->
 //!
