@@ -88,7 +88,7 @@ const fn is_broken(outcome: &Outcome) -> bool {
 fn in_full(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Answered { .. } => outcome.to_string(),
-        Outcome::Failed { detail, .. } => format!("{outcome}: {detail}"),
+        Outcome::Failed { detail, .. } => detail.clone(),
     }
 }
 
