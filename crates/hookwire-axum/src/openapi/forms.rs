@@ -63,7 +63,7 @@ pub(super) fn moment() -> AnyOfBuilder {
 }
 
 /// The id of a webhook, as a query or a body has it.
-pub(super) fn webhook() -> ObjectBuilder {
+pub(super) fn webhook_id() -> ObjectBuilder {
     text().pattern(Some("^[0-9]{1,18}$"))
 }
 

@@ -2,7 +2,7 @@
 
 use utoipa::openapi::{HttpMethod, RefOr, Schema};
 
-use super::forms::{integer, moment, one_of, text, webhook};
+use super::forms::{integer, moment, one_of, text, webhook_id};
 use crate::read::MAX_LIMIT;
 
 /// A method of a path.
@@ -47,7 +47,7 @@ impl Query {
                 limit.default(Some(MAX_LIMIT.into())).into()
             }
             "since" | "until" => moment().into(),
-            "webhook" => webhook().into(),
+            "webhook" => webhook_id().into(),
             "state" => one_of(["pending", "cancelled", "delivered", "erased", "exhausted", "expired"]).into(),
             _ => text().into(),
         }

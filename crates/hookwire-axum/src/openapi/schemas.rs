@@ -4,7 +4,8 @@ use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{ComponentsBuilder, ObjectBuilder};
 
 use super::forms::{
-    Attributes, anything, array, flag, integer, moment, nullable, object, one_of, text, texts, the, webhook,
+    Attributes, anything, array, flag, integer, moment, nullable, object, one_of, text, texts, the,
+    webhook_id,
 };
 
 pub(super) fn common() -> ComponentsBuilder {
@@ -38,7 +39,7 @@ fn bodies(schemas: ComponentsBuilder) -> ComponentsBuilder {
         .schema("PingUrl", closed().has(&["url"], text()).may_have(&["event"], event()))
         .schema("PingWebhook", closed().may_have(&["event"], event()))
         .schema("Since", closed().has(&["since"], moment()))
-        .schema("AsNew", closed().has(&["webhook"], webhook()))
+        .schema("AsNew", closed().has(&["webhook"], webhook_id()))
 }
 
 fn options() -> ObjectBuilder {
