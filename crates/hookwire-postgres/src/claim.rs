@@ -19,7 +19,8 @@ use crate::rows::{
     ids,
 };
 use crate::schedule::cursor::ReadyLanes;
-use crate::schedule::holders::{ClaimKey, CountedClaim, Holders, Plan, Reservation};
+use crate::schedule::holder::{CountedClaim, Plan};
+use crate::schedule::holders::{ClaimKey, Holders, Reservation};
 use crate::schedule::lanes::{self, EarliestDue, is_locked, unheld};
 use crate::schedule::places::Place;
 use crate::schedule::ready::{

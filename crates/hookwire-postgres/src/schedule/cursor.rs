@@ -30,7 +30,7 @@ enum Sweep {
     /// The holder could take from none since `began`. `is_wrapped` once the pass has started over at the lowest id.
     Fruitless { began: LaneId, is_wrapped: bool },
     /// The holder can take from none of them until it has more room, or none has anything left.
-    Done { took_all: bool },
+    Done,
 }
 
 /// A ready lane.
@@ -92,12 +92,12 @@ impl Default for LaneCursor {
 impl LaneCursor {
     /// Returns the number of lanes to read in turn.
     pub(crate) const fn window(&self) -> usize {
-        if matches!(self.sweep, Sweep::Done { .. }) { 0 } else { WINDOW }
+        if self.is_done() { 0 } else { WINDOW }
     }
 
-    /// Returns whether no lane was left for want of room.
-    pub(crate) const fn took_all(&self) -> bool {
-        matches!(self.sweep, Sweep::Done { took_all: true })
+    /// Returns whether all ready lanes were read, and nothing can be taken from them.
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self.sweep, Sweep::Done)
     }
 
     /// Starts the pass again, because there may be room where there was none.
@@ -116,8 +116,7 @@ impl LaneCursor {
         let is_left = |it: &ReadyLane| matches!(outcome(it.id), LaneOutcome::Passed | LaneOutcome::Left);
         let has_left = ready.all().any(is_left);
         let sweep = if has_left { Sweep::Going } else { self.sweep_after(ready, &outcome) };
-        let is_done = matches!(sweep, Sweep::Done { .. });
-        let has_more = has_left || self.window() > 0 && !is_done && !ready.is_whole;
+        let has_more = has_left || self.window() > 0 && sweep != Sweep::Done && !ready.is_whole;
         let (next, has_fresh) = self.advance_since(&ready.fresh, oldest);
         let cursor = cursor_after(&ready.ring, &outcome).unwrap_or(self.cursor);
         (Self { cursor, sweep, ..next }, has_more || has_fresh)
@@ -125,11 +124,8 @@ impl LaneCursor {
 
     /// Returns the next state of the pass, if no lane was passed or left.
     fn sweep_after(&self, ready: &ReadyLanes, outcome: impl Fn(LaneId) -> LaneOutcome) -> Sweep {
-        let are_served = || ready.all().all(|it| outcome(it.id) == LaneOutcome::Served);
-        match self.sweep {
-            Sweep::Done { took_all } => return Sweep::Done { took_all: took_all && are_served() },
-            _ if ready.is_whole => return Sweep::Done { took_all: are_served() },
-            _ => {}
+        if self.is_done() || ready.is_whole {
+            return Sweep::Done;
         }
         if ready.ring.iter().any(|it| matches!(outcome(it.id), LaneOutcome::Served | LaneOutcome::Filled)) {
             return Sweep::Going;
@@ -145,11 +141,7 @@ impl LaneCursor {
             true => wraps || has_come_by(&ready.ring),
             false => wraps && has_come_by(&ready.ring),
         };
-        if is_round {
-            Sweep::Done { took_all: false }
-        } else {
-            Sweep::Fruitless { began, is_wrapped: was_wrapped || wraps }
-        }
+        if is_round { Sweep::Done } else { Sweep::Fruitless { began, is_wrapped: was_wrapped || wraps } }
     }
 
     /// Moves `since` past the fresh lanes that were read, and returns whether there may be more. A transaction that commits
@@ -276,25 +268,6 @@ mod tests {
             "a fresh one that is left has its turn"
         );
         assert!(cursor.after(&ready, |_| LaneOutcome::Served, 0).0.window() == 0);
-    }
-
-    #[test]
-    fn it_knows_whether_anything_was_left_for_want_of_room() {
-        let took_all = |cursor: LaneCursor, ready: &ReadyLanes, outcome| {
-            let next = cursor.after(ready, |_| outcome, 0).0;
-            (next, next.took_all())
-        };
-        let (served, all) =
-            took_all(LaneCursor::default(), &ring(&LaneCursor::default(), 3), LaneOutcome::Served);
-        assert!(all);
-        let fresh = ReadyLanes { fresh: lanes([9]), ..ReadyLanes::default() };
-        assert!(took_all(served, &fresh, LaneOutcome::Served).1);
-        let (full, all) = took_all(served, &fresh, LaneOutcome::NoRoom);
-        assert!(!all);
-        assert!(!took_all(full, &ReadyLanes::default(), LaneOutcome::Served).1, "it is still there");
-        assert!(took_all(full.restarted(), &ring(&full.restarted(), 3), LaneOutcome::Served).1);
-        let many = ring(&LaneCursor::default(), 200);
-        assert!(!took_all(LaneCursor::default(), &many, LaneOutcome::Served).1, "not all was looked at");
     }
 
     #[test]

@@ -2,25 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use hookwire::model::Timestamp;
 use hookwire::store::{HolderId, Quota};
 use tokio::time::Instant;
 
-use crate::rows::{CLASSES, LaneId};
-use crate::schedule::cursor::{LaneCursor, ReadyLane, ReadyLanes};
+use crate::schedule::cursor::ReadyLanes;
+use crate::schedule::holder::{CountedClaim, Holder, Plan, Scanned, places_of};
 use crate::schedule::places::{Place, Places};
 use crate::schedule::use_clock::UseClock;
 use crate::time::Millis;
 
-/// Longer than any lease.
-const LONGEST_LEASE: Duration = Duration::from_secs(48 * 60 * 60);
-
 /// The key of a claim: the id of the delivery, and the fence.
 pub(crate) type ClaimKey = (i64, i64);
 
-type ReservationId = u64;
+pub(crate) type ReservationId = u64;
 
 /// The claims of the dispatchers on this store, counted in memory. Other stores do not claim for these dispatchers.
 #[derive(Debug, Default)]
@@ -33,46 +29,6 @@ struct State {
     owners: HashMap<ClaimKey, Vec<(HolderId, ReservationId)>>,
     reservations: ReservationId,
     clock: UseClock,
-}
-
-/// The claims of one dispatcher, and its place along the ready lanes.
-#[derive(Debug, Default)]
-struct Holder {
-    places: Places,
-    claimed: HashMap<(ClaimKey, ReservationId), CountedClaim>,
-    /// The cursors by class.
-    cursors: [LaneCursor; 3],
-    /// Lanes that its last claim has left, one of each tenant, those of the tenants that used least.
-    left: Vec<Place>,
-    /// The number of times that it got room back.
-    returns: u64,
-    /// The quota of its last claim, by which the cursors know where there is no room.
-    quota: Quota,
-}
-
-/// A claim as it is counted.
-#[derive(Clone, Debug)]
-pub(crate) struct CountedClaim {
-    pub(crate) place: Place,
-    /// The end of its claim.
-    pub(crate) until: Millis,
-}
-
-/// The lanes that a claim has to read.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) cursors: [LaneCursor; 3],
-    /// Whether there is room in each class.
-    pub(crate) has_room: [bool; 3],
-    /// Lanes, and tenants, for which there is no room. There may be others that the holder does not know.
-    pub(crate) full_lanes: Vec<LaneId>,
-    pub(crate) full_tenants: Vec<String>,
-    /// The tenants, and the lanes, that used most, those that used less first.
-    pub(crate) tenants_by_use: Vec<String>,
-    pub(crate) lanes_by_use: Vec<LaneId>,
-    /// Lanes that the last claim has left, and for which there is room.
-    pub(crate) left: Vec<LaneId>,
-    returns: u64,
 }
 
 /// Claims that are counted although they are not committed yet. Dropping it counts them no longer, unless they were
@@ -91,24 +47,7 @@ impl Holders {
     pub(crate) fn plan(&self, id: HolderId, quota: &Quota) -> Plan {
         let mut state = self.state();
         let now = state.now();
-        let holder = state.holders.entry(id).or_default();
-        if holder.quota != *quota {
-            holder.quota = *quota;
-            holder.cursors = holder.cursors.map(LaneCursor::restarted);
-        }
-        let (full_lanes, full_tenants) = holder.full(quota, now);
-        let (tenants_by_use, lanes_by_use) = holder.places.by_use(now);
-        let left = holder.left.iter().filter(|place| holder.places.has_room(quota, place, now));
-        Plan {
-            cursors: holder.cursors,
-            has_room: CLASSES.map(|class| holder.places.may_have_room_in_class(quota, class)),
-            full_lanes,
-            full_tenants,
-            tenants_by_use,
-            lanes_by_use,
-            left: left.map(|place| place.lane).collect(),
-            returns: holder.returns,
-        }
+        state.holders.entry(id).or_default().plan(quota, now)
     }
 
     /// Ends the claims whose leases are over, and returns whether there were any.
@@ -127,28 +66,17 @@ impl Holders {
         let mut state = self.state();
         let now = state.advance_to(now);
         let places = &state.holders.entry(id).or_default().places;
-        let lanes = CLASSES.into_iter().zip(ready).flat_map(|(class, ready)| {
-            let place = move |it: &ReadyLane| {
-                Some(Place { lane: it.id, tenant: it.tenant.clone()?, hook: it.hook, class })
-            };
-            ready.all().filter_map(place)
-        });
-        let with_room = lanes.filter(|place| places.has_room(quota, place, now));
+        let with_room = places_of(ready).filter(|place| places.has_room(quota, place, now));
         let mut known = HashSet::new();
         let mut with_room: Vec<_> = with_room.filter(|place| known.insert(place.lane)).collect();
-        // Of equal rank, lanes that became ready come first, and then the others as the cursor has them.
+        // Those of equal rank stay in their order.
         with_room.sort_by_cached_key(|it| places.rank(it.lane, &it.tenant, it.hook, now));
         with_room
     }
 
-    /// Stores the cursors after a claim, and the lanes that it has left. The cursors start again if room came back
-    /// meanwhile: it may be of lanes that had none.
-    pub(crate) fn finish_scan(&self, id: HolderId, plan: &Plan, cursors: [LaneCursor; 3], left: Vec<Place>) {
-        let mut state = self.state();
-        let holder = state.holders.entry(id).or_default();
-        let is_same = holder.returns == plan.returns;
-        holder.cursors = if is_same { cursors } else { cursors.map(LaneCursor::restarted) };
-        holder.left = left;
+    /// Stores the outcome of a claim. Returns whether nothing is left for want of room.
+    pub(crate) fn finish_scan(&self, id: HolderId, plan: &Plan, scanned: Scanned) -> bool {
+        self.state().holders.entry(id).or_default().finish_scan(plan, scanned)
     }
 
     /// Counts the claims that `take` decides on. It gets the places of the holder, which say where there is room.
@@ -171,10 +99,10 @@ impl Holders {
         (taken, Reservation { holders: Arc::clone(self), id: reservation, keys })
     }
 
-    /// Ends claims: they are no longer counted.
+    /// Ends claims that were settled: they are no longer counted.
     pub(crate) fn end(&self, keys: impl IntoIterator<Item = ClaimKey>) {
         let mut state = self.state();
-        keys.into_iter().for_each(|key| state.end(key, |_| true));
+        keys.into_iter().for_each(|key| state.end(key, |_| true, Holder::give_back));
     }
 
     pub(crate) fn extend(&self, key: ClaimKey, until: Millis) {
@@ -232,15 +160,18 @@ impl State {
     }
 
     /// Counts a claim no longer for those reservations that `is_over` says.
-    fn end(&mut self, key: ClaimKey, is_over: impl Fn(ReservationId) -> bool) {
+    fn end(
+        &mut self,
+        key: ClaimKey,
+        is_over: impl Fn(ReservationId) -> bool,
+        give_back: fn(&mut Holder, &Place, Timestamp),
+    ) {
         let now = self.now();
         let Some(owners) = self.owners.get_mut(&key) else { return };
         for (id, reservation) in owners.extract_if(.., |(_, reservation)| is_over(*reservation)) {
             let Some(holder) = self.holders.get_mut(&id) else { continue };
             if let Some(claim) = holder.claimed.remove(&(key, reservation)) {
-                holder.places.give_back(&claim.place, now);
-                holder.returns += 1;
-                holder.cursors = holder.cursors.map(LaneCursor::restarted);
+                give_back(holder, &claim.place, now);
             }
         }
         if owners.is_empty() {
@@ -253,32 +184,10 @@ impl State {
         let Some(holder) = self.holders.get(&id) else { return false };
         let ended = holder.claimed.iter().filter(|(_, claim)| claim.is_over(now)).map(|(key, _)| *key);
         let ended: Vec<_> = ended.collect();
-        ended.iter().for_each(|(key, reservation)| self.end(*key, |it| it == *reservation));
+        ended.iter().for_each(|(key, reservation)| {
+            self.end(*key, |it| it == *reservation, Holder::give_back_unsettled)
+        });
         !ended.is_empty()
-    }
-}
-
-impl Holder {
-    /// Returns lanes and tenants of which the holder may have no more.
-    fn full(&self, quota: &Quota, now: Timestamp) -> (Vec<LaneId>, Vec<String>) {
-        let mut lanes = HashSet::new();
-        let mut tenants = HashSet::new();
-        for CountedClaim { place, .. } in self.claimed.values() {
-            if !self.places.has_room_in_lane(quota, place) {
-                lanes.insert(place.lane);
-            }
-            if !self.places.has_room_in_tenant(quota, &place.tenant, now) {
-                tenants.insert(place.tenant.as_str().to_owned());
-            }
-        }
-        (lanes.into_iter().collect(), tenants.into_iter().collect())
-    }
-}
-
-impl CountedClaim {
-    /// Whether its lease is over. One that ends much later was made while the database's clock was ahead.
-    fn is_over(&self, now: Millis) -> bool {
-        self.until <= now || self.until > now.plus(LONGEST_LEASE)
     }
 }
 
@@ -287,30 +196,35 @@ impl Reservation {
     pub(crate) fn give_back(&mut self, lost: impl IntoIterator<Item = ClaimKey>) {
         let lost: HashSet<ClaimKey> = lost.into_iter().collect();
         let mut state = self.holders.state();
-        self.keys.extract_if(.., |key| lost.contains(key)).for_each(|key| state.end(key, |it| it == self.id));
+        self.keys
+            .extract_if(.., |key| lost.contains(key))
+            .for_each(|key| state.end(key, |it| it == self.id, Holder::give_back_unsettled));
     }
 
     /// Keeps the claims counted after their transaction has committed. Nobody else has them.
     pub(crate) fn keep(mut self) {
         let mut state = self.holders.state();
-        self.keys.drain(..).for_each(|key| state.end(key, |it| it != self.id));
+        self.keys.drain(..).for_each(|key| state.end(key, |it| it != self.id, Holder::give_back_unsettled));
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = self.holders.state();
-        self.keys.iter().for_each(|key| state.end(*key, |it| it == self.id));
+        self.keys.iter().for_each(|key| state.end(*key, |it| it == self.id, Holder::give_back_unsettled));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use hookwire::delivery::LaneClass;
     use hookwire::model::{HookId, TenantId};
 
     use super::*;
-    use crate::schedule::cursor::LaneOutcome;
+    use crate::rows::LaneId;
+    use crate::schedule::cursor::ReadyLane;
 
     const KEY: ClaimKey = (1, 1);
 
@@ -347,11 +261,6 @@ mod tests {
     /// Whether a holder with room for one claim has it free.
     fn has_room(holders: &Holders, holder: u128) -> bool {
         in_turn(holders, holder, at(0)).contains(&1)
-    }
-
-    /// The number of lanes that the next claim reads in turn.
-    fn window(holders: &Holders, quota: &Quota) -> usize {
-        holders.plan(HolderId::new(1), quota).cursors[0].window()
     }
 
     #[test]
@@ -428,27 +337,5 @@ mod tests {
         holders.end([KEY]);
         assert_eq!(in_turn(&holders, 1, at(10)), [3, 2, 1]);
         assert_eq!(in_turn(&holders, 2, at(10)), [1, 2, 3], "another has used nothing");
-    }
-
-    #[test]
-    fn lanes_without_room_are_looked_at_again_once_there_may_be_room() {
-        let (holders, quota) = (Arc::default(), Quota::default());
-        reserve(&holders, 1).keep();
-        let walk = |meanwhile: &dyn Fn()| {
-            let plan = holders.plan(HolderId::new(1), &quota);
-            let nothing = ReadyLanes { is_whole: true, ..ReadyLanes::default() };
-            meanwhile();
-            let cursors = plan.cursors.map(|cursor| cursor.after(&nothing, |_| LaneOutcome::NoRoom, 0).0);
-            holders.finish_scan(HolderId::new(1), &plan, cursors, Vec::new());
-        };
-        walk(&|| ());
-        assert_eq!(window(&holders, &quota), 0);
-        assert!(window(&holders, &quota.with_per_webhook(2)) > 0, "by another quota");
-        walk(&|| holders.end([KEY]));
-        assert!(window(&holders, &quota.with_per_webhook(2)) > 0, "what came back during the walk");
-        reserve(&holders, 1).keep();
-        walk(&|| ());
-        holders.end([KEY]);
-        assert!(window(&holders, &quota) > 0, "what came back");
     }
 }

@@ -82,6 +82,17 @@ impl Places {
             && self.may_have_last(quota, tenant, now)
     }
 
+    /// Returns whether a limit that a lane shares with others is reached. If none is, a place of the lane that is given back
+    /// is room for no other one.
+    pub(crate) fn is_shared_limit_reached(&self, quota: &Quota, place: &Place) -> bool {
+        let room_of = |class| self.held.room_in_class(quota, class);
+        // Where unproven lanes have no room, tenants that hold nothing still have.
+        !self.held.has_spare(quota)
+            || room_of(place.class) == 0
+            || room_of(LaneClass::Unproven) == 0
+            || self.held.room_in_tenant(quota, &place.tenant, place.class) == 0
+    }
+
     /// The last places are for tenants that use little.
     fn may_have_last(&self, quota: &Quota, tenant: &TenantId, now: Timestamp) -> bool {
         self.held.has_spare(quota) || self.usage.is_light(tenant, now)

@@ -11,8 +11,9 @@ use tokio_postgres::types::ToSql;
 
 use crate::error::{QueryError, ReadRow};
 use crate::rows::{CLASSES, Lane, LaneId, as_i64, lane_columns};
-use crate::schedule::cursor::{LaneCursor, LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
-use crate::schedule::holders::{Holders, Plan};
+use crate::schedule::cursor::{LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
+use crate::schedule::holder::{Plan, Scanned, places_of};
+use crate::schedule::holders::Holders;
 use crate::schedule::lanes::{half, kind, unheld};
 use crate::schedule::places::Place;
 use crate::schedule::select::{Head, LaneHeads, Selection};
@@ -54,9 +55,11 @@ impl ReadyScan {
                 has_more |= more && request.limit > 0;
             }
         }
-        let took_all = self.plan.has_room == [true; 3] && cursors.iter().all(LaneCursor::took_all);
-        holders.finish_scan(request.holder, &self.plan, cursors, self.left(outcome));
-        (has_more, took_all)
+        let is_unserved = |it: &Place| matches!(outcome(it.lane), LaneOutcome::NoRoom | LaneOutcome::Filled);
+        let without_room = places_of(&self.ready).filter(is_unserved).collect();
+        let scanned = Scanned { cursors, left: self.left(outcome), without_room };
+        let took_all = holders.finish_scan(request.holder, &self.plan, scanned);
+        (has_more, took_all && self.plan.has_room == [true; 3])
     }
 
     /// Returns lanes that are left, for the next claim: one of each tenant, so that the many lanes of another hide none.
