@@ -185,8 +185,10 @@ mod tests {
     use hookwire::delivery::LaneClass;
     use hookwire::model::{HookId, TenantId};
 
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::schedule::cursor::LaneOutcome;
+    use crate::schedule::cursor::{LaneOutcome, MAX_FRESH};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
     /// One place of a webhook, and more of a tenant than it uses.
@@ -281,6 +283,19 @@ mod tests {
         assert!(read(&mut holder, &quota).0);
     }
 
+    /// A tenant that holds nothing has a first place where unproven lanes have no room.
+    #[test]
+    fn the_last_place_of_a_tenant_may_be_room_for_its_unproven_lanes() {
+        let quota = Quota::default().with_in_all(64);
+        let unproven = |lane, tenant| Place { class: LaneClass::Unproven, ..place(lane, tenant) };
+        let mut holder = holding(&[place(1, "acme")]);
+        (0..32).for_each(|_| holder.places.take(&unproven(3, "globex"), NOW));
+        assert!(!claim(&mut holder, &quota, &[unproven(2, "acme")], |_| ()));
+        holder.give_back(&place(1, "acme"), NOW);
+        assert!(holder.places.has_room(&quota, &unproven(2, "acme"), NOW));
+        assert!(read(&mut holder, &quota).0);
+    }
+
     #[test]
     fn another_quota_lets_all_be_read_again() {
         let mut holder = holding(&[place(1, "acme")]);
@@ -300,5 +315,149 @@ mod tests {
         assert!(holder.plan(&one_each(), NOW).full_lanes.is_empty());
         holder.restart();
         assert_eq!(holder.plan(&one_each(), NOW).full_lanes, [1]);
+    }
+
+    /// Lanes with due deliveries, as the database has them, and what the holder has claimed of them.
+    struct World {
+        holder: Holder,
+        due: Vec<usize>,
+        readied: Vec<i64>,
+        held: Vec<Place>,
+        transactions: i64,
+        quota: Quota,
+    }
+
+    impl World {
+        fn place(&self, lane: usize) -> Place {
+            let class = CLASSES[lane % 3];
+            Place { class, ..place(i64::try_from(lane).unwrap(), &format!("t{}", lane % 11)) }
+        }
+
+        fn publish(&mut self, lane: usize) {
+            self.transactions += 1;
+            if self.due[lane] == 0 {
+                self.readied[lane] = self.transactions;
+            }
+            self.due[lane] += 1;
+        }
+
+        fn settle(&mut self, number: usize) {
+            if !self.held.is_empty() {
+                let place = self.held.swap_remove(number % self.held.len());
+                self.holder.give_back(&place, NOW);
+            }
+        }
+
+        /// What a claim reads.
+        fn read(&self, plan: &Plan) -> [ReadyLanes; 3] {
+            [0, 1, 2].map(|class| {
+                let lane = |lane: usize| {
+                    let Place { lane: id, tenant, hook, .. } = self.place(lane);
+                    ReadyLane { id, tenant: Some(tenant), hook, readied: self.readied[lane] }
+                };
+                let ready = (0..self.due.len()).filter(|lane| self.due[*lane] > 0 && lane % 3 == class);
+                let ready: Vec<_> = ready.map(lane).collect();
+                let cursor = &plan.cursors[class];
+                let mut fresh: Vec<_> =
+                    ready.iter().filter(|it| (it.readied, it.id) > cursor.since).cloned().collect();
+                fresh.sort_by_key(|it| (it.readied, it.id));
+                fresh.truncate(MAX_FRESH);
+                let window = cursor.window();
+                let (mut behind, mut ring): (Vec<_>, Vec<_>) =
+                    ready.iter().cloned().partition(|it| it.id <= cursor.cursor);
+                ring.truncate(window);
+                let ahead = ring.len();
+                ring.append(&mut behind);
+                let is_whole = ahead < window && ring.len() <= window;
+                ring.truncate(window);
+                let left = ready.into_iter().filter(|it| plan.left.contains(&it.id)).collect();
+                ReadyLanes { fresh, left, ring, ahead, is_whole, ..ReadyLanes::default() }
+            })
+        }
+
+        /// Claims up to `limit` deliveries. Something happens between reading and taking. Returns whether there may be more
+        /// at once, and whether nothing is left.
+        fn claim(&mut self, limit: usize, meanwhile: impl Fn(&mut Self)) -> (bool, bool) {
+            let plan = self.holder.plan(&self.quota, NOW);
+            let read = self.read(&plan);
+            meanwhile(self);
+            let (mut outcomes, mut taken) = (HashMap::new(), 0);
+            for place in places_of(&read) {
+                let lane = usize::try_from(place.lane).unwrap();
+                while taken < limit
+                    && self.due[lane] > 0
+                    && self.holder.places.has_room(&self.quota, &place, NOW)
+                {
+                    self.holder.places.take(&place, NOW);
+                    self.held.push(place.clone());
+                    self.due[lane] -= 1;
+                    taken += 1;
+                }
+                let has_room = self.holder.places.has_room(&self.quota, &place, NOW);
+                let outcome = match self.due[lane] {
+                    0 => LaneOutcome::Served,
+                    _ if has_room => LaneOutcome::Left,
+                    _ => LaneOutcome::NoRoom,
+                };
+                outcomes.insert(place.lane, outcome);
+            }
+            let (mut cursors, mut has_more) = (plan.cursors, false);
+            for ((cursor, read), has_room) in cursors.iter_mut().zip(&read).zip(plan.has_room) {
+                if has_room {
+                    let more;
+                    (*cursor, more) = cursor.after(read, |id| outcomes[&id], self.transactions + 1);
+                    has_more |= more;
+                }
+            }
+            let without_room =
+                places_of(&read).filter(|it| outcomes[&it.lane] == LaneOutcome::NoRoom).collect();
+            let took_all =
+                self.holder.finish_scan(&plan, Scanned { cursors, left: Vec::new(), without_room });
+            (has_more, took_all && plan.has_room == [true; 3])
+        }
+
+        fn assert_none_is_stranded(&self) {
+            for lane in (0..self.due.len()).filter(|lane| self.due[*lane] > 0) {
+                let has_room = self.holder.places.has_room(&self.quota, &self.place(lane), NOW);
+                assert!(!has_room, "there is room for lane {lane}, and no claim finds it");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// Whatever is published, claimed and settled in whatever order: when a claim says that there is no more, all that is
+        /// due is without room; and when it says that nothing is left, nothing is due.
+        #[test]
+        fn no_lane_with_room_is_stranded(
+            in_all in 1_usize..100, per_tenant in 1_usize..40, per_webhook in 1_usize..5,
+            steps in prop::collection::vec((0_u8..5, 0_usize..500), 1..200),
+        ) {
+            let quota = Quota::default().with_in_all(in_all).with_per_tenant(per_tenant).with_per_webhook(per_webhook);
+            let mut world = World {
+                holder: Holder::default(), due: vec![0; 500], readied: vec![0; 500], held: Vec::new(), transactions: 0, quota,
+            };
+            for (kind, number) in steps {
+                match kind {
+                    // To few lanes more often than to many, of one class or of all.
+                    0 => {
+                        let lanes = (0..number * number / 500).filter(|lane| number % 4 == 3 || lane % 3 == number % 4);
+                        lanes.for_each(|lane| world.publish(lane));
+                    }
+                    1 => world.settle(number),
+                    4 => (0..number % 128).for_each(|_| world.settle(number)),
+                    2 => drop(world.claim(number % 16, |it| it.settle(number))),
+                    _ => {
+                        let mut claimed = (true, false);
+                        while claimed.0 {
+                            claimed = world.claim(64, |_| ());
+                        }
+                        world.assert_none_is_stranded();
+                        prop_assert!(!claimed.1 || world.due.iter().all(|it| *it == 0), "it says that nothing is left");
+                    }
+                }
+            }
+        }
     }
 }
