@@ -148,8 +148,10 @@ pub(crate) async fn take(
     let grab = Grab { request, now, lanes: &lanes, selection: &selection, expired, touched };
     let grabbed = if grab.touched.is_empty() { Grabbed::nothing() } else { sessions.transact(&grab).await? };
     let busy = grab.taken_lanes().filter(|id| !grabbed.locked.contains(id)).collect::<Vec<_>>();
-    let (has_more, took_all) = scan.finish(holders, request, &busy, &candidates, &selection);
+    let touched = grab.touched.clone();
+    let (has_more, took_all) = scan.finish(holders, request, &busy, &candidates, &selection, touched);
     let claims = grab.claims(&mut reservation, &grabbed, &mut unreadable)?;
+    let took_all = took_all && claims.len() == selection.taken.len();
     let is_cut = has_more || is_cut || !unreadable.is_empty();
     let is_passed = fired.iter().any(|id| !grabbed.locked.contains(id));
     let later = is_passed.then(|| now.plus(RETRY_LOCKED));

@@ -43,8 +43,9 @@
 //!   in the database's time, which never goes back here (`schedule::use_clock`).
 //! - **Many lanes are read by a cursor** (`schedule::cursor`) along the ids of ready lanes, one for each holder and class. A
 //!   lane that stays ready changes no index, and its row is updated in place. A claim reads at most 128 lanes of each
-//!   class, and one of each tenant that the last claim has left; the order is that of those. A holder that has gone round
-//!   and has no room reads none until it gets some back.
+//!   class, and some by their ids: one of each tenant that the last claim has left, and those of which it may have room
+//!   again (`schedule::holder`); the order is that of those. A holder that has gone round and has no room reads no others
+//!   until it gets some back for any.
 //! - **A lane has two halves**: first attempts, and what stands behind them. Index `delivery_due` has them apart, so that a
 //!   claim reads the first of each, however long the other is.
 //! - **A lane that becomes ready is found by the next claim**, however many others are saturated. `readied` has the

@@ -51,8 +51,8 @@ pub(crate) struct ReadyLanes {
     pub(crate) fresh: Vec<ReadyLane>,
     /// Lanes that are not ready yet, although their time has come.
     pub(crate) fired: Vec<ReadyLane>,
-    /// Lanes that earlier claims have left.
-    pub(crate) left: Vec<ReadyLane>,
+    /// Lanes that were read by their ids.
+    pub(crate) named: Vec<ReadyLane>,
     /// Lanes in the order of their turns: those after the cursor, and then those from the lowest id.
     pub(crate) ring: Vec<ReadyLane>,
     /// The number of lanes in `ring` that come after the cursor.
@@ -78,7 +78,7 @@ pub(crate) enum LaneOutcome {
 
 impl ReadyLanes {
     pub(crate) fn all(&self) -> impl Iterator<Item = &ReadyLane> {
-        self.fresh.iter().chain(&self.fired).chain(&self.left).chain(&self.ring)
+        self.fresh.iter().chain(&self.fired).chain(&self.named).chain(&self.ring)
     }
 }
 
@@ -177,8 +177,8 @@ mod tests {
     fn ring(cursor: &LaneCursor, count: i64) -> ReadyLanes {
         let most = cursor.window();
         let ahead = lanes(cursor.cursor + 1..=count).into_iter().take(most).collect::<Vec<_>>();
-        let behind = lanes(1..=cursor.cursor.min(count));
-        let is_whole = ahead.len() < most && ahead.len() + behind.len() <= most;
+        let behind = lanes(1..=cursor.cursor.min(count)).into_iter().take(most).collect::<Vec<_>>();
+        let is_whole = ahead.len() + behind.len() < most;
         let (room, count) = (most - ahead.len(), ahead.len());
         let ring = ahead.into_iter().chain(behind.into_iter().take(room)).collect();
         ReadyLanes { ring, ahead: count, is_whole, ..ReadyLanes::default() }

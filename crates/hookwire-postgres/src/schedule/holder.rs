@@ -3,20 +3,21 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use hookwire::delivery::LaneClass;
 use hookwire::model::Timestamp;
 use hookwire::store::Quota;
 
 use crate::rows::{CLASSES, LaneId};
-use crate::schedule::cursor::{LaneCursor, ReadyLane, ReadyLanes};
-use crate::schedule::holders::{ClaimKey, ReservationId};
+use crate::schedule::cursor::{LaneCursor, ReadyLane, ReadyLanes, WINDOW};
+use crate::schedule::holders::{ChangeNumber, ClaimKey, ReservationId};
 use crate::schedule::places::{Place, Places};
 use crate::time::Millis;
 
 /// Longer than any lease.
 const LONGEST_LEASE: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// The claims of one dispatcher, and its place along the ready lanes.
-#[derive(Debug, Default)]
+/// The claims of one dispatcher, and the lanes that its next claim reads.
+#[derive(Debug)]
 pub(crate) struct Holder {
     pub(crate) places: Places,
     pub(crate) claimed: HashMap<(ClaimKey, ReservationId), CountedClaim>,
@@ -24,15 +25,15 @@ pub(crate) struct Holder {
     cursors: [LaneCursor; 3],
     /// Lanes that its last claim has left, one of each tenant, those of the tenants that used least.
     left: Vec<Place>,
-    /// Lanes whose claims were settled since they were last read, each with the number of the last return.
-    returned: HashMap<LaneId, u64>,
+    /// Lanes that are read by their ids: their claims were settled, or the last claim took from them and something may have
+    /// become due meanwhile. Each with the change after which it has to be read.
+    named: HashMap<LaneId, ChangeNumber>,
     /// Lanes with due deliveries that were left because of their own limits.
     waiting: HashSet<LaneId>,
     /// Whether lanes were left because of limits that they share, since the cursors started.
     has_left_others: bool,
-    /// The number of times that it got room back, and the last one that may be room for any lane.
-    returns: u64,
-    restarted: u64,
+    /// The change for which the cursors last started.
+    restarted: ChangeNumber,
     /// The quota of its last claim, by which the cursors know where there is no room.
     quota: Quota,
 }
@@ -51,15 +52,17 @@ pub(crate) struct Plan {
     pub(crate) cursors: [LaneCursor; 3],
     /// Whether there is room in each class.
     pub(crate) has_room: [bool; 3],
-    /// Lanes, and tenants, for which there is no room. There may be others that the holder does not know.
-    pub(crate) full_lanes: Vec<LaneId>,
+    /// Lanes for which there is no room while they are of this class, and tenants. There may be others that the holder does
+    /// not know.
+    pub(crate) full_lanes: HashMap<LaneId, LaneClass>,
     pub(crate) full_tenants: Vec<String>,
     /// The tenants, and the lanes, that used most, those that used less first.
     pub(crate) tenants_by_use: Vec<String>,
     pub(crate) lanes_by_use: Vec<LaneId>,
-    /// Lanes that the last claim has left, and for which there is room, and lanes that got room back since.
-    pub(crate) left: Vec<LaneId>,
-    returns: u64,
+    /// Lanes that are read by their ids.
+    pub(crate) named: Vec<LaneId>,
+    /// The last change that it knows of.
+    at: ChangeNumber,
 }
 
 /// The outcome of a claim for the lanes that it read.
@@ -69,19 +72,36 @@ pub(crate) struct Scanned {
     pub(crate) left: Vec<Place>,
     /// Lanes for which there was too little room.
     pub(crate) without_room: Vec<Place>,
+    /// Lanes that it took from, or found empty. Something may have become due since it read them.
+    pub(crate) touched: Vec<LaneId>,
 }
 
 impl Holder {
+    /// Creates a holder that has claimed nothing, at this change.
+    pub(crate) fn new(change: ChangeNumber) -> Self {
+        Self {
+            places: Places::default(),
+            claimed: HashMap::new(),
+            cursors: Default::default(),
+            left: Vec::new(),
+            named: HashMap::new(),
+            waiting: HashSet::new(),
+            has_left_others: false,
+            restarted: change,
+            quota: Quota::default(),
+        }
+    }
+
     /// Returns what the next claim has to read.
-    pub(crate) fn plan(&mut self, quota: &Quota, now: Timestamp) -> Plan {
+    pub(crate) fn plan(&mut self, quota: &Quota, now: Timestamp, at: ChangeNumber) -> Plan {
         if self.quota != *quota {
             self.quota = *quota;
-            self.restart();
+            self.restart(at);
         }
         let (full_lanes, full_tenants) = self.full(quota, now);
         let (tenants_by_use, lanes_by_use) = self.places.by_use(now);
         let left = self.left.iter().filter(|place| self.places.has_room(quota, place, now));
-        let left = left.map(|place| place.lane).chain(self.returned.keys().copied());
+        let named = left.map(|place| place.lane).chain(self.named.keys().copied());
         Plan {
             cursors: self.cursors,
             has_room: CLASSES.map(|class| self.places.may_have_room_in_class(quota, class)),
@@ -89,22 +109,25 @@ impl Holder {
             full_tenants,
             tenants_by_use,
             lanes_by_use,
-            left: left.collect(),
-            returns: self.returns,
+            named: named.collect(),
+            at,
         }
     }
 
-    /// Stores the outcome of a claim. The cursors start again if room came back meanwhile that may be of any lane. Returns
-    /// whether nothing is left for want of room.
+    /// Stores the outcome of a claim. The cursors start again if that became necessary meanwhile. Returns whether nothing is
+    /// left for want of room.
     pub(crate) fn finish_scan(&mut self, plan: &Plan, scanned: Scanned) -> bool {
-        let Scanned { cursors, left, without_room } = scanned;
+        let Scanned { cursors, left, without_room, touched } = scanned;
         (self.cursors, self.left) = (cursors, left);
-        self.returned.retain(|_, number| *number > plan.returns);
-        if self.restarted > plan.returns {
-            self.restart();
+        if self.restarted > plan.at {
+            self.restart(self.restarted);
             return false;
         }
-        for lane in &plan.left {
+        self.named.retain(|_, change| *change > plan.at);
+        for lane in touched {
+            self.named.entry(lane).or_insert(plan.at);
+        }
+        for lane in &plan.named {
             self.waiting.remove(lane);
         }
         for place in without_room {
@@ -114,51 +137,53 @@ impl Holder {
                 self.waiting.insert(place.lane);
             }
         }
-        self.waiting.is_empty() && !self.has_left_others && self.cursors.iter().all(LaneCursor::is_done)
+        let has_read_all = plan.has_room == [true; 3] && self.cursors.iter().all(LaneCursor::is_done);
+        has_read_all && self.waiting.is_empty() && !self.has_left_others
     }
 
     /// Gives back the place of a claim that was settled. If it is room for its own lane alone, the next claim reads that
     /// lane, and none of the others again.
-    pub(crate) fn give_back(&mut self, place: &Place, now: Timestamp) {
+    pub(crate) fn give_back(&mut self, place: &Place, now: Timestamp, change: ChangeNumber) {
         let is_for_others = self.places.is_shared_limit_reached(&self.quota, place);
         self.places.give_back(place, now);
-        self.returns += 1;
-        self.returned.insert(place.lane, self.returns);
-        if is_for_others {
-            self.restart();
+        self.named.insert(place.lane, change);
+        if is_for_others || self.named.len() > WINDOW {
+            self.restart(change);
         }
     }
 
     /// Gives back the place of a claim that was not made, or whose lease is over. Its delivery may be due in a lane that the
     /// cursors have passed.
-    pub(crate) fn give_back_unsettled(&mut self, place: &Place, now: Timestamp) {
-        self.give_back(place, now);
-        self.restart();
+    pub(crate) fn give_back_unsettled(&mut self, place: &Place, now: Timestamp, change: ChangeNumber) {
+        self.places.give_back(place, now);
+        self.restart(change);
     }
 
-    /// Lets the cursors go along all lanes again, because there may be room for any of them.
-    pub(crate) fn restart(&mut self) {
+    /// Lets the cursors go along all lanes again, because there may be something to take from any of them.
+    pub(crate) fn restart(&mut self, change: ChangeNumber) {
         self.cursors = self.cursors.map(LaneCursor::restarted);
+        self.named.clear();
         self.waiting.clear();
         self.has_left_others = false;
-        self.restarted = self.returns;
+        self.restarted = change;
     }
 
-    /// Returns lanes and tenants of which the holder may have no more. A lane that waits is not read but along a cursor.
-    fn full(&self, quota: &Quota, now: Timestamp) -> (Vec<LaneId>, Vec<String>) {
-        let mut lanes = HashSet::new();
+    /// Returns lanes and tenants of which the holder may have no more. Most lanes that wait are not read while no cursor goes
+    /// along them, and it takes time to tell the server of them.
+    fn full(&self, quota: &Quota, now: Timestamp) -> (HashMap<LaneId, LaneClass>, Vec<String>) {
+        let mut lanes = HashMap::new();
         let mut tenants = HashSet::new();
         let has_cursor = self.cursors.iter().any(|cursor| !cursor.is_done());
         for CountedClaim { place, .. } in self.claimed.values() {
             let may_be_read = has_cursor || !self.waiting.contains(&place.lane);
             if may_be_read && !self.places.has_room_in_lane(quota, place) {
-                lanes.insert(place.lane);
+                lanes.insert(place.lane, place.class);
             }
             if !self.places.has_room_in_tenant(quota, &place.tenant, now) {
                 tenants.insert(place.tenant.as_str().to_owned());
             }
         }
-        (lanes.into_iter().collect(), tenants.into_iter().collect())
+        (lanes, tenants.into_iter().collect())
     }
 }
 
@@ -182,15 +207,13 @@ pub(crate) fn places_of(ready: &[ReadyLanes; 3]) -> impl Iterator<Item = Place> 
 
 #[cfg(test)]
 mod tests {
-    use hookwire::delivery::LaneClass;
     use hookwire::model::{HookId, TenantId};
 
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::schedule::cursor::{LaneOutcome, MAX_FRESH};
+    use crate::schedule::cursor::LaneOutcome;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
+
     /// One place of a webhook, and more of a tenant than it uses.
     fn one_each() -> Quota {
         Quota::default().with_per_webhook(1)
@@ -201,26 +224,61 @@ mod tests {
         Place { lane, tenant, hook, class: LaneClass::Proven }
     }
 
-    fn holding(places: &[Place]) -> Holder {
-        let mut holder = Holder::default();
+    /// A holder, with the number of changes.
+    struct Counted {
+        holder: Holder,
+        changes: ChangeNumber,
+    }
+
+    impl Counted {
+        fn plan(&mut self, quota: &Quota) -> Plan {
+            self.holder.plan(quota, NOW, self.changes)
+        }
+
+        fn settle(&mut self, place: &Place) {
+            self.changes += 1;
+            self.holder.give_back(place, NOW, self.changes);
+        }
+
+        /// Loses a claim to somebody else.
+        fn lose(&mut self, place: &Place) {
+            self.changes += 1;
+            self.holder.give_back_unsettled(place, NOW, self.changes);
+        }
+
+        /// Forgets the holder, which has no claims, or has it go along all lanes again.
+        fn tend(&mut self, is_idle: bool) {
+            self.changes += 1;
+            if is_idle {
+                self.holder = Holder::new(self.changes);
+            } else {
+                self.holder.restart(self.changes);
+            }
+        }
+    }
+
+    fn holding(places: &[Place]) -> Counted {
+        let mut holder = Holder::new(1);
         places.iter().for_each(|place| holder.places.take(place, NOW));
-        holder
+        Counted { holder, changes: 1 }
     }
 
     /// Claims, and leaves lanes for want of room. Something happens between reading and the end. Returns whether nothing
     /// is left.
-    fn claim(holder: &mut Holder, quota: &Quota, full: &[Place], meanwhile: impl Fn(&mut Holder)) -> bool {
-        let plan = holder.plan(quota, NOW);
+    fn claim(counted: &mut Counted, quota: &Quota, full: &[Place], meanwhile: impl Fn(&mut Counted)) -> bool {
+        let plan = counted.plan(quota);
         let nothing = ReadyLanes { is_whole: true, ..ReadyLanes::default() };
-        meanwhile(holder);
+        meanwhile(counted);
         let cursors = plan.cursors.map(|cursor| cursor.after(&nothing, |_| LaneOutcome::NoRoom, 0).0);
-        holder.finish_scan(&plan, Scanned { cursors, left: Vec::new(), without_room: full.to_vec() })
+        let without_room = full.to_vec();
+        let scanned = Scanned { cursors, left: Vec::new(), without_room, touched: Vec::new() };
+        counted.holder.finish_scan(&plan, scanned)
     }
 
     /// What the next claim reads: whether it goes along the cursors, and the single lanes.
-    fn read(holder: &mut Holder, quota: &Quota) -> (bool, Vec<LaneId>) {
-        let plan = holder.plan(quota, NOW);
-        (plan.cursors[0].window() > 0, plan.left)
+    fn read(counted: &mut Counted, quota: &Quota) -> (bool, Vec<LaneId>) {
+        let plan = counted.plan(quota);
+        (plan.cursors[0].window() > 0, plan.named)
     }
 
     #[test]
@@ -229,7 +287,7 @@ mod tests {
         let mut holder = holding(&[one.clone(), two.clone()]);
         assert!(!claim(&mut holder, &one_each(), &[one.clone(), two], |_| ()));
         assert_eq!(read(&mut holder, &one_each()), (false, vec![]));
-        holder.give_back(&one, NOW);
+        holder.settle(&one);
         assert_eq!(read(&mut holder, &one_each()), (false, vec![1]));
         assert!(!claim(&mut holder, &one_each(), &[], |_| ()), "the other still waits");
         assert_eq!(read(&mut holder, &one_each()), (false, vec![]));
@@ -239,7 +297,7 @@ mod tests {
     fn what_comes_back_while_a_claim_reads_is_read_by_the_next() {
         let one = place(1, "acme");
         let mut holder = holding(std::slice::from_ref(&one));
-        assert!(!claim(&mut holder, &one_each(), std::slice::from_ref(&one), |it| it.give_back(&one, NOW)));
+        assert!(!claim(&mut holder, &one_each(), std::slice::from_ref(&one), |it| it.settle(&one)));
         assert_eq!(read(&mut holder, &one_each()), (false, vec![1]));
         assert!(claim(&mut holder, &one_each(), &[], |_| ()), "it is served");
     }
@@ -250,7 +308,7 @@ mod tests {
         let mut holder = holding(std::slice::from_ref(&one));
         claim(&mut holder, &one_each(), &[], |_| ());
         assert!(!read(&mut holder, &one_each()).0);
-        holder.give_back_unsettled(&one, NOW);
+        holder.lose(&one);
         assert!(read(&mut holder, &one_each()).0);
     }
 
@@ -263,10 +321,10 @@ mod tests {
             let left = [place(2, "acme")];
             assert!(!claim(&mut holder, &quota, &left, |_| ()));
             assert!(!read(&mut holder, &quota).0);
-            holder.give_back(&place(1, "acme"), NOW);
+            holder.settle(&place(1, "acme"));
             assert!(read(&mut holder, &quota).0);
-            holder.places.take(&place(1, "acme"), NOW);
-            assert!(!claim(&mut holder, &quota, &left, |it| it.give_back(&place(1, "acme"), NOW)));
+            holder.holder.places.take(&place(1, "acme"), NOW);
+            assert!(!claim(&mut holder, &quota, &left, |it| it.settle(&place(1, "acme"))));
             assert!(read(&mut holder, &quota).0, "what came back while the claim read");
             assert!(claim(&mut holder, &quota, &[], |_| ()), "all is served");
         }
@@ -279,7 +337,26 @@ mod tests {
         let unproven = |lane| Place { class: LaneClass::Unproven, ..place(lane, "acme") };
         let mut holder = holding(&[unproven(1), unproven(2)]);
         assert!(!claim(&mut holder, &quota, &[unproven(3)], |_| ()));
-        holder.give_back(&unproven(1), NOW);
+        holder.settle(&unproven(1));
+        assert!(read(&mut holder, &quota).0);
+    }
+
+    #[test]
+    fn a_place_of_a_hanging_lane_may_be_room_for_all_hanging_ones() {
+        let quota = Quota::default().with_in_all(20);
+        let hanging = |lane, tenant| Place { class: LaneClass::Hanging, ..place(lane, tenant) };
+        let mut holder = holding(&[hanging(1, "acme"), hanging(2, "globex")]);
+        assert!(!claim(&mut holder, &quota, &[hanging(3, "initech")], |_| ()));
+        holder.settle(&hanging(1, "acme"));
+        assert!(read(&mut holder, &quota).0);
+    }
+
+    #[test]
+    fn a_place_that_makes_others_spare_may_be_room_for_all() {
+        let quota = Quota::default().with_in_all(64);
+        let mut holder = holding(&vec![place(1, "acme"); 60]);
+        assert!(!claim(&mut holder, &quota, &[place(2, "globex")], |_| ()));
+        holder.settle(&place(1, "acme"));
         assert!(read(&mut holder, &quota).0);
     }
 
@@ -289,11 +366,45 @@ mod tests {
         let quota = Quota::default().with_in_all(64);
         let unproven = |lane, tenant| Place { class: LaneClass::Unproven, ..place(lane, tenant) };
         let mut holder = holding(&[place(1, "acme")]);
-        (0..32).for_each(|_| holder.places.take(&unproven(3, "globex"), NOW));
+        (0..32).for_each(|_| holder.holder.places.take(&unproven(3, "globex"), NOW));
         assert!(!claim(&mut holder, &quota, &[unproven(2, "acme")], |_| ()));
-        holder.give_back(&place(1, "acme"), NOW);
-        assert!(holder.places.has_room(&quota, &unproven(2, "acme"), NOW));
+        holder.settle(&place(1, "acme"));
+        assert!(holder.holder.places.has_room(&quota, &unproven(2, "acme"), NOW));
         assert!(read(&mut holder, &quota).0);
+    }
+
+    #[test]
+    fn a_lane_that_was_taken_from_is_read_once_more() {
+        let mut holder = holding(&[]);
+        claim(&mut holder, &one_each(), &[], |_| ());
+        let plan = holder.plan(&one_each());
+        let (cursors, touched) = (plan.cursors, vec![7]);
+        let scanned = Scanned { cursors, left: Vec::new(), without_room: Vec::new(), touched };
+        assert!(holder.holder.finish_scan(&plan, scanned));
+        assert_eq!(read(&mut holder, &one_each()), (false, vec![7]));
+        claim(&mut holder, &one_each(), &[], |_| ());
+        assert_eq!(read(&mut holder, &one_each()), (false, vec![]));
+    }
+
+    #[test]
+    fn many_lanes_are_read_along_the_cursors_and_not_by_their_ids() {
+        let places: Vec<Place> = (1..=200).map(|lane| place(lane, &format!("t{lane}"))).collect();
+        let mut holder = holding(&places);
+        claim(&mut holder, &one_each(), &[], |_| ());
+        places.iter().for_each(|place| holder.settle(place));
+        let (is_along, named) = read(&mut holder, &one_each());
+        assert!(is_along && named.len() < WINDOW);
+    }
+
+    #[test]
+    fn one_that_is_forgotten_while_it_claims_reads_all_again() {
+        let mut holder = holding(&[place(1, "acme")]);
+        claim(&mut holder, &Quota::default(), &[place(1, "acme")], |_| ());
+        claim(&mut holder, &Quota::default(), &[], |it| {
+            it.settle(&place(1, "acme"));
+            it.tend(true);
+        });
+        assert!(read(&mut holder, &Quota::default()).0);
     }
 
     #[test]
@@ -309,155 +420,12 @@ mod tests {
         let one = place(1, "acme");
         let mut holder = holding(std::slice::from_ref(&one));
         let claimed = CountedClaim { place: one.clone(), until: Millis::MAX };
-        holder.claimed.insert(((1, 1), 1), claimed);
-        assert_eq!(holder.plan(&one_each(), NOW).full_lanes, [1]);
+        holder.holder.claimed.insert(((1, 1), 1), claimed);
+        let full = HashMap::from([(1, LaneClass::Proven)]);
+        assert_eq!(holder.plan(&one_each()).full_lanes, full);
         claim(&mut holder, &one_each(), &[one], |_| ());
-        assert!(holder.plan(&one_each(), NOW).full_lanes.is_empty());
-        holder.restart();
-        assert_eq!(holder.plan(&one_each(), NOW).full_lanes, [1]);
-    }
-
-    /// Lanes with due deliveries, as the database has them, and what the holder has claimed of them.
-    struct World {
-        holder: Holder,
-        due: Vec<usize>,
-        readied: Vec<i64>,
-        held: Vec<Place>,
-        transactions: i64,
-        quota: Quota,
-    }
-
-    impl World {
-        fn place(&self, lane: usize) -> Place {
-            let class = CLASSES[lane % 3];
-            Place { class, ..place(i64::try_from(lane).unwrap(), &format!("t{}", lane % 11)) }
-        }
-
-        fn publish(&mut self, lane: usize) {
-            self.transactions += 1;
-            if self.due[lane] == 0 {
-                self.readied[lane] = self.transactions;
-            }
-            self.due[lane] += 1;
-        }
-
-        fn settle(&mut self, number: usize) {
-            if !self.held.is_empty() {
-                let place = self.held.swap_remove(number % self.held.len());
-                self.holder.give_back(&place, NOW);
-            }
-        }
-
-        /// What a claim reads.
-        fn read(&self, plan: &Plan) -> [ReadyLanes; 3] {
-            [0, 1, 2].map(|class| {
-                let lane = |lane: usize| {
-                    let Place { lane: id, tenant, hook, .. } = self.place(lane);
-                    ReadyLane { id, tenant: Some(tenant), hook, readied: self.readied[lane] }
-                };
-                let ready = (0..self.due.len()).filter(|lane| self.due[*lane] > 0 && lane % 3 == class);
-                let ready: Vec<_> = ready.map(lane).collect();
-                let cursor = &plan.cursors[class];
-                let mut fresh: Vec<_> =
-                    ready.iter().filter(|it| (it.readied, it.id) > cursor.since).cloned().collect();
-                fresh.sort_by_key(|it| (it.readied, it.id));
-                fresh.truncate(MAX_FRESH);
-                let window = cursor.window();
-                let (mut behind, mut ring): (Vec<_>, Vec<_>) =
-                    ready.iter().cloned().partition(|it| it.id <= cursor.cursor);
-                ring.truncate(window);
-                let ahead = ring.len();
-                ring.append(&mut behind);
-                let is_whole = ahead < window && ring.len() <= window;
-                ring.truncate(window);
-                let left = ready.into_iter().filter(|it| plan.left.contains(&it.id)).collect();
-                ReadyLanes { fresh, left, ring, ahead, is_whole, ..ReadyLanes::default() }
-            })
-        }
-
-        /// Claims up to `limit` deliveries. Something happens between reading and taking. Returns whether there may be more
-        /// at once, and whether nothing is left.
-        fn claim(&mut self, limit: usize, meanwhile: impl Fn(&mut Self)) -> (bool, bool) {
-            let plan = self.holder.plan(&self.quota, NOW);
-            let read = self.read(&plan);
-            meanwhile(self);
-            let (mut outcomes, mut taken) = (HashMap::new(), 0);
-            for place in places_of(&read) {
-                let lane = usize::try_from(place.lane).unwrap();
-                while taken < limit
-                    && self.due[lane] > 0
-                    && self.holder.places.has_room(&self.quota, &place, NOW)
-                {
-                    self.holder.places.take(&place, NOW);
-                    self.held.push(place.clone());
-                    self.due[lane] -= 1;
-                    taken += 1;
-                }
-                let has_room = self.holder.places.has_room(&self.quota, &place, NOW);
-                let outcome = match self.due[lane] {
-                    0 => LaneOutcome::Served,
-                    _ if has_room => LaneOutcome::Left,
-                    _ => LaneOutcome::NoRoom,
-                };
-                outcomes.insert(place.lane, outcome);
-            }
-            let (mut cursors, mut has_more) = (plan.cursors, false);
-            for ((cursor, read), has_room) in cursors.iter_mut().zip(&read).zip(plan.has_room) {
-                if has_room {
-                    let more;
-                    (*cursor, more) = cursor.after(read, |id| outcomes[&id], self.transactions + 1);
-                    has_more |= more;
-                }
-            }
-            let without_room =
-                places_of(&read).filter(|it| outcomes[&it.lane] == LaneOutcome::NoRoom).collect();
-            let took_all =
-                self.holder.finish_scan(&plan, Scanned { cursors, left: Vec::new(), without_room });
-            (has_more, took_all && plan.has_room == [true; 3])
-        }
-
-        fn assert_none_is_stranded(&self) {
-            for lane in (0..self.due.len()).filter(|lane| self.due[*lane] > 0) {
-                let has_room = self.holder.places.has_room(&self.quota, &self.place(lane), NOW);
-                assert!(!has_room, "there is room for lane {lane}, and no claim finds it");
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(96))]
-
-        /// Whatever is published, claimed and settled in whatever order: when a claim says that there is no more, all that is
-        /// due is without room; and when it says that nothing is left, nothing is due.
-        #[test]
-        fn no_lane_with_room_is_stranded(
-            in_all in 1_usize..100, per_tenant in 1_usize..40, per_webhook in 1_usize..5,
-            steps in prop::collection::vec((0_u8..5, 0_usize..500), 1..200),
-        ) {
-            let quota = Quota::default().with_in_all(in_all).with_per_tenant(per_tenant).with_per_webhook(per_webhook);
-            let mut world = World {
-                holder: Holder::default(), due: vec![0; 500], readied: vec![0; 500], held: Vec::new(), transactions: 0, quota,
-            };
-            for (kind, number) in steps {
-                match kind {
-                    // To few lanes more often than to many, of one class or of all.
-                    0 => {
-                        let lanes = (0..number * number / 500).filter(|lane| number % 4 == 3 || lane % 3 == number % 4);
-                        lanes.for_each(|lane| world.publish(lane));
-                    }
-                    1 => world.settle(number),
-                    4 => (0..number % 128).for_each(|_| world.settle(number)),
-                    2 => drop(world.claim(number % 16, |it| it.settle(number))),
-                    _ => {
-                        let mut claimed = (true, false);
-                        while claimed.0 {
-                            claimed = world.claim(64, |_| ());
-                        }
-                        world.assert_none_is_stranded();
-                        prop_assert!(!claimed.1 || world.due.iter().all(|it| *it == 0), "it says that nothing is left");
-                    }
-                }
-            }
-        }
+        assert!(holder.plan(&one_each()).full_lanes.is_empty());
+        holder.tend(false);
+        assert_eq!(holder.plan(&one_each()).full_lanes, full);
     }
 }

@@ -17,6 +17,8 @@ use crate::time::Millis;
 pub(crate) type ClaimKey = (i64, i64);
 
 pub(crate) type ReservationId = u64;
+/// The number of a change, by which a claim knows what has changed since it was planned.
+pub(crate) type ChangeNumber = u64;
 
 /// The claims of the dispatchers on this store, counted in memory. Other stores do not claim for these dispatchers.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ struct State {
     /// Who counts each claim: more than one while several try to make it.
     owners: HashMap<ClaimKey, Vec<(HolderId, ReservationId)>>,
     reservations: ReservationId,
+    /// The number of times that a holder was created, got a place back, or has to read all again.
+    changes: ChangeNumber,
     clock: UseClock,
 }
 
@@ -47,7 +51,9 @@ impl Holders {
     pub(crate) fn plan(&self, id: HolderId, quota: &Quota) -> Plan {
         let mut state = self.state();
         let now = state.now();
-        state.holders.entry(id).or_default().plan(quota, now)
+        state.holder(id);
+        let at = state.changes;
+        state.holder(id).plan(quota, now, at)
     }
 
     /// Ends the claims whose leases are over, and returns whether there were any.
@@ -65,7 +71,7 @@ impl Holders {
     ) -> Vec<Place> {
         let mut state = self.state();
         let now = state.advance_to(now);
-        let places = &state.holders.entry(id).or_default().places;
+        let places = &state.holder(id).places;
         let with_room = places_of(ready).filter(|place| places.has_room(quota, place, now));
         let mut known = HashSet::new();
         let mut with_room: Vec<_> = with_room.filter(|place| known.insert(place.lane)).collect();
@@ -76,7 +82,7 @@ impl Holders {
 
     /// Stores the outcome of a claim. Returns whether nothing is left for want of room.
     pub(crate) fn finish_scan(&self, id: HolderId, plan: &Plan, scanned: Scanned) -> bool {
-        self.state().holders.entry(id).or_default().finish_scan(plan, scanned)
+        self.state().holder(id).finish_scan(plan, scanned)
     }
 
     /// Counts the claims that `take` decides on. It gets the places of the holder, which say where there is room.
@@ -89,13 +95,13 @@ impl Holders {
         let mut state = self.state();
         state.end_leases(id, now);
         let now = state.now();
-        let (taken, claims) = take(&mut state.holders.entry(id).or_default().places, now);
+        let (taken, claims) = take(&mut state.holder(id).places, now);
         let keys: Vec<ClaimKey> = claims.iter().map(|(key, _)| *key).collect();
         state.reservations += 1;
         let reservation = state.reservations;
         keys.iter().for_each(|key| state.owners.entry(*key).or_default().push((id, reservation)));
         let claims = claims.into_iter().map(|(key, claim)| ((key, reservation), claim));
-        state.holders.entry(id).or_default().claimed.extend(claims);
+        state.holder(id).claimed.extend(claims);
         (taken, Reservation { holders: Arc::clone(self), id: reservation, keys })
     }
 
@@ -133,7 +139,8 @@ impl Holders {
     }
 
     /// Forgets dispatchers without claims, after ending the claims whose leases are over. So one that vanished leaves
-    /// nothing behind; one that only pauses is known again when it claims.
+    /// nothing behind; one that only pauses is known again when it claims. The others go along all lanes again, so that
+    /// nothing that they should have read waits for longer.
     pub(crate) fn forget_idle(&self, now: Millis) {
         let mut state = self.state();
         let ids: Vec<HolderId> = state.holders.keys().copied().collect();
@@ -141,6 +148,9 @@ impl Holders {
             state.end_leases(id, now);
         }
         state.holders.retain(|_, holder| !holder.claimed.is_empty());
+        state.changes += 1;
+        let State { holders, changes, .. } = &mut *state;
+        holders.values_mut().for_each(|holder| holder.restart(*changes));
     }
 
     /// A panic under the lock leaves the state consistent, so a poisoned lock is used like any other.
@@ -150,6 +160,14 @@ impl Holders {
 }
 
 impl State {
+    fn holder(&mut self, id: HolderId) -> &mut Holder {
+        let Self { holders, changes, .. } = self;
+        holders.entry(id).or_insert_with(|| {
+            *changes += 1;
+            Holder::new(*changes)
+        })
+    }
+
     /// Records the database's time, and returns the present time.
     fn advance_to(&mut self, now: Millis) -> Timestamp {
         self.clock.advance_to(now, Instant::now())
@@ -164,14 +182,15 @@ impl State {
         &mut self,
         key: ClaimKey,
         is_over: impl Fn(ReservationId) -> bool,
-        give_back: fn(&mut Holder, &Place, Timestamp),
+        give_back: fn(&mut Holder, &Place, Timestamp, ChangeNumber),
     ) {
         let now = self.now();
         let Some(owners) = self.owners.get_mut(&key) else { return };
         for (id, reservation) in owners.extract_if(.., |(_, reservation)| is_over(*reservation)) {
             let Some(holder) = self.holders.get_mut(&id) else { continue };
             if let Some(claim) = holder.claimed.remove(&(key, reservation)) {
-                give_back(holder, &claim.place, now);
+                self.changes += 1;
+                give_back(holder, &claim.place, now, self.changes);
             }
         }
         if owners.is_empty() {
@@ -224,7 +243,7 @@ mod tests {
 
     use super::*;
     use crate::rows::LaneId;
-    use crate::schedule::cursor::ReadyLane;
+    use crate::schedule::cursor::{LaneOutcome, ReadyLane};
 
     const KEY: ClaimKey = (1, 1);
 
@@ -272,6 +291,20 @@ mod tests {
         holders.forget_idle(at(100));
         let state = holders.state();
         assert!(state.holders.is_empty() && state.owners.is_empty(), "{state:?}");
+    }
+
+    #[test]
+    fn a_dispatcher_that_goes_on_reads_all_lanes_again() {
+        let (holders, quota, id) = (Arc::default(), Quota::default(), HolderId::new(1));
+        reserve(&holders, 1).keep();
+        let plan = holders.plan(id, &quota);
+        let whole = ReadyLanes { is_whole: true, ..ReadyLanes::default() };
+        let cursors = plan.cursors.map(|cursor| cursor.after(&whole, |_| LaneOutcome::Served, 0).0);
+        let scanned = Scanned { cursors, left: Vec::new(), without_room: Vec::new(), touched: Vec::new() };
+        assert!(holders.finish_scan(id, &plan, scanned));
+        assert_eq!(holders.plan(id, &quota).cursors[0].window(), 0);
+        holders.forget_idle(at(99));
+        assert!(holders.plan(id, &quota).cursors[0].window() > 0);
     }
 
     #[test]

@@ -10,3 +10,6 @@ pub(crate) mod places;
 pub(crate) mod ready;
 pub(crate) mod select;
 pub(crate) mod use_clock;
+
+#[cfg(test)]
+mod scan_tests;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use hookwire::delivery::LaneClass;
 use hookwire::model::{HookId, TenantId};
 use hookwire::retry::RetryState;
 use hookwire::store::ClaimRequest;
@@ -10,7 +11,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::error::{QueryError, ReadRow};
-use crate::rows::{CLASSES, Lane, LaneId, as_i64, lane_columns};
+use crate::rows::{CLASSES, Lane, LaneId, as_i64, class_number, lane_columns};
 use crate::schedule::cursor::{LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes};
 use crate::schedule::holder::{Plan, Scanned, places_of};
 use crate::schedule::holders::Holders;
@@ -39,6 +40,7 @@ impl ReadyScan {
         busy: &[LaneId],
         candidates: &[LaneHeads],
         selection: &Selection,
+        touched: Vec<LaneId>,
     ) -> (bool, bool) {
         let with_room: HashSet<LaneId> = self.in_turn.iter().map(|place| place.lane).collect();
         let outcome = |id| match with_room.contains(&id) {
@@ -57,9 +59,8 @@ impl ReadyScan {
         }
         let is_unserved = |it: &Place| matches!(outcome(it.lane), LaneOutcome::NoRoom | LaneOutcome::Filled);
         let without_room = places_of(&self.ready).filter(is_unserved).collect();
-        let scanned = Scanned { cursors, left: self.left(outcome), without_room };
-        let took_all = holders.finish_scan(request.holder, &self.plan, scanned);
-        (has_more, took_all && self.plan.has_room == [true; 3])
+        let scanned = Scanned { cursors, left: self.left(outcome), without_room, touched };
+        (has_more, holders.finish_scan(request.holder, &self.plan, scanned))
     }
 
     /// Returns lanes that are left, for the next claim: one of each tenant, so that the many lanes of another hide none.
@@ -84,9 +85,9 @@ impl ReadyScan {
         if busy.contains(&id) {
             return LaneOutcome::Passed;
         }
-        // A lane whose row cannot be read is no candidate.
+        // A lane whose row cannot be read is no candidate. It is set aside.
         let Some(number) = candidates.iter().position(|candidate| candidate.place.lane == id) else {
-            return LaneOutcome::NoRoom;
+            return LaneOutcome::Served;
         };
         let taken = selection.taken.iter().filter(|(candidate, _)| *candidate == number).count();
         match candidates[number].count() {
@@ -130,8 +131,8 @@ pub(crate) struct Heads {
 
 /// The number of the part of [`READY`] that has the lanes whose time has come, of any class.
 const FIRED: i32 = 3;
-/// The number of the part of [`READY`] that has the lanes which the last claim has left, of any class.
-const LEFT: i32 = 4;
+/// The number of the part of [`READY`] that has the lanes which are read by their ids, of any class.
+const NAMED: i32 = 4;
 /// The most lanes whose time has come that one claim reads.
 const MAX_FIRED: usize = 256;
 /// The most lanes of each list of which one claim reads deliveries.
@@ -162,6 +163,13 @@ fn numbered<T: ToString>(all: &[T]) -> String {
     serde_json::to_string(&numbered.collect::<HashMap<_, _>>()).unwrap_or_else(|_| "{}".to_owned())
 }
 
+/// Returns a JSON object from each lane to its class.
+fn classes(lanes: &HashMap<LaneId, LaneClass>) -> String {
+    let classes: HashMap<String, i16> =
+        lanes.iter().map(|(lane, class)| (lane.to_string(), class_number(*class))).collect();
+    serde_json::to_string(&classes).unwrap_or_else(|_| "{}".to_owned())
+}
+
 impl<'a> ReadyParams<'a> {
     /// It reads none of a class for which there is no room.
     pub(crate) fn of(plan: &'a Plan, request: &ClaimRequest) -> Self {
@@ -172,7 +180,7 @@ impl<'a> ReadyParams<'a> {
             fresh: plan.has_room.map(|has_room| most(has_room, MAX_FRESH)),
             lanes: as_i64(request.limit.clamp(MIN_LANES, MAX_LANES)),
             heads: as_i64(most_heads(request)),
-            full_lanes: numbered(&plan.full_lanes),
+            full_lanes: classes(&plan.full_lanes),
             full_tenants: numbered(&plan.full_tenants),
             lanes_by_use: numbered(&plan.lanes_by_use),
             tenants_by_use: numbered(&plan.tenants_by_use),
@@ -198,7 +206,7 @@ impl<'a> ReadyParams<'a> {
             &self.heads,
             &self.tenants_by_use,
             &self.lanes_by_use,
-            &self.plan.left,
+            &self.plan.named,
         ]);
         params
     }
@@ -290,27 +298,28 @@ impl ReadyLanes {
                 let these = entries.iter().filter(move |it| it.class == class && it.part == part);
                 these.map(|it| it.lane.clone()).collect::<Vec<_>>()
             };
-            let read = Self { fired: of(FIRED), left: of(LEFT), ..Self::default() };
+            let read = Self { fired: of(FIRED), named: of(NAMED), ..Self::default() };
             read.along([of(0), of(1), of(2)], windows[class])
         })
     }
 
     /// Adds the lanes that became ready, and those after the cursor and before it.
-    fn along(self, parts: [Vec<ReadyLane>; 3], window: usize) -> Self {
+    pub(crate) fn along(self, parts: [Vec<ReadyLane>; 3], window: usize) -> Self {
         let [mut fresh, mut ring, mut behind] = parts;
         fresh.sort_unstable_by_key(|it| (it.readied, it.id));
         ring.sort_unstable_by_key(|it| it.id);
         behind.sort_unstable_by_key(|it| it.id);
         let ahead = ring.len();
         ring.append(&mut behind);
-        let is_whole = ahead < window && ring.len() <= window;
+        // Each of both was read up to the window.
+        let is_whole = ring.len() < window;
         ring.truncate(window);
         Self { fresh, ring, ahead, is_whole, ..self }
     }
 }
 
 /// Reads, of each class, lanes that became ready since the last claim, lanes after the cursor, and lanes from the start;
-/// those whose time has come, and those that the last claim has left. Those for which there may be room, and which used least, come with the lane and its first
+/// those whose time has come, and those that are named. Those for which there may be room, and which used least, come with the lane and its first
 /// due deliveries.
 pub(crate) static READY: LazyLock<String> = LazyLock::new(|| {
     let parts: Vec<String> = (0..CLASSES.len()).flat_map(ready_of_class).collect();
@@ -318,11 +327,11 @@ pub(crate) static READY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH seen AS MATERIALIZED ({parts} UNION ALL (SELECT id, tenant, hook, readied, class::int, {FIRED} AS part \
             FROM lane WHERE wake_at <= (SELECT clock_ms()) ORDER BY wake_at LIMIT {MAX_FIRED}) \
-            UNION ALL (SELECT id, tenant, hook, readied, class::int, {LEFT} AS part FROM lane WHERE id = ANY ($22::bigint[]) AND ready)), \
+            UNION ALL (SELECT id, tenant, hook, readied, class::int, {NAMED} AS part FROM lane WHERE id = ANY ($22::bigint[]) AND ready)), \
         placed AS (SELECT seen.*, is_full, row_number() OVER (PARTITION BY class, part, is_full \
                 ORDER BY tenant_used NULLS FIRST, lane_used NULLS FIRST, CASE WHEN part = 0 THEN readied END, id) AS place \
             FROM seen CROSS JOIN LATERAL (SELECT \
-                (SELECT $16::text::jsonb) ? id::text OR (SELECT $17::text::jsonb) ? tenant AS is_full, \
+                coalesce(((SELECT $16::text::jsonb) -> id::text)::int = class, false) OR (SELECT $17::text::jsonb) ? tenant AS is_full, \
                 ((SELECT $20::text::jsonb) -> tenant)::int AS tenant_used, \
                 ((SELECT $21::text::jsonb) -> id::text)::int AS lane_used OFFSET 0) AS known), \
         wanted AS (SELECT *, NOT is_full AND place <= $18::bigint \
