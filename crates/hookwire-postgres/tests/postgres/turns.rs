@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookwire::delivery::Next;
+use hookwire::delivery::{Next, Report};
 use hookwire::model::{End, HookId};
 use hookwire::store::{Claim, ClaimRequest, Claimed, HolderId, Publication, Quota, Settlement, Store};
 use hookwire::testing::conformance::StoreFixture;
@@ -100,6 +100,35 @@ async fn a_claim_tells_whether_anything_was_left_for_want_of_room() {
     assert_eq!((cut.deliveries.len(), cut.took_all), (1, false));
     let other = claim_of(&world.store, 2, 100, 100).await;
     assert_eq!((other.deliveries.len(), other.took_all), (5, true));
+}
+
+/// Its claims are still counted as those of a lane that has to prove itself, of which the tenant may have no more.
+#[tokio::test]
+async fn a_lane_that_has_proved_itself_is_served_beside_its_earlier_claims() {
+    let schema = Schema::migrated().await;
+    let world = World::new(Arc::new(schema.store().await), "acme", 2).await;
+    let [proven, other] = world.hooks[..] else { panic!("two webhooks") };
+    let publish = async |id: &str, hook: HookId| {
+        world.store.publish(&[publication(&world, id, &[hook])], None).await.expect("published");
+    };
+    let claim = async || {
+        let quota = Quota::default().with_per_tenant(6);
+        world.store.claim(&ClaimRequest { quota, ..request(1, 100, 16) }).await.expect("a claim")
+    };
+    publish("a1", proven).await;
+    publish("a2", proven).await;
+    publish("b1", other).await;
+    let held = claim().await.deliveries;
+    assert_eq!(held.len(), 3, "half of what the tenant may have");
+    let first = held.iter().find(|it| it.hook.hook_id() == proven).expect("one");
+    let success = Settlement { report: Report::Success, ..Settlement::new(first, Next::End(End::Delivered)) };
+    world.store.settle(&[success]).await.expect("settled");
+    publish("b2", other).await;
+    assert_eq!(claim().await.deliveries.len(), 1, "again half");
+    publish("a3", proven).await;
+    let claimed = claim().await;
+    assert_eq!(claimed.deliveries.iter().map(|it| it.hook.hook_id()).collect::<Vec<_>>(), [proven]);
+    assert!(claimed.next_in.is_none_or(|after| !after.is_zero()), "nothing else is to be had");
 }
 
 #[tokio::test]
