@@ -21,9 +21,10 @@ const MAX_RATIO: f64 = 1.1;
 pub(crate) trait Motion {
     async fn store(&self) -> Result<Arc<dyn Store>, Error>;
 
+    /// Lets time pass, and tidies up as the database does by itself in real time.
     async fn advance(&self, by: Duration) -> Result<(), Error>;
 
-    /// Tidies up as the database does by itself in real time, and returns the bytes that it has.
+    /// Returns the bytes that the database has.
     async fn size(&self) -> Result<u64, Error>;
 
     /// What else there is to tell of the last hour, in which so much was delivered.
