@@ -311,7 +311,7 @@ impl ReadyLanes {
         behind.sort_unstable_by_key(|it| it.id);
         let ahead = ring.len();
         ring.append(&mut behind);
-        // Each of both was read up to the window.
+        // Lanes after the cursor and before it were read up to a window each.
         let is_whole = ring.len() < window;
         ring.truncate(window);
         Self { fresh, ring, ahead, is_whole, ..self }
@@ -319,8 +319,8 @@ impl ReadyLanes {
 }
 
 /// Reads, of each class, lanes that became ready since the last claim, lanes after the cursor, and lanes from the start;
-/// those whose time has come, and those that are named. Those for which there may be room, and which used least, come with the lane and its first
-/// due deliveries.
+/// those whose time has come, and those that are named. Those for which there may be room, and which used least, come with
+/// the lane and its first due deliveries.
 pub(crate) static READY: LazyLock<String> = LazyLock::new(|| {
     let parts: Vec<String> = (0..CLASSES.len()).flat_map(ready_of_class).collect();
     let parts = parts.join(" UNION ALL ");
