@@ -19,8 +19,8 @@ use crate::rows::{
     ids,
 };
 use crate::schedule::cursor::ReadyLanes;
-use crate::schedule::holder::{CountedClaim, Plan};
-use crate::schedule::holders::{ClaimKey, Holders, Reservation};
+use crate::schedule::holder::{ClaimKey, CountedClaim, Plan};
+use crate::schedule::holders::{Holders, Reservation};
 use crate::schedule::lanes::{self, EarliestDue, is_locked, unheld};
 use crate::schedule::places::Place;
 use crate::schedule::ready::{

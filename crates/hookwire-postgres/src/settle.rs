@@ -19,7 +19,7 @@ use crate::route::release_routing_leases_of;
 use crate::rows::{
     Lane, LaneId, PENDING, class_number, end_number, end_of, fence_number, found, ids, retry_doc,
 };
-use crate::schedule::holders::ClaimKey;
+use crate::schedule::holder::ClaimKey;
 use crate::schedule::lanes::{self, EarliestDue};
 use crate::time::Millis;
 

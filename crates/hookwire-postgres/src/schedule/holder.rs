@@ -9,12 +9,19 @@ use hookwire::store::Quota;
 
 use crate::rows::{CLASSES, LaneId};
 use crate::schedule::cursor::{LaneCursor, ReadyLane, ReadyLanes, WINDOW};
-use crate::schedule::holders::{ChangeNumber, ClaimKey, ReservationId};
 use crate::schedule::places::{Place, Places};
 use crate::time::Millis;
 
 /// Longer than any lease.
 const LONGEST_LEASE: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// The key of a claim: the id of the delivery, and the fence.
+pub(crate) type ClaimKey = (i64, i64);
+
+pub(crate) type ReservationId = u64;
+
+/// The number of a change, by which a claim knows what has changed since it was planned.
+pub(crate) type ChangeNumber = u64;
 
 /// The claims of one dispatcher, and the lanes that its next claim reads.
 #[derive(Debug)]

@@ -8,17 +8,12 @@ use hookwire::store::{HolderId, Quota};
 use tokio::time::Instant;
 
 use crate::schedule::cursor::ReadyLanes;
-use crate::schedule::holder::{CountedClaim, Holder, Plan, Scanned, places_of};
+use crate::schedule::holder::{
+    ChangeNumber, ClaimKey, CountedClaim, Holder, Plan, ReservationId, Scanned, places_of,
+};
 use crate::schedule::places::{Place, Places};
 use crate::schedule::use_clock::UseClock;
 use crate::time::Millis;
-
-/// The key of a claim: the id of the delivery, and the fence.
-pub(crate) type ClaimKey = (i64, i64);
-
-pub(crate) type ReservationId = u64;
-/// The number of a change, by which a claim knows what has changed since it was planned.
-pub(crate) type ChangeNumber = u64;
 
 /// The claims of the dispatchers on this store, counted in memory. Other stores do not claim for these dispatchers.
 #[derive(Debug, Default)]

@@ -8,8 +8,7 @@ use proptest::prelude::*;
 
 use crate::rows::CLASSES;
 use crate::schedule::cursor::{LaneOutcome, MAX_FRESH, ReadyLane, ReadyLanes, WINDOW};
-use crate::schedule::holder::{Holder, Plan, Scanned, places_of};
-use crate::schedule::holders::ChangeNumber;
+use crate::schedule::holder::{ChangeNumber, Holder, Plan, Scanned, places_of};
 use crate::schedule::places::Place;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
