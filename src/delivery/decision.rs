@@ -256,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn the_first_limit_after_others_were_delivered_uses_no_step() {
+        let (unavailable, limit) = (answered(502, None), answered(429, Some(SECOND)));
+        let failing = Health::default().after(Report::Failure, Counting::default(), start());
+        let retry = decide_at(facts(9, &unavailable, &failing), start()).retry;
+        let mended = failing.after(Report::Success, Counting::default(), start());
+        let at = |health| decide_at(Facts { retry, ..facts(10, &limit, health) }, start()).next;
+        assert_eq!((at(&mended), at(&failing)), (Next::Again(SECOND), Next::End(End::Exhausted)));
+    }
+
+    #[test]
     fn gone_disables_at_once_and_keeps_the_delivery() {
         let decision = decision(1, &answered(410, None));
         assert_eq!(decision.disable, Some(DisableReason::Gone));

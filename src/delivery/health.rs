@@ -46,7 +46,7 @@ pub struct Health {
     trust: Trust,
     /// The backoffs in a row after which no attempt has succeeded.
     backoffs: u32,
-    /// The number of times that a success came after a backoff. It wraps.
+    /// The number of times that a success came after a failure or a backoff. It wraps.
     recoveries: u32,
 }
 
@@ -125,7 +125,7 @@ impl Health {
         self.failing.is_some_and(|run| policy.is_half(&run))
     }
 
-    /// Returns a number that changes whenever a success comes after a backoff.
+    /// Returns a number that changes whenever a success comes after a failure or a backoff.
     pub(super) const fn recoveries(&self) -> u32 {
         self.recoveries
     }
@@ -144,7 +144,7 @@ impl Health {
     }
 
     fn recovered(self) -> Self {
-        let is_recovery = self.backoffs > 0;
+        let is_recovery = self.backoffs > 0 || self.failing.is_some();
         let recoveries = self.recoveries.wrapping_add(is_recovery.into());
         Self { failing: None, backoffs: 0, recoveries, ..self }
     }
@@ -159,8 +159,7 @@ impl Trust {
     }
 }
 
-/// The stored form. A first failure, and a lane that was never limited, is written as `failing_since` and `trust`
-/// alone.
+/// The stored form. A first failure of a lane that was never limited is written as `failing_since` and `trust` alone.
 #[derive(Default, Deserialize, Serialize)]
 struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -272,6 +271,21 @@ mod tests {
         // A late answer to an attempt of before the success: the next success tells of progress again.
         let late = mended.after_backoff(2);
         assert_eq!((late.backoffs(), after(late, Report::Success, start()).recoveries()), (1, 2));
+    }
+
+    #[test]
+    fn a_success_after_a_failure_or_a_backoff_is_a_recovery() {
+        let reports = [Report::Success, Report::Failure, Report::Success, Report::Success];
+        let health =
+            reports.into_iter().fold(Health::default(), |health, report| after(health, report, start()));
+        assert_eq!(health.recoveries(), 1);
+        let limited = after(health, Report::Limit, start()).after_backoff(0);
+        let timed_out = after(limited, Report::Timeout, start());
+        assert_eq!(
+            after(timed_out, Report::Success, start()).recoveries(),
+            2,
+            "both were before one success"
+        );
     }
 
     #[test]
