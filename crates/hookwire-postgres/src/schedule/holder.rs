@@ -337,34 +337,29 @@ mod tests {
         }
     }
 
-    /// Its own limit alone does not leave it without room: unproven lanes have half of what there is in all.
-    #[test]
-    fn a_place_of_an_unproven_lane_may_be_room_for_all_unproven_ones() {
-        let quota = Quota::default().with_in_all(4);
-        let unproven = |lane| Place { class: LaneClass::Unproven, ..place(lane, "acme") };
-        let mut holder = holding(&[unproven(1), unproven(2)]);
-        assert!(!claim(&mut holder, &quota, &[unproven(3)], |_| ()));
-        holder.settle(&unproven(1));
-        assert!(read(&mut holder, &quota).0);
+    /// Whether all lanes are read again once a claim of the first place was settled, where `left` had no room.
+    fn lets_all_be_read(quota: &Quota, held: &[Place], left: &Place) -> bool {
+        let mut holder = holding(held);
+        assert!(!claim(&mut holder, quota, std::slice::from_ref(left), |_| ()));
+        holder.settle(&held[0]);
+        assert!(holder.holder.places.has_room(quota, left, NOW));
+        read(&mut holder, quota).0
     }
 
     #[test]
-    fn a_place_of_a_hanging_lane_may_be_room_for_all_hanging_ones() {
-        let quota = Quota::default().with_in_all(20);
-        let hanging = |lane, tenant| Place { class: LaneClass::Hanging, ..place(lane, tenant) };
-        let mut holder = holding(&[hanging(1, "acme"), hanging(2, "globex")]);
-        assert!(!claim(&mut holder, &quota, &[hanging(3, "initech")], |_| ()));
-        holder.settle(&hanging(1, "acme"));
-        assert!(read(&mut holder, &quota).0);
+    fn a_place_that_a_class_shares_may_be_room_for_all_of_it() {
+        let in_class = |class, lane, tenant| Place { class, ..place(lane, tenant) };
+        for (class, in_all) in [(LaneClass::Unproven, 4), (LaneClass::Hanging, 20)] {
+            let held = [in_class(class, 1, "acme"), in_class(class, 2, "globex")];
+            let quota = Quota::default().with_in_all(in_all);
+            assert!(lets_all_be_read(&quota, &held, &in_class(class, 3, "initech")));
+        }
     }
 
     #[test]
     fn a_place_that_makes_others_spare_may_be_room_for_all() {
         let quota = Quota::default().with_in_all(64);
-        let mut holder = holding(&vec![place(1, "acme"); 60]);
-        assert!(!claim(&mut holder, &quota, &[place(2, "globex")], |_| ()));
-        holder.settle(&place(1, "acme"));
-        assert!(read(&mut holder, &quota).0);
+        assert!(lets_all_be_read(&quota, &vec![place(1, "acme"); 60], &place(2, "globex")));
     }
 
     /// A tenant that holds nothing has a first place where unproven lanes have no room.
@@ -372,12 +367,9 @@ mod tests {
     fn the_last_place_of_a_tenant_may_be_room_for_its_unproven_lanes() {
         let quota = Quota::default().with_in_all(64);
         let unproven = |lane, tenant| Place { class: LaneClass::Unproven, ..place(lane, tenant) };
-        let mut holder = holding(&[place(1, "acme")]);
-        (0..32).for_each(|_| holder.holder.places.take(&unproven(3, "globex"), NOW));
-        assert!(!claim(&mut holder, &quota, &[unproven(2, "acme")], |_| ()));
-        holder.settle(&place(1, "acme"));
-        assert!(holder.holder.places.has_room(&quota, &unproven(2, "acme"), NOW));
-        assert!(read(&mut holder, &quota).0);
+        let mut held = vec![unproven(3, "globex"); 33];
+        held[0] = place(1, "acme");
+        assert!(lets_all_be_read(&quota, &held, &unproven(2, "acme")));
     }
 
     #[test]

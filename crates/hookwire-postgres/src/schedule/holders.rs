@@ -25,7 +25,7 @@ struct State {
     /// Who counts each claim: more than one while several try to make it.
     owners: HashMap<ClaimKey, Vec<(HolderId, ReservationId)>>,
     reservations: ReservationId,
-    /// The number of times that a holder was created, got a place back, or has to read all again.
+    /// The number of times that a holder got a place back, or that idle ones were forgotten.
     changes: ChangeNumber,
     clock: UseClock,
 }
@@ -46,7 +46,6 @@ impl Holders {
     pub(crate) fn plan(&self, id: HolderId, quota: &Quota) -> Plan {
         let mut state = self.state();
         let now = state.now();
-        state.holder(id);
         let at = state.changes;
         state.holder(id).plan(quota, now, at)
     }
@@ -155,12 +154,9 @@ impl Holders {
 }
 
 impl State {
+    /// Returns the holder. Forgetting it is a change, so that a claim that was planned before knows that it is a new one.
     fn holder(&mut self, id: HolderId) -> &mut Holder {
-        let Self { holders, changes, .. } = self;
-        holders.entry(id).or_insert_with(|| {
-            *changes += 1;
-            Holder::new(*changes)
-        })
+        self.holders.entry(id).or_insert_with(|| Holder::new(self.changes))
     }
 
     /// Records the database's time, and returns the present time.

@@ -1,9 +1,9 @@
 //! Reads ready lanes with their first due deliveries, and locks nothing.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::sync::LazyLock;
 
-use hookwire::delivery::LaneClass;
 use hookwire::model::{HookId, TenantId};
 use hookwire::retry::RetryState;
 use hookwire::store::ClaimRequest;
@@ -156,31 +156,29 @@ pub(crate) struct ReadyParams<'a> {
     tenants_by_use: String,
 }
 
-/// Returns a JSON object from each item to its number. The server finds a key at once, but would scan an array for each
-/// row.
-fn numbered<T: ToString>(all: &[T]) -> String {
-    let numbered = all.iter().zip(0..).map(|(it, number): (&T, i32)| (it.to_string(), number));
-    serde_json::to_string(&numbered.collect::<HashMap<_, _>>()).unwrap_or_else(|_| "{}".to_owned())
+/// Returns a JSON object from each item to its place among them.
+fn numbered<T: Display>(all: &[T]) -> String {
+    object(all.iter().zip(0..))
 }
 
-/// Returns a JSON object from each lane to its class.
-fn classes(lanes: &HashMap<LaneId, LaneClass>) -> String {
-    let classes: HashMap<String, i16> =
-        lanes.iter().map(|(lane, class)| (lane.to_string(), class_number(*class))).collect();
-    serde_json::to_string(&classes).unwrap_or_else(|_| "{}".to_owned())
+/// Returns a JSON object from each key to its number. The server finds a key at once, but would scan an array for each row.
+fn object<K: Display>(numbers: impl Iterator<Item = (K, i32)>) -> String {
+    let numbers: HashMap<String, i32> = numbers.map(|(key, number)| (key.to_string(), number)).collect();
+    serde_json::to_string(&numbers).unwrap_or_else(|_| "{}".to_owned())
 }
 
 impl<'a> ReadyParams<'a> {
     /// It reads none of a class for which there is no room.
     pub(crate) fn of(plan: &'a Plan, request: &ClaimRequest) -> Self {
         let most = |has_room, most| as_i64(if has_room { most } else { 0 });
+        let full_lanes = plan.full_lanes.iter().map(|(lane, class)| (lane, class_number(*class).into()));
         Self {
             plan,
             windows: [0, 1, 2].map(|class| most(plan.has_room[class], plan.cursors[class].window())),
             fresh: plan.has_room.map(|has_room| most(has_room, MAX_FRESH)),
             lanes: as_i64(request.limit.clamp(MIN_LANES, MAX_LANES)),
             heads: as_i64(most_heads(request)),
-            full_lanes: classes(&plan.full_lanes),
+            full_lanes: object(full_lanes),
             full_tenants: numbered(&plan.full_tenants),
             lanes_by_use: numbered(&plan.lanes_by_use),
             tenants_by_use: numbered(&plan.tenants_by_use),
