@@ -16,9 +16,9 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("hookwire/", env!("CARGO_PKG_VERSION")));
 
-/// The room for the headers that a request gets beside those of its template: of the body, of the signature, twice, of the
-/// transport, and of the trace.
-const MORE_HEADERS: usize = 11;
+/// The room for the headers that a request gets beside those of its template: of the body, of the signature, twice, and of
+/// the trace.
+const MORE_HEADERS: usize = 9;
 
 /// The body of a request, with its media type.
 #[derive(Clone, Debug)]

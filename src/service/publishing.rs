@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use uuid::fmt::Simple;
 use uuid::{ContextV7, Uuid};
 
 use super::core::Core;
@@ -362,8 +363,9 @@ fn new_id(prefix: &str, millis: i64) -> MessageId {
     let millis = millis.max(0).unsigned_abs();
     let nanos = u32::try_from(millis % 1000 * 1_000_000).unwrap_or_default();
     let time = uuid::Timestamp::from_unix(ContextV7::new(), millis / 1000, nanos);
-    let text = format!("{prefix}{}", Uuid::new_v7(time).simple());
-    MessageId::new(text).expect("37 letters, digits and an underscore at most")
+    let mut digits = [0; Simple::LENGTH];
+    let digits: &str = Uuid::new_v7(time).simple().encode_lower(&mut digits);
+    MessageId::new([prefix, digits].concat()).expect("37 letters, digits and an underscore at most")
 }
 
 impl Core {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
@@ -87,37 +88,51 @@ impl<'a> Message<'a> {
         signatures: &[Signature],
         headers: &mut HeaderMap,
     ) -> Result<(), MissingSignature> {
-        let (name, value) = self.signature_header(signatures).ok_or(MissingSignature(self.scheme))?;
-        let ascii = |mut text: String| {
-            // Otherwise the value would need a second allocation.
-            text.shrink_to_fit();
-            HeaderValue::try_from(text).expect("ids, digits, base64 and hex are ASCII")
+        let id_end = self.id.as_str().len();
+        let mut text = String::with_capacity(id_end + TIME_BYTES + ENTRY_BYTES * signatures.len());
+        text.push_str(self.id.as_str());
+        text.push_str(&self.timestamp());
+        let time_end = text.len();
+        let name = self.add_signatures(signatures, &mut text).ok_or(MissingSignature(self.scheme))?;
+        // The values share one allocation, also when the request is copied.
+        let text = Bytes::from(text);
+        let ascii = |part| {
+            HeaderValue::from_maybe_shared(text.slice(part)).expect("ids, digits, base64 and hex are ASCII")
         };
-        headers.insert(WEBHOOK_ID, ascii(self.id.as_str().to_owned()));
-        headers.insert(WEBHOOK_TIMESTAMP, ascii(self.timestamp()));
-        headers.insert(name, ascii(value));
+        headers.insert(WEBHOOK_ID, ascii(0..id_end));
+        headers.insert(WEBHOOK_TIMESTAMP, ascii(id_end..time_end));
+        headers.insert(name, ascii(time_end..text.len()));
         Ok(())
     }
 
-    fn signature_header(&self, signatures: &[Signature]) -> Option<(HeaderName, String)> {
-        let tags = || signatures.iter().filter_map(Signature::hmac).map(hex::encode);
+    /// Adds the value of the header that carries the signatures, whose name it returns. `None` if it can carry none.
+    fn add_signatures(&self, signatures: &[Signature], text: &mut String) -> Option<HeaderName> {
+        let mut tags = signatures.iter().filter_map(Signature::hmac).map(hex::encode);
         match self.scheme {
             SignatureScheme::V1 | SignatureScheme::V1a => {
                 let symmetric = signatures.iter().filter(|it| it.hmac().is_some());
                 let ordered = signatures.iter().filter(|it| it.hmac().is_none()).chain(symmetric);
-                let mut entries = String::with_capacity(ENTRY_BYTES * signatures.len());
-                ordered.for_each(|signature| signature.add_entry(&mut entries));
-                (!entries.is_empty()).then_some((WEBHOOK_SIGNATURE, entries))
+                for (index, signature) in ordered.enumerate() {
+                    text.push_str(if index == 0 { "" } else { " " });
+                    signature.add_entry(text);
+                }
+                (!signatures.is_empty()).then_some(WEBHOOK_SIGNATURE)
             }
-            SignatureScheme::GitHub => Some((HUB_SIGNATURE, format!("sha256={}", tags().next_back()?))),
+            SignatureScheme::GitHub => {
+                text.extend(["sha256=", &tags.next_back()?]);
+                Some(HUB_SIGNATURE)
+            }
             SignatureScheme::Stripe => {
-                let entries: String = tags().map(|tag| format!(",v1={tag}")).collect();
-                let header = format!("t={}{entries}", self.at.as_secs());
-                (!entries.is_empty()).then_some((STRIPE_SIGNATURE, header))
+                text.extend(["t=", &self.timestamp(), ",v1=", &tags.next()?]);
+                tags.for_each(|tag| text.extend([",v1=", &tag]));
+                Some(STRIPE_SIGNATURE)
             }
         }
     }
 }
+
+/// The bytes of a timestamp until the year 2286.
+const TIME_BYTES: usize = 10;
 
 /// The bytes of an entry of `v1`, which most are.
 const ENTRY_BYTES: usize = "v1,".len() + 44;
@@ -145,11 +160,8 @@ impl Signature {
         }
     }
 
-    /// Adds an entry of `webhook-signature`, with a space before it unless it is the first.
+    /// Adds the entry of `webhook-signature`.
     fn add_entry(&self, entries: &mut String) {
-        if !entries.is_empty() {
-            entries.push(' ');
-        }
         let (version, bytes) = match self {
             Self::Ed25519(bytes) => ("v1a,", bytes.as_slice()),
             Self::HmacSha256(tag) => ("v1,", tag.as_slice()),
@@ -171,7 +183,8 @@ mod tests {
     fn carried(scheme: SignatureScheme, signatures: &[Signature]) -> Option<String> {
         let id = MessageId::new("m").expect("valid");
         let message = Message { scheme, id: &id, at: Timestamp::from_secs(5), body: b"{}" };
-        Some(message.signature_header(signatures)?.1)
+        let mut text = String::new();
+        message.add_signatures(signatures, &mut text).map(|_| text)
     }
 
     #[test]

@@ -12,6 +12,9 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::managed_stream::ConnectionHandle;
 
+/// The headers that the client adds to a request: `host` and `content-length`.
+const CLIENT_HEADERS: usize = 2;
+
 /// The body of a request, which tells whether the client still holds it.
 #[derive(Debug)]
 pub(super) struct RequestBody {
@@ -50,15 +53,15 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Begins a call on a connection.
+    /// Begins a call on a connection, by a copy of the request.
     pub(super) fn begin(
-        request: Request<Bytes>,
+        request: &Request<Bytes>,
         connection: Option<ConnectionHandle>,
         is_http2: bool,
     ) -> (Self, Request<RequestBody>) {
         let held = Arc::new(());
         let body = Arc::downgrade(&held);
-        let request = request.map(|data| RequestBody { data: Full::new(data), _held: held });
+        let request = copy(request, |data| RequestBody { data: Full::new(data), _held: held });
         (Self { connection, is_http2, body, is_answered: false }, request)
     }
 
@@ -66,6 +69,19 @@ impl Call {
     pub(super) fn answered(mut self) {
         self.is_answered = true;
     }
+}
+
+/// Copies a request, with room for the headers that the client adds. A clone of the map would have none.
+fn copy<B>(request: &Request<Bytes>, body: impl FnOnce(Bytes) -> B) -> Request<B> {
+    let mut copy = Request::new(body(request.body().clone()));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.extensions_mut() = request.extensions().clone();
+    let headers = copy.headers_mut();
+    headers.reserve(request.headers().len() + CLIENT_HEADERS);
+    headers.extend(request.headers().iter().map(|(name, value)| (name.clone(), value.clone())));
+    copy
 }
 
 impl Drop for Call {

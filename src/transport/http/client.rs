@@ -58,12 +58,12 @@ const MAX_RESENDS: usize = 3;
 #[derive(Clone, Debug)]
 pub struct HttpTransport {
     pub(super) system: Resolvers,
-    pub(super) configured: Arc<RwLock<Configured>>,
+    pub(super) configured: Arc<RwLock<Arc<Configured>>>,
 }
 
 /// What one set of settings makes. It has a connection pool of its own, so that no connection is reused under
 /// other settings.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Configured {
     pool: Pool,
     checks: GuardedConnector,
@@ -94,7 +94,7 @@ impl Configured {
         loop {
             let mut lease = self.pool.lease(request.uri()).await?;
             has_connection.store(true, Ordering::Relaxed);
-            let (call, request) = Call::begin(request.clone(), lease.handle(), lease.is_http2());
+            let (call, request) = Call::begin(request, lease.handle(), lease.is_http2());
             match lease.send(request).await {
                 Ok(response) => return Ok(Answered { response, call, lease }),
                 // A receiver that restarted leaves many such connections. Each is met once.
@@ -108,8 +108,8 @@ impl Configured {
 
 impl HttpTransport {
     /// Returns the current settings. The value is only ever replaced whole, so a poisoned lock is harmless.
-    fn configured(&self) -> Configured {
-        self.configured.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn configured(&self) -> Arc<Configured> {
+        Arc::clone(&self.configured.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

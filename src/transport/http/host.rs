@@ -130,7 +130,7 @@ impl<T> Host<T> {
         self.opening -= 1;
         self.full = false;
         match connection.sender {
-            Sender::Http1(_) => {
+            Sender::Http1(..) => {
                 self.expected = 1;
                 self.keep(connection);
             }
@@ -252,6 +252,7 @@ fn usable(streams: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use hyper::client::conn::{http1, http2};
     use hyper_util::rt::{TokioExecutor, TokioIo};
 
@@ -345,7 +346,11 @@ mod tests {
         let (waiters, _answers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
         waiters.into_iter().for_each(|waiter| host.wait(waiter));
         assert_eq!(host.settle().to_open, 1);
-        host.opened(Connection { id: 7, sender: Sender::Http1(sender), state: Arc::default() });
+        host.opened(Connection {
+            id: 7,
+            sender: Sender::Http1(sender, HeaderValue::from_static("receiver.example")),
+            state: Arc::default(),
+        });
         let Settled { served, to_open } = host.settle();
         assert_eq!(served.len() + to_open, 4);
     }
@@ -355,7 +360,11 @@ mod tests {
         let (stream, _peer) = tokio::io::duplex(1024);
         let (sender, _connection) = http1::handshake(TokioIo::new(stream)).await.expect("open");
         let mut host = Host::<()>::default();
-        host.keep(Connection { id: 7, sender: Sender::Http1(sender), state: Arc::default() });
+        host.keep(Connection {
+            id: 7,
+            sender: Sender::Http1(sender, HeaderValue::from_static("receiver.example")),
+            state: Arc::default(),
+        });
         (0..IDLE_TICKS).for_each(|_| host.tick(8));
         (1..IDLE_TICKS).for_each(|_| host.tick(7));
         assert!(!host.is_empty());

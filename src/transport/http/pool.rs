@@ -21,7 +21,7 @@ use super::connection::ConnectionState;
 use super::connector::Connector;
 use super::host::{Connection, Host, MAX_STREAMS, Settled, TICK};
 use super::managed_stream::{ConnectionHandle, ManagedStream};
-use super::sender::{SendFailure, Sender};
+use super::sender::{SendFailure, Sender, host};
 use crate::model::FailureKind;
 use crate::transport::error::TransportError;
 
@@ -131,6 +131,7 @@ impl Pool {
         let target = Uri::builder().scheme(scheme).authority(authority);
         let target = target.path_and_query(PathAndQuery::from_static("/")).build();
         let target = target.map_err(|error| TransportError::new(FailureKind::Prepare, error))?;
+        let host = host(&target)?;
         let stream = self.0.connector.open(target).await?;
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let state = stream.state();
@@ -151,7 +152,7 @@ impl Pool {
                 let ended = driven.await.ok().and_then(Result::err);
                 return Err(classify_client_error(ended.unwrap_or(closed)));
             }
-            Sender::Http1(sender)
+            Sender::Http1(sender, host)
         };
         Ok(Connection { id, sender, state })
     }
@@ -213,10 +214,10 @@ impl Drop for Lease {
             Some(Connection { id, sender: Sender::Http2(_), .. }) => {
                 self.pool.update(&self.origin, |host| host.release(id));
             }
-            Some(Connection { id, sender: Sender::Http1(mut sender), state }) if !self.under_way => {
+            Some(Connection { id, sender: Sender::Http1(mut sender, host), state }) if !self.under_way => {
                 let (pool, origin) = (self.pool.clone(), self.origin.clone());
                 let keep = move |sender| {
-                    let connection = Connection { id, sender: Sender::Http1(sender), state };
+                    let connection = Connection { id, sender: Sender::Http1(sender, host), state };
                     pool.update(&origin, |host| host.keep(connection));
                 };
                 if sender.is_ready() {

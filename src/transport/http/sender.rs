@@ -29,7 +29,8 @@ pub(super) struct SendFailure {
 /// The sending half of an open connection.
 #[derive(Debug)]
 pub(super) enum Sender {
-    Http1(http1::SendRequest<RequestBody>),
+    /// With the `Host` header of its requests.
+    Http1(http1::SendRequest<RequestBody>, HeaderValue),
     Http2(http2::SendRequest<RequestBody>),
 }
 
@@ -37,7 +38,7 @@ impl Sender {
     /// Returns whether a request could be sent now.
     pub(super) fn is_ready(&self) -> bool {
         match self {
-            Self::Http1(sender) => sender.is_ready(),
+            Self::Http1(sender, _) => sender.is_ready(),
             Self::Http2(sender) => sender.is_ready(),
         }
     }
@@ -50,7 +51,7 @@ impl Sender {
     ) -> Result<Response<Incoming>, SendFailure> {
         let written = state.written();
         let sent = match self {
-            Self::Http1(sender) => sender.try_send_request(in_origin_form(request)).await,
+            Self::Http1(sender, host) => sender.try_send_request(in_origin_form(request, host)).await,
             Self::Http2(sender) => sender.try_send_request(request).await,
         };
         sent.inspect(|_| state.record_answer()).map_err(|failed| failure(failed, state, written))
@@ -88,25 +89,24 @@ fn refused(error: &hyper::Error) -> bool {
     })
 }
 
-/// Moves the authority from the URI to the `Host` header, as HTTP/1.1 wants it.
-fn in_origin_form<B>(mut request: Request<B>) -> Request<B> {
-    let host = host(request.uri());
+/// Takes the authority from the URI, in place of which HTTP/1.1 wants the `Host` header.
+fn in_origin_form<B>(mut request: Request<B>, host: &HeaderValue) -> Request<B> {
     let mut parts = Parts::default();
     parts.path_and_query = request.uri().path_and_query().cloned();
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-    if let Ok(host) = HeaderValue::try_from(host) {
-        request.headers_mut().entry(HOST).or_insert(host);
-    }
+    request.headers_mut().entry(HOST).or_insert_with(|| host.clone());
     request
 }
 
-fn host(uri: &Uri) -> String {
+/// Returns the `Host` header of requests to a URI.
+pub(super) fn host(uri: &Uri) -> Result<HeaderValue, TransportError> {
     let host = uri.host().unwrap_or_default();
     let default = if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
-    match uri.port_u16().filter(|port| *port != default) {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
+    let host = match uri.port_u16().filter(|port| *port != default) {
+        Some(port) => HeaderValue::try_from(format!("{host}:{port}")),
+        None => HeaderValue::try_from(host),
+    };
+    host.map_err(|error| TransportError::new(FailureKind::Prepare, error))
 }
 
 #[cfg(test)]
@@ -125,7 +125,8 @@ mod tests {
             ("http://[::1]:8080/", "[::1]:8080", "/"),
         ] {
             let request = Request::post(uri).body(Bytes::new()).expect("a request");
-            let request = in_origin_form(request);
+            let header = super::host(request.uri()).expect("a host");
+            let request = in_origin_form(request, &header);
             assert_eq!(request.headers()[HOST], host, "{uri}");
             assert_eq!(request.uri().to_string(), path, "{uri}");
         }
