@@ -37,8 +37,8 @@
 //! - **Retention.** An event is kept for [30 days](crate::policy::Policy::with_keep) after its last delivery
 //!   ended, its payload for [less](crate::policy::Policy::with_keep_payloads) if you say so. Space that is freed is used
 //!   again: after the first days, files and tables stay as large as they are. The SQLite file does not shrink. The
-//!   file `-wal` beside it takes about 10 MB, and 32 MB while many read. While one reader holds a snapshot for long, it
-//!   grows by what is written meanwhile.
+//!   file `-wal` beside it takes about 10 MB, and 32 MB while many read or once fewer write at the same time. While one
+//!   reader holds a snapshot for long, it grows by what is written meanwhile.
 //! - **Expiry.** A delivery is pending for at most [30 days](crate::policy::Policy::with_expires), also at a disabled
 //!   webhook. Then it ends as expired.
 //! - **Connections.** A `PostgresStore` opens up to eight to the database, unless told otherwise, and one that listens.

@@ -148,7 +148,8 @@ fn set_up(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<
     connection.pragma_update(None, "synchronous", options.durability.synchronous())?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
-    connection.pragma_update(None, "cache_size", -16 * 1024)?;
+    // Not more: SQLite goes through the whole cache at each commit that has split a page.
+    connection.pragma_update(None, "cache_size", -4 * 1024)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     keep_plans(connection, 128)
 }

@@ -1,7 +1,13 @@
 //! The schedule of checkpoints: when the write-ahead log is copied into the file.
 
-/// The number of rows that are written before the log is copied, about 10 MB of it.
+/// The number of rows that are written before the log is copied. One that is committed alone takes about ten pages of it.
 const ROWS: usize = 250;
+
+/// The same at most, when rows share their pages because many are committed at once.
+const MOST_ROWS: usize = 800;
+
+/// The number of pages of the log, 10 MB, that should not be exceeded before it is copied.
+const PAGES: usize = 2500;
 
 /// The part of the uncopied log by which the log grows before the next try, one eighth.
 ///
@@ -21,12 +27,14 @@ pub(crate) struct Checkpoints {
     written: usize,
     due_at: usize,
     wait_at: usize,
+    /// The number of pages that were in the log when it was copied last, none of them if it is written from its start.
+    pages: usize,
 }
 
 impl Checkpoints {
     /// Makes the first checkpoint due at once. Processes that are killed early would otherwise each leave a longer log.
     pub(crate) const fn new() -> Self {
-        Self { written: 0, due_at: 0, wait_at: LONG }
+        Self { written: 0, due_at: 0, wait_at: LONG, pages: 0 }
     }
 
     /// Counts written rows, and returns whether the log is to be copied now.
@@ -37,7 +45,10 @@ impl Checkpoints {
 
     /// Records a try that left so many pages of the log uncopied. Returns whether to wait for readers.
     pub(crate) fn copied(&mut self, pages: usize, left: usize) -> bool {
-        (self.written, self.due_at) = (0, ROWS.max(left / PART / PAGES_A_ROW));
+        let grown = pages.saturating_sub(self.pages);
+        let rows = (self.written * PAGES / grown.max(1)).clamp(ROWS, MOST_ROWS);
+        (self.written, self.due_at) = (0, rows.max(left / PART / PAGES_A_ROW));
+        self.pages = if left == 0 { 0 } else { pages };
         if pages < LONG {
             self.wait_at = LONG;
         }
@@ -72,13 +83,28 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_share_pages_are_more() {
+        let mut checkpoints = Checkpoints::new();
+        let mut next = |pages, left| {
+            checkpoints.copied(pages, left);
+            rows(&mut checkpoints)
+        };
+        assert_eq!(next(1, 0), ROWS);
+        assert_eq!(next(ROWS * 10, 0), ROWS, "ten pages a row");
+        assert_eq!(next(ROWS * 5, 0), ROWS * 2, "five");
+        assert_eq!(next(ROWS, ROWS), MOST_ROWS, "half a page");
+        assert_eq!(next(ROWS + MOST_ROWS * 5, 0), ROWS * 2, "five, above what was left");
+        assert_eq!(next(0, 0), MOST_ROWS, "none");
+    }
+
+    #[test]
     fn what_cannot_be_copied_is_tried_less_often_the_more_it_is() {
         let mut checkpoints = Checkpoints::new();
         checkpoints.copied(1_000, 1_000);
         assert_eq!(rows(&mut checkpoints), ROWS);
         checkpoints.copied(320_000, 320_000);
         assert_eq!(rows(&mut checkpoints), 10_000);
-        checkpoints.copied(320_000, 0);
+        checkpoints.copied(420_000, 0);
         assert_eq!(rows(&mut checkpoints), ROWS);
     }
 
