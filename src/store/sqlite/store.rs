@@ -104,9 +104,9 @@ const READERS: usize = 2;
 /// The file may be read with the `sqlite3` tool while a store has it open, but must not be written: a store knows
 /// only of its own writes.
 ///
-/// The log `-wal` normally stays below 10 MB, or 32 MB while many read or once fewer write at the same time. While a transaction of the tool is open, the
-/// log grows with every write, and writes now and then wait for a tenth of a second. After the end of the transaction
-/// the log is reused from its start, and a longer one is cut to 64 MiB.
+/// The log `-wal` normally stays below 10 MB, or 32 MB while many read or once fewer write at the same time. While a
+/// transaction of the tool is open, the log grows with every write, and writes now and then wait for a tenth of a second.
+/// After the end of the transaction the log is reused from its start, and a longer one is cut to 64 MiB.
 ///
 /// ```sql
 /// -- The deliveries of each webhook that have not ended; times are milliseconds since 1970.

@@ -96,3 +96,29 @@ impl Drop for Call {
         connection.close_unless_read(move || body.strong_count() > 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::header::{ACCEPT, CONTENT_LENGTH, HOST};
+    use http::{HeaderValue, Method, Version};
+
+    use super::*;
+
+    #[test]
+    fn a_copy_has_all_of_the_request_and_room_for_what_the_client_adds() {
+        let mut request = Request::put("https://hooks.example.com/a?b=1").version(Version::HTTP_2);
+        for number in 0..12 {
+            request = request.header(ACCEPT, number).header(format!("x-{number}"), number);
+        }
+        let request = request.extension(7_u8).body(Bytes::from("body")).expect("a request");
+        let mut copied = copy(&request, |body| body);
+        assert_eq!((copied.method(), copied.uri()), (&Method::PUT, request.uri()));
+        assert_eq!((copied.version(), copied.body()), (Version::HTTP_2, request.body()));
+        assert_eq!((copied.headers(), copied.extensions().get()), (request.headers(), Some(&7_u8)));
+        let room = copied.headers().capacity();
+        for name in [HOST, CONTENT_LENGTH] {
+            copied.headers_mut().insert(name, HeaderValue::from_static("1"));
+        }
+        assert_eq!(copied.headers().capacity(), room);
+    }
+}

@@ -46,7 +46,7 @@ impl Checkpoints {
     /// Records a try that left so many pages of the log uncopied. Returns whether to wait for readers.
     pub(crate) fn copied(&mut self, pages: usize, left: usize) -> bool {
         let grown = pages.saturating_sub(self.pages);
-        let rows = (self.written * PAGES / grown.max(1)).clamp(ROWS, MOST_ROWS);
+        let rows = (self.written.saturating_mul(PAGES) / grown.max(1)).clamp(ROWS, MOST_ROWS);
         (self.written, self.due_at) = (0, rows.max(left / PART / PAGES_A_ROW));
         self.pages = if left == 0 { 0 } else { pages };
         if pages < LONG {
@@ -95,6 +95,8 @@ mod tests {
         assert_eq!(next(ROWS, ROWS), MOST_ROWS, "half a page");
         assert_eq!(next(ROWS + MOST_ROWS * 5, 0), ROWS * 2, "five, above what was left");
         assert_eq!(next(0, 0), MOST_ROWS, "none");
+        assert!(checkpoints.wrote(usize::MAX));
+        assert!(!checkpoints.copied(1, 0), "however much was written");
     }
 
     #[test]
