@@ -9,11 +9,11 @@
 //!
 //! |  | MemoryStore | SqliteStore, PowerLoss | PostgresStore |
 //! | --- | --- | --- | --- |
-//! | deliveries a second, while their events are published | 29,000 | 18,000 | 7,300 |
-//! | deliveries a second, of what waits | 20,000 | 18,000 | 10,000 |
-//! | CPU of the process for a delivery, µs | 43.8 | 52.1 | 62.6 |
-//! | publish to receipt at a fourth of that, p50, ms | 0.0807 | 0.464 | 2.34 |
-//! | publish to receipt at a fourth of that, p99, ms | 0.329 | 1.49 | 7.9 |
+//! | deliveries a second, while their events are published | 24,000 | 14,000 | 5,100 |
+//! | deliveries a second, of what waits | 20,000 | 17,000 | 7,400 |
+//! | CPU of the process for a delivery, µs | 51 | 65.4 | 94.9 |
+//! | publish to receipt at a fourth of that, p50, ms | 0.113 | 0.508 | 2.63 |
+//! | publish to receipt at a fourth of that, p99, ms | 0.502 | 1.99 | 14.9 |
 //!
 //! <!-- to here -->
 //!
