@@ -129,11 +129,16 @@ impl RequestTemplate {
         let mut request = Request::new(content.body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.clone();
-        // A clone of the map would have no room for more.
-        let headers = request.headers_mut();
-        headers.reserve(self.headers.len() + MORE_HEADERS);
-        headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let mut headers = clone_with_room(&self.headers, MORE_HEADERS);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content.media_type));
+        *request.headers_mut() = headers;
         request
     }
+}
+
+/// Clones headers, with room for so many more. A clone of the map itself would have none.
+pub(crate) fn clone_with_room(headers: &HeaderMap, more: usize) -> HeaderMap {
+    let mut clone = HeaderMap::with_capacity(headers.len() + more);
+    clone.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    clone
 }

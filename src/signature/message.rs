@@ -113,7 +113,9 @@ impl<'a> Message<'a> {
                 let symmetric = signatures.iter().filter(|it| it.hmac().is_some());
                 let ordered = signatures.iter().filter(|it| it.hmac().is_none()).chain(symmetric);
                 for (index, signature) in ordered.enumerate() {
-                    text.push_str(if index == 0 { "" } else { " " });
+                    if index > 0 {
+                        text.push(' ');
+                    }
                     signature.add_entry(text);
                 }
                 (!signatures.is_empty()).then_some(WEBHOOK_SIGNATURE)

@@ -111,11 +111,11 @@ impl HttpTransportBuilder {
     /// Returns [`BuildTransportError`] with every fault at once.
     pub fn build(self) -> Result<HttpTransport, BuildTransportError> {
         let system = Resolvers::system();
-        let configured = Arc::new(RwLock::new(Arc::new(self.configure(&system)?)));
+        let configured = Arc::new(RwLock::new(self.configure(&system)?));
         Ok(HttpTransport { system, configured })
     }
 
-    fn configure(self, system: &Resolvers) -> Result<Configured, BuildTransportError> {
+    fn configure(self, system: &Resolvers) -> Result<Arc<Configured>, BuildTransportError> {
         let mut faults = Vec::new();
         let allowed = networks(&self.allowed, &mut faults);
         let denied = networks(&self.denied, &mut faults);
@@ -130,7 +130,7 @@ impl HttpTransportBuilder {
         let guarded = GuardedConnector::new(policy, proxy, resolvers.deliveries);
         let checks = guarded.with_resolver(resolvers.checks);
         let look_ups = guarded.look_ups();
-        Ok(Configured::new(Connector::new(guarded, tls), checks, look_ups))
+        Ok(Arc::new(Configured::new(Connector::new(guarded, tls), checks, look_ups)))
     }
 }
 
@@ -168,7 +168,7 @@ impl HttpTransport {
     ///
     /// Returns [`BuildTransportError`] with every fault at once. The old settings stay in place.
     pub fn reconfigure(&self, settings: HttpTransportBuilder) -> Result<(), BuildTransportError> {
-        let configured = Arc::new(settings.configure(&self.system)?);
+        let configured = settings.configure(&self.system)?;
         *self.configured.write().unwrap_or_else(PoisonError::into_inner) = configured;
         Ok(())
     }
@@ -232,7 +232,7 @@ mod tests {
         let system =
             Resolvers { deliveries: Arc::new(Fixed([10, 0, 0, 1])), checks: Arc::new(Fixed([8; 4])) };
         let configured = HttpTransport::builder().configure(&system).expect("valid");
-        let transport = HttpTransport { system, configured: Arc::new(RwLock::new(Arc::new(configured))) };
+        let transport = HttpTransport { system, configured: Arc::new(RwLock::new(configured)) };
         let url = CallbackUrl::parse("https://hooks.example.com/").expect("valid");
         transport.check(&url).await.expect("8.8.8.8 is public");
         let request = http::Request::post(url.as_str()).body(Bytes::new()).expect("a request");

@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::managed_stream::ConnectionHandle;
+use crate::request::clone_with_room;
 
 /// The headers that the client adds to a request: `host` and `content-length`.
 const CLIENT_HEADERS: usize = 2;
@@ -61,7 +62,8 @@ impl Call {
     ) -> (Self, Request<RequestBody>) {
         let held = Arc::new(());
         let body = Arc::downgrade(&held);
-        let request = copy(request, |data| RequestBody { data: Full::new(data), _held: held });
+        let data = Full::new(request.body().clone());
+        let request = copy(request, RequestBody { data, _held: held });
         (Self { connection, is_http2, body, is_answered: false }, request)
     }
 
@@ -71,16 +73,14 @@ impl Call {
     }
 }
 
-/// Copies a request, with room for the headers that the client adds. A clone of the map would have none.
-fn copy<B>(request: &Request<Bytes>, body: impl FnOnce(Bytes) -> B) -> Request<B> {
-    let mut copy = Request::new(body(request.body().clone()));
+/// Copies a request to another body, with room for the headers that the client adds.
+fn copy<B>(request: &Request<Bytes>, body: B) -> Request<B> {
+    let mut copy = Request::new(body);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.extensions_mut() = request.extensions().clone();
-    let headers = copy.headers_mut();
-    headers.reserve(request.headers().len() + CLIENT_HEADERS);
-    headers.extend(request.headers().iter().map(|(name, value)| (name.clone(), value.clone())));
+    *copy.headers_mut() = clone_with_room(request.headers(), CLIENT_HEADERS);
     copy
 }
 
@@ -111,7 +111,7 @@ mod tests {
             request = request.header(ACCEPT, number).header(format!("x-{number}"), number);
         }
         let request = request.extension(7_u8).body(Bytes::from("body")).expect("a request");
-        let mut copied = copy(&request, |body| body);
+        let mut copied = copy(&request, request.body().clone());
         assert_eq!((copied.method(), copied.uri()), (&Method::PUT, request.uri()));
         assert_eq!((copied.version(), copied.body()), (Version::HTTP_2, request.body()));
         assert_eq!((copied.headers(), copied.extensions().get()), (request.headers(), Some(&7_u8)));

@@ -257,6 +257,12 @@ mod tests {
     use hyper_util::rt::{TokioExecutor, TokioIo};
 
     use super::*;
+    use crate::transport::http::call::RequestBody;
+
+    fn over_http1(sender: http1::SendRequest<RequestBody>) -> Connection {
+        let sender = Sender::Http1(sender, HeaderValue::from_static("receiver.example"));
+        Connection { id: 7, sender, state: Arc::default() }
+    }
 
     /// Returns how many connections are opened for each of these numbers of requests in turn, where each new
     /// connection is expected to take so many.
@@ -346,11 +352,7 @@ mod tests {
         let (waiters, _answers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
         waiters.into_iter().for_each(|waiter| host.wait(waiter));
         assert_eq!(host.settle().to_open, 1);
-        host.opened(Connection {
-            id: 7,
-            sender: Sender::Http1(sender, HeaderValue::from_static("receiver.example")),
-            state: Arc::default(),
-        });
+        host.opened(over_http1(sender));
         let Settled { served, to_open } = host.settle();
         assert_eq!(served.len() + to_open, 4);
     }
@@ -360,11 +362,7 @@ mod tests {
         let (stream, _peer) = tokio::io::duplex(1024);
         let (sender, _connection) = http1::handshake(TokioIo::new(stream)).await.expect("open");
         let mut host = Host::<()>::default();
-        host.keep(Connection {
-            id: 7,
-            sender: Sender::Http1(sender, HeaderValue::from_static("receiver.example")),
-            state: Arc::default(),
-        });
+        host.keep(over_http1(sender));
         (0..IDLE_TICKS).for_each(|_| host.tick(8));
         (1..IDLE_TICKS).for_each(|_| host.tick(7));
         assert!(!host.is_empty());
